@@ -1,0 +1,125 @@
+"""A target network as a callback: target <- decay * target + (1 - decay) * online."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lightning_dqn import model_ops
+from lightning_dqn.model_ops import Aligned, BufferPolicy
+from lightning_dqn.module import DQN
+from lightning_dqn.schedules import Schedule, as_schedule
+
+
+class EMATargetNetwork(pl.Callback):
+    """Moves a copy of the Q-network toward it, after every update or less often.
+
+    The weights live in the module (saved, moved to the device and exported with it), this
+    policy about them lives here. ``tau=1`` with a period is the hard copy of Mnih et al. 2015;
+    ``tau=0.005`` the moving average of Lillicrap et al. 2016 (arxiv.org/abs/1509.02971). Several
+    may act at once on several networks.
+
+    Args:
+        tau: step toward the online network, network <- network + tau * (online - network); a
+            number or a schedule over updates.
+        decay: 1 - tau, the share of the old weights that stays. Exactly one of the two.
+        every_n_updates: act after every n-th update; 1 unless ``every_n_env_steps`` is given.
+        every_n_env_steps: act after the first update at or past every multiple of n env steps.
+        buffers: what happens to buffers, see :func:`lightning_dqn.model_ops.align`.
+        network: the copy that moves; made if the module doesn't have it yet.
+        evaluate: let this copy act in evaluation and be exported.
+    """
+
+    def __init__(
+        self,
+        *,
+        tau: float | Schedule | None = None,
+        decay: float | Schedule | None = None,
+        every_n_updates: int | None = None,
+        every_n_env_steps: int | None = None,
+        buffers: BufferPolicy = "copy",
+        network: str = "target_network",
+        evaluate: bool = False,
+    ) -> None:
+        if (tau is None) == (decay is None):
+            model_ops.step_size(tau, decay)  # type: ignore[arg-type]  # refuses, with the reason
+        given = tau if tau is not None else decay
+        if not callable(given):
+            model_ops.step_size(tau, decay)  # type: ignore[arg-type]
+        if every_n_updates is not None and every_n_env_steps is not None:
+            raise ValueError(
+                f"every_n_updates={every_n_updates}, every_n_env_steps={every_n_env_steps}: "
+                "give one of the two"
+            )
+        self.period = every_n_env_steps or every_n_updates or 1
+        if min(every_n_env_steps or 1, 1 if every_n_updates is None else every_n_updates) < 1:
+            raise ValueError(f"every_n_updates={every_n_updates}: at least 1")
+        self.schedule = as_schedule(given)  # type: ignore[arg-type]
+        self.is_decay = decay is not None
+        self.counts_env_steps = every_n_env_steps is not None
+        self.buffers = buffers
+        self.network = network
+        self.evaluate = evaluate
+        self._periods_done = 0
+        self._aligned: Aligned | None = None
+
+    @property
+    def state_key(self) -> str:
+        """Key of this callback's state in a checkpoint, one for each network."""
+        return f"EMATargetNetwork[{self.network}]"
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Make the copy if the module doesn't have it."""
+        module = _as_dqn(pl_module)
+        module.add_network(self.network)
+        if self.evaluate:
+            module.evaluation_network = self.network
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Join the loop, after the module has reached its device."""
+        module = _as_dqn(pl_module)
+        self._aligned = model_ops.align(
+            module.get_submodule(self.network), module.q_network, buffers=self.buffers
+        )
+        module.after_update.append(self)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the loop."""
+        self._leave(pl_module)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the loop."""
+        self._leave(pl_module)
+
+    def __call__(self, module: DQN) -> None:
+        """Move the copy if its period is over; called after every update."""
+        count = module.env_steps if self.counts_env_steps else module.updates
+        periods = count // self.period
+        if periods == self._periods_done:
+            return
+        self._periods_done = periods
+        value = self.schedule(module.updates)
+        assert self._aligned is not None
+        model_ops.lerp(self._aligned, weight=1 - value if self.is_decay else value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of periods done."""
+        return {"periods_done": self._periods_done}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back."""
+        self._periods_done = state_dict["periods_done"]
+
+    def _leave(self, pl_module: pl.LightningModule) -> None:
+        operations = _as_dqn(pl_module).after_update
+        if self in operations:
+            operations.remove(self)
+
+
+def _as_dqn(module: pl.LightningModule) -> DQN:
+    if not isinstance(module, DQN):
+        raise TypeError(f"EMATargetNetwork works on a DQN, not on a {type(module).__name__}")
+    return module

@@ -1,0 +1,1 @@
+"""Hydra's configuration groups; reached as ``pkg://lightning_dqn.conf``."""

@@ -1,0 +1,244 @@
+"""Environments as gymnasium vector environments in NEXT_STEP mode, and what they look like.
+
+After an episode's end such an environment returns the final observation; the next call ignores
+the action and returns the first observation of a new episode. Everything later relies on it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from lightning_dqn.environment_spec import EnvironmentSpec
+
+Vectorization = Literal["auto", "native", "sync", "async"]
+
+_EXTRAS = {"MinAtar/": "minatar", "LunarLander": "box2d", "ALE/": "atari"}
+"""Prefix of an environment's id -> the extra that brings it."""
+
+
+class EnvironmentFactory:
+    """Makes vector environments of one kind: for training, for evaluation.
+
+    Args:
+        id: a gymnasium id (``"module:Name-v0"`` imports the module first), a function that
+            returns a new ``gymnasium.Env``, or a ``VectorEnv``.
+        num_envs: E, how many environments the training steps at once.
+        vectorization: ``"native"`` takes the environment's own vector entry point, ``"sync"``
+            steps copies in turn, ``"async"`` in processes; ``"auto"`` is native where it exists
+            and nothing wraps the environment, else sync.
+        frame_stack: S, the number of newest frames that one observation holds.
+        wrappers: functions from ``Env`` to ``Env``, innermost first.
+        kwargs: arguments for the environment.
+
+    Raises:
+        ValueError: the environment isn't registered, lacks an extra, or isn't one for DQN.
+    """
+
+    def __init__(
+        self,
+        id: str | Callable[[], gym.Env] | VectorEnv,
+        *,
+        num_envs: int = 8,
+        vectorization: Vectorization = "auto",
+        frame_stack: int = 1,
+        wrappers: Sequence[Callable[[gym.Env], gym.Env]] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        for name, value in (("num_envs", num_envs), ("frame_stack", frame_stack)):
+            if value < 1:
+                raise ValueError(f"{name}={value}: at least 1")
+        if vectorization not in ("auto", "native", "sync", "async"):
+            raise ValueError(f"vectorization={vectorization!r}: choose auto, native, sync or async")
+        self.id = id
+        self.num_envs = id.num_envs if isinstance(id, VectorEnv) else num_envs
+        self.vectorization = vectorization
+        self.frame_stack = frame_stack
+        self.wrappers = tuple(wrappers)
+        self.kwargs = dict(kwargs or {})
+
+    @classmethod
+    def of(cls, environment: EnvironmentLike, **kwargs: Any) -> EnvironmentFactory:
+        """Return ``environment`` itself if it is a factory, else a factory of it."""
+        return environment if isinstance(environment, cls) else cls(environment, **kwargs)  # type: ignore[arg-type]
+
+    @property
+    def name(self) -> str:
+        """How messages call the environment."""
+        if isinstance(self.id, str):
+            return self.id
+        spec = getattr(self.id, "spec", None)
+        return spec.id if spec is not None else getattr(self.id, "__name__", type(self.id).__name__)
+
+    @cached_property
+    def spec(self) -> EnvironmentSpec:
+        """Shapes and types, read from one environment that is made, reset and closed."""
+        if isinstance(self.id, VectorEnv):
+            _, info = self.id.reset(seed=0)
+            return self._describe(self.id, info)
+        environment = self.make(num_envs=1, vectorization="sync")
+        try:
+            _, info = environment.reset(seed=0)
+            return self._describe(environment, info)
+        finally:
+            environment.close()
+
+    def make(
+        self, num_envs: int | None = None, *, vectorization: Vectorization | None = None
+    ) -> VectorEnv:
+        """Make ``num_envs`` environments (``self.num_envs`` if None) stepped as one.
+
+        Raises:
+            ValueError: see the class; also when more copies of a ``VectorEnv`` are asked for
+                whose id isn't known.
+        """
+        num_envs = self.num_envs if num_envs is None else num_envs
+        if isinstance(self.id, VectorEnv):
+            environment = self._vector_env(self.id, num_envs)
+        else:
+            environment = self._make(num_envs, vectorization or self.vectorization)
+        mode = environment.metadata.get("autoreset_mode")
+        if mode is not AutoresetMode.NEXT_STEP:
+            raise ValueError(
+                f"id={self.name}: its autoreset mode is {mode}, but replay needs "
+                "AutoresetMode.NEXT_STEP (pass autoreset_mode=AutoresetMode.NEXT_STEP when making it)"
+            )
+        return environment
+
+    def _vector_env(self, environment: VectorEnv, num_envs: int) -> VectorEnv:
+        if num_envs == environment.num_envs and not environment.closed:
+            return environment
+        raise ValueError(
+            f"id={self.name}: one VectorEnv of {environment.num_envs} can't serve as {num_envs} "
+            "others; pass an id or a function that makes the environment"
+        )
+
+    def _make(self, num_envs: int, vectorization: Vectorization) -> VectorEnv:
+        native = self._has_native_entry_point()
+        if vectorization == "native" and not native:
+            raise ValueError(
+                f"vectorization=native: {self.name} has no vector entry point of its own, or "
+                "wrappers stand before it; choose auto, sync or async"
+            )
+        if native and vectorization in ("auto", "native"):
+            return gym.make_vec(
+                str(self.id), num_envs, vectorization_mode="vector_entry_point", **self.kwargs
+            )
+        copies = [self._make_one] * num_envs
+        if vectorization == "async":
+            return gym.vector.AsyncVectorEnv(copies)
+        return gym.vector.SyncVectorEnv(copies)
+
+    def _has_native_entry_point(self) -> bool:
+        if not isinstance(self.id, str) or self.wrappers:
+            return False
+        return _registered(self.id).vector_entry_point is not None
+
+    def _make_one(self) -> gym.Env:
+        if isinstance(self.id, str):
+            _registered(self.id)
+            try:
+                environment = gym.make(self.id, disable_env_checker=True, **self.kwargs)
+            except (ImportError, gym.error.DependencyNotInstalled) as error:
+                raise ValueError(_missing_extra(self.id, error)) from error
+        else:
+            assert not isinstance(self.id, VectorEnv)
+            environment = self.id(**self.kwargs)
+        for wrapper in self.wrappers:
+            environment = wrapper(environment)
+        return environment
+
+    def _describe(self, environment: VectorEnv, info: Mapping[str, Any]) -> EnvironmentSpec:
+        actions = environment.single_action_space
+        if not isinstance(actions, gym.spaces.Discrete):
+            raise ValueError(
+                f"id={self.name}: its action space is {actions}, but DQN needs Discrete actions; "
+                "choose another environment or name a wrapper that makes them discrete"
+            )
+        shape, dtype, num_states = _observation(environment.single_observation_space, self.name)
+        return EnvironmentSpec(
+            observation_shape=shape,
+            observation_dtype=dtype,
+            num_actions=int(actions.n),
+            num_states=num_states,
+            has_action_mask="action_mask" in info,
+            frame_stack=self.frame_stack,
+        )
+
+
+EnvironmentLike = str | Callable[[], gym.Env] | VectorEnv | EnvironmentFactory
+
+
+def read_action_mask(
+    info: Mapping[str, Any], num_envs: int, num_actions: int
+) -> np.ndarray | None:
+    """Return ``info["action_mask"]`` as bool[E, A], or None where the environment has none.
+
+    An environment that gave no mask this time has every action legal.
+
+    Raises:
+        ValueError: the mask's shape isn't [E, A].
+    """
+    mask = info.get("action_mask")
+    if mask is None:
+        return None
+    if getattr(mask, "dtype", None) == object:
+        mask = np.stack([np.ones(num_actions, bool) if m is None else m for m in mask])
+    mask = np.asarray(mask).astype(bool)
+    if mask.shape != (num_envs, num_actions):
+        raise ValueError(
+            f"info['action_mask'] has the shape {mask.shape}, not {(num_envs, num_actions)}"
+        )
+    given = info.get("_action_mask")
+    return mask if given is None else mask | ~np.asarray(given, bool)[:, None]
+
+
+def _observation(space: gym.Space, name: str) -> tuple[tuple[int, ...], str, int | None]:
+    if isinstance(space, gym.spaces.Discrete) and space.start == 0:
+        return (), "int64", int(space.n)
+    if isinstance(space, gym.spaces.Box):
+        if space.dtype == np.uint8 or space.dtype == np.bool_:
+            return space.shape, str(space.dtype), None
+        return space.shape, "float32", None
+    if isinstance(space, gym.spaces.MultiBinary):
+        return space.shape, "bool", None
+    raise ValueError(
+        f"id={name}: its observation space is {space}, but a network needs Box, MultiBinary or "
+        "Discrete from 0; name a wrapper such as gymnasium.wrappers.FlattenObservation"
+    )
+
+
+def _registered(id: str) -> gym.envs.registration.EnvSpec:
+    """Return gymnasium's record of ``id``; register what needs registering first."""
+    if id.startswith("MinAtar/"):
+        _register_minatar(id)
+    try:
+        if ":" in id:
+            importlib.import_module(id.split(":")[0])
+            id = id.split(":", 1)[1]
+        return gym.spec(id)
+    except (gym.error.Error, ImportError) as error:
+        raise ValueError(f"id={id}: {str(error).splitlines()[0]}") from error
+
+
+def _register_minatar(id: str) -> None:
+    if any(name.startswith("MinAtar/") for name in gym.registry):
+        return
+    try:
+        from minatar.gym import register_envs
+    except ImportError as error:
+        raise ValueError(_missing_extra(id, error)) from error
+    register_envs()
+
+
+def _missing_extra(id: str, error: Exception) -> str:
+    extra = next((extra for prefix, extra in _EXTRAS.items() if id.startswith(prefix)), None)
+    if extra is None:
+        return f"id={id}: {error}"
+    return f"id={id}: needs the extra '{extra}': pip install 'lightning-dqn[{extra}]'"

@@ -1,0 +1,241 @@
+"""In-place operations on whole models, over any number of them in lock-step.
+
+Models are walked by parameter name, so their order of definition doesn't matter, and all
+tensors are changed by a few ``torch._foreach_*`` calls that never leave the device. An
+operation changes its first model; the others are read. Where an operation is repeated,
+:func:`align` the models once and pass the result on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+BufferPolicy = Literal["copy", "average", "skip"]
+
+
+class Aligned(NamedTuple):
+    """The same tensors of N models, side by side.
+
+    Attributes:
+        names: of the parameters, then of the buffers that are treated as parameters.
+        tensors: N lists, each in the order of ``names``.
+        copied: N lists of the buffers that are copied from the second model as they are.
+    """
+
+    names: list[str]
+    tensors: tuple[list[Tensor], ...]
+    copied: tuple[list[Tensor], ...]
+
+
+Models = nn.Module | Aligned
+
+
+def align(
+    *models: nn.Module,
+    include: str | None = None,
+    exclude: str | None = None,
+    buffers: BufferPolicy = "copy",
+) -> Aligned:
+    """Put the tensors of several models side by side, matched by name.
+
+    Args:
+        models: at least one; all must have the tensors that are chosen, of the same shapes.
+        include: a regular expression searched in the names; None takes all.
+        exclude: a regular expression; names in which it is found are left out.
+        buffers: what happens to buffers such as BatchNorm's running statistics: ``"copy"``
+            takes them from the second model, ``"average"`` treats them as parameters (those
+            that aren't floating point are copied), ``"skip"`` leaves them alone.
+
+    Raises:
+        ValueError: a model lacks a tensor or has it in another shape, or no name was chosen.
+    """
+    if not models:
+        raise ValueError("align needs at least one model")
+    if buffers not in ("copy", "average", "skip"):
+        raise ValueError(f"buffers={buffers!r}: choose copy, average or skip")
+    chosen = [name for name, _ in models[0].named_parameters() if _matches(name, include, exclude)]
+    copied: list[str] = []
+    for name, buffer in models[0].named_buffers():
+        if buffers == "skip" or not _matches(name, include, exclude):
+            continue
+        averaged = buffers == "average" and buffer.is_floating_point()
+        (chosen if averaged else copied).append(name)
+    if not chosen and not copied:
+        raise ValueError(f"no tensor is chosen by include={include!r}, exclude={exclude!r}")
+    return Aligned(
+        names=chosen,
+        tensors=tuple(_tensors(model, chosen, models[0]) for model in models),
+        copied=tuple(_tensors(model, copied, models[0]) for model in models),
+    )
+
+
+@torch.no_grad()
+def ema(
+    average: Models,
+    online: nn.Module | None = None,
+    *,
+    tau: float | None = None,
+    decay: float | None = None,
+) -> None:
+    """Move an average toward a model: average <- decay * average + (1 - decay) * online.
+
+    Args:
+        average: the model that changes, or two aligned models.
+        online: the model that is averaged.
+        tau: the step toward ``online``, 1 - decay; 1 copies.
+        decay: the share of the old average that stays. Exactly one of the two.
+    """
+    lerp(average, online, weight=step_size(tau, decay))
+
+
+@torch.no_grad()
+def lerp(model: Models, other: nn.Module | None = None, *, weight: float) -> None:
+    """Interpolate: model <- model + weight * (other - model)."""
+    if weight == 1:
+        return copy(model, other)
+    aligned = _aligned(model, other)
+    torch._foreach_lerp_(aligned.tensors[0], aligned.tensors[1], weight)
+    _copy_buffers(aligned)
+
+
+@torch.no_grad()
+def copy(model: Models, other: nn.Module | None = None) -> None:
+    """Copy: model <- other."""
+    aligned = _aligned(model, other)
+    torch._foreach_copy_(aligned.tensors[0], aligned.tensors[1])
+    _copy_buffers(aligned)
+
+
+@torch.no_grad()
+def axpy(
+    model: Models, other: nn.Module | None = None, *, alpha: float = 1.0, beta: float
+) -> None:
+    """Scale and add: model <- alpha * model + beta * other. Buffers are left alone."""
+    aligned = _aligned(model, other)
+    if alpha != 1:
+        torch._foreach_mul_(aligned.tensors[0], alpha)
+    torch._foreach_add_(aligned.tensors[0], aligned.tensors[1], alpha=beta)
+
+
+@torch.no_grad()
+def average(model: nn.Module, *others: nn.Module, weights: Sequence[float] | None = None) -> None:
+    """Set a model to the weighted mean of others: model <- sum_i weights_i * others_i.
+
+    Args:
+        model: the model that changes.
+        others: one or more models that are read; ``model`` may be among them.
+        weights: one for each of ``others``; equal ones that sum to 1 if None.
+    """
+    if not others:
+        raise ValueError("average needs at least one model to read")
+    weights = [1 / len(others)] * len(others) if weights is None else list(weights)
+    aligned = align(model, *others)
+    total = torch._foreach_mul(aligned.tensors[1], weights[0])
+    for tensors, weight in zip(aligned.tensors[2:], weights[1:], strict=True):
+        torch._foreach_add_(total, tensors, alpha=weight)
+    torch._foreach_copy_(aligned.tensors[0], total)
+    _copy_buffers(aligned)
+
+
+@torch.no_grad()
+def perturb(model: Models, *, std: float, generator: torch.Generator | None = None) -> None:
+    """Add Gaussian noise of standard deviation ``std`` to every parameter."""
+    tensors = _aligned(model).tensors[0]
+    noise = [
+        torch.randn(t.shape, dtype=t.dtype, device=t.device, generator=generator) for t in tensors
+    ]
+    torch._foreach_add_(tensors, noise, alpha=std)
+
+
+@torch.no_grad()
+def reset(model: nn.Module, *, include: str | None = None, exclude: str | None = None) -> list[str]:
+    """Draw new initial weights for the layers whose names are chosen; return their names.
+
+    A layer is chosen by its own name (``torso.2``) and reset by its ``reset_parameters``.
+
+    Raises:
+        ValueError: no layer was chosen.
+    """
+    names = []
+    for name, layer in model.named_modules():
+        reset_parameters = getattr(layer, "reset_parameters", None)
+        if reset_parameters is not None and _matches(name, include, exclude):
+            reset_parameters()
+            names.append(name)
+    if not names:
+        raise ValueError(f"no layer is chosen by include={include!r}, exclude={exclude!r}")
+    return names
+
+
+@torch.no_grad()
+def clip(
+    model: Models, *, max_value: float | None = None, max_norm: float | None = None
+) -> None:
+    """Bound the parameters, without reading one back to the CPU.
+
+    Args:
+        model: the model that changes.
+        max_value: every weight is clamped to [-max_value, max_value].
+        max_norm: every tensor of a larger L2 norm is scaled down to it. Exactly one of the two.
+    """
+    if (max_value is None) == (max_norm is None):
+        raise ValueError(f"max_value={max_value}, max_norm={max_norm}: give exactly one of the two")
+    tensors = _aligned(model).tensors[0]
+    if max_value is not None:
+        torch._foreach_clamp_max_(tensors, max_value)
+        torch._foreach_clamp_min_(tensors, -max_value)
+        return
+    norms = torch._foreach_norm(tensors)
+    scales = [(max_norm / norm.clamp_min(1e-12)).clamp_max(1.0) for norm in norms]
+    torch._foreach_mul_(tensors, scales)
+
+
+def step_size(tau: float | None, decay: float | None) -> float:
+    """Return tau, given either tau or decay = 1 - tau.
+
+    Raises:
+        ValueError: both or none are given, or the value lies outside [0, 1].
+    """
+    if (tau is None) == (decay is None):
+        raise ValueError(
+            f"tau={tau}, decay={decay}: give exactly one of the two (decay = 1 - tau is the share "
+            "of the old weights that stays)"
+        )
+    step = tau if tau is not None else 1 - decay  # type: ignore[operator]
+    if not 0 <= step <= 1:
+        name, value = ("tau", tau) if tau is not None else ("decay", decay)
+        raise ValueError(f"{name}={value}: must lie between 0 and 1")
+    return step
+
+
+def _aligned(model: Models, other: nn.Module | None = None) -> Aligned:
+    if isinstance(model, Aligned):
+        return model
+    return align(model) if other is None else align(model, other)
+
+
+def _copy_buffers(aligned: Aligned) -> None:
+    if aligned.copied[0]:
+        torch._foreach_copy_(aligned.copied[0], aligned.copied[1])
+
+
+def _matches(name: str, include: str | None, exclude: str | None) -> bool:
+    included = include is None or re.search(include, name) is not None
+    return included and (exclude is None or re.search(exclude, name) is None)
+
+
+def _tensors(model: nn.Module, names: list[str], first: nn.Module) -> list[Tensor]:
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    reference = dict(first.named_parameters()) | dict(first.named_buffers())
+    for name in names:
+        if name not in tensors:
+            raise ValueError(f"the models differ: {name!r} is missing in one of them")
+        if tensors[name].shape != reference[name].shape:
+            shapes = f"{tuple(reference[name].shape)} and {tuple(tensors[name].shape)}"
+            raise ValueError(f"the models differ: {name!r} has the shapes {shapes}")
+    return [tensors[name] for name in names]

@@ -1,0 +1,470 @@
+"""DQN as a LightningModule.
+
+Shapes: U updates, B batch, A actions, N outputs per action.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lightning_dqn import model_ops, td
+from lightning_dqn.compilation import Compile, compile_step
+from lightning_dqn.environment_spec import EnvironmentSpec
+from lightning_dqn.environments import EnvironmentFactory, EnvironmentLike
+from lightning_dqn.gradients import make_safe
+from lightning_dqn.heads import Head, ScalarHead, head_from_plain, head_to_plain
+from lightning_dqn.metrics import EpisodeLength, EpisodeReturn
+from lightning_dqn.networks import Layer, QNetwork, mlp
+from lightning_dqn.optimizer_step import step_with
+from lightning_dqn.policy import GreedyPolicy
+from lightning_dqn.transitions import Episode, Iteration, Transitions
+
+ModelOperation = Callable[["DQN"], None]
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+ROLLOUT_WINDOW_EPISODES = 100
+
+
+class LossOutput(NamedTuple):
+    """What :meth:`DQN.loss` returns.
+
+    Attributes:
+        loss: float[], what is minimised.
+        td_error: float[B], target minus prediction.
+        q_value: float[B], the value predicted for the chosen action.
+    """
+
+    loss: Tensor
+    td_error: Tensor
+    q_value: Tensor
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or a gradient was not finite; the weights never saw it."""
+
+
+class DQN(pl.LightningModule):
+    """Deep Q-learning (Mnih et al. 2015, doi.org/10.1038/nature14236) under ``Trainer.fit``.
+
+    The target network moves only by a callback, usually
+    :class:`lightning_dqn.callbacks.EMATargetNetwork`.
+
+    Args:
+        environment: what the module learns to act in: anything :class:`EnvironmentFactory`
+            takes, a factory, or an :class:`EnvironmentSpec`. Only shapes are read.
+        network: the torso as a list of layers (see :mod:`lightning_dqn.networks`), or a module
+            of your own from observations, as the environment gives them, to float[B, A].
+        head: how the output stands for action values, and the error that is minimised.
+        double: the online network chooses the next action, the target network values it (van
+            Hasselt et al. 2016, arxiv.org/abs/1509.06461).
+        dueling: split the last layer into value and advantage.
+        optimizer: from parameters to a torch optimizer.
+        lr_scheduler: from the optimizer to a torch scheduler, stepped once an iteration.
+        max_gradient_norm: gradients of all parameters together are scaled down to this L2
+            norm; None leaves them.
+        compile: compile loss and gradients with ``torch.compile``; ``"auto"``: where the
+            number of updates pays it back.
+
+    Attributes:
+        q_network: the network that learns and explores.
+        target_network: the network that values the next state.
+        after_update: functions of the module, called in order after every update. Callbacks
+            append to it.
+        evaluation_network: name of the network that acts in evaluation and is exported.
+        updates: optimizer steps so far.
+        env_steps: env steps so far, those of this update's share of its iteration included.
+    """
+
+    def __init__(
+        self,
+        environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any],
+        *,
+        network: Sequence[Layer] | nn.Module | None = None,
+        head: Head | Mapping[str, Any] | None = None,
+        double: bool = True,
+        dueling: bool = False,
+        optimizer: OptimizerFactory | None = None,
+        lr_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        max_gradient_norm: float | None = 10.0,
+        compile: Compile = "auto",
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.spec = _as_spec(environment)
+        self.head = head_from_plain(head) if isinstance(head, Mapping) else head or ScalarHead()
+        self.double = double
+        self.max_gradient_norm = max_gradient_norm
+        self.compile_mode = compile
+        self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3, fused=True)
+        self._make_lr_scheduler = lr_scheduler
+        layers = mlp() if network is None else network
+        self.q_network = _as_network(layers, self.spec, self.head, dueling)
+        self.evaluation_network = "q_network"
+        self._copies: list[str] = []
+        self.add_network("target_network")
+        self.after_update: list[ModelOperation] = []
+        self.updates = 0
+        self.env_steps = 0
+        self.rollout_return = EpisodeReturn(window=ROLLOUT_WINDOW_EPISODES)
+        self.rollout_length = EpisodeLength(window=ROLLOUT_WINDOW_EPISODES)
+        self.evaluation_return = EpisodeReturn()
+        self.evaluation_length = EpisodeLength()
+        self._save_plain_hyperparameters(layers, dueling)
+
+    def add_network(self, name: str) -> nn.Module:
+        """Add a copy of the Q-network under ``name``, saved and moved with the module.
+
+        The copy never learns by itself; an operation in ``after_update`` moves it.
+        """
+        if name not in self._copies:
+            if hasattr(self, name):
+                raise ValueError(f"network={name!r}: the module has an attribute of that name")
+            self.add_module(name, deepcopy(self.q_network).requires_grad_(False).eval())
+            self._copies.append(name)
+        return self.get_submodule(name)
+
+    # --- acting
+
+    def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
+        """Return the values of all actions by the evaluation network, float[B, A].
+
+        Args:
+            observation: [B, *shape], or [B, S, *shape] with frame stacks.
+        """
+        return self._policy(self.evaluation_network).q_values(observation)
+
+    def act(
+        self, observation: np.ndarray | Tensor, action_mask: np.ndarray | Tensor | None = None
+    ) -> np.ndarray:
+        """Return the greedy legal actions by the evaluation network, int64[B].
+
+        Args:
+            observation: [B, *shape], or [B, S, *shape] with frame stacks.
+            action_mask: bool[B, A], True where legal, or None where all are.
+        """
+        return self._policy(self.evaluation_network).act(observation, action_mask)
+
+    def behaviour_policy(self, *, frozen: bool) -> GreedyPolicy:
+        """Return the online network as a policy; a copy that stays as it is if ``frozen``."""
+        policy = self._policy("q_network")
+        if not frozen:
+            return policy
+        if self._frozen is None:
+            network = deepcopy(self.q_network).requires_grad_(False)
+            self._frozen = GreedyPolicy(network, self.head, self.spec)
+        model_ops.copy(model_ops.align(self._frozen.network, self.q_network))
+        return self._frozen
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return the evaluation network's output, float[B, A] or float[B, A, N]."""
+        return self.get_submodule(self.evaluation_network)(observation)
+
+    # --- learning
+
+    def loss(self, batch: Transitions) -> LossOutput:
+        """Return the loss of one minibatch; override it to learn otherwise.
+
+        Args:
+            batch: columns [B, ...].
+        """
+        output = self.q_network(batch.observation)
+        prediction = td.select_action(output, batch.action)
+        with torch.no_grad():
+            bootstrap = self._bootstrap(batch)
+        loss, td_error = self.head.loss(prediction, batch.reward, batch.discount, bootstrap)
+        q_value = td.select_action(self.head.q_values(output), batch.action)
+        return LossOutput(loss.mean(), td_error.detach(), q_value.detach())
+
+    def loss_and_gradients(self, batch: Transitions) -> tuple[list[Tensor], Tensor]:
+        """Return gradients that are safe to apply, and what is logged of the update.
+
+        One pure function of the weights and the minibatch, compiled as a whole.
+
+        Returns:
+            The clipped gradient of every trainable parameter of ``q_network``, all zero if the
+            loss or one of them was not finite; and float[4]: loss, mean Q-value, mean |TD
+            error|, gradient norm before clipping.
+        """
+        output = self.loss(batch)
+        raw = torch.autograd.grad(output.loss, self._trainable)
+        gradients, norm = make_safe(output.loss.detach(), raw, self.max_gradient_norm)
+        statistics = (output.loss.detach(), output.q_value.mean(), output.td_error.abs().mean())
+        return gradients, torch.stack([value.float() for value in (*statistics, norm)])
+
+    def training_step(self, iteration: Iteration, batch_idx: int) -> None:
+        """Make the iteration's U updates: gradients, optimizer, then ``after_update``."""
+        optimizer = cast(LightningOptimizer, self.optimizers())
+        minibatches = iteration.transitions.minibatches()
+        before = iteration.env_steps - iteration.new_env_steps
+        statistics = []
+        for index, minibatch in enumerate(minibatches, start=1):
+            gradients, of_update = self._learning_step(minibatch)
+            self._step_optimizer(gradients, optimizer, is_last=index == len(minibatches))
+            self.updates += 1
+            self.env_steps = before + iteration.new_env_steps * index // len(minibatches)
+            for operation in self.after_update:
+                operation(self)
+            statistics.append(of_update)
+        if (scheduler := self.lr_schedulers()) is not None:
+            cast(LRScheduler, scheduler).step()
+        self.rollout_return.update(iteration.episodes)
+        self.rollout_length.update(iteration.episodes)
+        self._report(torch.stack(statistics), iteration)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer of the online network, and its scheduler if there is one."""
+        optimizer = self._make_optimizer(self.q_network.parameters())
+        if self._make_lr_scheduler is None:
+            return optimizer
+        return [optimizer], [self._make_lr_scheduler(optimizer)]
+
+    def on_fit_start(self) -> None:
+        """Check what the loop relies on, and compile."""
+        if self.trainer.world_size > 1:
+            raise ValueError(f"devices={self.trainer.world_size}: DQN learns on one device")
+        if self.trainer.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(f"precision={self.trainer.precision}: choose 32-true or bf16-mixed")
+        self._trainable = [p for p in self.q_network.parameters() if p.requires_grad]
+        self._learning_step = compile_step(
+            self.loss_and_gradients,
+            self.compile_mode,
+            expected_updates=self._expected_updates(),
+            device=self.device,
+        )
+        self._clock = (time.perf_counter(), self.env_steps, self.updates)
+
+    def on_train_start(self) -> None:
+        """Warn of a target network that nothing moves."""
+        moved = [getattr(operation, "network", None) for operation in self.after_update]
+        if "target_network" not in moved:
+            rank_zero_warn(
+                "nothing moves the target network: add EMATargetNetwork(tau=0.005) from "
+                "lightning_dqn.callbacks to the Trainer's callbacks"
+            )
+
+    # --- evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the episodes of the last evaluation."""
+        self.evaluation_return.reset()
+        self.evaluation_length.reset()
+
+    def validation_step(self, episode: Episode, batch_idx: int) -> None:
+        """Count one evaluation episode."""
+        self.evaluation_return.update([episode])
+        self.evaluation_length.update([episode])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``eval/``."""
+        self._log_evaluation("eval")
+
+    on_test_epoch_start = on_validation_epoch_start
+    test_step = validation_step
+
+    def on_test_epoch_end(self) -> None:
+        """Log ``test/``."""
+        self._log_evaluation("test")
+
+    # --- persistence
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the counters and the names of the networks."""
+        checkpoint["dqn"] = {
+            "updates": self.updates,
+            "env_steps": self.env_steps,
+            "networks": list(self._copies),
+            "evaluation_network": self.evaluation_network,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take them back, before the weights are loaded."""
+        state = checkpoint["dqn"]
+        self.updates, self.env_steps = state["updates"], state["env_steps"]
+        self.evaluation_network = state["evaluation_network"]
+        for name in state["networks"]:
+            self.add_network(name)
+
+    def train(self, mode: bool = True) -> DQN:
+        """Set the online network's mode; the copies stay in evaluation mode."""
+        super().train(mode)
+        for name in self._copies:
+            self.get_submodule(name).eval()
+        return self
+
+    # --- inner parts
+
+    _frozen: GreedyPolicy | None = None
+    _learning_step: Callable[[Transitions], tuple[list[Tensor], Tensor]]
+    _trainable: list[nn.Parameter]
+    _clock: tuple[float, int, int]
+
+    def _policy(self, network: str) -> GreedyPolicy:
+        return GreedyPolicy(self.get_submodule(network), self.head, self.spec)
+
+    def _bootstrap(self, batch: Transitions) -> Tensor:
+        """Return the target network's output of the next greedy action, float[B] or [B, N]."""
+        target_output = self.get_submodule("target_network")(batch.next_observation)
+        chooser = self.q_network(batch.next_observation) if self.double else target_output
+        next_action = td.greedy_action(self.head.q_values(chooser), batch.next_action_mask)
+        return td.select_action(target_output, next_action)
+
+    def _step_optimizer(
+        self, gradients: list[Tensor], optimizer: LightningOptimizer, *, is_last: bool
+    ) -> None:
+        """Step the optimizer; by Lightning's own step once an iteration, for its hooks."""
+        if not is_last:
+            step_with(optimizer.optimizer, self._trainable, gradients)
+            return
+        for parameter, gradient in zip(self._trainable, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+
+    def _expected_updates(self) -> int | None:
+        trainer = self.trainer
+        updates = getattr(trainer.datamodule, "updates_per_iteration", 1)  # type: ignore[attr-defined]
+        iterations = trainer.estimated_stepping_batches
+        return None if iterations == float("inf") else int(iterations) * updates
+
+    def _report(self, statistics: Tensor, iteration: Iteration) -> None:
+        """Check and log, reading from an accelerator only when a log row is due."""
+        is_due = self.trainer.global_step % self.trainer.log_every_n_steps == 0
+        if not is_due and statistics.device.type != "cpu":
+            return
+        if not bool(torch.isfinite(statistics).all()):
+            raise NonFiniteError(self._describe_non_finite(statistics))
+        if is_due:
+            loss, q_value, td_error, gradient_norm = statistics.mean(dim=0).tolist()
+            row = {
+                "train/loss": loss,
+                "train/q_value": q_value,
+                "train/td_error": td_error,
+                "train/gradient_norm": gradient_norm,
+                "train/learning_rate": self._learning_rate(),
+                "train/updates": self.updates,
+                "rollout/epsilon": iteration.epsilon,
+                **self._rollout_row(),
+                **self._speed_row(),
+            }
+            self._log_row(row)
+
+    def _describe_non_finite(self, statistics: Tensor) -> str:
+        bad = (~torch.isfinite(statistics).all(dim=1)).nonzero()[0].item()
+        update = self.updates - len(statistics) + int(bad) + 1
+        loss, q_value, _, norm = statistics[int(bad)].tolist()
+        return (
+            f"update {update} (env step {self.env_steps}) was not finite: loss {loss}, mean Q-value "
+            f"{q_value}, gradient norm {norm}. The weights did not see it. Lower the learning rate "
+            "or max_gradient_norm, or scale the rewards down"
+        )
+
+    def _learning_rate(self) -> float:
+        return float(cast(LightningOptimizer, self.optimizers()).param_groups[0]["lr"])
+
+    def _rollout_row(self) -> dict[str, float]:
+        if self.rollout_return.num_episodes == 0:
+            return {}
+        return {
+            "rollout/episode_return": self.rollout_return.compute().item(),
+            "rollout/episode_length": self.rollout_length.compute().item(),
+        }
+
+    def _speed_row(self) -> dict[str, float]:
+        (then, env_steps, updates), now = self._clock, time.perf_counter()
+        self._clock = (now, self.env_steps, self.updates)
+        return {
+            "time/env_steps_per_second": (self.env_steps - env_steps) / (now - then),
+            "time/updates_per_second": (self.updates - updates) / (now - then),
+        }
+
+    def _log_evaluation(self, stage: Literal["eval", "test"]) -> None:
+        if self.evaluation_return.num_episodes == 0:
+            return
+        row = {
+            f"{stage}/episode_return": self.evaluation_return.compute().item(),
+            f"{stage}/episode_return_std": self.evaluation_return.standard_deviation().item(),
+            f"{stage}/episode_length": self.evaluation_length.compute().item(),
+            f"{stage}/episodes": self.evaluation_return.num_episodes,
+        }
+        if not self.trainer.sanity_checking:
+            self._log_row(row)
+
+    def _log_row(self, row: dict[str, float]) -> None:
+        """Give a row to the loggers as it is, and its values to Lightning's callbacks.
+
+        Lightning would round counts beyond 2^24 env steps by making them float32.
+        """
+        row = {**row, "time/env_steps": self.env_steps}
+        for logger in self.loggers:
+            logger.log_metrics(row, step=self.trainer.global_step)
+        self.log_dict({name: float(value) for name, value in row.items()}, logger=False)
+
+    def _save_plain_hyperparameters(self, layers: Sequence[Layer] | nn.Module, dueling: bool) -> None:
+        """Save what rebuilds the module, as plain values that load without running code."""
+        own = isinstance(layers, nn.Module)
+        self.save_hyperparameters(
+            {
+                "environment": dataclasses.asdict(self.spec),
+                "network": type(layers).__name__ if own else _plain(layers),
+                "head": head_to_plain(self.head),
+                "double": self.double,
+                "dueling": dueling,
+                "max_gradient_norm": self.max_gradient_norm,
+                "compile": self.compile_mode,
+            }
+        )
+
+
+def _as_spec(environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any]) -> EnvironmentSpec:
+    if isinstance(environment, EnvironmentSpec):
+        return environment
+    if isinstance(environment, Mapping):
+        shape = tuple(environment["observation_shape"])
+        return EnvironmentSpec(**{**environment, "observation_shape": shape})
+    return EnvironmentFactory.of(environment).spec
+
+
+def _as_network(
+    layers: Sequence[Layer] | nn.Module, spec: EnvironmentSpec, head: Head, dueling: bool
+) -> nn.Module:
+    if isinstance(layers, str):
+        raise ValueError(
+            f"network={layers!r}: this is the name of a module of your own; hand the module over, "
+            f"as in DQN.load_from_checkpoint(path, network={layers}(...))"
+        )
+    if not isinstance(layers, nn.Module):
+        return QNetwork(
+            spec, layers, outputs_per_action=head.outputs_per_action, dueling=dueling
+        )
+    if dueling:
+        raise ValueError("dueling=True: splits the last layer of a list of layers, not of a module")
+    with torch.no_grad():
+        found = tuple(head.q_values(layers(spec.example_observations(2))).shape)
+    if found != (2, spec.num_actions):
+        raise ValueError(
+            f"network={type(layers).__name__} gives the shape {found} for 2 observations; expected "
+            f"{(2, spec.num_actions)}, one value for each of {spec.num_actions} actions"
+        )
+    return layers
+
+
+def _plain(value: Any) -> Any:
+    """Return mappings and sequences as dicts and lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(entry) for entry in value]
+    return value

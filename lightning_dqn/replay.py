@@ -1,0 +1,355 @@
+"""The replay ring: every observation stored once, everything else derived when sampling.
+
+Shapes: T time indices of the ring, E environments, U updates, B batch, S stacked frames,
+A actions. A cell is one (time, environment) of the ring, numbered time * E + environment.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_dqn.environment_spec import EnvironmentSpec
+from lightning_dqn.memory import available_bytes, available_disk_bytes, check_fits
+from lightning_dqn.transitions import NO_ACTION, Rows, Transitions
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """What the replay ring keeps and how it makes transitions of it.
+
+    Args:
+        capacity: rows kept, over all environments together.
+        gamma: discount of one env step; negative in zero-sum games in which the next state is
+            the opponent's.
+        n_step: length of the chain of rewards before bootstrapping.
+        storage: ``"cpu"``, ``"accelerator"`` (the memory of the device that learns), or
+            ``"memmap"``, a file under ``directory``.
+        directory: of the memory-mapped file; the run's directory if None.
+    """
+
+    capacity: int = 100_000
+    gamma: float = 0.99
+    n_step: int = 1
+    storage: str = "cpu"
+    directory: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.capacity < 2:
+            raise ValueError(f"capacity={self.capacity}: at least 2 rows")
+        if not -1 <= self.gamma <= 1:
+            raise ValueError(f"gamma={self.gamma}: must lie between -1 and 1")
+        if self.n_step < 1:
+            raise ValueError(f"n_step={self.n_step}: at least 1")
+        if self.storage not in ("cpu", "accelerator", "memmap"):
+            raise ValueError(f"storage={self.storage!r}: choose cpu, accelerator or memmap")
+
+
+class ReplayBuffer:
+    """A ring over time of the rows of E environments.
+
+    Rows go in with :meth:`extend`, minibatches come out with :meth:`sample`. A row is a start
+    if an action was taken there and its successor is stored; every start is equally likely.
+    The next observation, the n-step return and its discount, frame stacks and the next legal
+    actions are found by index arithmetic on the ring's device, so ``gamma`` and ``n_step`` may
+    be changed at any time.
+
+    Args:
+        spec: shapes and types of the rows.
+        num_envs: E.
+        config: capacity and the meaning of a transition.
+        device: where the ring lies if ``config.storage`` is ``"accelerator"``.
+        directory: of the memory-mapped file if ``config.directory`` is None.
+        seed: of the sampling generator.
+
+    Raises:
+        ValueError: the ring doesn't fit the memory, or is too short for a chain and a stack.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        num_envs: int,
+        config: ReplayConfig | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        directory: str | Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.spec = spec
+        self.num_envs = num_envs
+        self.config = config or ReplayConfig()
+        self.gamma = self.config.gamma
+        self.n_step = self.config.n_step
+        self.num_times = -(-self.config.capacity // num_envs)
+        if self.num_times < spec.frame_stack + 1:
+            raise ValueError(
+                f"capacity={self.config.capacity}: {num_envs} environments with frame stacks of "
+                f"{spec.frame_stack} need at least {num_envs * (spec.frame_stack + 1)}"
+            )
+        check_ring_fits(spec, num_envs, self.config, device=device, directory=directory)
+        self.device = _ring_device(self.config, device)
+        self._folder = _ring_folder(self.config, directory)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self._columns = {
+            name: self._allocate(name, shape, dtype)
+            for name, (shape, dtype) in ring_layout(spec).items()
+        }
+        # Flat cells of all starts in order of time: a ring of its own beside the rows.
+        self._starts = torch.zeros(self.num_times * num_envs, dtype=torch.int64, device=self.device)
+        self._starts_at = np.zeros(self.num_times, dtype=np.int64)
+        self._starts_head = 0
+        self._starts_tail = 0
+        self._cursor = 0
+        self._times_stored = 0
+        self._outputs: dict[str, Tensor] = {}
+
+    @property
+    def num_rows(self) -> int:
+        """Rows stored, those that hold a final observation included."""
+        return self._times_stored * self.num_envs
+
+    @property
+    def num_starts(self) -> int:
+        """Rows that can be sampled as the start of a transition."""
+        return self._starts_head - self._newest_starts() - self._first_start()
+
+    def extend(self, rows: Rows) -> None:
+        """Append ``rows``, overwriting the oldest.
+
+        Raises:
+            ValueError: more time indices at once than the ring has.
+        """
+        num_new = len(rows.action)
+        if num_new > self.num_times:
+            raise ValueError(
+                f"capacity={self.config.capacity} keeps {self.num_times} rows of each environment, "
+                f"but {num_new} arrive at once"
+            )
+        done = 0
+        while done < num_new:
+            count = min(num_new - done, self.num_times - self._cursor)
+            part = Rows(*(None if c is None else c[done : done + count] for c in rows))  # type: ignore[arg-type]
+            self._write(part, count)
+            done += count
+
+    def sample(self, num_updates: int, batch_size: int) -> Transitions:
+        """Draw U minibatches of transitions uniformly, with replacement.
+
+        Returns:
+            [U, B, ...] on the ring's device. The memory is used again by the next call of the
+            same size.
+
+        Raises:
+            ValueError: no row is a start yet.
+        """
+        if self.num_starts < 1:
+            raise ValueError("the replay ring holds no transition yet: collect some rows first")
+        draw = torch.randint(
+            self._first_start(),
+            self._starts_head - self._newest_starts(),
+            (num_updates * batch_size,),
+            generator=self.generator,
+            device=self.device,
+        )
+        cells = self._starts[draw % len(self._starts)]
+        transitions = self.transitions_at(cells)
+        shape = (num_updates, batch_size)
+        return Transitions(*(None if c is None else c.unflatten(0, shape) for c in transitions))  # type: ignore[arg-type]
+
+    def start_cells(self) -> Tensor:
+        """Return the cells of all starts, oldest first, int64[num_starts]."""
+        positions = torch.arange(self._first_start(), self._starts_head - self._newest_starts())
+        return self._starts[positions.to(self.device) % len(self._starts)]
+
+    def transitions_at(self, cells: Tensor) -> Transitions:
+        """Return the transitions that start in ``cells``, int64[M] -> [M, ...]."""
+        reward, discount, last = self._follow_chain(cells)
+        return Transitions(
+            observation=self._observations(cells, "observation"),
+            action=self._gather("action", cells),
+            reward=reward,
+            discount=discount,
+            next_observation=self._observations(last, "next_observation"),
+            next_action_mask=(
+                self._gather("action_mask", last) if self.spec.has_action_mask else None
+            ),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return cursors and the generator's state, but not the rows."""
+        return {"generator": self.generator.get_state(), "gamma": self.gamma, "n_step": self.n_step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self.generator.set_state(state["generator"].cpu())
+        self.gamma, self.n_step = state["gamma"], state["n_step"]
+
+    def _allocate(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Return zeros [T*E, *shape] where the storage says."""
+        size = (self.num_times * self.num_envs, *shape)
+        if self.config.storage != "memmap":
+            return torch.zeros(size, dtype=dtype, device=self.device)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = Path(tempfile.mkdtemp(prefix="replay_", dir=self._folder)) / f"{name}.bin"
+        elements = int(np.prod(size))
+        return torch.from_file(str(file), shared=True, size=elements, dtype=dtype).view(size)
+
+    def _write(self, rows: Rows, count: int) -> None:
+        """Write ``count`` time indices that don't cross the end of the ring."""
+        begin, end = self._cursor, self._cursor + count
+        cells = slice(begin * self.num_envs, end * self.num_envs)
+        for name, column in self._columns.items():
+            values = torch.from_numpy(np.ascontiguousarray(getattr(rows, name)))
+            column[cells] = values.flatten(0, 1).to(column.device, column.dtype)
+        self._starts_tail += int(self._starts_at[begin:end].sum())
+        is_start = rows.action != NO_ACTION
+        self._starts_at[begin:end] = is_start.sum(axis=1)
+        new = torch.from_numpy(np.flatnonzero(is_start) + begin * self.num_envs)
+        places = torch.arange(self._starts_head, self._starts_head + len(new)) % len(self._starts)
+        self._starts[places.to(self.device)] = new.to(self.device)
+        self._starts_head += len(new)
+        self._cursor = end % self.num_times
+        self._times_stored = min(self._times_stored + count, self.num_times)
+
+    def _newest_starts(self) -> int:
+        """Count the starts whose successor isn't stored yet."""
+        return int(self._starts_at[self._cursor - 1]) if self._times_stored else 0
+
+    def _first_start(self) -> int:
+        """Return the position of the oldest start whose frame stack is whole."""
+        if self._times_stored < self.num_times or self.spec.frame_stack == 1:
+            return self._starts_tail
+        oldest = (self._cursor + np.arange(self.spec.frame_stack - 1)) % self.num_times
+        return self._starts_tail + int(self._starts_at[oldest].sum())
+
+    def _follow_chain(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return reward, discount and the cell bootstrapped from, after up to n steps.
+
+        A chain stops at its episode's end and before it would leave the newest stored row.
+        """
+        reward = self._gather("reward", cells)
+        discount = self.gamma * (~self._columns["terminated"][cells])
+        last = self._successor(cells)
+        if self.n_step == 1:
+            return reward, discount, last
+        goes_on = ~self._ended(cells)
+        for _ in range(1, self.n_step):
+            goes_on = goes_on & ~self._is_newest(last)
+            reward = reward + torch.where(goes_on, discount * self._columns["reward"][last], 0.0)
+            factor = self.gamma * (~self._columns["terminated"][last])
+            discount = torch.where(goes_on, discount * factor, discount)
+            ended = self._ended(last)
+            last = torch.where(goes_on, self._successor(last), last)
+            goes_on = goes_on & ~ended
+        return reward, discount, last
+
+    def _successor(self, cells: Tensor) -> Tensor:
+        return (cells + self.num_envs) % (self.num_times * self.num_envs)
+
+    def _is_newest(self, cells: Tensor) -> Tensor:
+        newest = (self._cursor - 1) % self.num_times
+        return cells.div(self.num_envs, rounding_mode="floor") == newest
+
+    def _ended(self, cells: Tensor) -> Tensor:
+        return self._columns["terminated"][cells] | self._columns["truncated"][cells]
+
+    def _observations(self, cells: Tensor, output: str) -> Tensor:
+        """Gather observations, [M, *shape] or [M, S, *shape] oldest frame first.
+
+        Frames before the episode's first are that first frame, as when acting.
+        """
+        stack = self.spec.frame_stack
+        if stack == 1:
+            return self._gather("observation", cells, output)
+        frames = [cells]
+        for _ in range(stack - 1):
+            cells = self._predecessor_in_episode(cells)
+            frames.append(cells)
+        index = torch.stack(frames[::-1], dim=1).flatten()
+        return self._gather("observation", index, output).unflatten(0, (-1, stack))
+
+    def _predecessor_in_episode(self, cells: Tensor) -> Tensor:
+        before = (cells - self.num_envs) % (self.num_times * self.num_envs)
+        oldest = 0 if self._times_stored < self.num_times else self._cursor
+        is_first = cells.div(self.num_envs, rounding_mode="floor") == oldest
+        is_first = is_first | (self._columns["action"][before] == NO_ACTION)
+        return torch.where(is_first, cells, before)
+
+    def _gather(self, name: str, cells: Tensor, output: str | None = None) -> Tensor:
+        """Gather a column's cells into memory that is used again: fresh pages cost far more."""
+        column = self._columns[name]
+        key = output or name
+        size = (len(cells), *column.shape[1:])
+        kept = self._outputs.get(key)
+        if kept is None or kept.shape != size:
+            kept = self._outputs[key] = torch.empty(size, dtype=column.dtype, device=self.device)
+        return torch.index_select(column, 0, cells, out=kept)
+
+
+def ring_layout(spec: EnvironmentSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Return the shape and type of one row's columns."""
+    layout: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
+        "observation": (spec.observation_shape, getattr(torch, spec.observation_dtype)),
+        "action": ((), torch.int64),
+        "reward": ((), torch.float32),
+        "terminated": ((), torch.bool),
+        "truncated": ((), torch.bool),
+    }
+    if spec.has_action_mask:
+        layout["action_mask"] = ((spec.num_actions,), torch.bool)
+    return layout
+
+
+def ring_bytes(spec: EnvironmentSpec, num_envs: int, capacity: int) -> int:
+    """Return the size of the whole ring, its list of starts included."""
+    columns = ring_layout(spec).values()
+    row = sum(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in columns)
+    return -(-capacity // num_envs) * num_envs * (row + torch.int64.itemsize)
+
+
+def check_ring_fits(
+    spec: EnvironmentSpec,
+    num_envs: int,
+    config: ReplayConfig,
+    *,
+    device: torch.device | str = "cpu",
+    directory: str | Path | None = None,
+) -> None:
+    """Refuse a ring that would take more than 80 % of what is free where it is to lie.
+
+    Raises:
+        ValueError: with the bytes needed and free.
+    """
+    if config.storage == "memmap":
+        free = available_disk_bytes(_ring_folder(config, directory))
+        remedy = "lower it or choose another directory"
+    else:
+        free = available_bytes(_ring_device(config, device))
+        remedy = "lower it or choose storage=memmap"
+    needed = ring_bytes(spec, num_envs, config.capacity)
+    what = f"replay.capacity={config.capacity}: the replay ring ({config.storage})"
+    check_fits(needed, free, what, remedy)
+
+
+def check_batches_fit(spec: EnvironmentSpec, num_updates: int, batch_size: int) -> None:
+    """Refuse minibatches of one iteration that would take more than 80 % of the free memory."""
+    frame_bytes = getattr(torch, spec.observation_dtype).itemsize
+    observation = int(np.prod(spec.stacked_shape, dtype=np.int64)) * frame_bytes
+    needed = num_updates * batch_size * (2 * observation + 32)
+    what = f"batch_size={batch_size} x updates_per_iteration={num_updates}: one iteration"
+    check_fits(needed, available_bytes(torch.device("cpu")), what, "lower one of them")
+
+
+def _ring_device(config: ReplayConfig, device: torch.device | str) -> torch.device:
+    return torch.device(device if config.storage == "accelerator" else "cpu")
+
+
+def _ring_folder(config: ReplayConfig, directory: str | Path | None) -> Path:
+    return Path(config.directory or directory or tempfile.gettempdir())

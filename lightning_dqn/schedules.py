@@ -1,0 +1,70 @@
+"""Values that change over a run: epsilon, tau.
+
+A schedule is a pure function of a count. What is counted (env steps, updates) is said by the
+argument that takes the schedule: epsilon counts env steps, tau counts updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Schedule = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class ConstantSchedule:
+    """The same ``value`` at every count."""
+
+    value: float
+
+    def __call__(self, count: int) -> float:
+        """Return the value at ``count``."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class LinearSchedule:
+    """A straight line from ``start`` at 0 to ``end`` at ``duration``, then ``end``."""
+
+    start: float
+    end: float
+    duration: int
+
+    def __post_init__(self) -> None:
+        _check_duration(self.duration)
+
+    def __call__(self, count: int) -> float:
+        """Return the value at ``count``."""
+        return self.start + (self.end - self.start) * min(count / self.duration, 1.0)
+
+
+@dataclass(frozen=True)
+class ExponentialSchedule:
+    """From ``start`` at 0 to ``end`` at ``duration`` by equal factors, then ``end``."""
+
+    start: float
+    end: float
+    duration: int
+
+    def __post_init__(self) -> None:
+        _check_duration(self.duration)
+        if self.start <= 0 or self.end <= 0:
+            raise ValueError(
+                f"start={self.start}, end={self.end}: an exponential schedule stays above 0; "
+                "use a linear one to reach 0"
+            )
+
+    def __call__(self, count: int) -> float:
+        """Return the value at ``count``."""
+        return self.start * (self.end / self.start) ** min(count / self.duration, 1.0)
+
+
+def as_schedule(value: float | Schedule) -> Schedule:
+    """Take a number for a constant schedule; leave a schedule as it is."""
+    return value if callable(value) else ConstantSchedule(float(value))
+
+
+def _check_duration(duration: int) -> None:
+    if duration < 1:
+        raise ValueError(f"duration={duration}: a schedule lasts at least one count")

@@ -1,0 +1,117 @@
+"""What travels through the house: rows into the replay ring, transitions out of it.
+
+Shapes: T time, E environments, U updates, B batch, A actions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from torch import Tensor
+
+NO_ACTION = -1
+"""The action of a row that holds an episode's final observation: no action was taken there."""
+
+
+class Rows(NamedTuple):
+    """Consecutive rows of every environment, as the environments gave them.
+
+    A row is one observation and what followed from it. The row after an episode's end holds
+    the final observation with the action ``NO_ACTION``; the next row starts a new episode.
+
+    Attributes:
+        observation: [T, E, *shape], the environment's dtype (float64 is stored as float32).
+        action: int64[T, E], ``NO_ACTION`` in a row that holds a final observation.
+        reward: float32[T, E].
+        terminated: bool[T, E], the action ended the episode: nothing is to be expected after.
+        truncated: bool[T, E], the episode was cut off: the future has a value all the same.
+        action_mask: bool[T, E, A], the legal actions at this observation, or None.
+    """
+
+    observation: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    action_mask: np.ndarray | None
+
+
+class Transitions(NamedTuple):
+    """Minibatches for learning; leading dimensions [U, B], or [B] for one minibatch.
+
+    Attributes:
+        observation: [U, B, *shape], the environment's dtype; [U, B, S, *shape] with frame stacks.
+        action: int64[U, B].
+        reward: float32[U, B], the discounted sum over the n-step chain.
+        discount: float32[U, B], the product of the chain's discounts: what the value of
+            ``next_observation`` is multiplied with; 0 where the chain ended in termination.
+        next_observation: like ``observation``, where the chain ends.
+        next_action_mask: bool[U, B, A], the legal actions there, or None.
+    """
+
+    observation: Tensor
+    action: Tensor
+    reward: Tensor
+    discount: Tensor
+    next_observation: Tensor
+    next_action_mask: Tensor | None
+
+    def minibatches(self) -> list[Transitions]:
+        """Split [U, B, ...] into U minibatches [B, ...] that share its memory."""
+        columns = [None if column is None else column.unbind(0) for column in self]
+        num_updates = self.action.shape[0]
+        return [
+            Transitions(*(None if column is None else column[u] for column in columns))  # type: ignore[arg-type]
+            for u in range(num_updates)
+        ]
+
+
+class Episode(NamedTuple):
+    """A finished episode: its undiscounted return and its length in env steps."""
+
+    episode_return: float
+    episode_length: int
+
+
+class Iteration(NamedTuple):
+    """What the train loader yields: Lightning's batch.
+
+    Attributes:
+        transitions: U minibatches.
+        env_steps: env steps taken since the beginning of the run, those of this iteration included.
+        new_env_steps: env steps that this iteration's collection took.
+        epsilon: the exploration rate of its last step.
+        episodes: training episodes that ended in it.
+    """
+
+    transitions: Transitions
+    env_steps: int
+    new_env_steps: int
+    epsilon: float
+    episodes: list[Episode]
+
+
+class Policy(Protocol):
+    """Who chooses the actions: all that the collecting side knows of the learning side."""
+
+    def act(self, observation: np.ndarray, action_mask: np.ndarray | None = None) -> np.ndarray:
+        """Return the greedy legal action of every environment, int64[E].
+
+        Args:
+            observation: [E, *shape], or [E, S, *shape] with frame stacks.
+            action_mask: bool[E, A], True where legal, or None where all are.
+        """
+        ...
+
+
+class Learner(Policy, Protocol):
+    """A policy that learns: ``act`` is how it is evaluated, the behaviour policy collects."""
+
+    def behaviour_policy(self, *, frozen: bool) -> Policy:
+        """Return the policy that collects experience.
+
+        Args:
+            frozen: keep the weights of this moment, whatever updates follow.
+        """
+        ...
