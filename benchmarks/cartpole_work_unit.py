@@ -26,7 +26,6 @@ from contestants.work_unit import WORK_UNIT
 
 REFERENCE = "ours"
 
-
 BARE = Contestant("bare_eager.py", (), ("torch", "gymnasium"), "torch gymnasium")
 SB3 = Contestant("sb3_dqn.py", ("--mse",), ("stable_baselines3",), "stable-baselines3")
 TIANSHOU = Contestant("tianshou_dqn.py", (), ("tianshou",), "tianshou")
@@ -250,7 +249,7 @@ def main() -> None:
         content = {"work_unit": asdict(WORK_UNIT), "threads": arguments.threads}
         content |= {"summaries": summaries, "runs": [asdict(run) for run in runs]}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
-    if not summaries:
+    if failures or not summaries:
         sys.exit(1)
 
 

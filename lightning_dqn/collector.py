@@ -187,7 +187,9 @@ class Collector:
         size = (num_times, self.num_envs)
         spec = self.spec
         return Rows(
-            observation=np.empty((*size, *spec.observation_shape), np.dtype(spec.observation_dtype)),
+            observation=np.empty(
+                (*size, *spec.observation_shape), np.dtype(spec.observation_dtype)
+            ),
             action=np.empty(size, np.int64),
             reward=np.empty(size, np.float32),
             terminated=np.empty(size, bool),

@@ -48,7 +48,7 @@ def compile_step(
         return step
     # Lets the compiler trace torch.autograd.grad, so that loss and gradients are one graph.
     torch._dynamo.config.trace_autograd_ops = True
-    options = {"cpp_wrapper": True} if device.type == "cpu" else None
+    options: dict[str, Any] | None = {"cpp_wrapper": True} if device.type == "cpu" else None
     return torch.compile(step, options=options)
 
 

@@ -151,7 +151,7 @@ class ReplayDataModule(pl.LightningDataModule):
         The first time actions are random; after a restart from a checkpoint, which doesn't
         hold the ring, they are the policy's.
         """
-        collector, replay = self._parts()
+        collector, _ = self._parts()
         is_first = collector.env_steps == 0
         policy = None if is_first else self._learner.behaviour_policy(frozen=False)
         # One transition at least must be there to sample from.
@@ -247,7 +247,8 @@ class ReplayDataModule(pl.LightningDataModule):
         return cast(Learner, self._trainer.lightning_module)
 
     def _parts(self) -> tuple[Collector, ReplayBuffer]:
-        assert self.collector is not None and self.replay is not None, "setup comes first"
+        assert self.collector is not None, "setup comes first"
+        assert self.replay is not None, "setup comes first"
         return self.collector, self.replay
 
     def _keep(self, rows: Rows) -> None:

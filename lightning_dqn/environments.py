@@ -107,7 +107,7 @@ class EnvironmentFactory:
         if mode is not AutoresetMode.NEXT_STEP:
             raise ValueError(
                 f"id={self.name}: its autoreset mode is {mode}, but replay needs "
-                "AutoresetMode.NEXT_STEP (pass autoreset_mode=AutoresetMode.NEXT_STEP when making it)"
+                "AutoresetMode.NEXT_STEP; pass that as autoreset_mode where it is made"
             )
         return environment
 
@@ -175,9 +175,7 @@ class EnvironmentFactory:
 EnvironmentLike = str | Callable[[], gym.Env] | VectorEnv | EnvironmentFactory
 
 
-def read_action_mask(
-    info: Mapping[str, Any], num_envs: int, num_actions: int
-) -> np.ndarray | None:
+def read_action_mask(info: Mapping[str, Any], num_envs: int, num_actions: int) -> np.ndarray | None:
     """Return ``info["action_mask"]`` as bool[E, A], or None where the environment has none.
 
     An environment that gave no mask this time has every action legal.
@@ -188,7 +186,7 @@ def read_action_mask(
     mask = info.get("action_mask")
     if mask is None:
         return None
-    if getattr(mask, "dtype", None) == object:
+    if isinstance(mask, np.ndarray) and mask.dtype.hasobject:
         mask = np.stack([np.ones(num_actions, bool) if m is None else m for m in mask])
     mask = np.asarray(mask).astype(bool)
     if mask.shape != (num_envs, num_actions):

@@ -19,7 +19,10 @@ from lightning_dqn import td
 class Head(Protocol):
     """What the learner asks of a head."""
 
-    outputs_per_action: int
+    @property
+    def outputs_per_action(self) -> int:
+        """Return N, how many outputs of the network belong to one action."""
+        ...
 
     def q_values(self, output: Tensor) -> Tensor:
         """Return the action values float[B, A] that the network's output stands for."""
@@ -82,7 +85,7 @@ def head_to_plain(head: Head) -> dict[str, Any] | None:
     name = type(head).__name__
     if _HEADS.get(name) is not type(head):
         return None
-    return {name: dataclasses.asdict(head)}  # type: ignore[call-overload]
+    return {name: dataclasses.asdict(head)}
 
 
 def head_from_plain(plain: Mapping[str, Any]) -> Head:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,7 +60,7 @@ class EpisodeStatistic(Metric):
         raise NotImplementedError
 
     def _load_from_state_dict(  # the saved window may have any length
-        self, state_dict: dict, prefix: str, *args: object, **kwargs: object
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         saved = state_dict.get(prefix + "values")
         if saved is not None:

@@ -112,9 +112,7 @@ def copy(model: Models, other: nn.Module | None = None) -> None:
 
 
 @torch.no_grad()
-def axpy(
-    model: Models, other: nn.Module | None = None, *, alpha: float = 1.0, beta: float
-) -> None:
+def axpy(model: Models, other: nn.Module | None = None, *, alpha: float = 1.0, beta: float) -> None:
     """Scale and add: model <- alpha * model + beta * other. Buffers are left alone."""
     aligned = _aligned(model, other)
     if alpha != 1:
@@ -173,9 +171,7 @@ def reset(model: nn.Module, *, include: str | None = None, exclude: str | None =
 
 
 @torch.no_grad()
-def clip(
-    model: Models, *, max_value: float | None = None, max_norm: float | None = None
-) -> None:
+def clip(model: Models, *, max_value: float | None = None, max_norm: float | None = None) -> None:
     """Bound the parameters, without reading one back to the CPU.
 
     Args:
@@ -190,6 +186,7 @@ def clip(
         torch._foreach_clamp_max_(tensors, max_value)
         torch._foreach_clamp_min_(tensors, -max_value)
         return
+    assert max_norm is not None
     norms = torch._foreach_norm(tensors)
     scales = [(max_norm / norm.clamp_min(1e-12)).clamp_max(1.0) for norm in norms]
     torch._foreach_mul_(tensors, scales)

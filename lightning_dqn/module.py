@@ -5,8 +5,6 @@ Shapes: U updates, B batch, A actions, N outputs per action.
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
@@ -22,21 +20,20 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_dqn import model_ops, td
+from lightning_dqn.blueprint import head_of, network_of, network_to_plain, spec_of, spec_to_plain
 from lightning_dqn.compilation import Compile, compile_step
 from lightning_dqn.environment_spec import EnvironmentSpec
-from lightning_dqn.environments import EnvironmentFactory, EnvironmentLike
+from lightning_dqn.environments import EnvironmentLike
 from lightning_dqn.gradients import make_safe
-from lightning_dqn.heads import Head, ScalarHead, head_from_plain, head_to_plain
-from lightning_dqn.metrics import EpisodeLength, EpisodeReturn
-from lightning_dqn.networks import Layer, QNetwork, mlp
+from lightning_dqn.heads import Head, head_to_plain
+from lightning_dqn.networks import Layer
 from lightning_dqn.optimizer_step import step_with
 from lightning_dqn.policy import GreedyPolicy
+from lightning_dqn.report import Report, check_finite
 from lightning_dqn.transitions import Episode, Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-
-ROLLOUT_WINDOW_EPISODES = 100
 
 
 class LossOutput(NamedTuple):
@@ -51,10 +48,6 @@ class LossOutput(NamedTuple):
     loss: Tensor
     td_error: Tensor
     q_value: Tensor
-
-
-class NonFiniteError(RuntimeError):
-    """A loss or a gradient was not finite; the weights never saw it."""
 
 
 class DQN(pl.LightningModule):
@@ -104,26 +97,32 @@ class DQN(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.spec = _as_spec(environment)
-        self.head = head_from_plain(head) if isinstance(head, Mapping) else head or ScalarHead()
-        self.double = double
+        self.spec = spec_of(environment)
+        self.head = head_of(head)
+        self.uses_double_q = double
         self.max_gradient_norm = max_gradient_norm
         self.compile_mode = compile
         self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3, fused=True)
         self._make_lr_scheduler = lr_scheduler
-        layers = mlp() if network is None else network
-        self.q_network = _as_network(layers, self.spec, self.head, dueling)
+        self.q_network = network_of(network, self.spec, self.head, dueling)
         self.evaluation_network = "q_network"
         self._copies: list[str] = []
         self.add_network("target_network")
         self.after_update: list[ModelOperation] = []
         self.updates = 0
         self.env_steps = 0
-        self.rollout_return = EpisodeReturn(window=ROLLOUT_WINDOW_EPISODES)
-        self.rollout_length = EpisodeLength(window=ROLLOUT_WINDOW_EPISODES)
-        self.evaluation_return = EpisodeReturn()
-        self.evaluation_length = EpisodeLength()
-        self._save_plain_hyperparameters(layers, dueling)
+        self.report = Report()
+        self.save_hyperparameters(
+            {
+                "environment": spec_to_plain(self.spec),
+                "network": network_to_plain(network),
+                "head": head_to_plain(self.head),
+                "double": double,
+                "dueling": dueling,
+                "max_gradient_norm": max_gradient_norm,
+                "compile": compile,
+            }
+        )
 
     def add_network(self, name: str) -> nn.Module:
         """Add a copy of the Q-network under ``name``, saved and moved with the module.
@@ -133,7 +132,7 @@ class DQN(pl.LightningModule):
         if name not in self._copies:
             if hasattr(self, name):
                 raise ValueError(f"network={name!r}: the module has an attribute of that name")
-            self.add_module(name, deepcopy(self.q_network).requires_grad_(False).eval())
+            self.add_module(name, deepcopy(self.q_network).requires_grad_(False))
             self._copies.append(name)
         return self.get_submodule(name)
 
@@ -221,9 +220,8 @@ class DQN(pl.LightningModule):
             statistics.append(of_update)
         if (scheduler := self.lr_schedulers()) is not None:
             cast(LRScheduler, scheduler).step()
-        self.rollout_return.update(iteration.episodes)
-        self.rollout_length.update(iteration.episodes)
-        self._report(torch.stack(statistics), iteration)
+        self.report.count_rollout(iteration.episodes)
+        self._tell(torch.stack(statistics), iteration)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of the online network, and its scheduler if there is one."""
@@ -245,10 +243,12 @@ class DQN(pl.LightningModule):
             expected_updates=self._expected_updates(),
             device=self.device,
         )
-        self._clock = (time.perf_counter(), self.env_steps, self.updates)
+        self.report.start_clock(self.env_steps, self.updates)
 
     def on_train_start(self) -> None:
-        """Warn of a target network that nothing moves."""
+        """Set the copies to evaluation mode, and warn of a target network that nothing moves."""
+        for name in self._copies:
+            self.get_submodule(name).eval()
         moved = [getattr(operation, "network", None) for operation in self.after_update]
         if "target_network" not in moved:
             rank_zero_warn(
@@ -260,57 +260,81 @@ class DQN(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the episodes of the last evaluation."""
-        self.evaluation_return.reset()
-        self.evaluation_length.reset()
+        self.report.start_evaluation()
 
     def validation_step(self, episode: Episode, batch_idx: int) -> None:
         """Count one evaluation episode."""
-        self.evaluation_return.update([episode])
-        self.evaluation_length.update([episode])
+        self.report.count_evaluation(episode)
 
     def on_validation_epoch_end(self) -> None:
         """Log ``eval/``."""
-        self._log_evaluation("eval")
+        self._tell_evaluation("eval")
 
     on_test_epoch_start = on_validation_epoch_start
     test_step = validation_step
 
     def on_test_epoch_end(self) -> None:
         """Log ``test/``."""
-        self._log_evaluation("test")
+        self._tell_evaluation("test")
 
     # --- persistence
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the counters and the names of the networks."""
-        checkpoint["dqn"] = {
-            "updates": self.updates,
-            "env_steps": self.env_steps,
-            "networks": list(self._copies),
-            "evaluation_network": self.evaluation_network,
-        }
+        counters = {"updates": self.updates, "env_steps": self.env_steps}
+        checkpoint["dqn"] = {**counters, **self.networks_description()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them back, before the weights are loaded."""
+        """Take them back, before the weights are loaded.
+
+        Raises:
+            ValueError: the checkpoint isn't one of a DQN.
+        """
+        if "dqn" not in checkpoint:
+            raise ValueError("this checkpoint holds no DQN: it was saved from another module")
         state = checkpoint["dqn"]
         self.updates, self.env_steps = state["updates"], state["env_steps"]
-        self.evaluation_network = state["evaluation_network"]
-        for name in state["networks"]:
-            self.add_network(name)
+        self._restore_networks(state)
 
-    def train(self, mode: bool = True) -> DQN:
-        """Set the online network's mode; the copies stay in evaluation mode."""
-        super().train(mode)
-        for name in self._copies:
-            self.get_submodule(name).eval()
-        return self
+    def networks_description(self) -> dict[str, Any]:
+        """Return the names of the networks and of the one that acts, as plain values."""
+        return {"networks": list(self._copies), "evaluation_network": self.evaluation_network}
+
+    def networks_state(self) -> dict[str, Tensor]:
+        """Return the weights of all networks, as ``q_network.torso.0.weight``."""
+        kept = tuple(f"{name}." for name in ("q_network", *self._copies))
+        return {name: t for name, t in self.state_dict().items() if name.startswith(kept)}
+
+    @classmethod
+    def from_networks(
+        cls,
+        hyperparameters: Mapping[str, Any],
+        networks: Mapping[str, Any],
+        state: Mapping[str, Tensor],
+    ) -> DQN:
+        """Build a module from its ``hparams``, ``networks_description`` and ``networks_state``.
+
+        Raises:
+            RuntimeError: the weights don't fit.
+        """
+        module = cls(**hyperparameters)
+        module._restore_networks(networks)
+        missing, unexpected = module.load_state_dict(state, strict=False)
+        missing = [name for name in missing if name in module.networks_state()]
+        if missing or unexpected:
+            raise RuntimeError(f"missing {missing}, unexpected {unexpected}")
+        return module
 
     # --- inner parts
 
     _frozen: GreedyPolicy | None = None
     _learning_step: Callable[[Transitions], tuple[list[Tensor], Tensor]]
     _trainable: list[nn.Parameter]
-    _clock: tuple[float, int, int]
+
+    def _restore_networks(self, description: Mapping[str, Any]) -> None:
+        for name in description["networks"]:
+            self.add_network(name)
+        self.evaluation_network = description["evaluation_network"]
 
     def _policy(self, network: str) -> GreedyPolicy:
         return GreedyPolicy(self.get_submodule(network), self.head, self.spec)
@@ -318,7 +342,7 @@ class DQN(pl.LightningModule):
     def _bootstrap(self, batch: Transitions) -> Tensor:
         """Return the target network's output of the next greedy action, float[B] or [B, N]."""
         target_output = self.get_submodule("target_network")(batch.next_observation)
-        chooser = self.q_network(batch.next_observation) if self.double else target_output
+        chooser = self.q_network(batch.next_observation) if self.uses_double_q else target_output
         next_action = td.greedy_action(self.head.q_values(chooser), batch.next_action_mask)
         return td.select_action(target_output, next_action)
 
@@ -334,137 +358,37 @@ class DQN(pl.LightningModule):
         optimizer.step()
 
     def _expected_updates(self) -> int | None:
-        trainer = self.trainer
-        updates = getattr(trainer.datamodule, "updates_per_iteration", 1)  # type: ignore[attr-defined]
-        iterations = trainer.estimated_stepping_batches
-        return None if iterations == float("inf") else int(iterations) * updates
+        """Return the updates of the whole run, None if it has no set end."""
+        data = getattr(self.trainer, "datamodule", None)
+        epochs = self.trainer.max_epochs
+        if not isinstance(epochs, int) or epochs < 0 or data is None:
+            return None
+        return epochs * data.iterations_per_epoch * data.updates_per_iteration
 
-    def _report(self, statistics: Tensor, iteration: Iteration) -> None:
-        """Check and log, reading from an accelerator only when a log row is due."""
-        is_due = self.trainer.global_step % self.trainer.log_every_n_steps == 0
-        if not is_due and statistics.device.type != "cpu":
-            return
-        if not bool(torch.isfinite(statistics).all()):
-            raise NonFiniteError(self._describe_non_finite(statistics))
+    def _tell(self, statistics: Tensor, iteration: Iteration) -> None:
+        """Check and log, reading from an accelerator only when a row is due."""
+        is_due = self.trainer.global_step % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        if is_due or statistics.device.type == "cpu":
+            check_finite(statistics, self.updates, self.env_steps)
         if is_due:
-            loss, q_value, td_error, gradient_norm = statistics.mean(dim=0).tolist()
-            row = {
-                "train/loss": loss,
-                "train/q_value": q_value,
-                "train/td_error": td_error,
-                "train/gradient_norm": gradient_norm,
-                "train/learning_rate": self._learning_rate(),
-                "train/updates": self.updates,
-                "rollout/epsilon": iteration.epsilon,
-                **self._rollout_row(),
-                **self._speed_row(),
-            }
-            self._log_row(row)
+            row = self.report.training_row(statistics, iteration, self.env_steps, self.updates)
+            optimizer = cast(LightningOptimizer, self.optimizers())
+            self._log_row({**row, "train/learning_rate": float(optimizer.param_groups[0]["lr"])})
 
-    def _describe_non_finite(self, statistics: Tensor) -> str:
-        bad = (~torch.isfinite(statistics).all(dim=1)).nonzero()[0].item()
-        update = self.updates - len(statistics) + int(bad) + 1
-        loss, q_value, _, norm = statistics[int(bad)].tolist()
-        return (
-            f"update {update} (env step {self.env_steps}) was not finite: loss {loss}, mean Q-value "
-            f"{q_value}, gradient norm {norm}. The weights did not see it. Lower the learning rate "
-            "or max_gradient_norm, or scale the rewards down"
-        )
+    def _tell_evaluation(self, stage: Literal["eval", "test"]) -> None:
+        row = self.report.evaluation_row(stage)
+        if row and not self.trainer.sanity_checking:
+            self._log_row(row, is_evaluation=True)
 
-    def _learning_rate(self) -> float:
-        return float(cast(LightningOptimizer, self.optimizers()).param_groups[0]["lr"])
+    def _log_row(self, row: dict[str, float], *, is_evaluation: bool = False) -> None:
+        """Give a row to the loggers, and its values to Lightning's callbacks.
 
-    def _rollout_row(self) -> dict[str, float]:
-        if self.rollout_return.num_episodes == 0:
-            return {}
-        return {
-            "rollout/episode_return": self.rollout_return.compute().item(),
-            "rollout/episode_length": self.rollout_length.compute().item(),
-        }
-
-    def _speed_row(self) -> dict[str, float]:
-        (then, env_steps, updates), now = self._clock, time.perf_counter()
-        self._clock = (now, self.env_steps, self.updates)
-        return {
-            "time/env_steps_per_second": (self.env_steps - env_steps) / (now - then),
-            "time/updates_per_second": (self.updates - updates) / (now - then),
-        }
-
-    def _log_evaluation(self, stage: Literal["eval", "test"]) -> None:
-        if self.evaluation_return.num_episodes == 0:
-            return
-        row = {
-            f"{stage}/episode_return": self.evaluation_return.compute().item(),
-            f"{stage}/episode_return_std": self.evaluation_return.standard_deviation().item(),
-            f"{stage}/episode_length": self.evaluation_length.compute().item(),
-            f"{stage}/episodes": self.evaluation_return.num_episodes,
-        }
-        if not self.trainer.sanity_checking:
-            self._log_row(row)
-
-    def _log_row(self, row: dict[str, float]) -> None:
-        """Give a row to the loggers as it is, and its values to Lightning's callbacks.
-
-        Lightning would round counts beyond 2^24 env steps by making them float32.
+        Training rows go to the loggers as they are: Lightning has its own idea of when to log.
+        Numbers are float64, since float32 rounds counts beyond 2^24 env steps.
         """
         row = {**row, "time/env_steps": self.env_steps}
-        for logger in self.loggers:
-            logger.log_metrics(row, step=self.trainer.global_step)
-        self.log_dict({name: float(value) for name, value in row.items()}, logger=False)
-
-    def _save_plain_hyperparameters(self, layers: Sequence[Layer] | nn.Module, dueling: bool) -> None:
-        """Save what rebuilds the module, as plain values that load without running code."""
-        own = isinstance(layers, nn.Module)
-        self.save_hyperparameters(
-            {
-                "environment": dataclasses.asdict(self.spec),
-                "network": type(layers).__name__ if own else _plain(layers),
-                "head": head_to_plain(self.head),
-                "double": self.double,
-                "dueling": dueling,
-                "max_gradient_norm": self.max_gradient_norm,
-                "compile": self.compile_mode,
-            }
-        )
-
-
-def _as_spec(environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any]) -> EnvironmentSpec:
-    if isinstance(environment, EnvironmentSpec):
-        return environment
-    if isinstance(environment, Mapping):
-        shape = tuple(environment["observation_shape"])
-        return EnvironmentSpec(**{**environment, "observation_shape": shape})
-    return EnvironmentFactory.of(environment).spec
-
-
-def _as_network(
-    layers: Sequence[Layer] | nn.Module, spec: EnvironmentSpec, head: Head, dueling: bool
-) -> nn.Module:
-    if isinstance(layers, str):
-        raise ValueError(
-            f"network={layers!r}: this is the name of a module of your own; hand the module over, "
-            f"as in DQN.load_from_checkpoint(path, network={layers}(...))"
-        )
-    if not isinstance(layers, nn.Module):
-        return QNetwork(
-            spec, layers, outputs_per_action=head.outputs_per_action, dueling=dueling
-        )
-    if dueling:
-        raise ValueError("dueling=True: splits the last layer of a list of layers, not of a module")
-    with torch.no_grad():
-        found = tuple(head.q_values(layers(spec.example_observations(2))).shape)
-    if found != (2, spec.num_actions):
-        raise ValueError(
-            f"network={type(layers).__name__} gives the shape {found} for 2 observations; expected "
-            f"{(2, spec.num_actions)}, one value for each of {spec.num_actions} actions"
-        )
-    return layers
-
-
-def _plain(value: Any) -> Any:
-    """Return mappings and sequences as dicts and lists."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(entry) for entry in value]
-    return value
+        if not is_evaluation:
+            for logger in self.loggers:
+                logger.log_metrics(row, step=self.trainer.global_step)
+        tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in row.items()}
+        self.log_dict(tensors, logger=is_evaluation)

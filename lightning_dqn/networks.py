@@ -28,6 +28,11 @@ def mlp(hidden: Sequence[int] = (256, 256), activation: str = "ReLU") -> list[La
     return [layer for size in hidden for layer in ({"Linear": int(size)}, activation)]
 
 
+def layer_list(layers: Sequence[Layer]) -> list[Layer]:
+    """Return ``layers`` as they are: how a configuration names a network of the user's own."""
+    return list(layers)
+
+
 def minatar_cnn() -> list[Layer]:
     """Return the torso of Young & Tian 2019 (arxiv.org/abs/1903.03176) for 10x10xC images."""
     conv = {"Conv2d": {"out_channels": 16, "kernel_size": 3}}
@@ -158,16 +163,25 @@ def build_layers(layers: Sequence[Layer], example: Tensor) -> nn.Sequential:
         try:
             module = _build_layer(name, arguments, example)
             with torch.no_grad():
-                example = module.eval()(example)
-        except (TypeError, RuntimeError, ValueError, AttributeError) as error:
+                output = module.eval()(example)
+            if not isinstance(output, Tensor):
+                raise TypeError(f"it returns a {type(output).__name__}, not a tensor")
+        except (
+            TypeError,
+            RuntimeError,
+            ValueError,
+            AttributeError,
+            IndexError,
+            AssertionError,
+        ) as error:
             shape = list(example.shape[1:])
-            text = str(error).splitlines()[0]
+            text = (str(error) or type(error).__name__).splitlines()[0]
             raise ValueError(
                 f"{where}{_as_call(arguments)} doesn't fit: {origin} gives it the shape {shape} "
                 f"({text})"
             ) from error
         built.append(module.train())
-        origin = where
+        example, origin = output, where
     return built
 
 

@@ -234,8 +234,9 @@ class ReplayBuffer:
 
         A chain stops at its episode's end and before it would leave the newest stored row.
         """
+        gamma = float(self.gamma)  # an int times a bool tensor would be an int64 tensor
         reward = self._gather("reward", cells)
-        discount = self.gamma * (~self._columns["terminated"][cells])
+        discount = gamma * (~self._columns["terminated"][cells])
         last = self._successor(cells)
         if self.n_step == 1:
             return reward, discount, last
@@ -243,7 +244,7 @@ class ReplayBuffer:
         for _ in range(1, self.n_step):
             goes_on = goes_on & ~self._is_newest(last)
             reward = reward + torch.where(goes_on, discount * self._columns["reward"][last], 0.0)
-            factor = self.gamma * (~self._columns["terminated"][last])
+            factor = gamma * (~self._columns["terminated"][last])
             discount = torch.where(goes_on, discount * factor, discount)
             ended = self._ended(last)
             last = torch.where(goes_on, self._successor(last), last)

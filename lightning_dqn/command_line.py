@@ -1,0 +1,150 @@
+"""The command line: ``python -m lightning_dqn +experiment=cartpole trainer.max_epochs=3``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+USAGE_ERROR = 2
+CONFIG_MODULE = "lightning_dqn.conf"
+
+
+class OwnConfigs(SearchPathPlugin):
+    """Adds ``./conf`` after the shipped configuration, for experiments of the user's own."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append ``./conf`` if it exists."""
+        folder = Path.cwd() / "conf"
+        if folder.is_dir():
+            search_path.append("lightning_dqn-own", f"file://{folder}")
+
+
+Plugins.instance().register(OwnConfigs)
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = sys.argv[1:]
+    if "--help" in arguments or "-h" in arguments:
+        from lightning_dqn.command_help import print_help
+
+        return print_help([a for a in arguments if a not in ("--help", "-h")])
+    try:
+        arguments = _expand_resume(arguments)
+        _check(arguments)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(f"lightning-dqn: {_message(error)}", file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+    sys.argv[1:] = arguments
+    train()
+
+
+@hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name="config", version_base="1.3")
+def train(config: DictConfig) -> float | None:
+    """Train as the configuration says; return the test return, for sweepers."""
+    training = _training()
+    summary = training.run(training.prepare(config))
+    print(f"\n{summary}")
+    return summary.episode_return
+
+
+def _check(arguments: list[str]) -> None:
+    """Refuse a configuration that can't run, before a run's folder or logger exists.
+
+    Raises:
+        HydraException: the configuration can't be composed.
+        ValueError: it can, but not run.
+    """
+    parsed = get_args_parser().parse_args(arguments)
+    if not parsed.run and any(
+        (parsed.cfg, parsed.info, parsed.hydra_help, parsed.shell_completion)
+    ):
+        return
+    jobs = [parsed.overrides]
+    if parsed.multirun:
+        jobs = _grid(parsed.overrides)
+    for overrides in jobs:
+        config = compose(overrides, config_dir=parsed.config_dir)
+        _training().prepare(config)
+
+
+def compose(overrides: list[str], config_dir: str | None = None) -> DictConfig:
+    """Compose the configuration outside a run."""
+    if config_dir is not None:
+        overrides = [*overrides, f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
+    with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+        # The run's folder has no name before the run.
+        return hydra.compose("config", overrides=[*overrides, "run_dir=."])
+
+
+def _grid(overrides: list[str]) -> list[list[str]]:
+    """Return the jobs of a plain grid sweep; other sweepers check their jobs as they come."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    if any(override.startswith("hydra/sweeper=") for override in overrides):
+        return []
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    [jobs] = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    return [list(job) for job in jobs]
+
+
+def _expand_resume(arguments: list[str]) -> list[str]:
+    """Replace ``resume=<run folder>`` by that run's own overrides, folder and last checkpoint.
+
+    Raises:
+        ValueError: the folder isn't one of a run that can be continued.
+    """
+    resumes = [a for a in arguments if a.startswith("resume=")]
+    if not resumes:
+        return arguments
+    folder = Path(resumes[-1].removeprefix("resume="))
+    saved, checkpoint = folder / ".hydra" / "overrides.yaml", folder / "checkpoints" / "last.ckpt"
+    for path in (saved, checkpoint):
+        if not path.is_file():
+            raise ValueError(f"resume={folder}: {path} is missing, so it can't be continued")
+    own: Any = OmegaConf.to_container(OmegaConf.load(saved))
+    rest = [a for a in arguments if a not in resumes]
+    kept = [o for o in own if not o.startswith(("ckpt_path=", "hydra.run.dir="))]
+    return [
+        *kept,
+        f"ckpt_path='{checkpoint.absolute()}'",
+        f"hydra.run.dir='{folder.absolute()}'",
+        *rest,
+    ]
+
+
+def _training() -> ModuleType:
+    """Import what trains, and keep Lightning's hints about other products off the terminal."""
+    from lightning_dqn import training
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # Lightning 2.6 itself calls what torch 2.13 deprecates; nothing a user could change.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    return training
+
+
+def _message(error: Exception) -> str:
+    """Return the error with Hydra's cause, without a traceback."""
+    lines = [str(error)]
+    cause = error.__cause__
+    if isinstance(error, HydraException) and cause is not None:
+        lines.append(str(cause).splitlines()[0])
+    return "\n".join(line for line in lines if line.strip())

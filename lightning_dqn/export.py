@@ -1,0 +1,66 @@
+"""Weights without code: safetensors, with the hyper-parameters beside them as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from lightning_dqn.module import DQN
+
+WEIGHTS = "module.safetensors"
+HYPERPARAMETERS = "module.json"
+
+
+def save_weights(module: DQN, directory: str | Path) -> Path:
+    """Write the module's networks and hyper-parameters into ``directory``.
+
+    Both files are written beside their place and then renamed, so that neither is ever half
+    there.
+
+    Returns:
+        The path of the weights.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in module.networks_state().items()}
+    description = {"hyperparameters": dict(module.hparams), **module.networks_description()}
+    _write(directory / HYPERPARAMETERS, lambda path: _write_json(path, description))
+    _write(directory / WEIGHTS, lambda path: save_file(tensors, path))
+    return directory / WEIGHTS
+
+
+def load_weights(directory: str | Path) -> DQN:
+    """Build the module that :func:`save_weights` wrote into ``directory``.
+
+    Raises:
+        ValueError: a file is missing, damaged, or doesn't fit the other.
+    """
+    directory = Path(directory)
+    try:
+        description = json.loads((directory / HYPERPARAMETERS).read_text())
+        tensors = load_file(directory / WEIGHTS)
+    except Exception as error:
+        raise ValueError(f"{directory}: no readable weights there ({error})") from error
+    try:
+        return DQN.from_networks(description["hyperparameters"], description, tensors)
+    except (RuntimeError, KeyError) as error:
+        raise ValueError(f"{directory / WEIGHTS} doesn't fit {HYPERPARAMETERS}: {error}") from error
+
+
+def _write_json(path: Path, description: dict[str, object]) -> None:
+    path.write_text(json.dumps(description, indent=2) + "\n")
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    os.close(handle)
+    try:
+        write(Path(name))
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,207 @@
+"""A run from its configuration: prepare, fit, test, save, sum up."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from lightning_dqn.configuration import ConfigError, build, check_types
+from lightning_dqn.datamodule import ReplayDataModule
+from lightning_dqn.export import save_weights
+from lightning_dqn.module import DQN
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a configuration describes, built but not yet run."""
+
+    config: DictConfig
+    module: DQN
+    data: ReplayDataModule
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to; ``str`` of it is what the terminal shows at the end."""
+
+    name: str
+    run_dir: Path
+    env_steps: int
+    updates: int
+    seconds: float
+    tested: str
+    episode_return: float | None
+    episode_return_std: float | None
+    episodes: int
+
+    def __str__(self) -> str:
+        rate = self.env_steps / max(self.seconds, 1e-9)
+        lines = [
+            f"{self.name}: {self._result()}",
+            f"  trained   {self.env_steps:,} env steps, {self.updates:,} updates in "
+            f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
+            f"  files     {self.run_dir}",
+            f"  evaluate  python -m lightning_dqn.evaluate run={self.run_dir}",
+            f"  continue  python -m lightning_dqn resume={self.run_dir} trainer.max_epochs=N",
+        ]
+        return "\n".join(lines)
+
+    def _result(self) -> str:
+        if self.episode_return is None:
+            return "not tested"
+        return (
+            f"return {self.episode_return:.1f} ± {self.episode_return_std:.1f} over "
+            f"{self.episodes} test episodes ({self.tested})"
+        )
+
+
+def prepare(config: DictConfig) -> Experiment:
+    """Build environment, module and data module, and check all that can be checked.
+
+    Nothing is written and no memory of size is taken.
+
+    Raises:
+        ConfigError: naming the key at fault and the remedy.
+    """
+    pl.seed_everything(_seed(config), verbose=False)
+    environment = build(config, "environment")
+    try:
+        _ = environment.spec
+    except ValueError as error:
+        raise ConfigError(f"environment.{error}") from error
+    module = build(config, "module", environment=environment)
+    data = build(config, "data", environment=environment, seed=config.seed)
+    device = _check_trainer(config)
+    try:
+        data.check_memory(device)
+    except ValueError as error:
+        raise ConfigError(f"data.{error}") from error
+    for group in ("callbacks", "logger"):
+        for name in config[group] or {}:
+            node = OmegaConf.to_container(config[group][name], resolve=False)
+            check_types(_without_interpolations(node), f"{group}.{name}")
+    for name in config.callbacks or {}:
+        if name != "checkpoint":
+            build(config, f"callbacks.{name}")
+    return Experiment(config, module, data)
+
+
+def run(experiment: Experiment) -> Summary:
+    """Train, test the best checkpoint, save its weights and return the summary."""
+    config, module, data = experiment.config, experiment.module, experiment.data
+    run_dir = Path(config.run_dir)
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    trainer = build_trainer(config, run_dir)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    start, first_env_step = time.perf_counter(), module.env_steps
+    trainer.fit(module, data, ckpt_path=config.ckpt_path)
+    seconds = time.perf_counter() - start
+    trained = {"env_steps": module.env_steps - first_env_step, "updates": module.updates}
+    best = _best_checkpoint(trainer)
+    tested = f"checkpoint {best}" if best else "the last weights"
+    results: dict[str, float] = {}
+    if config.test:
+        [results] = trainer.test(module, data, ckpt_path=best, verbose=False)  # type: ignore[assignment]
+    elif best:
+        module = DQN.load_from_checkpoint(best)
+    save_weights(module, run_dir)
+    return Summary(
+        name=config.name,
+        run_dir=_shown(run_dir),
+        seconds=seconds,
+        tested=tested if best is None else f"the best checkpoint, of env step {module.env_steps:,}",
+        episode_return=results.get("test/episode_return"),
+        episode_return_std=results.get("test/episode_return_std"),
+        episodes=int(results.get("test/episodes", 0)),
+        **trained,
+    )
+
+
+def build_trainer(config: DictConfig, run_dir: Path) -> pl.Trainer:
+    """Build the Trainer with the configuration's callbacks and loggers."""
+    callbacks = [build(config, f"callbacks.{name}") for name in config.callbacks or {}]
+    loggers = [build(config, f"logger.{name}") for name in config.logger or {}]
+    return build(
+        config,
+        "trainer",
+        callbacks=callbacks,
+        logger=loggers or False,
+        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
+        default_root_dir=str(run_dir),
+    )
+
+
+def total_iterations(config: DictConfig) -> int:
+    """Return the iterations of the whole run, for learning-rate schedules over all of it."""
+    data = config.data
+    per_epoch = -(-int(data.env_steps_per_epoch) // int(data.env_steps_per_iteration))
+    epochs = config.trainer.max_epochs
+    if epochs is None or epochs < 0:
+        raise ConfigError(
+            f"trainer.max_epochs={epochs}: a learning-rate schedule over the whole run needs its "
+            "end; set max_epochs or the schedule's own length"
+        )
+    return int(epochs) * per_epoch
+
+
+OmegaConf.register_new_resolver(
+    "total_iterations", lambda *, _root_: total_iterations(_root_), replace=True
+)
+
+
+def _seed(config: DictConfig) -> int:
+    if not isinstance(config.seed, int) or isinstance(config.seed, bool) or config.seed < 0:
+        raise ConfigError(f"seed={config.seed!r}: expected a whole number from 0")
+    threads = config.num_threads
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise ConfigError(f"num_threads={threads!r}: expected a whole number from 1, or null")
+    return config.seed
+
+
+def _check_trainer(config: DictConfig) -> torch.device:
+    """Build a Trainer that does nothing, for its own checks; return the device it chose."""
+    try:
+        trainer = build(
+            config, "trainer", logger=False, enable_checkpointing=False, default_root_dir="."
+        )
+    except (RuntimeError, MisconfigurationException) as error:
+        raise ConfigError(f"trainer: {error}") from error
+    if trainer.world_size > 1:
+        raise ConfigError(f"trainer.devices={config.trainer.devices}: DQN learns on one device")
+    if trainer.precision not in ("32-true", "bf16-mixed"):
+        raise ConfigError(
+            f"trainer.precision={config.trainer.precision}: choose 32-true or bf16-mixed"
+        )
+    return trainer.strategy.root_device
+
+
+def _without_interpolations(node: Any) -> Any:
+    """Drop values that are known only inside a run, such as its folder."""
+    return {
+        name: value
+        for name, value in node.items()
+        if not (isinstance(value, str) and value.startswith("${"))
+    }
+
+
+def _best_checkpoint(trainer: pl.Trainer) -> str | None:
+    callback = trainer.checkpoint_callback
+    return (getattr(callback, "best_model_path", None) or None) if callback is not None else None
+
+
+def _shown(path: Path) -> Path:
+    """Return ``path`` relative to the working directory where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,73 @@
+"""The scalar head, and heads as plain values."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lightning_dqn.heads import ScalarHead, head_from_plain, head_to_plain
+
+REWARD = torch.tensor([1.0, 1.0])
+DISCOUNT = torch.tensor([0.5, 0.0])
+BOOTSTRAP = torch.tensor([8.0, 8.0])
+PREDICTION = torch.tensor([2.0, 2.0])  # targets 5 and 1: TD errors 3 and -1
+
+
+def test_an_unknown_error_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="error='l1': choose 'huber' or 'mse'"):
+        ScalarHead(error="l1")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0])
+def test_a_huber_threshold_that_is_not_positive_is_refused(threshold: float) -> None:
+    with pytest.raises(ValueError, match=f"huber_threshold={threshold}"):
+        ScalarHead(error="huber", huber_threshold=threshold)
+
+
+def test_the_scalar_heads_q_values_are_the_output() -> None:
+    output = torch.rand(2, 3)
+    assert torch.equal(ScalarHead().q_values(output), output)
+    assert ScalarHead.outputs_per_action == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (ScalarHead(), [4.5, 0.5]),
+        (ScalarHead(error="huber"), [2.5, 0.5]),
+        (ScalarHead(error="huber", huber_threshold=2.0), [4.0, 0.5]),
+    ],
+)
+def test_the_loss_of_known_td_errors(head: ScalarHead, expected: list[float]) -> None:
+    loss, td_error = head.loss(PREDICTION, REWARD, DISCOUNT, BOOTSTRAP)
+    assert td_error.tolist() == [3.0, -1.0], "target minus prediction"
+    assert loss.tolist() == expected
+
+
+def test_the_loss_pulls_the_prediction_toward_the_target() -> None:
+    prediction = PREDICTION.clone().requires_grad_()
+    loss, _ = ScalarHead(error="huber").loss(prediction, REWARD, DISCOUNT, BOOTSTRAP)
+    loss.sum().backward()
+    assert prediction.grad is not None
+    assert prediction.grad.tolist() == [-1.0, 1.0]
+
+
+def test_a_head_comes_back_from_plain_values() -> None:
+    head = ScalarHead(error="huber", huber_threshold=3.0)
+    plain = head_to_plain(head)
+    assert plain == {"ScalarHead": {"error": "huber", "huber_threshold": 3.0}}
+    assert head_from_plain(plain) == head
+
+
+def test_a_head_of_the_users_own_has_no_plain_values() -> None:
+    class OwnHead(ScalarHead):
+        pass
+
+    assert head_to_plain(OwnHead()) is None
+    OwnHead.__name__ = "ScalarHead"
+    assert head_to_plain(OwnHead()) is None, "the same name is not the same class"
+
+
+def test_an_unknown_head_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"head='Nope': choose one of \['ScalarHead'\]"):
+        head_from_plain({"Nope": {}})
