@@ -52,12 +52,14 @@ class EMATargetNetwork(pl.Callback):
                 f"every_n_updates={every_n_updates}, every_n_env_steps={every_n_env_steps}: "
                 "give one of the two"
             )
-        self.period = every_n_env_steps or every_n_updates or 1
-        if min(every_n_env_steps or 1, 1 if every_n_updates is None else every_n_updates) < 1:
-            raise ValueError(f"every_n_updates={every_n_updates}: at least 1")
+        self.counts_env_steps = every_n_env_steps is not None
+        unit = "every_n_env_steps" if self.counts_env_steps else "every_n_updates"
+        period = every_n_env_steps if self.counts_env_steps else every_n_updates
+        self.period = 1 if period is None else period
+        if self.period < 1:
+            raise ValueError(f"{unit}={period}: at least 1")
         self.schedule = as_schedule(given)  # type: ignore[arg-type]
         self.is_decay = decay is not None
-        self.counts_env_steps = every_n_env_steps is not None
         self.buffers = buffers
         self.network = network
         self.evaluate = evaluate
@@ -82,6 +84,7 @@ class EMATargetNetwork(pl.Callback):
         self._aligned = model_ops.align(
             module.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
+        self._periods_done = self._count(module) // self.period
         module.after_update.append(self)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -96,8 +99,7 @@ class EMATargetNetwork(pl.Callback):
 
     def __call__(self, module: DQN) -> None:
         """Move the copy if its period is over; called after every update."""
-        count = module.env_steps if self.counts_env_steps else module.updates
-        periods = count // self.period
+        periods = self._count(module) // self.period
         if periods == self._periods_done:
             return
         self._periods_done = periods
@@ -112,6 +114,9 @@ class EMATargetNetwork(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take it back."""
         self._periods_done = state_dict["periods_done"]
+
+    def _count(self, module: DQN) -> int:
+        return module.env_steps if self.counts_env_steps else module.updates
 
     def _leave(self, pl_module: pl.LightningModule) -> None:
         operations = _as_dqn(pl_module).after_update

@@ -204,7 +204,7 @@ def _check_finite(rows: Rows) -> None:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             time, environment = np.argwhere(~np.isfinite(values))[0][:2]
             raise ValueError(
-                f"environment {environment} gave a {name} that is not finite "
+                f"environment {environment} gave a non-finite {name} "
                 f"({values[time, environment]}) at step {time} of this collection; it was kept "
                 "out of the replay ring. Mend the environment, or wrap it to replace such values"
             )

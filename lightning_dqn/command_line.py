@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -138,13 +140,21 @@ def _training() -> ModuleType:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     # Lightning 2.6 itself calls what torch 2.13 deprecates; nothing a user could change.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # Said of short epochs, of which there may be reasons, and of a continued run's own folder.
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     return training
 
 
 def _message(error: Exception) -> str:
-    """Return the error with Hydra's cause, without a traceback."""
-    lines = [str(error)]
-    cause = error.__cause__
-    if isinstance(error, HydraException) and cause is not None:
-        lines.append(str(cause).splitlines()[0])
-    return "\n".join(line for line in lines if line.strip())
+    """Return what is wrong and what to do, without a traceback."""
+    text = str(error)
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown is None:
+        return text
+    from lightning_dqn.command_help import leaves
+
+    key = unknown[1]
+    near = difflib.get_close_matches(key, [name for name, _ in leaves(compose([]))], n=1)
+    hint = f"did you mean {near[0]}?" if near else "--help lists them all"
+    return f"{key}: no such key; {hint} (a new key of your own takes a plus: +{key}=...)"

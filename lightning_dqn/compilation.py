@@ -5,55 +5,96 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 log = logging.getLogger(__name__)
 
 Compile = bool | Literal["auto"]
+Step = Callable[[Any], tuple[Sequence[Tensor], Tensor]]
 
 PAYS_BACK_AFTER_UPDATES = 50_000
 """Below this many updates the seconds of compiling a small network are not won back."""
 
 
 def compile_step(
-    step: Callable[..., Any],
-    mode: Compile,
-    *,
-    expected_updates: int | None,
-    device: torch.device,
-) -> Callable[..., Any]:
+    step: Step, mode: Compile, *, expected_updates: int | None, device: torch.device
+) -> Step:
     """Return ``step``, compiled where that was asked for and is possible.
 
     Args:
-        step: a function of tensors that may take gradients inside.
+        step: from a minibatch to gradients and statistics; may take gradients inside.
         mode: True, False, or ``"auto"``: where the updates of the run pay it back.
         expected_updates: of the whole run; None means without end.
         device: where the tensors lie.
     """
     if mode not in (True, False, "auto"):
         raise ValueError(f"compile={mode!r}: choose auto, true or false")
-    if mode is False:
-        return step
     many = expected_updates is None or expected_updates >= PAYS_BACK_AFTER_UPDATES
-    if mode == "auto" and not many:
+    if mode is False or (mode == "auto" and not many):
         return step
     if device.type == "cpu" and not has_cxx_compiler():
-        log.warning(
-            "compile=%s: no C++ compiler found (set CXX or install g++), learning runs eagerly",
-            str(mode).lower(),
-        )
+        log.warning("no C++ compiler found (install g++ or set CXX): learning runs uncompiled")
         return step
-    # Lets the compiler trace torch.autograd.grad, so that loss and gradients are one graph.
-    torch._dynamo.config.trace_autograd_ops = True
-    options: dict[str, Any] | None = {"cpp_wrapper": True} if device.type == "cpu" else None
-    return torch.compile(step, options=options)
+    return CheckedCompiledStep(step, device)
+
+
+class CheckedCompiledStep:
+    """A compiled step that is held against the uncompiled one on its first minibatch.
+
+    If it can't be compiled, or gives other numbers, the uncompiled one is used and one line
+    says so.
+    """
+
+    def __init__(self, step: Step, device: torch.device) -> None:
+        # Lets the compiler trace torch.autograd.grad, so that loss and gradients are one graph.
+        torch._dynamo.config.trace_autograd_ops = True
+        options: dict[str, Any] | None = {"cpp_wrapper": True} if device.type == "cpu" else None
+        self._eager = step
+        self._step: Step = torch.compile(step, options=options)
+        self._is_checked = False
+
+    def __call__(self, batch: Any) -> tuple[Sequence[Tensor], Tensor]:
+        """Return what the step returns."""
+        if not self._is_checked:
+            self._check(batch)
+        return self._step(batch)
+
+    def _check(self, batch: Any) -> None:
+        self._is_checked = True
+        expected = self._eager(batch)
+        try:
+            found = self._step(batch)
+        except Exception as error:
+            # Whatever a compiler may throw: learning goes on without it.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            log.warning("compiling failed, learning runs uncompiled: %s", reason)
+            self._step = self._eager
+            return
+        if not _agree(expected, found):
+            log.warning("the compiled step disagrees with the uncompiled one, which is used")
+            self._step = self._eager
 
 
 def has_cxx_compiler() -> bool:
     """Tell whether the compiler that torch would call on the CPU is there."""
-    named = os.environ.get("CXX")
-    candidates = [named] if named else ["g++", "clang++", "c++", "cl"]
-    return any(shutil.which(candidate) for candidate in candidates)
+    default = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    return shutil.which(os.environ.get("CXX", default)) is not None
+
+
+def _agree(
+    expected: tuple[Sequence[Tensor], Tensor], found: tuple[Sequence[Tensor], Tensor]
+) -> bool:
+    """Tell whether gradients and statistics are equal up to the rounding of their precision."""
+    pairs = [*zip(expected[0], found[0], strict=True), (expected[1], found[1])]
+    low = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+    relative = 5e-2 if low else 1e-3
+    for one, other in pairs:
+        scale = float(one.abs().max().nan_to_num(0.0))
+        if not torch.allclose(one, other, rtol=relative, atol=relative * scale, equal_nan=True):
+            return False
+    return True

@@ -1,19 +1,21 @@
 """From Hydra's configuration to objects, with mistakes named by their key.
 
-Each node with a ``_target_`` is built from its own keys; before that the plain values are held
-against the annotations of what they go to, so that ``data.batch_size=abc`` is refused as such.
+Each node with a ``_target_`` is built from its own keys, its inner nodes first. Before that the
+plain values are held against the annotations of what they go to, so that ``data.batch_size=abc``
+is refused as such.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
+import pydoc
+import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from hydra.errors import HydraException, InstantiationException
-from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -22,29 +24,22 @@ class ConfigError(ValueError):
     """A mistake in the configuration, told in one message that names the key and the remedy."""
 
 
-def build(config: DictConfig, key: str, *args: Any, **kwargs: Any) -> Any:
-    """Build the object that the node ``key`` describes.
+def build(config: DictConfig, key: str, **kwargs: Any) -> Any:
+    """Build the object that the node ``key`` describes, None for an empty node.
 
     Args:
         config: the whole configuration.
         key: the node's path, as ``data``.
-        args: further positional arguments of the target.
-        kwargs: further arguments that the configuration doesn't hold.
+        kwargs: further arguments of the target that the configuration doesn't hold.
 
     Raises:
         ConfigError: naming the key at fault.
     """
     try:
         node = OmegaConf.to_container(OmegaConf.select(config, key), resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(_first_line(error)) from error
-    if not node:
-        return None
-    node = check_types(node, key)
-    try:
-        return instantiate(node, *args, _convert_="all", **kwargs)
-    except (HydraException, ValueError, TypeError, ImportError) as error:
-        raise ConfigError(f"{key}: {_cause(error)}") from error
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(f"{key}: {_first_line(error)}") from error
+    return _build(check_types(node, key), key, **kwargs)
 
 
 def check_types(node: Any, key: str) -> Any:
@@ -64,8 +59,6 @@ def check_types(node: Any, key: str) -> Any:
     checked = {}
     for name, value in node.items():
         path = f"{key}.{name}"
-        if isinstance(value, Mapping) and not value:
-            value = None if _allows_none(hints.get(name)) else value
         if isinstance(value, Mapping | list):
             checked[name] = check_types(value, path)
         else:
@@ -73,11 +66,45 @@ def check_types(node: Any, key: str) -> Any:
     return checked
 
 
-def _annotations(target: str, key: str) -> dict[str, Any]:
+def invalid(prefix: str, error: Exception) -> ConfigError:
+    """Return ``error`` as one of the configuration, its argument's name turned into a key."""
+    text = _first_line(error)
+    if re.match(r"[a-z_.]+=", text):  # our own errors begin with the argument and its value
+        return ConfigError(f"{prefix}.{text}")
+    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    return ConfigError(f"{prefix}: {kind}{text}")
+
+
+def _build(node: Any, key: str, **kwargs: Any) -> Any:
+    if isinstance(node, list):
+        return [_build(entry, f"{key}[{index}]") for index, entry in enumerate(node)]
+    if not isinstance(node, Mapping):
+        return node
+    inner = {name: _build(value, f"{key}.{name}") for name, value in node.items()}
+    if "_target_" not in inner:
+        return inner or None
+    target, is_partial = _locate(inner.pop("_target_"), key), inner.pop("_partial_", False)
     try:
-        function = get_method(target) if isinstance(target, str) else target
-    except (HydraException, ValueError, ImportError) as error:
-        raise ConfigError(f"{key}._target_={target}: {_cause(error)}") from error
+        if is_partial:
+            inspect.signature(target).bind_partial(**inner)
+            return functools.partial(target, **inner, **kwargs)
+        return target(**inner, **kwargs)
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        raise invalid(key, error) from error
+
+
+def _locate(target: str, key: str) -> Callable[..., Any]:
+    try:
+        found = pydoc.locate(target)
+    except pydoc.ErrorDuringImport as error:
+        raise ConfigError(f"{key}._target_={target}: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"{key}._target_={target}: there is nothing of that name to call")
+    return found
+
+
+def _annotations(target: str, key: str) -> dict[str, Any]:
+    function = _locate(target, key)
     function = function.__init__ if inspect.isclass(function) else function
     try:
         return typing.get_type_hints(function)
@@ -100,21 +127,14 @@ def _allows(value: Any, hint: Any) -> bool:
     if get_origin(hint) is Literal:
         return any(value == option and type(value) is type(option) for option in get_args(hint))
     if hint in (int, float):
-        return (
-            isinstance(value, int if hint is int else int | float)
-            and value is not True
-            and (value is not False)
-        )
+        numbers = int if hint is int else (int, float)
+        return isinstance(value, numbers) and not isinstance(value, bool)
     if hint in (bool, str):
         return isinstance(value, hint)
     if hint in (None, types.NoneType):
         return value is None
-    # A plain value where an object is expected is wrong, unless a string or None may stand for it.
-    return hint is Any or not isinstance(value, int | float | bool)
-
-
-def _allows_none(hint: Any) -> bool:
-    return hint is not None and _allows(None, hint) and types.NoneType in get_args(hint)
+    # Where an object is expected, text and null may stand for one, numbers may not.
+    return hint is Any or not isinstance(value, int | float)
 
 
 def _describe(hint: Any) -> str:
@@ -127,19 +147,9 @@ def _describe(hint: Any) -> str:
         float: "a number",
         bool: "true or false",
         str: "text",
-        type(None): "null",
+        types.NoneType: "null",
     }
     return names.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-def _cause(error: BaseException) -> str:
-    """Return the text of what went wrong below Hydra's own words."""
-    while isinstance(error, InstantiationException) and error.__cause__ is not None:
-        error = error.__cause__
-    text = _first_line(error)
-    return (
-        text if isinstance(error, ConfigError | ValueError) else f"{type(error).__name__}: {text}"
-    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -99,7 +99,8 @@ def lerp(model: Models, other: nn.Module | None = None, *, weight: float) -> Non
     if weight == 1:
         return copy(model, other)
     aligned = _aligned(model, other)
-    torch._foreach_lerp_(aligned.tensors[0], aligned.tensors[1], weight)
+    if aligned.names:
+        torch._foreach_lerp_(aligned.tensors[0], aligned.tensors[1], weight)
     _copy_buffers(aligned)
 
 
@@ -107,7 +108,8 @@ def lerp(model: Models, other: nn.Module | None = None, *, weight: float) -> Non
 def copy(model: Models, other: nn.Module | None = None) -> None:
     """Copy: model <- other."""
     aligned = _aligned(model, other)
-    torch._foreach_copy_(aligned.tensors[0], aligned.tensors[1])
+    if aligned.names:
+        torch._foreach_copy_(aligned.tensors[0], aligned.tensors[1])
     _copy_buffers(aligned)
 
 

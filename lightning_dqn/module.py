@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_dqn import model_ops, td
 from lightning_dqn.blueprint import head_of, network_of, network_to_plain, spec_of, spec_to_plain
-from lightning_dqn.compilation import Compile, compile_step
+from lightning_dqn.compilation import Compile, Step, compile_step
 from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.environments import EnvironmentLike
 from lightning_dqn.gradients import make_safe
@@ -33,6 +33,7 @@ from lightning_dqn.report import Report, check_finite
 from lightning_dqn.transitions import Episode, Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
+SUPPORTED_PRECISIONS = ("32-true", "bf16-mixed")
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
@@ -234,8 +235,9 @@ class DQN(pl.LightningModule):
         """Check what the loop relies on, and compile."""
         if self.trainer.world_size > 1:
             raise ValueError(f"devices={self.trainer.world_size}: DQN learns on one device")
-        if self.trainer.precision not in ("32-true", "bf16-mixed"):
-            raise ValueError(f"precision={self.trainer.precision}: choose 32-true or bf16-mixed")
+        if self.trainer.precision not in SUPPORTED_PRECISIONS:
+            choice = " or ".join(SUPPORTED_PRECISIONS)
+            raise ValueError(f"precision={self.trainer.precision}: choose {choice}")
         self._trainable = [p for p in self.q_network.parameters() if p.requires_grad]
         self._learning_step = compile_step(
             self.loss_and_gradients,
@@ -328,7 +330,7 @@ class DQN(pl.LightningModule):
     # --- inner parts
 
     _frozen: GreedyPolicy | None = None
-    _learning_step: Callable[[Transitions], tuple[list[Tensor], Tensor]]
+    _learning_step: Step
     _trainable: list[nn.Parameter]
 
     def _restore_networks(self, description: Mapping[str, Any]) -> None:
@@ -347,7 +349,7 @@ class DQN(pl.LightningModule):
         return td.select_action(target_output, next_action)
 
     def _step_optimizer(
-        self, gradients: list[Tensor], optimizer: LightningOptimizer, *, is_last: bool
+        self, gradients: Sequence[Tensor], optimizer: LightningOptimizer, *, is_last: bool
     ) -> None:
         """Step the optimizer; by Lightning's own step once an iteration, for its hooks."""
         if not is_last:

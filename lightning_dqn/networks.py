@@ -126,7 +126,8 @@ class QNetwork(nn.Module):
         example = self.preprocess(spec.example_observations(1))
         self.torso = build_layers(layers, example)
         with torch.no_grad():
-            features = self.torso(example).flatten(1).shape[1]
+            features = self.torso.eval()(example).flatten(1).shape[1]
+        self.torso.train()
         outputs = spec.num_actions * outputs_per_action
         self.head: nn.Module = (
             DuelingHead(features, spec.num_actions, outputs_per_action)
@@ -166,14 +167,7 @@ def build_layers(layers: Sequence[Layer], example: Tensor) -> nn.Sequential:
                 output = module.eval()(example)
             if not isinstance(output, Tensor):
                 raise TypeError(f"it returns a {type(output).__name__}, not a tensor")
-        except (
-            TypeError,
-            RuntimeError,
-            ValueError,
-            AttributeError,
-            IndexError,
-            AssertionError,
-        ) as error:
+        except Exception as error:  # what a layer raises is up to the layer
             shape = list(example.shape[1:])
             text = (str(error) or type(error).__name__).splitlines()[0]
             raise ValueError(
@@ -207,12 +201,18 @@ def _build_layer(name: str, arguments: Any, example: Tensor) -> nn.Module:
         inferred = {size: example.shape[1]} if size and size not in arguments else {}
         if size == "in_features" and inferred:
             inferred = {size: example.shape[-1]}
-        return kind(**inferred, **{str(key): value for key, value in arguments.items()})
+        return kind(**inferred, **{str(key): _tupled(value) for key, value in arguments.items()})
     if isinstance(arguments, Sequence) and not isinstance(arguments, str):
-        return kind(*arguments)
+        return kind(*map(_tupled, arguments))
     if name in _SIZED_BY_INPUT:
         return kind(example.shape[-1], arguments)
     return kind(arguments)
+
+
+def _tupled(value: Any) -> Any:
+    """Return a list as a tuple: some layers of torch take sizes in no other form."""
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    return tuple(map(_tupled, value)) if is_list else value
 
 
 def _as_call(arguments: Any) -> str:

@@ -26,7 +26,7 @@ def step_with(
         parameters: all that the gradients belong to.
         gradients: one for each parameter.
     """
-    if _has_direct_step(optimizer):
+    if _has_direct_step(optimizer, parameters):
         _fused_adam_step(optimizer, dict(zip(parameters, gradients, strict=True)))
         return
     for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -35,15 +35,19 @@ def step_with(
         optimizer.step()
 
 
-def _has_direct_step(optimizer: Optimizer) -> bool:
-    if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW) or not optimizer.state:
+def _has_direct_step(optimizer: Optimizer, parameters: Sequence[Tensor]) -> bool:
+    if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
         return False
+    if not all(parameter in optimizer.state for parameter in parameters):
+        return False  # its own step makes the state
     return all(group["fused"] and not group["amsgrad"] for group in optimizer.param_groups)
 
 
 def _fused_adam_step(optimizer: Optimizer, gradient_of: dict[Tensor, Tensor]) -> None:
     for group in optimizer.param_groups:
         parameters = [p for p in group["params"] if p in gradient_of]
+        if not parameters:
+            continue
         states = [optimizer.state[p] for p in parameters]
         steps = [state["step"] for state in states]
         torch._foreach_add_(steps, 1)

@@ -39,7 +39,8 @@ class GreedyPolicy:
         if tuple(observation.shape[1:]) != expected or observation.ndim == 0:
             raise ValueError(
                 f"observation has the shape {tuple(observation.shape)}, expected "
-                f"{('B', *expected)}; a single one becomes a batch by observation[None]"
+                f"(B, {', '.join(map(str, expected))}); a single one becomes a batch by "
+                "observation[None]"
             )
         device = next(self.network.parameters()).device
         dtype = getattr(torch, self.spec.observation_dtype)

@@ -6,18 +6,17 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from lightning_dqn.configuration import ConfigError, build, check_types
+from lightning_dqn.configuration import ConfigError, build, check_types, invalid
 from lightning_dqn.datamodule import ReplayDataModule
 from lightning_dqn.export import save_weights
-from lightning_dqn.module import DQN
+from lightning_dqn.loggers import WandbLogger
+from lightning_dqn.module import DQN, SUPPORTED_PRECISIONS
 
 log = logging.getLogger(__name__)
 
@@ -74,25 +73,25 @@ def prepare(config: DictConfig) -> Experiment:
     Raises:
         ConfigError: naming the key at fault and the remedy.
     """
-    pl.seed_everything(_seed(config), verbose=False)
+    _check_top(config)
+    pl.seed_everything(config.seed, verbose=False)
     environment = build(config, "environment")
     try:
         _ = environment.spec
     except ValueError as error:
-        raise ConfigError(f"environment.{error}") from error
+        raise invalid("environment", error) from error
     module = build(config, "module", environment=environment)
     data = build(config, "data", environment=environment, seed=config.seed)
     device = _check_trainer(config)
     try:
         data.check_memory(device)
     except ValueError as error:
-        raise ConfigError(f"data.{error}") from error
+        raise invalid("data", error) from error
     for group in ("callbacks", "logger"):
         for name in config[group] or {}:
-            node = OmegaConf.to_container(config[group][name], resolve=False)
-            check_types(_without_interpolations(node), f"{group}.{name}")
+            _check_node(config, f"{group}.{name}")
     for name in config.callbacks or {}:
-        if name != "checkpoint":
+        if not name.endswith("_checkpoint"):  # they look for their folder
             build(config, f"callbacks.{name}")
     return Experiment(config, module, data)
 
@@ -118,6 +117,9 @@ def run(experiment: Experiment) -> Summary:
     elif best:
         module = DQN.load_from_checkpoint(best)
     save_weights(module, run_dir)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
     return Summary(
         name=config.name,
         run_dir=_shown(run_dir),
@@ -140,7 +142,7 @@ def build_trainer(config: DictConfig, run_dir: Path) -> pl.Trainer:
         callbacks=callbacks,
         logger=loggers or False,
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
-        default_root_dir=str(run_dir),
+        **({} if "default_root_dir" in config.trainer else {"default_root_dir": str(run_dir)}),
     )
 
 
@@ -162,39 +164,37 @@ OmegaConf.register_new_resolver(
 )
 
 
-def _seed(config: DictConfig) -> int:
+def _check_top(config: DictConfig) -> None:
     if not isinstance(config.seed, int) or isinstance(config.seed, bool) or config.seed < 0:
         raise ConfigError(f"seed={config.seed!r}: expected a whole number from 0")
     threads = config.num_threads
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise ConfigError(f"num_threads={threads!r}: expected a whole number from 1, or null")
-    return config.seed
+    if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+        raise ConfigError(f"ckpt_path={config.ckpt_path}: there is no such file")
 
 
 def _check_trainer(config: DictConfig) -> torch.device:
     """Build a Trainer that does nothing, for its own checks; return the device it chose."""
-    try:
-        trainer = build(
-            config, "trainer", logger=False, enable_checkpointing=False, default_root_dir="."
-        )
-    except (RuntimeError, MisconfigurationException) as error:
-        raise ConfigError(f"trainer: {error}") from error
+    precision = config.trainer.get("precision")
+    if precision not in (None, *SUPPORTED_PRECISIONS):
+        choice = " or ".join(SUPPORTED_PRECISIONS)
+        raise ConfigError(f"trainer.precision={precision}: choose {choice}")
+    folder = {} if "default_root_dir" in config.trainer else {"default_root_dir": "."}
+    trainer = build(config, "trainer", logger=False, enable_checkpointing=False, **folder)
     if trainer.world_size > 1:
         raise ConfigError(f"trainer.devices={config.trainer.devices}: DQN learns on one device")
-    if trainer.precision not in ("32-true", "bf16-mixed"):
-        raise ConfigError(
-            f"trainer.precision={config.trainer.precision}: choose 32-true or bf16-mixed"
-        )
     return trainer.strategy.root_device
 
 
-def _without_interpolations(node: Any) -> Any:
-    """Drop values that are known only inside a run, such as its folder."""
-    return {
-        name: value
-        for name, value in node.items()
-        if not (isinstance(value, str) and value.startswith("${"))
-    }
+def _check_node(config: DictConfig, key: str) -> None:
+    """Check the types of a node that can be built inside a run only."""
+    node = OmegaConf.to_container(config, resolve=True)
+    for name in key.split("."):
+        node = node[name]  # type: ignore[index, call-overload]
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise ConfigError(f"{key}={node!r}: expected a mapping with a _target_")
+    check_types(node, key)
 
 
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:

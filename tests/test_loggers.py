@@ -22,8 +22,6 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
-
-sys.path.insert(0, str(Path(__file__).parent))
 from wandb_records import config, history, read_records, step_metrics
 
 from lightning_dqn import loggers
@@ -309,6 +307,7 @@ def test_an_error_of_wandb_means_one_more_try_offline(
     def failing_once(**arguments: Any) -> Any:
         modes.append(arguments["mode"])
         if len(modes) == 1:
+            assert arguments["settings"].api_key == _KEY  # so that W&B has nothing to ask for
             raise getattr(errors, error)("no such\nentity")
         return init(**arguments)
 
@@ -431,13 +430,17 @@ def test_with_a_key_and_a_host_the_run_is_online(
     tmp_path: Path,
     server: tuple[str, list[Any]],
     caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     url, received = server
     outside.setenv("WANDB_BASE_URL", url)
     _store_key(place, url, Path(os.environ["HOME"]), outside)
-    logger = WandbLogger(save_dir=tmp_path)
+    logger = WandbLogger(save_dir=tmp_path / "new")
     logger.log_metrics({"time/env_steps": 30, "train/loss": 0.5}, step=1)
     logger.experiment.finish()
+    said = capfd.readouterr().err
+    assert "View run" in said
+    assert "WARNING" not in said  # W&B's word about a directory that does not exist
     assert not _run_dir(logger).name.startswith("offline")
     assert _warnings(caplog) == []
     streamed = b"".join(body for path, body, _ in received if path.endswith("file_stream"))
@@ -458,6 +461,18 @@ def _store_key(place: str, url: str, home: Path, patch: pytest.MonkeyPatch) -> N
         (home / ".config" / "wandb" / "settings").write_text(f"[default]\napi_key = {_KEY}\n")
 
 
+def test_reports_of_errors_to_wandb_are_off_unless_asked_for(
+    outside: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With reports on, a process whose host never answers takes 20 s to end (measured)."""
+    outside.delenv("WANDB_ERROR_REPORTING")
+    WandbLogger(save_dir=tmp_path)
+    assert os.environ["WANDB_ERROR_REPORTING"] == "false"
+    outside.setenv("WANDB_ERROR_REPORTING", "true")
+    WandbLogger(save_dir=tmp_path)
+    assert os.environ["WANDB_ERROR_REPORTING"] == "true"
+
+
 def test_a_netrc_key_of_another_host_is_not_taken(
     outside: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -467,7 +482,7 @@ def test_a_netrc_key_of_another_host_is_not_taken(
     assert loggers._key_in_netrc("https://wandb.example.org") is None
     assert loggers._key_in_netrc("https://api.wandb.ai") == _KEY
     assert loggers._key_in_netrc("https://api.forge.coreweave.com") == _KEY
-    path.write_text("machine {broken")
+    path.write_text("no netrc at all\n")
     assert loggers._key_in_netrc("https://api.wandb.ai") is None
 
 
@@ -554,12 +569,14 @@ def test_csv_columns_that_appear_later_keep_earlier_rows(tmp_path: Path) -> None
 
 
 def test_csv_of_a_continued_run_appends(tmp_path: Path) -> None:
-    csv_logger(tmp_path).log_metrics({"train/loss": 0.5}, step=0)
+    csv_logger(tmp_path).log_metrics({"train/loss": 0.5, "time/env_steps": 10}, step=0)
     continued = csv_logger(tmp_path)
     continued.log_metrics({"train/loss": 0.25}, step=1)
     continued.log_metrics({"eval/return": 9.0}, step=2)
-    assert [row["train/loss"] for row in _rows(tmp_path)] == ["0.5", "0.25", ""]
-    assert _rows(tmp_path)[2]["eval/return"] == "9.0"
+    rows = _rows(tmp_path)
+    assert [row["train/loss"] for row in rows] == ["0.5", "0.25", ""]
+    assert [row["time/env_steps"] for row in rows] == ["10", "", ""]
+    assert [row["eval/return"] for row in rows] == ["", "", "9.0"]
 
 
 def test_csv_is_on_disk_at_every_validation_and_at_the_end(tmp_path: Path) -> None:

@@ -67,7 +67,10 @@ def test_a_first_layer_that_does_not_fit_blames_the_observation() -> None:
         ({"Linear": "many"}, "Linear(many)"),
         ({"Linear": {"units": 3}}, "Linear(units=3)"),
         ({"Conv2d": 16}, "Conv2d(16)"),
-        ({"Conv2d": {"out_channels": 8, "kernel_size": 3}}, "Conv2d(out_channels=8, kernel_size=3)"),
+        (
+            {"Conv2d": {"out_channels": 8, "kernel_size": 3}},
+            "Conv2d(out_channels=8, kernel_size=3)",
+        ),
         ({"Flatten": 5}, "Flatten(5)"),
         ({"LSTM": [4, 8]}, "LSTM(4, 8)"),
     ],
@@ -119,6 +122,12 @@ def test_layers_that_differ_in_training_are_left_in_training_mode() -> None:
     built = build_layers([{"Linear": 3}, {"BatchNorm1d": 3}, {"Dropout": 0.5}], EXAMPLE)
     assert all(layer.training for layer in built)
     assert built[1].num_batches_tracked == 0, "sizing must not count as a batch"
+
+
+def test_a_network_whose_layers_differ_in_training_is_built_in_training_mode() -> None:
+    network = QNetwork(VECTOR, [{"Linear": 3}, {"BatchNorm1d": 3}, {"Dropout": 0.5}])
+    assert all(layer.training for layer in network.modules())
+    assert network.torso[1].num_batches_tracked == 0, "sizing must not count as a batch"
 
 
 def test_layers_from_a_configuration_build_the_same_network() -> None:

@@ -107,9 +107,7 @@ def test_huber_error_of_a_huge_error_whose_square_overflows_keeps_its_gradient()
 @given(st.floats(-50, 50), st.floats(0.125, 10))
 def test_huber_error_equals_torchs_own(error: float, threshold: float) -> None:
     ours = td.huber_error(torch.tensor([error]), threshold)
-    torchs = torch.nn.functional.huber_loss(
-        torch.tensor([error]), torch.zeros(1), delta=threshold
-    )
+    torchs = torch.nn.functional.huber_loss(torch.tensor([error]), torch.zeros(1), delta=threshold)
     torch.testing.assert_close(ours[0], torchs)
 
 

@@ -1,0 +1,51 @@
+# Two commands on a fresh machine with Python >= 3.11, make and a C++ compiler:
+#   make train    set everything up and train the default experiment
+#   make test     set everything up and pass the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?= +experiment=cartpole
+
+.PHONY: help train test test-slow lint format bench clean
+
+help:
+	@echo "make train      train CartPole-v1 to a solved policy (ARGS='+experiment=acrobot' for another)"
+	@echo "make test       the tests, a few minutes"
+	@echo "make test-slow  the learning proofs, about an hour"
+	@echo "make lint       ruff and mypy"
+	@echo "make format     ruff's formatter"
+	@echo "make bench      the CartPole work unit beside the peers that are installed"
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python >= 3.11 is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV): a few minutes the first time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $(READY)
+
+train: $(READY)
+	@$(BIN)/python -m lightning_dqn $(ARGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(READY)
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY)
+	@$(BIN)/python benchmarks/cartpole_work_unit.py
+
+clean:
+	@rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,148 @@
+"""lightning-dqn: Trainer.fit drives the work unit, in iterations of several updates.
+
+`compile_s` is the first call of the compiled step: from a filled cache, the loading of it.
+"""
+# ruff: noqa: E402 - the imports are timed.
+
+import time
+
+STARTED = time.perf_counter()
+
+import argparse
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+
+import pytorch_lightning as pl
+import torch
+from work_unit import WORK_UNIT, Result, argument_parser, last_100_return
+
+from lightning_dqn import (
+    DQN,
+    CollectionConfig,
+    EnvironmentFactory,
+    LinearSchedule,
+    ReplayConfig,
+    ReplayDataModule,
+)
+from lightning_dqn.callbacks import EMATargetNetwork
+from lightning_dqn.networks import mlp
+
+IMPORTED = time.perf_counter()
+
+
+class Stopwatch(pl.Callback):
+    """Times the learning part from the end of the warm-up, without the compilation."""
+
+    def __init__(self) -> None:
+        """Start with nothing measured."""
+        self.learning_started = self.learning_ended = self.compile_s = 0.0
+        self.episode_returns: list[float] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: DQN) -> None:
+        """Watch the collected env steps for the end of the warm-up."""
+        trainer.datamodule.after_collection.append(self._after_collection)
+
+    def _after_collection(self, env_steps: int) -> None:
+        if env_steps <= WORK_UNIT.warmup_env_steps:
+            self.learning_started = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: DQN, batch: object, batch_idx: int
+    ) -> None:
+        """Compile before the first update, by a call of the step that changes nothing."""
+        self.episode_returns += [episode.episode_return for episode in batch.episodes]
+        if batch_idx == 0:
+            before = time.perf_counter()
+            pl_module._learning_step(batch.transitions.minibatches()[0])
+            self.compile_s = time.perf_counter() - before
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: DQN) -> None:
+        """Stop."""
+        self.learning_ended = time.perf_counter()
+
+
+def build(options: argparse.Namespace) -> tuple[DQN, ReplayDataModule]:
+    """Build the learner and its data for the work unit."""
+    environment = EnvironmentFactory(WORK_UNIT.env_id, num_envs=options.num_envs)
+    updates = options.updates_per_iteration
+    data = ReplayDataModule(
+        environment,
+        batch_size=WORK_UNIT.batch_size,
+        updates_per_iteration=updates,
+        env_steps_per_iteration=updates * WORK_UNIT.env_steps_per_update,
+        env_steps_per_epoch=WORK_UNIT.learning_env_steps,
+        replay=ReplayConfig(capacity=WORK_UNIT.replay_capacity, gamma=WORK_UNIT.gamma),
+        collection=CollectionConfig(
+            warmup_env_steps=WORK_UNIT.warmup_env_steps,
+            epsilon=LinearSchedule(
+                WORK_UNIT.epsilon_start, WORK_UNIT.epsilon_end, WORK_UNIT.epsilon_decay_env_steps
+            ),
+            overlap=options.overlap,
+        ),
+        seed=options.seed,
+    )
+    module = DQN(
+        environment,
+        network=mlp(WORK_UNIT.hidden_sizes),
+        double=False,
+        optimizer=partial(torch.optim.Adam, lr=WORK_UNIT.learning_rate, fused=True),
+        max_gradient_norm=None,
+        compile=options.compile,
+    )
+    return module, data
+
+
+def build_trainer(stopwatch: Stopwatch) -> pl.Trainer:
+    """Build a Trainer of one epoch without evaluation, logger or checkpoints."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    target = EMATargetNetwork(tau=1.0, every_n_updates=WORK_UNIT.target_every_n_updates)
+    return pl.Trainer(
+        max_epochs=1,
+        limit_val_batches=0,
+        accelerator="cpu",
+        callbacks=[target, stopwatch],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def parse_options() -> argparse.Namespace:
+    """Return the command line's options."""
+    parser = argument_parser()
+    flag: Callable[..., argparse.Action] = partial(
+        parser.add_argument, action=argparse.BooleanOptionalAction
+    )
+    parser.add_argument("--num-envs", type=int, default=25)
+    parser.add_argument("--updates-per-iteration", type=int, default=25)
+    flag("--compile", default=True)
+    flag("--overlap", default=False)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the work unit and print its result."""
+    options = parse_options()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    pl.seed_everything(options.seed, verbose=False)
+    module, data = build(options)
+    stopwatch = Stopwatch()
+    build_trainer(stopwatch).fit(module, data)
+    learning_s = stopwatch.learning_ended - stopwatch.learning_started - stopwatch.compile_s
+    Result(
+        name="ours",
+        imports_s=IMPORTED - STARTED,
+        warmup_s=stopwatch.learning_started - IMPORTED,
+        compile_s=stopwatch.compile_s,
+        learning_s=learning_s,
+        env_steps=module.env_steps,
+        updates=module.updates,
+        last_100_return=last_100_return(stopwatch.episode_returns),
+    ).print_json()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""``python -m lightning_dqn.evaluate run=<run folder>``: play episodes with a trained policy."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from lightning_dqn.configuration import ConfigError, build
+from lightning_dqn.episodes import play_episodes
+from lightning_dqn.export import load_weights
+from lightning_dqn.module import DQN
+
+USAGE = """\
+Play test episodes with the policy of a finished run.
+
+  python -m lightning_dqn.evaluate run=<run folder> [key=value ...]
+
+  run                the folder that training named at its end
+  checkpoint=null    a checkpoint file; null: the run's module.safetensors, of its best checkpoint
+  num_envs=10        environments stepped at once
+  episodes_per_env=10  episodes of each of them
+  epsilon=0.0        probability of a random action
+  seed=1_010_000     of the episodes; the default plays those of the run's own test
+"""
+
+DEFAULTS = {
+    "run": None,
+    "checkpoint": None,
+    "num_envs": 10,
+    "episodes_per_env": 10,
+    "epsilon": 0.0,
+    "seed": 1_010_000,
+}
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = sys.argv[1:]
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        print(USAGE)
+        return
+    try:
+        options = _options(arguments)
+        returns = evaluate(options)
+    except ValueError as error:
+        print(f"lightning-dqn: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(
+        f"return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} episodes "
+        f"(min {returns.min():.1f}, median {np.median(returns):.1f}, max {returns.max():.1f})"
+    )
+
+
+def evaluate(options: DictConfig) -> np.ndarray:
+    """Play and return the returns of all episodes, float64[num_envs * episodes_per_env].
+
+    Raises:
+        ValueError: the run's folder or checkpoint can't be read.
+    """
+    run = Path(options.run)
+    saved = run / ".hydra" / "config.yaml"
+    if not saved.is_file():
+        raise ConfigError(f"run={run}: {saved} is missing, so this is not the folder of a run")
+    factory = build(_as_config(OmegaConf.load(saved)), "environment")
+    module = _module(run, options.checkpoint)
+    if module.spec != factory.spec:
+        raise ConfigError(f"checkpoint={options.checkpoint}: was not trained on {factory.name}")
+    environment = factory.make(options.num_envs)
+    try:
+        episodes = play_episodes(
+            environment,
+            factory.spec,
+            module.eval(),
+            episodes_per_env=options.episodes_per_env,
+            epsilon=options.epsilon,
+            seed=options.seed,
+        )
+        return np.array([episode.episode_return for episode in episodes])
+    finally:
+        environment.close()
+
+
+def _module(run: Path, checkpoint: str | None) -> DQN:
+    if checkpoint is None:
+        return load_weights(run)
+    if not Path(checkpoint).is_file():
+        raise ConfigError(f"checkpoint={checkpoint}: there is no such file")
+    return DQN.load_from_checkpoint(checkpoint, map_location="cpu")
+
+
+def _options(arguments: list[str]) -> DictConfig:
+    given: Any = OmegaConf.from_cli(arguments)
+    unknown = sorted(set(given) - set(DEFAULTS))
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: no such key; there are {', '.join(DEFAULTS)}")
+    options = _as_config(OmegaConf.merge(DEFAULTS, given))
+    if options.run is None:
+        raise ConfigError("run=null: name the folder of a run, as run=runs/cartpole/<time>")
+    return options
+
+
+def _as_config(config: Any) -> DictConfig:
+    assert isinstance(config, DictConfig)
+    return config
+
+
+if __name__ == "__main__":
+    main()

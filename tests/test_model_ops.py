@@ -1,0 +1,426 @@
+"""Operations on whole models, against plain loops over their state_dicts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from lightning_dqn import model_ops
+from lightning_dqn.model_ops import align
+
+State = dict[str, Tensor]
+
+
+class Net(nn.Module):
+    """Two linear layers and, if asked for, a BatchNorm with buffers of two types."""
+
+    def __init__(self, *, batch_norm: bool = False, hidden: int = 3) -> None:
+        super().__init__()
+        self.first = nn.Linear(4, hidden)
+        self.second = nn.Linear(hidden, 2)
+        if batch_norm:
+            self.norm = nn.BatchNorm1d(hidden)
+
+
+class NetTheOtherWayRound(nn.Module):
+    """The layers of ``Net``, defined in another order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = nn.Linear(3, 2)
+        self.first = nn.Linear(4, 3)
+
+
+def net(seed: int, **arguments: bool | int) -> Net:
+    torch.manual_seed(seed)
+    made = Net(**arguments)  # type: ignore[arg-type]
+    for name, buffer in made.named_buffers():
+        buffer.copy_(torch.randint(1, 100, ()) if "num" in name else torch.rand_like(buffer))
+    return made
+
+
+def state_of(model: nn.Module) -> State:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_state(model: nn.Module, expected: State) -> None:
+    torch.testing.assert_close(dict(model.state_dict()), expected)
+
+
+def is_buffer(name: str) -> bool:
+    return name.startswith("norm.") and name not in ("norm.weight", "norm.bias")
+
+
+# --- wrong arguments
+
+
+@pytest.mark.parametrize("arguments", [{}, {"tau": 0.1, "decay": 0.9}])
+def test_exactly_one_of_tau_and_decay_must_be_given(arguments: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"give exactly one of the two"):
+        model_ops.ema(net(0), net(1), **arguments)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("name", ["tau", "decay"])
+def test_a_step_outside_0_and_1_is_refused_by_its_name(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}={value}: must lie between 0 and 1"):
+        model_ops.ema(net(0), net(1), **{name: value})
+
+
+def test_a_tensor_missing_in_one_model_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'norm\.weight' is missing"):
+        model_ops.copy(net(0, batch_norm=True), net(1))
+
+
+def test_a_tensor_of_another_shape_is_named_with_both_shapes() -> None:
+    with pytest.raises(ValueError, match=r"'first.weight' has the shapes \(3, 4\) and \(5, 4\)"):
+        model_ops.copy(net(0), net(1, hidden=5))
+
+
+def test_a_refused_operation_leaves_the_model_alone() -> None:
+    model = net(0)
+    before = state_of(model)
+    with pytest.raises(ValueError, match="shapes"):
+        model_ops.lerp(model, net(1, hidden=5), weight=0.5)
+    assert_state(model, before)
+
+
+def test_a_filter_that_chooses_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no tensor is chosen by include='third'"):
+        align(net(0), include="third")
+    with pytest.raises(ValueError, match="no layer is chosen by include='third'"):
+        model_ops.reset(net(0), include="third")
+
+
+def test_an_unknown_buffer_policy_is_refused() -> None:
+    with pytest.raises(ValueError, match="buffers='mean': choose copy, average or skip"):
+        align(net(0), net(1), buffers="mean")  # type: ignore[arg-type]
+
+
+def test_no_model_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one model"):
+        align()
+    with pytest.raises(ValueError, match="at least one model"):
+        model_ops.average(net(0))
+
+
+def test_an_average_with_too_few_or_too_many_weights_is_refused() -> None:
+    for weights in ([1.0], [0.2, 0.3, 0.5]):
+        with pytest.raises(ValueError, match="argument"):
+            model_ops.average(net(0), net(1), net(2), weights=weights)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"max_value": 1.0, "max_norm": 1.0}])
+def test_clip_takes_exactly_one_bound(arguments: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="give exactly one of the two"):
+        model_ops.clip(net(0), **arguments)
+
+
+# --- the moving average
+
+
+def test_ema_is_the_seeds_formula_in_its_own_words() -> None:
+    TAU = 0.9
+    model, model_training = net(0), net(1)
+    # model <- TAU * model + (1 - TAU) * model_training
+    expected = {
+        name: TAU * weight + (1 - TAU) * model_training.state_dict()[name]
+        for name, weight in state_of(model).items()
+    }
+    model_ops.ema(model, model_training, decay=TAU)
+    assert_state(model, expected)
+
+
+def test_axpy_writes_the_seeds_formula_as_the_seed_does() -> None:
+    TAU = 0.9
+    by_axpy, by_ema, model_training = net(0), net(0), net(1)
+    model_ops.axpy(by_axpy, model_training, alpha=TAU, beta=1.0 - TAU)
+    model_ops.ema(by_ema, model_training, decay=TAU)
+    assert_state(by_axpy, state_of(by_ema))
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.005, 0.5, 1.0])
+def test_a_decay_is_one_minus_tau(tau: float) -> None:
+    by_tau, by_decay = net(0), net(0)
+    model_ops.ema(by_tau, net(1), tau=tau)
+    model_ops.ema(by_decay, net(1), decay=1 - tau)
+    assert_state(by_tau, state_of(by_decay))
+
+
+def test_tau_1_copies_bit_for_bit_and_tau_0_changes_nothing() -> None:
+    model, online = net(0), net(1)
+    model_ops.ema(model, online, tau=1)
+    assert all(torch.equal(w, online.state_dict()[name]) for name, w in model.state_dict().items())
+    model, before = net(0), state_of(net(0))
+    model_ops.ema(model, online, tau=0)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_the_average_of_an_unmoving_model_reaches_it() -> None:
+    model, online = net(0), net(1)
+    aligned = align(model, online)
+    for _ in range(200):
+        model_ops.ema(aligned, decay=0.9)
+    assert_state(model, state_of(online))
+
+
+def test_the_models_that_are_read_never_change() -> None:
+    others = [net(1, batch_norm=True), net(2, batch_norm=True)]
+    before = [state_of(other) for other in others]
+    model = net(0, batch_norm=True)
+    model_ops.lerp(model, others[0], weight=0.5)
+    model_ops.copy(model, others[0])
+    model_ops.axpy(model, others[0], alpha=2.0, beta=3.0)
+    model_ops.average(model, *others)
+    for other, state in zip(others, before, strict=True):
+        assert_state(other, state)
+
+
+def test_weights_that_need_gradients_are_changed_in_place_without_a_graph() -> None:
+    model = net(0)
+    weight = model.first.weight
+    model_ops.ema(model, net(1), tau=0.5)
+    assert model.first.weight is weight
+    assert weight.requires_grad
+    assert weight.is_leaf
+
+
+# --- against plain loops
+
+numbers = st.floats(-3, 3, allow_nan=False)
+OPERATIONS: dict[str, tuple[Callable[..., None], Callable[..., Tensor]]] = {
+    "lerp": (
+        lambda models, a, b: model_ops.lerp(models, weight=a),
+        lambda model, other, a, b: model + a * (other - model),
+    ),
+    "copy": (lambda models, a, b: model_ops.copy(models), lambda model, other, a, b: other),
+    "axpy": (
+        lambda models, a, b: model_ops.axpy(models, alpha=a, beta=b),
+        lambda model, other, a, b: a * model + b * other,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+@settings(deadline=None, max_examples=15)
+@given(
+    a=numbers | st.just(1.0),
+    b=numbers,
+    include=st.sampled_from([None, "first", "weight$", r"^second\.b"]),
+    exclude=st.sampled_from([None, "bias$", "^norm"]),
+    seed=st.integers(0, 99),
+)
+def test_two_models_are_walked_as_a_plain_loop_would(
+    name: str, a: float, b: float, include: str | None, exclude: str | None, seed: int
+) -> None:
+    operation, formula = OPERATIONS[name]
+    model, other = net(seed), net(seed + 1)
+    expected = state_of(model)
+    chosen = [
+        key
+        for key in expected
+        if (include is None or re.search(include, key))
+        and not (exclude is not None and re.search(exclude, key))
+    ]
+    if not chosen:  # ^second\.b against bias$: refused, see above
+        return
+    for key in chosen:
+        expected[key] = formula(expected[key], other.state_dict()[key], a, b)
+    operation(align(model, other, include=include, exclude=exclude), a, b)
+    assert_state(model, expected)
+
+
+@settings(deadline=None, max_examples=15)
+@given(weights=st.lists(numbers, min_size=1, max_size=4), seed=st.integers(0, 99))
+def test_the_weighted_mean_of_any_number_of_models(weights: list[float], seed: int) -> None:
+    model, others = net(seed), [net(seed + 1 + i) for i in range(len(weights))]
+    expected = {
+        key: sum(
+            weight * other.state_dict()[key] for weight, other in zip(weights, others, strict=True)
+        )
+        for key in state_of(model)
+    }
+    model_ops.average(model, *others, weights=weights)
+    assert_state(model, expected)  # type: ignore[arg-type]
+
+
+def test_an_average_without_weights_is_the_mean_also_of_the_model_itself() -> None:
+    model, second, third = net(0), net(1), net(2)
+    states = [state_of(m) for m in (model, second, third)]
+    model_ops.average(model, model, second, third)
+    assert_state(model, {key: sum(s[key] for s in states) / 3 for key in states[0]})  # type: ignore[misc]
+
+
+def test_three_models_lie_side_by_side_under_the_same_names() -> None:
+    models = net(0), net(1), net(2)
+    aligned = align(*models, include="second")
+    assert aligned.names == ["second.weight", "second.bias"]
+    for model, tensors in zip(models, aligned.tensors, strict=True):
+        assert tensors[0] is model.second.weight
+        assert tensors[1] is model.second.bias
+
+
+def test_models_are_matched_by_name_whatever_their_order_of_definition() -> None:
+    model, other = net(0), NetTheOtherWayRound()
+    model_ops.copy(model, other)
+    assert_state(model, state_of(other))
+    model_ops.average(model, other, net(1))
+    expected = {k: (v + net(1).state_dict()[k]) / 2 for k, v in other.state_dict().items()}
+    assert_state(model, expected)
+
+
+def test_tensors_that_only_the_read_model_has_are_ignored() -> None:
+    model, other = net(0), net(1, batch_norm=True)
+    model_ops.copy(model, other)
+    assert_state(model, {k: v for k, v in other.state_dict().items() if "norm" not in k})
+
+
+# --- buffers
+
+
+def test_copied_buffers_are_taken_from_the_second_model_as_they_are() -> None:
+    model, other = net(0, batch_norm=True), net(1, batch_norm=True)
+    _check_buffers(model, other, "copy", lambda mine, theirs: theirs)
+
+
+def test_averaged_buffers_move_like_parameters_but_integers_are_copied() -> None:
+    model, other = net(0, batch_norm=True), net(1, batch_norm=True)
+    _check_buffers(
+        model,
+        other,
+        "average",
+        lambda mine, theirs: 0.75 * mine + 0.25 * theirs if mine.is_floating_point() else theirs,
+    )
+
+
+def test_skipped_buffers_stay() -> None:
+    model, other = net(0, batch_norm=True), net(1, batch_norm=True)
+    _check_buffers(model, other, "skip", lambda mine, theirs: mine)
+
+
+def test_filters_choose_among_buffers_too() -> None:
+    model, other = net(0, batch_norm=True), net(1, batch_norm=True)
+    expected = state_of(model)
+    expected["norm.running_mean"] = other.norm.running_mean.clone()
+    model_ops.lerp(align(model, other, include="running_mean"), weight=0.25)
+    assert_state(model, expected)
+    expected["norm.running_var"] = other.norm.running_var.clone()
+    model_ops.copy(align(model, other, include="running_var"))
+    assert_state(model, expected)
+
+
+def test_a_copy_has_the_buffers_too() -> None:
+    model, other = net(0, batch_norm=True), net(1, batch_norm=True)
+    model_ops.copy(model, other)
+    assert_state(model, state_of(other))
+
+
+def test_an_average_takes_the_buffers_of_the_first_model_read() -> None:
+    model, others = net(0, batch_norm=True), [net(1, batch_norm=True), net(2, batch_norm=True)]
+    model_ops.average(model, *others)
+    for name in filter(is_buffer, model.state_dict()):
+        assert torch.equal(model.state_dict()[name], others[0].state_dict()[name])
+
+
+def _check_buffers(
+    model: Net, other: Net, policy: str, formula: Callable[[Tensor, Tensor], Tensor]
+) -> None:
+    expected = {}
+    for name, mine in state_of(model).items():
+        theirs = other.state_dict()[name]
+        rule = formula if is_buffer(name) else (lambda a, b: 0.75 * a + 0.25 * b)
+        expected[name] = rule(mine, theirs)
+    assert expected["norm.num_batches_tracked"].dtype == torch.int64
+    model_ops.lerp(align(model, other, buffers=policy), weight=0.25)  # type: ignore[arg-type]
+    assert_state(model, expected)
+
+
+# --- one model alone
+
+
+def test_perturb_adds_noise_of_the_given_size_to_every_parameter() -> None:
+    model = nn.Sequential(nn.Linear(200, 200), nn.Linear(200, 200))
+    before = deepcopy(model)
+    model_ops.perturb(model, std=0.5, generator=torch.Generator().manual_seed(0))
+    for new, old in zip(model.parameters(), before.parameters(), strict=True):
+        noise = (new - old).detach()
+        sigmas = 5 / noise.numel() ** 0.5
+        assert abs(noise.mean()) < 0.5 * sigmas
+        assert abs(noise.std() - 0.5) < 0.5 * sigmas
+
+
+def test_perturb_draws_from_its_generator_alone() -> None:
+    models = [net(0), net(0)]
+    for model in models:
+        torch.rand(3)
+        model_ops.perturb(model, std=1.0, generator=torch.Generator().manual_seed(7))
+    assert_state(models[0], state_of(models[1]))
+
+
+def test_perturb_leaves_what_was_not_chosen_and_all_buffers_alone() -> None:
+    model = net(0, batch_norm=True)
+    before = state_of(model)
+    model_ops.perturb(align(model, exclude="first"), std=1.0)
+    unchanged = {k for k, v in model.state_dict().items() if torch.equal(v, before[k])}
+    assert unchanged == {"first.weight", "first.bias"} | set(filter(is_buffer, before))
+
+
+def test_reset_draws_new_weights_only_where_chosen() -> None:
+    model = net(0, batch_norm=True)
+    before = state_of(model)
+    assert model_ops.reset(model, include="^second$") == ["second"]
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {"second.weight", "second.bias"}
+
+
+def test_reset_of_all_but_one_layer_starts_the_others_anew() -> None:
+    model = net(0, batch_norm=True)
+    before = state_of(model)
+    assert model_ops.reset(model, exclude="first") == ["second", "norm"]
+    unchanged = {k for k, v in model.state_dict().items() if torch.equal(v, before[k])}
+    assert unchanged == {"first.weight", "first.bias", "norm.weight", "norm.bias"}
+    assert model.norm.num_batches_tracked == 0
+    assert model.norm.running_mean.tolist() == [0, 0, 0]
+
+
+def test_reset_draws_from_the_same_range_as_a_new_layer() -> None:
+    layer = nn.Linear(100, 100)
+    nn.init.constant_(layer.weight, 9.0)
+    model_ops.reset(layer)
+    assert layer.weight.abs().max() <= 0.1
+    assert layer.weight.std() > 0.03
+
+
+def test_clip_by_value_bounds_every_weight() -> None:
+    model = net(0)
+    expected = {name: weight.clamp(-0.1, 0.1) for name, weight in state_of(model).items()}
+    model_ops.clip(model, max_value=0.1)
+    assert_state(model, expected)
+
+
+def test_clip_by_norm_scales_only_the_tensors_that_are_too_large() -> None:
+    model = net(0)
+    nn.init.constant_(model.first.weight, 2.0)
+    nn.init.zeros_(model.second.bias)
+    expected = {
+        name: weight * min(1.0, 0.5 / max(weight.norm().item(), 1e-12))
+        for name, weight in state_of(model).items()
+    }
+    model_ops.clip(model, max_norm=0.5)
+    assert_state(model, expected)
+    assert model.first.weight.norm().item() == pytest.approx(0.5)
+
+
+def test_clip_leaves_what_was_not_chosen_alone() -> None:
+    model = net(0)
+    before = state_of(model)
+    model_ops.clip(align(model, include="second"), max_value=1e-3)
+    assert torch.equal(model.first.weight, before["first.weight"])
+    assert model.second.weight.abs().max() <= 1e-3

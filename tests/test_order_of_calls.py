@@ -1,0 +1,133 @@
+"""A tape of what happens in which order under a real Trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from lightning_dqn.callbacks import EMATargetNetwork
+
+from lightning_dqn import DQN, LossOutput
+from lightning_dqn.collector import Collector
+from lightning_dqn.replay import ReplayBuffer
+from lightning_dqn.transitions import Transitions
+
+Make = Callable[..., Any]
+ITERATIONS, UPDATES = 3, 4
+
+
+class Tape(list[str]):
+    """What was called, in order."""
+
+    def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``function`` that notes ``name`` when it is called."""
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            self.append(name)
+            return function(*args, **kwargs)
+
+        return noted
+
+
+@pytest.fixture
+def tape(monkeypatch: pytest.MonkeyPatch) -> Tape:
+    tape = Tape()
+    monkeypatch.setattr(Collector, "collect", tape.around("collect", Collector.collect))
+    monkeypatch.setattr(ReplayBuffer, "sample", tape.around("sample", ReplayBuffer.sample))
+    return tape
+
+
+def noted_parts(tape: Tape) -> tuple[type[DQN], Any, EMATargetNetwork]:
+    """Return a module class, an optimizer factory and a callback that write on the tape."""
+
+    class NotedDQN(DQN):
+        def loss(self, batch: Transitions) -> LossOutput:
+            tape.append("loss")
+            return super().loss(batch)
+
+    class NotedSGD(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            if closure is not None:  # Lightning's closure runs before the step
+                closure()
+            tape.append("step")
+            return super().step()
+
+    class NotedTarget(EMATargetNetwork):
+        def __call__(self, module: DQN) -> None:
+            tape.append("target")
+            super().__call__(module)
+
+    return NotedDQN, lambda p: NotedSGD(p, lr=1e-3), NotedTarget(tau=0.1)
+
+
+def test_collect_sample_then_loss_step_target_for_every_update(
+    tape: Tape, make_trainer: Make, make_data: Make, make_module: Make
+) -> None:
+    kind, optimizer, target = noted_parts(tape)
+    module = make_module(kind=kind, optimizer=optimizer)
+    trainer = make_trainer(callbacks=[target])
+    trainer.fit(module, make_data(updates_per_iteration=UPDATES))
+    warm_up, iteration = ["collect"], ["collect", "sample"] + ["loss", "step", "target"] * UPDATES
+    assert tape == warm_up + iteration * ITERATIONS
+
+
+def test_the_step_sees_the_gradient_of_its_own_loss_and_the_target_the_new_weights(
+    make_trainer: Make, make_data: Make, make_module: Make
+) -> None:
+    """With SGD of rate 1 every step moves the weights by the gradient, and tau=1 copies them."""
+    gradients: list[torch.Tensor] = []
+    positions: list[torch.Tensor] = []
+
+    class NotedDQN(DQN):
+        def loss_and_gradients(self, batch: Transitions) -> Any:
+            found = super().loss_and_gradients(batch)
+            gradients.append(torch.cat([g.flatten() for g in found[0]]))
+            positions.append(torch.nn.utils.parameters_to_vector(self.q_network.parameters()))
+            if len(positions) > 1:
+                copied = torch.nn.utils.parameters_to_vector(self.target_network.parameters())
+                assert torch.equal(copied, positions[-1])
+            return found
+
+    module = make_module(kind=NotedDQN, optimizer=lambda p: torch.optim.SGD(p, lr=1.0))
+    make_trainer(callbacks=[EMATargetNetwork(tau=1)]).fit(module, make_data())
+    assert len(positions) == ITERATIONS * UPDATES
+    for before, gradient, after in zip(positions, gradients, positions[1:], strict=False):
+        torch.testing.assert_close(after, before - gradient)
+
+
+def test_global_step_counts_iterations_and_the_module_counts_updates_and_env_steps(
+    make_trainer: Make, make_data: Make, make_module: Make
+) -> None:
+    counts = []
+
+    class Counts(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *args: Any) -> None:
+            counts.append((trainer.global_step, module.updates, module.env_steps))
+
+    module = make_module()
+    make_trainer(callbacks=[EMATargetNetwork(tau=0.1), Counts()]).fit(module, make_data())
+    assert counts == [(1, 4, 24), (2, 8, 32), (3, 12, 40)]
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
+def test_before_optimizer_step_fires_once_an_iteration_with_gradients_present(
+    make_trainer: Make, make_data: Make, make_module: Make, optimizer: Any
+) -> None:
+    seen = []
+
+    class Watches(pl.Callback):
+        def on_before_optimizer_step(
+            self, trainer: pl.Trainer, module: Any, optimizer: torch.optim.Optimizer
+        ) -> None:
+            gradients = [p.grad for p in module.q_network.parameters()]
+            assert all(g is not None and g.isfinite().all() for g in gradients)
+            assert any(g.any() for g in gradients)
+            assert all(p.grad is None for p in module.target_network.parameters())
+            seen.append(module.updates)
+
+    module = make_module(optimizer=lambda p: optimizer(p, lr=1e-3, fused=True))
+    make_trainer(callbacks=[EMATargetNetwork(tau=0.1), Watches()]).fit(module, make_data())
+    assert seen == [3, 7, 11], "before the last update of each iteration"

@@ -1,0 +1,56 @@
+"""Schedules: pure functions of a count."""
+
+from __future__ import annotations
+
+import pytest
+
+from lightning_dqn.schedules import (
+    ConstantSchedule,
+    ExponentialSchedule,
+    LinearSchedule,
+    as_schedule,
+)
+
+
+@pytest.mark.parametrize("kind", [LinearSchedule, ExponentialSchedule])
+def test_it_starts_at_start_reaches_end_at_duration_and_stays(kind):
+    schedule = kind(1.0, 0.05, 1_000)
+    assert schedule(0) == 1.0
+    assert schedule(999) > 0.05
+    for count in (1_000, 1_001, 10**12):
+        assert schedule(count) == pytest.approx(0.05)
+
+
+def test_linear_is_half_way_at_half_time():
+    assert LinearSchedule(1.0, 0.0, 10)(5) == 0.5
+    assert LinearSchedule(0.0, 1.0, 10)(3) == pytest.approx(0.3)
+
+
+def test_exponential_changes_by_equal_factors():
+    schedule = ExponentialSchedule(1.0, 0.01, 10)
+    assert schedule(5) == pytest.approx(0.1)
+    factors = [schedule(i + 1) / schedule(i) for i in range(10)]
+    assert factors == pytest.approx([factors[0]] * 10)
+
+
+def test_a_constant_never_changes():
+    assert {ConstantSchedule(0.3)(count) for count in (0, 1, 10**12)} == {0.3}
+
+
+def test_a_number_is_a_constant_and_a_schedule_itself():
+    assert as_schedule(1) == ConstantSchedule(1.0)
+    schedule = LinearSchedule(1.0, 0.0, 10)
+    assert as_schedule(schedule) is schedule
+
+
+@pytest.mark.parametrize("kind", [LinearSchedule, ExponentialSchedule])
+@pytest.mark.parametrize("duration", [0, -1])
+def test_a_duration_of_nothing_is_refused(kind, duration):
+    with pytest.raises(ValueError, match=f"duration={duration}"):
+        kind(1.0, 0.5, duration)
+
+
+@pytest.mark.parametrize(("start", "end"), [(1.0, 0.0), (0.0, 1.0), (1.0, -0.5)])
+def test_an_exponential_schedule_that_would_reach_zero_is_refused(start, end):
+    with pytest.raises(ValueError, match="use a linear one"):
+        ExponentialSchedule(start, end, 10)
