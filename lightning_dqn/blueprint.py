@@ -38,6 +38,11 @@ def head_of(head: Head | Mapping[str, Any] | None) -> Head:
     """Return a head, whatever way it is given."""
     if head is None:
         return ScalarHead()
+    if isinstance(head, str):
+        raise ValueError(
+            f"head={head!r} is the name of a head of your own; hand the head over, as in "
+            f"DQN.load_from_checkpoint(path, head={head}(...))"
+        )
     return head_from_plain(head) if isinstance(head, Mapping) else head
 
 
@@ -81,6 +86,8 @@ def _check_own_network(network: nn.Module, spec: EnvironmentSpec, head: Head) ->
             f"network={name} doesn't take observations of the shape {tuple(observation.shape)} "
             f"and type {observation.dtype}, as the environment gives them: {error}"
         ) from error
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ValueError(f"network={name} has no parameter that could learn")
     if found != (2, spec.num_actions):
         raise ValueError(
             f"network={name} gives the shape {found} for 2 observations; expected "

@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 
 from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.environments import read_action_mask
-from lightning_dqn.exploration import epsilon_greedy, random_actions
+from lightning_dqn.exploration import HeldActions, epsilon_greedy, random_actions
 from lightning_dqn.frame_stack import FrameStack
 from lightning_dqn.schedules import LinearSchedule, Schedule, as_schedule
 from lightning_dqn.transitions import NO_ACTION, Episode, Policy, Rows
@@ -26,6 +26,8 @@ class CollectionConfig:
     Args:
         warmup_env_steps: env steps taken with random legal actions before learning starts.
         epsilon: probability of a random action, a number or a schedule over env steps.
+        random_action_max_steps: a random action is held for up to so many env steps, see
+            :class:`lightning_dqn.exploration.HeldActions`; 1 is plain epsilon-greedy.
         overlap: collect the next iteration in a thread while the learner works on this one.
             Actions then come from the weights at the start of the learner's iteration, one
             iteration older than without; the run stays reproducible.
@@ -33,11 +35,14 @@ class CollectionConfig:
 
     warmup_env_steps: int = 1_000
     epsilon: float | Schedule = field(default_factory=lambda: LinearSchedule(1.0, 0.05, 10_000))
+    random_action_max_steps: int = 1
     overlap: bool = False
 
     def __post_init__(self) -> None:
         if self.warmup_env_steps < 0:
             raise ValueError(f"warmup_env_steps={self.warmup_env_steps}: at least 0")
+        if self.random_action_max_steps < 1:
+            raise ValueError(f"random_action_max_steps={self.random_action_max_steps}: at least 1")
         if isinstance(self.epsilon, int | float) and not 0 <= self.epsilon <= 1:
             raise ValueError(f"epsilon={self.epsilon}: a probability, between 0 and 1")
 
@@ -49,6 +54,7 @@ class Collector:
         environment: in NEXT_STEP mode.
         spec: its shapes and types.
         epsilon: probability of a random action, a number or a schedule over env steps.
+        random_action_max_steps: for how long a random action may be held.
         seed: of the environments (environment i gets seed + i) and of exploration.
 
     Attributes:
@@ -62,6 +68,7 @@ class Collector:
         spec: EnvironmentSpec,
         *,
         epsilon: float | Schedule = 0.0,
+        random_action_max_steps: int = 1,
         seed: int = 0,
     ) -> None:
         self.environment = environment
@@ -72,6 +79,9 @@ class Collector:
         self.env_steps = 0
         self.episodes: list[Episode] = []
         self._seed = seed
+        self._held: HeldActions | None = None
+        if random_action_max_steps > 1:
+            self._held = HeldActions(self.num_envs, random_action_max_steps, self.generator)
         self._frames = FrameStack(spec.frame_stack)
         self._observation: np.ndarray | None = None
         self._stacked: np.ndarray
@@ -142,10 +152,13 @@ class Collector:
     def _choose(self, policy: Policy | None) -> np.ndarray:
         num_actions, mask = self.spec.num_actions, self._action_mask
         if policy is None:
-            return random_actions(self.num_envs, num_actions, mask, self.generator)
-        epsilon = self.epsilon(self.env_steps)
-        greedy = policy.act(self._stacked, mask)
-        return epsilon_greedy(greedy, epsilon, num_actions, mask, self.generator)
+            action = random_actions(self.num_envs, num_actions, mask, self.generator)
+            explores = np.ones(self.num_envs, bool)
+        else:
+            epsilon = self.epsilon(self.env_steps)
+            greedy = policy.act(self._stacked, mask)
+            action, explores = epsilon_greedy(greedy, epsilon, num_actions, mask, self.generator)
+        return action if self._held is None else self._held.apply(action, explores, mask)
 
     def _step(self, policy: Policy | None, rows: Rows, time: int) -> None:
         action = self._choose(policy)
@@ -182,6 +195,8 @@ class Collector:
     def _finish_episodes(self) -> None:
         for i in np.flatnonzero(self._ended):
             self.episodes.append(Episode(float(self._returns[i]), int(self._lengths[i])))
+        if self._held is not None:
+            self._held.forget(self._ended)
 
     def _empty_rows(self, num_times: int) -> Rows:
         size = (num_times, self.num_envs)

@@ -72,7 +72,8 @@ def leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
     for name in values:
         key = f"{prefix}{name}"
         value = values[name]
-        if str(name).startswith("_") or key == "run_dir":
+        is_empty_choice = value == {} and key.replace(".", "/") in choices()
+        if str(name).startswith("_") or key == "run_dir" or is_empty_choice:
             continue
         if isinstance(value, dict) and value:
             yield from leaves(config[name], f"{key}.")

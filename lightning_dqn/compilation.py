@@ -32,7 +32,7 @@ def compile_step(
         expected_updates: of the whole run; None means without end.
         device: where the tensors lie.
     """
-    if mode not in (True, False, "auto"):
+    if not isinstance(mode, bool) and mode != "auto":
         raise ValueError(f"compile={mode!r}: choose auto, true or false")
     many = expected_updates is None or expected_updates >= PAYS_BACK_AFTER_UPDATES
     if mode is False or (mode == "auto" and not many):

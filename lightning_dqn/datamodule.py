@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -105,6 +106,7 @@ class ReplayDataModule(pl.LightningDataModule):
             self._training_environment,
             self.environment.spec,
             epsilon=self.collection.epsilon,
+            random_action_max_steps=self.collection.random_action_max_steps,
             seed=self.seed,
         )
         self.replay = ReplayBuffer(
@@ -153,7 +155,7 @@ class ReplayDataModule(pl.LightningDataModule):
         """
         collector, _ = self._parts()
         is_first = collector.env_steps == 0
-        policy = None if is_first else self._learner.behaviour_policy(frozen=False)
+        policy = None if is_first else self._learner.behaviour_policy()
         # One transition at least must be there to sample from.
         until = collector.env_steps + max(self.collection.warmup_env_steps, 2 * collector.num_envs)
         while collector.env_steps < until:
@@ -165,7 +167,7 @@ class ReplayDataModule(pl.LightningDataModule):
         """Collect, store and sample: one batch for the module."""
         collector, replay = self._parts()
         before = self._target_env_steps
-        rows = self._ahead.result() if self._ahead is not None else self._collect(frozen=False)
+        rows = self._ahead.result() if self._ahead is not None else self._collect()()
         self._ahead = None
         self._keep(rows)
         env_steps, episodes = collector.env_steps, collector.take_episodes()
@@ -257,19 +259,17 @@ class ReplayDataModule(pl.LightningDataModule):
         for notify in self.after_collection:
             notify(collector.env_steps)
 
-    def _collect(self, *, frozen: bool) -> Rows:
+    def _collect(self) -> Callable[[], Rows]:
+        """Return the next iteration's collection, to be done with the weights of this moment."""
         collector, _ = self._parts()
-        policy = self._learner.behaviour_policy(frozen=frozen)
-        return collector.collect(policy, self._target_env_steps + self.env_steps_per_iteration)
+        until = self._target_env_steps + self.env_steps_per_iteration
+        return partial(collector.collect, self._learner.behaviour_policy(), until)
 
     def _collect_ahead(self) -> Future[Rows]:
-        """Start collecting the next iteration with the weights of this moment."""
+        """Start collecting the next iteration in the thread."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="collector")
-        collector, _ = self._parts()
-        policy = self._learner.behaviour_policy(frozen=True)
-        until = self._target_env_steps + self.env_steps_per_iteration
-        return self._thread.submit(collector.collect, policy, until)
+        return self._thread.submit(self._collect())
 
 
 class TrainStream:

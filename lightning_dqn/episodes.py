@@ -78,7 +78,7 @@ def play_episodes(
         mask = read_action_mask(info, num_envs, spec.num_actions)
         action = policy.act(stacked, mask)
         if epsilon > 0:
-            action = epsilon_greedy(action, epsilon, spec.num_actions, mask, generator)
+            action, _ = epsilon_greedy(action, epsilon, spec.num_actions, mask, generator)
         observation, reward, terminated, truncated, info = environment.step(action + start)
         returns = np.where(ended, 0.0, returns + reward)
         lengths = np.where(ended, 0, lengths + 1)

@@ -32,8 +32,52 @@ def epsilon_greedy(
     num_actions: int,
     action_mask: np.ndarray | None,
     generator: np.random.Generator,
-) -> np.ndarray:
-    """Replace each greedy action by a random legal one with probability ``epsilon``, int64[E]."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Replace each greedy action by a random legal one with probability ``epsilon``.
+
+    Returns:
+        The actions, int64[E], and where they were replaced, bool[E].
+    """
     explores = generator.random(len(greedy)) < epsilon
     random = random_actions(len(greedy), num_actions, action_mask, generator)
-    return np.where(explores, random, greedy)
+    return np.where(explores, random, greedy), explores
+
+
+class HeldActions:
+    """Holds random actions for several steps: ez-greedy, Dabney et al. 2021.
+
+    A random action lasts n steps, n from a zeta distribution with exponent 2 cut at
+    ``max_steps`` (arxiv.org/abs/2006.01782, section 4). Where single random actions cancel each
+    other, as in MountainCar, held ones explore. With ``max_steps=1`` this is epsilon-greedy.
+    """
+
+    def __init__(self, num_envs: int, max_steps: int, generator: np.random.Generator) -> None:
+        weights = 1.0 / np.arange(1, max_steps + 1) ** 2
+        self._cumulative = np.cumsum(weights / weights.sum())
+        self._generator = generator
+        self._action = np.zeros(num_envs, np.int64)
+        self._remaining = np.zeros(num_envs, np.int64)
+
+    def apply(
+        self, action: np.ndarray, explores: np.ndarray, action_mask: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the actions to take, int64[E].
+
+        Args:
+            action: int64[E], what would be done without holding.
+            explores: bool[E], where ``action`` is random and may begin to be held.
+            action_mask: bool[E, A]; a held action that has become illegal is dropped.
+        """
+        holds = self._remaining > 0
+        if action_mask is not None:
+            holds &= action_mask[np.arange(len(action)), self._action]
+        action = np.where(holds, self._action, action)
+        begins = explores & ~holds
+        drawn = np.searchsorted(self._cumulative, self._generator.random(len(action)))
+        self._remaining = np.where(begins, drawn, np.where(holds, self._remaining - 1, 0))
+        self._action = action
+        return action
+
+    def forget(self, ended: np.ndarray) -> None:
+        """Hold nothing in the environments whose episode ended, bool[E]."""
+        self._remaining[ended] = 0

@@ -80,11 +80,11 @@ class ScalarHead:
 _HEADS = {"ScalarHead": ScalarHead}
 
 
-def head_to_plain(head: Head) -> dict[str, Any] | None:
-    """Return a head of this file as plain values; None for one of the user's own."""
+def head_to_plain(head: Head) -> dict[str, Any] | str:
+    """Return a head of this file as plain values, one of the user's own as its name."""
     name = type(head).__name__
     if _HEADS.get(name) is not type(head):
-        return None
+        return name
     return {name: dataclasses.asdict(head)}
 
 

@@ -5,6 +5,7 @@ Shapes: U updates, B batch, A actions, N outputs per action.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import partial
@@ -109,6 +110,7 @@ class DQN(pl.LightningModule):
         self.evaluation_network = "q_network"
         self._copies: list[str] = []
         self.add_network("target_network")
+        self._trainable = self._trainable_parameters()
         self.after_update: list[ModelOperation] = []
         self.updates = 0
         self.env_steps = 0
@@ -158,16 +160,18 @@ class DQN(pl.LightningModule):
         """
         return self._policy(self.evaluation_network).act(observation, action_mask)
 
-    def behaviour_policy(self, *, frozen: bool) -> GreedyPolicy:
-        """Return the online network as a policy; a copy that stays as it is if ``frozen``."""
-        policy = self._policy("q_network")
-        if not frozen:
-            return policy
-        if self._frozen is None:
-            network = deepcopy(self.q_network).requires_grad_(False)
-            self._frozen = GreedyPolicy(network, self.head, self.spec)
-        model_ops.copy(model_ops.align(self._frozen.network, self.q_network))
-        return self._frozen
+    def behaviour_policy(self) -> GreedyPolicy:
+        """Return the online network of this moment as a policy.
+
+        It acts with a copy in evaluation mode, which the next call brings up to date: so it may
+        act in a thread while the online network learns.
+        """
+        if self._behaviour is None:
+            network = deepcopy(self.q_network).requires_grad_(False).eval()
+            self._behaviour = GreedyPolicy(network, self.head, self.spec)
+            self._behaviour_copy = model_ops.align(network, self.q_network)
+        model_ops.copy(self._behaviour_copy)
+        return self._behaviour
 
     def forward(self, observation: Tensor) -> Tensor:
         """Return the evaluation network's output, float[B, A] or float[B, A, N]."""
@@ -238,7 +242,8 @@ class DQN(pl.LightningModule):
         if self.trainer.precision not in SUPPORTED_PRECISIONS:
             choice = " or ".join(SUPPORTED_PRECISIONS)
             raise ValueError(f"precision={self.trainer.precision}: choose {choice}")
-        self._trainable = [p for p in self.q_network.parameters() if p.requires_grad]
+        self._trainable = self._trainable_parameters()
+        self._behaviour = None
         self._learning_step = compile_step(
             self.loss_and_gradients,
             self.compile_mode,
@@ -257,6 +262,11 @@ class DQN(pl.LightningModule):
                 "nothing moves the target network: add EMATargetNetwork(tau=0.005) from "
                 "lightning_dqn.callbacks to the Trainer's callbacks"
             )
+
+    def on_train_end(self) -> None:
+        """Give the copies back the mode that Lightning expects at the start of the next fit."""
+        for name in self._copies:
+            self.get_submodule(name).train()
 
     # --- evaluation
 
@@ -329,9 +339,13 @@ class DQN(pl.LightningModule):
 
     # --- inner parts
 
-    _frozen: GreedyPolicy | None = None
+    _behaviour: GreedyPolicy | None = None
+    _behaviour_copy: model_ops.Aligned
     _learning_step: Step
     _trainable: list[nn.Parameter]
+
+    def _trainable_parameters(self) -> list[nn.Parameter]:
+        return [p for p in self.q_network.parameters() if p.requires_grad]
 
     def _restore_networks(self, description: Mapping[str, Any]) -> None:
         for name in description["networks"]:
@@ -393,4 +407,7 @@ class DQN(pl.LightningModule):
             for logger in self.loggers:
                 logger.log_metrics(row, step=self.trainer.global_step)
         tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in row.items()}
-        self.log_dict(tensors, logger=is_evaluation)
+        with warnings.catch_warnings():
+            # What goes to loggers is what Trainer.test returns, also where there is no logger.
+            warnings.filterwarnings("ignore", message=".*no logger configured.*")
+            self.log_dict(tensors, logger=is_evaluation)

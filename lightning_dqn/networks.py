@@ -25,7 +25,7 @@ _SHAPED_BY_INPUT = {"LayerNorm"}
 
 def mlp(hidden: Sequence[int] = (256, 256), activation: str = "ReLU") -> list[Layer]:
     """Return the layers of a perceptron with ``hidden`` units in each layer."""
-    return [layer for size in hidden for layer in ({"Linear": int(size)}, activation)]
+    return ["Flatten", *(layer for size in hidden for layer in ({"Linear": int(size)}, activation))]
 
 
 def layer_list(layers: Sequence[Layer]) -> list[Layer]:

@@ -44,7 +44,14 @@ class GreedyPolicy:
             )
         device = next(self.network.parameters()).device
         dtype = getattr(torch, self.spec.observation_dtype)
-        return self.head.q_values(self.network(torch.as_tensor(observation).to(device, dtype)))
+        batch = torch.as_tensor(observation).to(device, dtype)
+        if not self.network.training:
+            return self.head.q_values(self.network(batch))
+        self.network.eval()
+        try:
+            return self.head.q_values(self.network(batch))
+        finally:
+            self.network.train()
 
     @torch.inference_mode()
     def act(

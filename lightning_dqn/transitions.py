@@ -108,10 +108,9 @@ class Policy(Protocol):
 class Learner(Policy, Protocol):
     """A policy that learns: ``act`` is how it is evaluated, the behaviour policy collects."""
 
-    def behaviour_policy(self, *, frozen: bool) -> Policy:
-        """Return the policy that collects experience.
+    def behaviour_policy(self) -> Policy:
+        """Return the policy that collects, with the weights of this moment.
 
-        Args:
-            frozen: keep the weights of this moment, whatever updates follow.
+        They stay as they are until the next call, whatever updates follow.
         """
         ...

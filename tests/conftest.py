@@ -12,18 +12,6 @@ import torch
 from lightning_dqn import DQN, CollectionConfig, ReplayDataModule
 from lightning_dqn.transitions import Transitions
 
-LIGHTNINGS_WARNINGS = (
-    # Lightning 2.6 asks torch's pytree what is a leaf in a way that newer torch deprecates.
-    r"ignore:`isinstance\(treespec, LeafSpec\)`:FutureWarning",
-    # The copies of the Q-network never learn, so they stay in evaluation mode.
-    r"ignore:Found \d+ module\(s\) in eval mode at the start of training",
-)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    for line in LIGHTNINGS_WARNINGS:
-        config.addinivalue_line("filterwarnings", line)
-
 
 @pytest.fixture
 def make_trainer() -> Callable[..., pl.Trainer]:

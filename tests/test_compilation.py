@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from lightning_dqn.callbacks import EMATargetNetwork
 from torch import Tensor, nn
 
 from lightning_dqn import DQN, compilation
+from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.compilation import PAYS_BACK_AFTER_UPDATES, compile_step, has_cxx_compiler
 
 # The compiler of torch 2.9 to 2.13 uses parts of torch that torch itself deprecates.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lightning_dqn.exploration import epsilon_greedy, random_actions
+from lightning_dqn.exploration import HeldActions, epsilon_greedy, random_actions
 
 NUM_ENVS = 40_000
 
@@ -45,33 +45,64 @@ def test_random_actions_are_uniform_among_the_legal_ones(generator):
 
 def test_epsilon_zero_keeps_every_greedy_action(generator):
     greedy = generator.integers(4, size=NUM_ENVS)
-    assert (epsilon_greedy(greedy, 0.0, 4, None, generator) == greedy).all()
+    assert (epsilon_greedy(greedy, 0.0, 4, None, generator)[0] == greedy).all()
 
 
 def test_epsilon_one_keeps_only_what_chance_repeats(generator):
     greedy = np.zeros(NUM_ENVS, np.int64)
-    assert shares(epsilon_greedy(greedy, 1.0, 4, None, generator), 4) == pytest.approx(
+    assert shares(epsilon_greedy(greedy, 1.0, 4, None, generator)[0], 4) == pytest.approx(
         [0.25] * 4, abs=0.01
     )
 
 
 def test_epsilon_is_the_probability_of_a_random_action(generator):
     greedy = np.full(NUM_ENVS, 2)
-    actions = epsilon_greedy(greedy, 0.4, 4, None, generator)
+    actions, explores = epsilon_greedy(greedy, 0.4, 4, None, generator)
+    assert explores.mean() == pytest.approx(0.4, abs=0.01)
+    assert (actions[~explores] == 2).all()
     assert shares(actions, 4) == pytest.approx([0.1, 0.1, 0.7, 0.1], abs=0.01)
 
 
 def test_exploring_respects_the_mask(generator):
     mask = np.tile([True, False, True, False], (NUM_ENVS, 1))
-    actions = epsilon_greedy(np.zeros(NUM_ENVS, np.int64), 0.5, 4, mask, generator)
+    actions, _ = epsilon_greedy(np.zeros(NUM_ENVS, np.int64), 0.5, 4, mask, generator)
     assert shares(actions, 4) == pytest.approx([0.75, 0, 0.25, 0], abs=0.01)
 
 
 def test_each_environment_explores_on_its_own(generator):
-    actions = epsilon_greedy(np.zeros(100, np.int64), 0.5, 1_000, None, generator)
+    actions, _ = epsilon_greedy(np.zeros(100, np.int64), 0.5, 1_000, None, generator)
     assert 20 < (actions > 0).sum() < 80
 
 
 def test_the_same_generator_draws_the_same_actions():
     one, same = (random_actions(50, 4, None, np.random.default_rng(7)) for _ in range(2))
     assert (one == same).all()
+
+
+def test_a_held_action_lasts_as_often_as_the_zeta_distribution_says(generator):
+    held = HeldActions(NUM_ENVS, 3, generator)
+    everywhere, nowhere = np.ones(NUM_ENVS, bool), np.zeros(NUM_ENVS, bool)
+    held.apply(np.ones(NUM_ENVS, np.int64), everywhere, None)
+    lasting = [
+        (held.apply(np.zeros(NUM_ENVS, np.int64), nowhere, None) == 1).mean() for _ in range(3)
+    ]
+    total = 1 + 1 / 4 + 1 / 9
+    expected = [(1 / 4 + 1 / 9) / total, (1 / 9) / total, 0.0]
+    assert lasting == pytest.approx(expected, abs=0.01)
+
+
+def test_with_one_step_nothing_is_held(generator):
+    held = HeldActions(50, 1, generator)
+    held.apply(np.ones(50, np.int64), np.ones(50, bool), None)
+    assert not held.apply(np.zeros(50, np.int64), np.zeros(50, bool), None).any()
+
+
+def test_a_held_action_is_dropped_when_it_is_illegal_or_its_episode_ends(generator):
+    held = HeldActions(NUM_ENVS, 1_000, generator)
+    everywhere, nowhere = np.ones(NUM_ENVS, bool), np.zeros(NUM_ENVS, bool)
+    held.apply(np.ones(NUM_ENVS, np.int64), everywhere, None)
+    only_zero = np.tile([True, False], (NUM_ENVS, 1))
+    assert not held.apply(np.zeros(NUM_ENVS, np.int64), nowhere, only_zero).any()
+    held.apply(np.ones(NUM_ENVS, np.int64), everywhere, None)
+    held.forget(everywhere)
+    assert not held.apply(np.zeros(NUM_ENVS, np.int64), nowhere, None).any()

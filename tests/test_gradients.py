@@ -60,11 +60,12 @@ def test_the_norm_is_the_one_before_clipping() -> None:
 
 
 def test_half_precision_gradients_keep_their_type_and_do_not_overflow_the_norm() -> None:
-    raw = [torch.full((3,), 1e4, dtype=torch.float16)]  # the square of one is beyond float16
+    # The square of one is beyond float16.
+    raw = [torch.full(shape, 1e4, dtype=torch.float16) for shape in ((2,), ())]
     safe, norm = make_safe(LOSS, raw, 1.0)
-    assert safe[0].dtype == torch.float16
+    assert [gradient.dtype for gradient in safe] == [torch.float16] * 2
     assert norm.item() == pytest.approx(1e4 * 3**0.5, rel=1e-3)
-    torch.testing.assert_close(safe[0].float().norm(), torch.tensor(1.0), atol=1e-2, rtol=0)
+    torch.testing.assert_close(safe[0].float(), torch.full((2,), 3**-0.5), atol=1e-3, rtol=0)
 
 
 def test_the_given_gradients_are_left_alone() -> None:

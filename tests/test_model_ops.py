@@ -163,6 +163,13 @@ def test_tau_1_copies_bit_for_bit_and_tau_0_changes_nothing() -> None:
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
+def test_a_copy_leaves_nothing_of_weights_that_were_not_finite() -> None:
+    model, online = net(0), net(1)
+    nn.init.constant_(model.first.weight, torch.nan)
+    model_ops.ema(model, online, tau=1)
+    assert_state(model, state_of(online))
+
+
 def test_the_average_of_an_unmoving_model_reaches_it() -> None:
     model, online = net(0), net(1)
     aligned = align(model, online)
@@ -408,6 +415,7 @@ def test_clip_by_value_bounds_every_weight() -> None:
 def test_clip_by_norm_scales_only_the_tensors_that_are_too_large() -> None:
     model = net(0)
     nn.init.constant_(model.first.weight, 2.0)
+    nn.init.constant_(model.first.bias, 0.01)
     nn.init.zeros_(model.second.bias)
     expected = {
         name: weight * min(1.0, 0.5 / max(weight.norm().item(), 1e-12))

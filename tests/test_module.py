@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from lightning_dqn.callbacks import EMATargetNetwork
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from lightning_dqn import DQN, EnvironmentSpec, LossOutput
+from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.heads import ScalarHead
 from lightning_dqn.report import NonFiniteError
 from lightning_dqn.transitions import Transitions
@@ -308,13 +308,45 @@ def test_a_copy_starts_as_the_online_network_and_asking_twice_gives_the_same() -
     assert module.add_network("average") is copy
 
 
-def test_a_frozen_behaviour_policy_keeps_the_weights_of_its_moment() -> None:
+def test_the_behaviour_policy_keeps_the_weights_of_its_moment_until_asked_again() -> None:
     module = linear_dqn()
     observation = torch.tensor([[1.0, 2.0]])
-    frozen, live = (module.behaviour_policy(frozen=frozen) for frozen in (True, False))
+    policy = module.behaviour_policy()
     nn.init.zeros_(module.q_network.weight)
-    assert frozen.q_values(observation).tolist() == [[1.0, 4.0]]
-    assert live.q_values(observation).tolist() == [[0.0, 0.0]]
+    assert policy.q_values(observation).tolist() == [[1.0, 4.0]]
+    assert module.behaviour_policy().q_values(observation).tolist() == [[0.0, 0.0]]
+
+
+def test_acting_leaves_dropout_out_and_the_mode_as_it_was() -> None:
+    module = DQN("CartPole-v1", network=[{"Linear": 8}, {"Dropout": 0.9}])
+    observation = torch.randn(1, 4)
+    assert torch.equal(module.q_values(observation), module.q_values(observation))
+    policy = module.behaviour_policy()
+    assert torch.equal(policy.q_values(observation), policy.q_values(observation))
+    assert all(layer.training for layer in module.modules())
+
+
+def test_gradients_can_be_asked_for_outside_a_fit(make_module: Make, make_batch: Make) -> None:
+    module = make_module()
+    gradients, statistics = module.loss_and_gradients(make_batch())
+    assert [g.shape for g in gradients] == [p.shape for p in module.q_network.parameters()]
+    assert statistics.shape == (4,)
+
+
+def test_a_network_that_cannot_learn_is_refused() -> None:
+    network = nn.Linear(4, 2).requires_grad_(False)
+    with pytest.raises(ValueError, match="network=Linear has no parameter that could learn"):
+        DQN("CartPole-v1", network=network)
+
+
+def test_a_head_of_ones_own_must_be_handed_over_again() -> None:
+    class OwnHead(ScalarHead):
+        pass
+
+    module = DQN("CartPole-v1", head=OwnHead())
+    with pytest.raises(ValueError, match="head='OwnHead' is the name of a head of your own"):
+        DQN(**module.hparams)
+    assert isinstance(DQN(**{**module.hparams, "head": OwnHead()}).head, OwnHead)
 
 
 # --- hyperparameters and checkpoints

@@ -113,6 +113,12 @@ def test_each_layer_is_sized_by_the_one_before_also_through_a_flatten() -> None:
     assert built[3].normalized_shape == (2,)
 
 
+@pytest.mark.parametrize("arguments", [3, {"out_features": 3}])
+def test_a_linear_layer_is_sized_by_the_last_axis(arguments: Any) -> None:
+    [linear] = build_layers([{"Linear": arguments}], torch.zeros(1, 5, 4))
+    assert linear.in_features == 4
+
+
 def test_a_convolution_over_time_is_sized_by_its_channels() -> None:
     [conv] = build_layers([{"Conv1d": {"out_channels": 2, "kernel_size": 2}}], torch.zeros(1, 3, 9))
     assert conv.in_channels == 3
@@ -255,7 +261,8 @@ def test_the_minatar_network_has_the_papers_sizes() -> None:
 
 
 def test_mlp_takes_hidden_sizes_and_an_activation() -> None:
-    assert mlp([5, 3], activation="Tanh") == [{"Linear": 5}, "Tanh", {"Linear": 3}, "Tanh"]
+    expected = ["Flatten", {"Linear": 5}, "Tanh", {"Linear": 3}, "Tanh"]
+    assert mlp([5, 3], activation="Tanh") == expected
 
 
 # --- dueling

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from lightning_dqn.callbacks import EMATargetNetwork
 
 from lightning_dqn import DQN, LossOutput
+from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.collector import Collector
 from lightning_dqn.replay import ReplayBuffer
 from lightning_dqn.transitions import Transitions

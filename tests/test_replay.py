@@ -189,6 +189,7 @@ def test_a_full_ring_with_stacks_leaves_out_only_rows_whose_stack_is_overwritten
 def test_a_ring_that_is_not_full_has_all_stacks():
     ring = ring_of([episodes(100)], 5, keeps=6, spec=spec_of(frame_stack=3))
     assert places_sampled(ring) == {(0, 0, step) for step in (0, 1, 2, 3)}
+    assert transition_from(ring, 0, 0, 0).observation.tolist() == [[0, 0, 0]] * 3
 
 
 def test_unequal_episodes_of_many_environments_are_each_their_own():

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from lightning_dqn.callbacks import EMATargetNetwork
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from lightning_dqn import DQN, LinearSchedule, ReplayDataModule
+from lightning_dqn.callbacks import EMATargetNetwork
 
 Make = Callable[..., Any]
 
@@ -248,7 +248,7 @@ def test_an_evaluating_average_acts_and_values_instead_of_the_online_network(fit
     expected = module.average(observation)
     torch.testing.assert_close(module.q_values(observation), expected)
     assert module.act(observation).tolist() == expected.argmax(dim=1).tolist()
-    online = module.behaviour_policy(frozen=False).q_values(observation)
+    online = module.behaviour_policy().q_values(observation)
     assert not online.any(), "the online network explores all the same"
 
 

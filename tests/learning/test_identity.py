@@ -1,0 +1,65 @@
+"""The easiest thing there is to learn, in seconds: reward 1 for the action that is the state."""
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from scripted_env import IdentityEnv
+
+from lightning_dqn import (
+    DQN,
+    CollectionConfig,
+    EnvironmentFactory,
+    EvaluationConfig,
+    LinearSchedule,
+    ReplayConfig,
+    ReplayDataModule,
+)
+from lightning_dqn.callbacks import EMATargetNetwork
+from lightning_dqn.heads import ScalarHead
+
+
+@pytest.mark.parametrize(
+    ("double", "dueling", "one_hot", "n_step", "error"),
+    [
+        (False, False, True, 1, "mse"),
+        (True, False, False, 1, "huber"),
+        (True, True, False, 3, "mse"),
+    ],
+)
+def test_identity_is_learned_without_a_mistake(double, dueling, one_hot, n_step, error) -> None:
+    torch.manual_seed(0)
+    length = 4
+    environment = EnvironmentFactory(
+        lambda: IdentityEnv(3, episode_length=length, one_hot=one_hot), num_envs=4
+    )
+    data = ReplayDataModule(
+        environment,
+        batch_size=32,
+        updates_per_iteration=8,
+        env_steps_per_iteration=16,
+        env_steps_per_epoch=1_200,
+        replay=ReplayConfig(capacity=2_000, n_step=n_step, gamma=0.5),
+        collection=CollectionConfig(100, epsilon=LinearSchedule(1.0, 0.1, 600)),
+        evaluation=EvaluationConfig(num_envs=4, test_episodes_per_env=5),
+    )
+    module = DQN(
+        environment,
+        network=[{"Linear": 16}, "ReLU"],
+        double=double,
+        dueling=dueling,
+        head=ScalarHead(error=error),
+    )
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        callbacks=[EMATargetNetwork(tau=0.05)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+    )
+    trainer.fit(module, data)
+    [result] = trainer.test(module, data, verbose=False)
+    assert result["test/episode_return"] == length

@@ -1,0 +1,89 @@
+"""What the README claims is what the code does."""
+
+import re
+from pathlib import Path
+
+import pytorch_lightning as pl
+import yaml
+
+from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayDataModule
+from lightning_dqn.callbacks import EMATargetNetwork
+from lightning_dqn.loggers import csv_logger
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def logged_keys(folder: Path) -> set[str]:
+    data = ReplayDataModule(
+        "CartPole-v1",
+        batch_size=8,
+        env_steps_per_epoch=256,
+        collection=CollectionConfig(warmup_env_steps=64),
+        evaluation=EvaluationConfig(num_envs=2, test_episodes_per_env=1),
+    )
+    module = DQN("CartPole-v1", network=[{"Linear": 8}, "ReLU"])
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=csv_logger(folder),
+        callbacks=[EMATargetNetwork(tau=0.1)],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )
+    trainer.fit(module, data)
+    trainer.test(module, data, verbose=False)
+    header = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
+    return set(header) - {"step", "epoch"}
+
+
+def test_the_glossary_lists_exactly_the_logged_metrics(tmp_path):
+    glossary = README.split("## Metrics", 1)[1].split("\n## ", 1)[0]
+    documented = set(re.findall(r"^\| `((?:rollout|train|eval|test|time)/\w+)` \|", glossary, re.M))
+    assert documented == logged_keys(tmp_path)
+
+
+def test_every_experiment_opens_with_its_command_and_is_in_the_readme():
+    for path in (ROOT / "conf" / "experiment").glob("*.yaml"):
+        text = path.read_text()
+        assert f"+experiment={path.stem}" in text.split("\n\n")[0], path.name
+        assert f"+experiment={path.stem}" in README, path.name
+
+
+def test_the_readme_program_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    [program] = re.findall(r"```python\n(# fit\.py.*?)```", README, re.S)
+    short = program.replace("max_epochs=10", "max_epochs=1, enable_progress_bar=False").replace(
+        "ReplayDataModule(", "ReplayDataModule(env_steps_per_epoch=128, environment="
+    )
+    assert short != program
+    names: dict[str, object] = {}
+    exec(compile(short, "fit.py", "exec"), names)
+    assert isinstance(names["module"], DQN)
+
+
+def test_each_yaml_value_equals_the_python_default():
+    """One truth about defaults: what YAML repeats for the command line, Python has too."""
+    from inspect import signature
+    from pydoc import locate
+
+    mistakes = []
+
+    def compare(node: dict, where: str) -> None:
+        parameters = signature(locate(node["_target_"])).parameters if "_target_" in node else {}
+        for name, value in node.items():
+            if isinstance(value, dict):
+                compare(value, f"{where}.{name}")
+            elif name in parameters and not node["_target_"].startswith(("torch.", "pytorch_")):
+                default = parameters[name].default
+                same = list(default) == value if isinstance(default, tuple) else default == value
+                if not same and default is not parameters[name].empty:
+                    mistakes.append(f"{where}.{name}: YAML {value!r}, Python {default!r}")
+
+    for group in ("environment/gymnasium", "module/dqn", "module/network/mlp", "data/replay"):
+        compare(yaml.safe_load((ROOT / "conf" / f"{group}.yaml").read_text()), group)
+    allowed = {"environment/gymnasium.kwargs"}
+    assert [m for m in mistakes if m.split(":")[0] not in allowed] == []
