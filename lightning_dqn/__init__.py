@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from lightning_dqn.environments import EnvironmentFactory
     from lightning_dqn.episodes import EvaluationConfig
     from lightning_dqn.module import DQN, LossOutput
-    from lightning_dqn.replay import ReplayBuffer, ReplayConfig
+    from lightning_dqn.replay import ReplayBuffer
+    from lightning_dqn.replay_storage import ReplayConfig
     from lightning_dqn.schedules import ConstantSchedule, ExponentialSchedule, LinearSchedule
 
 __version__ = "0.1.0"
@@ -38,7 +39,7 @@ _HOME = {
     "LinearSchedule": "schedules",
     "LossOutput": "module",
     "ReplayBuffer": "replay",
-    "ReplayConfig": "replay",
+    "ReplayConfig": "replay_storage",
     "ReplayDataModule": "datamodule",
 }
 

@@ -14,8 +14,8 @@ from gymnasium.vector import VectorEnv
 from lightning_dqn.collector import CollectionConfig, Collector
 from lightning_dqn.environments import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.episodes import EvaluationConfig, play_episodes
-from lightning_dqn.replay import (
-    ReplayBuffer,
+from lightning_dqn.replay import ReplayBuffer
+from lightning_dqn.replay_storage import (
     ReplayConfig,
     check_batches_fit,
     check_ring_fits,

@@ -19,7 +19,7 @@ from lightning_dqn.environment_spec import EnvironmentSpec
 
 Vectorization = Literal["auto", "native", "sync", "async"]
 
-_EXTRAS = {"MinAtar/": "minatar", "LunarLander": "box2d", "ALE/": "atari"}
+_EXTRAS = {"MinAtar/": "minatar", "LunarLander": "box2d"}
 """Prefix of an environment's id -> the extra that brings it."""
 
 

@@ -44,16 +44,15 @@ def epsilon_greedy(
 
 
 class HeldActions:
-    """Holds random actions for several steps: ez-greedy, Dabney et al. 2021.
+    """Holds random actions for several steps: temporally extended epsilon-greedy.
 
-    A random action lasts n steps, n from a zeta distribution with exponent 2 cut at
-    ``max_steps`` (arxiv.org/abs/2006.01782, section 4). Where single random actions cancel each
-    other, as in MountainCar, held ones explore. With ``max_steps=1`` this is epsilon-greedy.
+    After Dabney et al. 2021 (arxiv.org/abs/2006.01782), but a random action lasts n steps with
+    n uniform in 1..max_steps, where they draw it from a zeta distribution. Where single random
+    actions cancel each other, as in MountainCar, held ones explore.
     """
 
     def __init__(self, num_envs: int, max_steps: int, generator: np.random.Generator) -> None:
-        weights = 1.0 / np.arange(1, max_steps + 1) ** 2
-        self._cumulative = np.cumsum(weights / weights.sum())
+        self._max_steps = max_steps
         self._generator = generator
         self._action = np.zeros(num_envs, np.int64)
         self._remaining = np.zeros(num_envs, np.int64)
@@ -73,8 +72,8 @@ class HeldActions:
             holds &= action_mask[np.arange(len(action)), self._action]
         action = np.where(holds, self._action, action)
         begins = explores & ~holds
-        drawn = np.searchsorted(self._cumulative, self._generator.random(len(action)))
-        self._remaining = np.where(begins, drawn, np.where(holds, self._remaining - 1, 0))
+        more_steps = self._generator.integers(self._max_steps, size=len(action))
+        self._remaining = np.where(begins, more_steps, np.where(holds, self._remaining - 1, 0))
         self._action = action
         return action
 

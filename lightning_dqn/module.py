@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities import rank_zero_warn
@@ -20,8 +17,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_dqn import model_ops, td
-from lightning_dqn.blueprint import head_of, network_of, network_to_plain, spec_of, spec_to_plain
+from lightning_dqn import td
+from lightning_dqn.agent import Agent
+from lightning_dqn.blueprint import network_to_plain, spec_to_plain
 from lightning_dqn.compilation import Compile, Step, compile_step
 from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.environments import EnvironmentLike
@@ -29,7 +27,6 @@ from lightning_dqn.gradients import make_safe
 from lightning_dqn.heads import Head, head_to_plain
 from lightning_dqn.networks import Layer
 from lightning_dqn.optimizer_step import step_with
-from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.report import Report, check_finite
 from lightning_dqn.transitions import Episode, Iteration, Transitions
 
@@ -52,7 +49,7 @@ class LossOutput(NamedTuple):
     q_value: Tensor
 
 
-class DQN(pl.LightningModule):
+class DQN(Agent):
     """Deep Q-learning (Mnih et al. 2015, doi.org/10.1038/nature14236) under ``Trainer.fit``.
 
     The target network moves only by a callback, usually
@@ -76,7 +73,7 @@ class DQN(pl.LightningModule):
 
     Attributes:
         q_network: the network that learns and explores.
-        target_network: the network that values the next state.
+        target_network: the copy that values the next state.
         after_update: functions of the module, called in order after every update. Callbacks
             append to it.
         evaluation_network: name of the network that acts in evaluation and is exported.
@@ -97,18 +94,13 @@ class DQN(pl.LightningModule):
         max_gradient_norm: float | None = 10.0,
         compile: Compile = "auto",
     ) -> None:
-        super().__init__()
+        super().__init__(environment, network=network, head=head, dueling=dueling)
         self.automatic_optimization = False
-        self.spec = spec_of(environment)
-        self.head = head_of(head)
         self.uses_double_q = double
         self.max_gradient_norm = max_gradient_norm
         self.compile_mode = compile
         self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3, fused=True)
         self._make_lr_scheduler = lr_scheduler
-        self.q_network = network_of(network, self.spec, self.head, dueling)
-        self.evaluation_network = "q_network"
-        self._copies: list[str] = []
         self.add_network("target_network")
         self._trainable = self._trainable_parameters()
         self.after_update: list[ModelOperation] = []
@@ -126,56 +118,6 @@ class DQN(pl.LightningModule):
                 "compile": compile,
             }
         )
-
-    def add_network(self, name: str) -> nn.Module:
-        """Add a copy of the Q-network under ``name``, saved and moved with the module.
-
-        The copy never learns by itself; an operation in ``after_update`` moves it.
-        """
-        if name not in self._copies:
-            if hasattr(self, name):
-                raise ValueError(f"network={name!r}: the module has an attribute of that name")
-            self.add_module(name, deepcopy(self.q_network).requires_grad_(False))
-            self._copies.append(name)
-        return self.get_submodule(name)
-
-    # --- acting
-
-    def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
-        """Return the values of all actions by the evaluation network, float[B, A].
-
-        Args:
-            observation: [B, *shape], or [B, S, *shape] with frame stacks.
-        """
-        return self._policy(self.evaluation_network).q_values(observation)
-
-    def act(
-        self, observation: np.ndarray | Tensor, action_mask: np.ndarray | Tensor | None = None
-    ) -> np.ndarray:
-        """Return the greedy legal actions by the evaluation network, int64[B].
-
-        Args:
-            observation: [B, *shape], or [B, S, *shape] with frame stacks.
-            action_mask: bool[B, A], True where legal, or None where all are.
-        """
-        return self._policy(self.evaluation_network).act(observation, action_mask)
-
-    def behaviour_policy(self) -> GreedyPolicy:
-        """Return the online network of this moment as a policy.
-
-        It acts with a copy in evaluation mode, which the next call brings up to date: so it may
-        act in a thread while the online network learns.
-        """
-        if self._behaviour is None:
-            network = deepcopy(self.q_network).requires_grad_(False).eval()
-            self._behaviour = GreedyPolicy(network, self.head, self.spec)
-            self._behaviour_copy = model_ops.align(network, self.q_network)
-        model_ops.copy(self._behaviour_copy)
-        return self._behaviour
-
-    def forward(self, observation: Tensor) -> Tensor:
-        """Return the evaluation network's output, float[B, A] or float[B, A, N]."""
-        return self.get_submodule(self.evaluation_network)(observation)
 
     # --- learning
 
@@ -243,7 +185,7 @@ class DQN(pl.LightningModule):
             choice = " or ".join(SUPPORTED_PRECISIONS)
             raise ValueError(f"precision={self.trainer.precision}: choose {choice}")
         self._trainable = self._trainable_parameters()
-        self._behaviour = None
+        super().on_fit_start()
         self._learning_step = compile_step(
             self.loss_and_gradients,
             self.compile_mode,
@@ -308,52 +250,13 @@ class DQN(pl.LightningModule):
         self.updates, self.env_steps = state["updates"], state["env_steps"]
         self._restore_networks(state)
 
-    def networks_description(self) -> dict[str, Any]:
-        """Return the names of the networks and of the one that acts, as plain values."""
-        return {"networks": list(self._copies), "evaluation_network": self.evaluation_network}
-
-    def networks_state(self) -> dict[str, Tensor]:
-        """Return the weights of all networks, as ``q_network.torso.0.weight``."""
-        kept = tuple(f"{name}." for name in ("q_network", *self._copies))
-        return {name: t for name, t in self.state_dict().items() if name.startswith(kept)}
-
-    @classmethod
-    def from_networks(
-        cls,
-        hyperparameters: Mapping[str, Any],
-        networks: Mapping[str, Any],
-        state: Mapping[str, Tensor],
-    ) -> DQN:
-        """Build a module from its ``hparams``, ``networks_description`` and ``networks_state``.
-
-        Raises:
-            RuntimeError: the weights don't fit.
-        """
-        module = cls(**hyperparameters)
-        module._restore_networks(networks)
-        missing, unexpected = module.load_state_dict(state, strict=False)
-        missing = [name for name in missing if name in module.networks_state()]
-        if missing or unexpected:
-            raise RuntimeError(f"missing {missing}, unexpected {unexpected}")
-        return module
-
     # --- inner parts
 
-    _behaviour: GreedyPolicy | None = None
-    _behaviour_copy: model_ops.Aligned
     _learning_step: Step
     _trainable: list[nn.Parameter]
 
     def _trainable_parameters(self) -> list[nn.Parameter]:
         return [p for p in self.q_network.parameters() if p.requires_grad]
-
-    def _restore_networks(self, description: Mapping[str, Any]) -> None:
-        for name in description["networks"]:
-            self.add_network(name)
-        self.evaluation_network = description["evaluation_network"]
-
-    def _policy(self, network: str) -> GreedyPolicy:
-        return GreedyPolicy(self.get_submodule(network), self.head, self.spec)
 
     def _bootstrap(self, batch: Transitions) -> Tensor:
         """Return the target network's output of the next greedy action, float[B] or [B, N]."""

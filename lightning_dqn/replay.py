@@ -6,8 +6,6 @@ A actions. A cell is one (time, environment) of the ring, numbered time * E + en
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +14,15 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environment_spec import EnvironmentSpec
-from lightning_dqn.memory import available_bytes, available_disk_bytes, check_fits
+from lightning_dqn.replay_storage import (
+    ReplayConfig,
+    allocate,
+    check_ring_fits,
+    ring_device,
+    ring_folder,
+    ring_layout,
+)
 from lightning_dqn.transitions import NO_ACTION, Rows, Transitions
-
-
-@dataclass(frozen=True)
-class ReplayConfig:
-    """What the replay ring keeps and how it makes transitions of it.
-
-    Args:
-        capacity: rows kept, over all environments together.
-        gamma: discount of one env step; negative in zero-sum games in which the next state is
-            the opponent's.
-        n_step: length of the chain of rewards before bootstrapping.
-        storage: ``"cpu"``, ``"accelerator"`` (the memory of the device that learns), or
-            ``"memmap"``, a file under ``directory``.
-        directory: of the memory-mapped file; the run's directory if None.
-    """
-
-    capacity: int = 100_000
-    gamma: float = 0.99
-    n_step: int = 1
-    storage: str = "cpu"
-    directory: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.capacity < 2:
-            raise ValueError(f"capacity={self.capacity}: at least 2 rows")
-        if not -1 <= self.gamma <= 1:
-            raise ValueError(f"gamma={self.gamma}: must lie between -1 and 1")
-        if self.n_step < 1:
-            raise ValueError(f"n_step={self.n_step}: at least 1")
-        if self.storage not in ("cpu", "accelerator", "memmap"):
-            raise ValueError(f"storage={self.storage!r}: choose cpu, accelerator or memmap")
 
 
 class ReplayBuffer:
@@ -94,11 +68,11 @@ class ReplayBuffer:
                 f"{spec.frame_stack} need at least {num_envs * (spec.frame_stack + 1)}"
             )
         check_ring_fits(spec, num_envs, self.config, device=device, directory=directory)
-        self.device = _ring_device(self.config, device)
-        self._folder = _ring_folder(self.config, directory)
+        self.device = ring_device(self.config, device)
+        folder = ring_folder(self.config, directory)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self._columns = {
-            name: self._allocate(name, shape, dtype)
+            name: allocate((self.num_times * num_envs, *shape), dtype, self.device, folder)
             for name, (shape, dtype) in ring_layout(spec).items()
         }
         # Flat cells of all starts in order of time: a ring of its own beside the rows.
@@ -191,16 +165,6 @@ class ReplayBuffer:
         self.generator.set_state(state["generator"].cpu())
         self.gamma, self.n_step = state["gamma"], state["n_step"]
 
-    def _allocate(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Return zeros [T*E, *shape] where the storage says."""
-        size = (self.num_times * self.num_envs, *shape)
-        if self.config.storage != "memmap":
-            return torch.zeros(size, dtype=dtype, device=self.device)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        file = Path(tempfile.mkdtemp(prefix="replay_", dir=self._folder)) / f"{name}.bin"
-        elements = int(np.prod(size))
-        return torch.from_file(str(file), shared=True, size=elements, dtype=dtype).view(size)
-
     def _write(self, rows: Rows, count: int) -> None:
         """Write ``count`` time indices that don't cross the end of the ring."""
         begin, end = self._cursor, self._cursor + count
@@ -292,65 +256,3 @@ class ReplayBuffer:
         if kept is None or kept.shape != size:
             kept = self._outputs[key] = torch.empty(size, dtype=column.dtype, device=self.device)
         return torch.index_select(column, 0, cells, out=kept)
-
-
-def ring_layout(spec: EnvironmentSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Return the shape and type of one row's columns."""
-    layout: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
-        "observation": (spec.observation_shape, getattr(torch, spec.observation_dtype)),
-        "action": ((), torch.int64),
-        "reward": ((), torch.float32),
-        "terminated": ((), torch.bool),
-        "truncated": ((), torch.bool),
-    }
-    if spec.has_action_mask:
-        layout["action_mask"] = ((spec.num_actions,), torch.bool)
-    return layout
-
-
-def ring_bytes(spec: EnvironmentSpec, num_envs: int, capacity: int) -> int:
-    """Return the size of the whole ring, its list of starts included."""
-    columns = ring_layout(spec).values()
-    row = sum(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in columns)
-    return -(-capacity // num_envs) * num_envs * (row + torch.int64.itemsize)
-
-
-def check_ring_fits(
-    spec: EnvironmentSpec,
-    num_envs: int,
-    config: ReplayConfig,
-    *,
-    device: torch.device | str = "cpu",
-    directory: str | Path | None = None,
-) -> None:
-    """Refuse a ring that would take more than 80 % of what is free where it is to lie.
-
-    Raises:
-        ValueError: with the bytes needed and free.
-    """
-    if config.storage == "memmap":
-        free = available_disk_bytes(_ring_folder(config, directory))
-        remedy = "lower it or choose another directory"
-    else:
-        free = available_bytes(_ring_device(config, device))
-        remedy = "lower it or choose storage=memmap"
-    needed = ring_bytes(spec, num_envs, config.capacity)
-    what = f"replay.capacity={config.capacity}: the replay ring ({config.storage})"
-    check_fits(needed, free, what, remedy)
-
-
-def check_batches_fit(spec: EnvironmentSpec, num_updates: int, batch_size: int) -> None:
-    """Refuse minibatches of one iteration that would take more than 80 % of the free memory."""
-    frame_bytes = getattr(torch, spec.observation_dtype).itemsize
-    observation = int(np.prod(spec.stacked_shape, dtype=np.int64)) * frame_bytes
-    needed = num_updates * batch_size * (2 * observation + 32)
-    what = f"batch_size={batch_size} x updates_per_iteration={num_updates}: one iteration"
-    check_fits(needed, available_bytes(torch.device("cpu")), what, "lower one of them")
-
-
-def _ring_device(config: ReplayConfig, device: torch.device | str) -> torch.device:
-    return torch.device(device if config.storage == "accelerator" else "cpu")
-
-
-def _ring_folder(config: ReplayConfig, directory: str | Path | None) -> Path:
-    return Path(config.directory or directory or tempfile.gettempdir())

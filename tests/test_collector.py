@@ -24,7 +24,8 @@ from scripted_env import (
 )
 
 from lightning_dqn.collector import CollectionConfig, Collector
-from lightning_dqn.replay import ReplayBuffer, ReplayConfig
+from lightning_dqn.replay import ReplayBuffer
+from lightning_dqn.replay_storage import ReplayConfig
 from lightning_dqn.schedules import LinearSchedule
 from lightning_dqn.transitions import NO_ACTION, Episode, Rows
 

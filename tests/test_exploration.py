@@ -79,16 +79,14 @@ def test_the_same_generator_draws_the_same_actions():
     assert (one == same).all()
 
 
-def test_a_held_action_lasts_as_often_as_the_zeta_distribution_says(generator):
+def test_a_random_action_lasts_any_number_of_steps_up_to_the_longest_alike(generator):
     held = HeldActions(NUM_ENVS, 3, generator)
     everywhere, nowhere = np.ones(NUM_ENVS, bool), np.zeros(NUM_ENVS, bool)
     held.apply(np.ones(NUM_ENVS, np.int64), everywhere, None)
     lasting = [
         (held.apply(np.zeros(NUM_ENVS, np.int64), nowhere, None) == 1).mean() for _ in range(3)
     ]
-    total = 1 + 1 / 4 + 1 / 9
-    expected = [(1 / 4 + 1 / 9) / total, (1 / 9) / total, 0.0]
-    assert lasting == pytest.approx(expected, abs=0.01)
+    assert lasting == pytest.approx([2 / 3, 1 / 3, 0.0], abs=0.01)
 
 
 def test_with_one_step_nothing_is_held(generator):

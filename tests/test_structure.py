@@ -8,8 +8,9 @@ ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
     {"transitions", "environment_spec", "schedules", "td", "memory", "model_ops"},
     {"gradients", "optimizer_step", "compilation", "metrics"},
-    {"networks", "heads", "exploration", "environments", "replay", "frame_stack", "report"},
-    {"collector", "episodes", "policy", "blueprint"},
+    {"networks", "heads", "exploration", "environments", "replay_storage", "frame_stack", "report"},
+    {"collector", "episodes", "policy", "blueprint", "replay"},
+    {"agent"},
     {"datamodule", "module"},
     {"configuration", "loggers", "export", "callbacks"},
     {"training", "evaluate"},

@@ -1,0 +1,143 @@
+"""A Q-network, copies of it, and acting with them.
+
+Shapes: B batch, A actions, N outputs per action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Self
+
+import numpy as np
+import pytorch_lightning as pl
+from torch import Tensor, nn
+
+from lightning_dqn import model_ops
+from lightning_dqn.blueprint import head_of, network_of, spec_of
+from lightning_dqn.environment_spec import EnvironmentSpec
+from lightning_dqn.environments import EnvironmentLike
+from lightning_dqn.heads import Head
+from lightning_dqn.networks import Layer
+from lightning_dqn.policy import GreedyPolicy
+
+
+class Agent(pl.LightningModule):
+    """Acts by a Q-network; what it learns from is the business of a subclass.
+
+    Args:
+        environment: what it acts in, as :class:`lightning_dqn.module.DQN` takes it.
+        network: layers or a module of the user's own.
+        head: reads action values from the network's output.
+        dueling: split the last layer into value and advantage.
+
+    Attributes:
+        q_network: the network that learns and explores.
+        evaluation_network: name of the network that acts in evaluation and is exported.
+    """
+
+    def __init__(
+        self,
+        environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any],
+        *,
+        network: Sequence[Layer] | nn.Module | None,
+        head: Head | Mapping[str, Any] | None,
+        dueling: bool,
+    ) -> None:
+        super().__init__()
+        self.spec = spec_of(environment)
+        self.head = head_of(head)
+        self.q_network = network_of(network, self.spec, self.head, dueling)
+        self.evaluation_network = "q_network"
+        self._copies: list[str] = []
+        self._behaviour: GreedyPolicy | None = None
+        self._behaviour_tensors: model_ops.Aligned
+
+    def add_network(self, name: str) -> nn.Module:
+        """Add a copy of the Q-network under ``name``, saved and moved with the module.
+
+        The copy never learns by itself; an operation in ``after_update`` moves it.
+        """
+        if name not in self._copies:
+            if hasattr(self, name):
+                raise ValueError(f"network={name!r}: the module has an attribute of that name")
+            self.add_module(name, deepcopy(self.q_network).requires_grad_(False))
+            self._copies.append(name)
+        return self.get_submodule(name)
+
+    def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
+        """Return the values of all actions by the evaluation network, float[B, A].
+
+        Args:
+            observation: [B, *shape], or [B, S, *shape] with frame stacks.
+        """
+        return self._policy(self.evaluation_network).q_values(observation)
+
+    def act(
+        self, observation: np.ndarray | Tensor, action_mask: np.ndarray | Tensor | None = None
+    ) -> np.ndarray:
+        """Return the greedy legal actions by the evaluation network, int64[B].
+
+        Args:
+            observation: [B, *shape], or [B, S, *shape] with frame stacks.
+            action_mask: bool[B, A], True where legal, or None where all are.
+        """
+        return self._policy(self.evaluation_network).act(observation, action_mask)
+
+    def behaviour_policy(self) -> GreedyPolicy:
+        """Return the online network of this moment as a policy.
+
+        It acts with a copy in evaluation mode, which the next call brings up to date: so it may
+        act in a thread while the online network learns.
+        """
+        if self._behaviour is None:
+            network = deepcopy(self.q_network).requires_grad_(False).eval()
+            self._behaviour = GreedyPolicy(network, self.head, self.spec)
+            self._behaviour_tensors = model_ops.align(network, self.q_network)
+        model_ops.copy(self._behaviour_tensors)
+        return self._behaviour
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return the evaluation network's output, float[B, A] or float[B, A, N]."""
+        return self.get_submodule(self.evaluation_network)(observation)
+
+    def networks_description(self) -> dict[str, Any]:
+        """Return the names of the networks and of the one that acts, as plain values."""
+        return {"networks": list(self._copies), "evaluation_network": self.evaluation_network}
+
+    def networks_state(self) -> dict[str, Tensor]:
+        """Return the weights of all networks, as ``q_network.torso.0.weight``."""
+        kept = tuple(f"{name}." for name in ("q_network", *self._copies))
+        return {name: t for name, t in self.state_dict().items() if name.startswith(kept)}
+
+    @classmethod
+    def from_networks(
+        cls,
+        hyperparameters: Mapping[str, Any],
+        networks: Mapping[str, Any],
+        state: Mapping[str, Tensor],
+    ) -> Self:
+        """Build a module from its ``hparams``, ``networks_description`` and ``networks_state``.
+
+        Raises:
+            RuntimeError: the weights don't fit.
+        """
+        module = cls(**hyperparameters)
+        module._restore_networks(networks)
+        missing, unexpected = module.load_state_dict(state, strict=False)
+        missing = [name for name in missing if name in module.networks_state()]
+        if missing or unexpected:
+            raise RuntimeError(f"missing {missing}, unexpected {unexpected}")
+        return module
+
+    def _restore_networks(self, description: Mapping[str, Any]) -> None:
+        for name in description["networks"]:
+            self.add_network(name)
+        self.evaluation_network = description["evaluation_network"]
+
+    def _policy(self, network: str) -> GreedyPolicy:
+        return GreedyPolicy(self.get_submodule(network), self.head, self.spec)
+
+    def on_fit_start(self) -> None:
+        """Make the behaviour policy's copy anew, on the device that learns."""
+        self._behaviour = None
