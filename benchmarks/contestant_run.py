@@ -100,7 +100,9 @@ def build_run(name: str, repeat: int, whole_s: float, peak_rss_mb: float, output
     except (IndexError, json.JSONDecodeError) as error:
         raise RunError(f"no JSON line in its output: {output[-500:]!r}") from error
     totals = report["env_steps"], report["updates"]
-    if totals != (WORK_UNIT.env_steps, WORK_UNIT.updates):
+    # A vector environment takes whole steps of all its copies: 0.2 % more is let pass.
+    too_many = not 0 <= totals[0] - WORK_UNIT.env_steps <= 0.002 * WORK_UNIT.env_steps
+    if too_many or totals[1] != WORK_UNIT.updates:
         raise RunError(
             f"did {totals[0]} env steps and {totals[1]} updates "
             f"instead of {WORK_UNIT.env_steps} and {WORK_UNIT.updates}"

@@ -21,6 +21,8 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lightning_dqn.startup import uncollected
+
 USAGE_ERROR = 2
 CONFIG_MODULE = "lightning_dqn.conf"
 
@@ -134,7 +136,8 @@ def _expand_resume(arguments: list[str]) -> list[str]:
 
 def _training() -> ModuleType:
     """Import what trains, and keep Lightning's hints about other products off the terminal."""
-    from lightning_dqn import training
+    with uncollected(freeze=True):
+        from lightning_dqn import training
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

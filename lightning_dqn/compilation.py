@@ -12,6 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lightning_dqn.startup import uncollected
+
 log = logging.getLogger(__name__)
 
 Compile = bool | Literal["auto"]
@@ -52,7 +54,8 @@ class CheckedCompiledStep:
 
     def __init__(self, step: Step, device: torch.device) -> None:
         # Lets the compiler trace torch.autograd.grad, so that loss and gradients are one graph.
-        torch._dynamo.config.trace_autograd_ops = True
+        with uncollected():
+            torch._dynamo.config.trace_autograd_ops = True
         options: dict[str, Any] | None = {"cpp_wrapper": True} if device.type == "cpu" else None
         self._eager = step
         self._step: Step = torch.compile(step, options=options)
@@ -68,7 +71,8 @@ class CheckedCompiledStep:
         self._is_checked = True
         expected = self._eager(batch)
         try:
-            found = self._step(batch)
+            with uncollected():
+                found = self._step(batch)
         except Exception as error:
             # Whatever a compiler may throw: learning goes on without it.
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -157,11 +157,12 @@ class ReplayDataModule(pl.LightningDataModule):
         is_first = collector.env_steps == 0
         policy = None if is_first else self._learner.behaviour_policy()
         # One transition at least must be there to sample from.
-        until = collector.env_steps + max(self.collection.warmup_env_steps, 2 * collector.num_envs)
+        least = 2 * collector.num_envs
+        until = collector.env_steps + max(self.collection.warmup_env_steps, least)
         while collector.env_steps < until:
             chunk = min(until, collector.env_steps + max(1_000, 4 * collector.num_envs))
             self._keep(collector.collect(policy, chunk))
-        self._target_env_steps = collector.env_steps
+        self._target_env_steps = until
 
     def next_iteration(self) -> Iteration:
         """Collect, store and sample: one batch for the module."""

@@ -26,7 +26,7 @@ from lightning_dqn.environments import EnvironmentLike
 from lightning_dqn.gradients import make_safe
 from lightning_dqn.heads import Head, head_to_plain
 from lightning_dqn.networks import Layer
-from lightning_dqn.optimizer_step import step_with
+from lightning_dqn.optimizer_step import OptimizerStep
 from lightning_dqn.report import Report, check_finite
 from lightning_dqn.transitions import Episode, Iteration, Transitions
 
@@ -196,6 +196,8 @@ class DQN(Agent):
 
     def on_train_start(self) -> None:
         """Set the copies to evaluation mode, and warn of a target network that nothing moves."""
+        optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
+        self._raw_step = OptimizerStep(optimizer, self._trainable)
         for name in self._copies:
             self.get_submodule(name).eval()
         moved = [getattr(operation, "network", None) for operation in self.after_update]
@@ -253,6 +255,7 @@ class DQN(Agent):
     # --- inner parts
 
     _learning_step: Step
+    _raw_step: OptimizerStep
     _trainable: list[nn.Parameter]
 
     def _trainable_parameters(self) -> list[nn.Parameter]:
@@ -270,7 +273,7 @@ class DQN(Agent):
     ) -> None:
         """Step the optimizer; by Lightning's own step once an iteration, for its hooks."""
         if not is_last:
-            step_with(optimizer.optimizer, self._trainable, gradients)
+            self._raw_step(gradients)
             return
         for parameter, gradient in zip(self._trainable, gradients, strict=True):
             parameter.grad = gradient

@@ -142,8 +142,8 @@ class QNetwork(nn.Module):
 
     def forward(self, observation: Tensor) -> Tensor:
         """Return float[B, A], or float[B, A, N] where an action has N outputs."""
-        features = self.torso(self.preprocess(observation)).flatten(1)
-        return self.head(features).unflatten(1, self.output_shape)
+        output = self.head(self.torso(self.preprocess(observation)).flatten(1))
+        return output if len(self.output_shape) == 1 else output.unflatten(1, self.output_shape)
 
 
 def build_layers(layers: Sequence[Layer], example: Tensor) -> nn.Sequential:

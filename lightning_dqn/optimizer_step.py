@@ -8,64 +8,120 @@ optimizer gets its ``.grad`` and its ``step``. Both give the same weights bit fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 
-@torch.no_grad()
-def step_with(
-    optimizer: Optimizer, parameters: Sequence[Tensor], gradients: Sequence[Tensor]
-) -> None:
-    """Move ``parameters`` by one step of ``optimizer`` along ``gradients``.
+class _Group(NamedTuple):
+    """One param group of an optimizer, laid out for the kernel."""
+
+    options: dict[str, Any]
+    places: list[int]
+    parameters: list[Tensor]
+    averages: list[Tensor]
+    square_averages: list[Tensor]
+    steps: list[Tensor]
+    all_steps: Tensor
+
+
+class OptimizerStep:
+    """Steps an optimizer along gradients that are handed over.
 
     Args:
-        optimizer: any torch optimizer over ``parameters``; read anew at each call, so that
-            schedulers and changed param groups count.
-        parameters: all that the gradients belong to.
-        gradients: one for each parameter.
+        optimizer: any torch optimizer. Options in its param groups, as the learning rate, are
+            read at each step.
+        parameters: what the gradients belong to, in their order.
     """
-    if _has_direct_step(optimizer, parameters):
-        _fused_adam_step(optimizer, dict(zip(parameters, gradients, strict=True)))
-        return
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
-    with torch.enable_grad():
-        optimizer.step()
 
+    def __init__(self, optimizer: Optimizer, parameters: Sequence[Tensor]) -> None:
+        self.optimizer = optimizer
+        self.parameters = list(parameters)
+        self._groups: list[_Group] | None = None
 
-def _has_direct_step(optimizer: Optimizer, parameters: Sequence[Tensor]) -> bool:
-    if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
-        return False
-    if not all(parameter in optimizer.state for parameter in parameters):
-        return False  # its own step makes the state
-    return all(group["fused"] and not group["amsgrad"] for group in optimizer.param_groups)
+    @torch.no_grad()
+    def __call__(self, gradients: Sequence[Tensor]) -> None:
+        """Move the parameters by one step along ``gradients``, one for each of them."""
+        if len(gradients) != len(self.parameters):
+            raise ValueError(f"{len(gradients)} gradients for {len(self.parameters)} parameters")
+        if self._groups is None and self._can_step_directly():
+            self._groups = self._lay_out()
+        if self._groups is None or not self._is_current(self._groups):
+            self._groups = None
+            self._step_by_optimizer(gradients)
+            return
+        for group in self._groups:
+            _fused_adam(group, [gradients[place] for place in group.places])
 
+    def _step_by_optimizer(self, gradients: Sequence[Tensor]) -> None:
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        with torch.enable_grad():
+            self.optimizer.step()
 
-def _fused_adam_step(optimizer: Optimizer, gradient_of: dict[Tensor, Tensor]) -> None:
-    for group in optimizer.param_groups:
-        parameters = [p for p in group["params"] if p in gradient_of]
-        if not parameters:
-            continue
-        states = [optimizer.state[p] for p in parameters]
-        steps = [state["step"] for state in states]
-        torch._foreach_add_(steps, 1)
-        kernel = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
-        kernel(
-            parameters,
-            [gradient_of[p] for p in parameters],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            steps,
-            lr=group["lr"],
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            amsgrad=False,
-            maximize=group["maximize"],
-            grad_scale=None,
-            found_inf=None,
+    def _can_step_directly(self) -> bool:
+        optimizer = self.optimizer
+        if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
+            return False
+        if not all(parameter in optimizer.state for parameter in self.parameters):
+            return False  # its own step makes the state
+        return all(group["fused"] and not group["amsgrad"] for group in optimizer.param_groups)
+
+    def _lay_out(self) -> list[_Group]:
+        place_of = {parameter: place for place, parameter in enumerate(self.parameters)}
+        groups = []
+        for options in self.optimizer.param_groups:
+            parameters = [p for p in options["params"] if p in place_of]
+            if not parameters:
+                continue
+            states = [self.optimizer.state[p] for p in parameters]
+            # One tensor under the counts of all parameters: one addition instead of many.
+            all_steps = torch.stack([state["step"] for state in states])
+            for state, count in zip(states, all_steps.unbind(), strict=True):
+                state["step"] = count
+            groups.append(
+                _Group(
+                    options=options,
+                    places=[place_of[p] for p in parameters],
+                    parameters=parameters,
+                    averages=[state["exp_avg"] for state in states],
+                    square_averages=[state["exp_avg_sq"] for state in states],
+                    steps=[state["step"] for state in states],
+                    all_steps=all_steps,
+                )
+            )
+        return groups
+
+    def _is_current(self, groups: list[_Group]) -> bool:
+        """Tell whether the optimizer still has the state that was laid out."""
+        state = self.optimizer.state
+        return all(
+            state[group.parameters[0]]["step"] is group.steps[0]
+            and any(group.options is options for options in self.optimizer.param_groups)
+            for group in groups
         )
+
+
+def _fused_adam(group: _Group, gradients: list[Tensor]) -> None:
+    options = group.options
+    group.all_steps.add_(1)
+    kernel = torch._fused_adamw_ if options["decoupled_weight_decay"] else torch._fused_adam_
+    kernel(
+        group.parameters,
+        gradients,
+        group.averages,
+        group.square_averages,
+        [],
+        group.steps,
+        lr=options["lr"],
+        beta1=options["betas"][0],
+        beta2=options["betas"][1],
+        weight_decay=options["weight_decay"],
+        eps=options["eps"],
+        amsgrad=False,
+        maximize=options["maximize"],
+        grad_scale=None,
+        found_inf=None,
+    )

@@ -24,6 +24,8 @@ class GreedyPolicy:
         self.network = network
         self.head = head
         self.spec = spec
+        self._shape = spec.stacked_shape
+        self._dtype: torch.dtype = getattr(torch, spec.observation_dtype)
 
     @torch.inference_mode()
     def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
@@ -35,16 +37,15 @@ class GreedyPolicy:
         Raises:
             ValueError: the observation has another shape.
         """
-        expected = self.spec.stacked_shape
-        if tuple(observation.shape[1:]) != expected or observation.ndim == 0:
+        expected = self._shape
+        if observation.shape[1:] != expected or observation.ndim == 0:
             raise ValueError(
                 f"observation has the shape {tuple(observation.shape)}, expected "
                 f"(B, {', '.join(map(str, expected))}); a single one becomes a batch by "
                 "observation[None]"
             )
         device = next(self.network.parameters()).device
-        dtype = getattr(torch, self.spec.observation_dtype)
-        batch = torch.as_tensor(observation).to(device, dtype)
+        batch = torch.as_tensor(observation).to(device, self._dtype)
         if not self.network.training:
             return self.head.q_values(self.network(batch))
         self.network.eval()

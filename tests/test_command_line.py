@@ -114,7 +114,7 @@ MISTAKES = {
     "+experiment=nope": "experiment/nope",
     "module/network=mpl": "module/network/mpl",
     "module.head.error=mae": "expected huber or mse",
-    "module.network.activation=Rellu": "network[1] Rellu",
+    "module.network.activation=Rellu": "network[2] Rellu",
     "module.optimizer._target_=torch.optim.Adan": "torch.optim.Adan",
     "environment.id=Pendulum-v1": "environment.id=Pendulum-v1: its action space is Box",
     "environment.id=CartPoll-v1": "environment.id=CartPoll-v1",

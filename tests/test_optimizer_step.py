@@ -1,8 +1,9 @@
-"""step_with against optimizer.step: the same weights bit for bit."""
+"""OptimizerStep against optimizer.step: the same weights bit for bit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 from unittest.mock import patch
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from lightning_dqn.optimizer_step import step_with
+from lightning_dqn.optimizer_step import OptimizerStep
 
 STEPS = 20
 MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
@@ -61,10 +62,11 @@ MAKERS = {
 def test_twenty_steps_at_a_changing_rate_equal_the_optimizers_own_bit_for_bit(name: str) -> None:
     ours, theirs = weights(), weights()
     our_optimizer, their_optimizer = MAKERS[name](ours), MAKERS[name](theirs)
+    our_step = OptimizerStep(our_optimizer, ours)
     for step in range(STEPS):
         for optimizer in (our_optimizer, their_optimizer):
             optimizer.param_groups[0]["lr"] = 1e-2 / (1 + step)
-        step_with(our_optimizer, ours, gradients(step))
+        our_step(gradients(step))
         for parameter, gradient in zip(theirs, gradients(step), strict=True):
             parameter.grad = gradient
         their_optimizer.step()
@@ -75,6 +77,7 @@ def test_twenty_steps_at_a_changing_rate_equal_the_optimizers_own_bit_for_bit(na
 def test_a_step_in_turn_with_the_optimizers_own_is_the_same_road() -> None:
     ours, theirs = weights(), weights()
     our_optimizer, their_optimizer = MAKERS["adam fused"](ours), MAKERS["adam fused"](theirs)
+    our_step = OptimizerStep(our_optimizer, ours)
     for step in range(STEPS):
         for parameter, gradient in zip(theirs, gradients(step), strict=True):
             parameter.grad = gradient
@@ -84,16 +87,17 @@ def test_a_step_in_turn_with_the_optimizers_own_is_the_same_road() -> None:
                 parameter.grad = gradient
             our_optimizer.step()
         else:
-            step_with(our_optimizer, ours, gradients(step))
+            our_step(gradients(step))
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_fused_adam_goes_the_direct_way_once_it_has_a_state() -> None:
     parameters = weights()
     optimizer = MAKERS["adam fused"](parameters)
-    step_with(optimizer, parameters, gradients(0))
+    step = OptimizerStep(optimizer, parameters)
+    step(gradients(0))
     with patch.object(optimizer, "step", side_effect=AssertionError("the slow way")):
-        step_with(optimizer, parameters, gradients(1))
+        step(gradients(1))
 
 
 def test_a_subclass_with_a_step_of_its_own_is_not_bypassed() -> None:
@@ -105,16 +109,18 @@ def test_a_subclass_with_a_step_of_its_own_is_not_bypassed() -> None:
     calls: list[int] = []
     parameters = weights()
     optimizer = OwnAdam(parameters, lr=1e-2, fused=True)
+    own_step = OptimizerStep(optimizer, parameters)
     for step in range(3):
-        step_with(optimizer, parameters, gradients(step))
+        own_step(gradients(step))
     assert len(calls) == 3
 
 
 def test_a_group_whose_parameters_get_no_gradient_stays() -> None:
     learns, frozen = weights(), weights(requires_grad=False)
     optimizer = Adam([{"params": learns}, {"params": frozen}], lr=1e-2, fused=True)
+    learn = OptimizerStep(optimizer, learns)
     for step in range(3):
-        step_with(optimizer, learns, gradients(step))
+        learn(gradients(step))
     assert all(torch.equal(a, b) for a, b in zip(frozen, weights(), strict=True))
     assert not torch.equal(learns[0], weights()[0])
 
@@ -122,26 +128,28 @@ def test_a_group_whose_parameters_get_no_gradient_stays() -> None:
 def test_a_group_added_later_gets_its_state() -> None:
     parameters = weights()
     optimizer = Adam(parameters[:2], lr=1e-2, fused=True)
-    step_with(optimizer, parameters[:2], gradients(0)[:2])
+    OptimizerStep(optimizer, parameters[:2])(gradients(0)[:2])
     optimizer.add_param_group({"params": parameters[2:]})
+    both = OptimizerStep(optimizer, parameters)
     for step in (1, 2):
-        step_with(optimizer, parameters, gradients(step))
+        both(gradients(step))
     assert [int(optimizer.state[p]["step"]) for p in parameters] == [3, 3, 2, 2]
 
 
 def test_the_gradient_is_known_to_an_optimizer_that_reads_it() -> None:
     parameters = weights()
-    step_with(SGD(parameters, lr=1.0), parameters, gradients(0))
+    OptimizerStep(SGD(parameters, lr=1.0), parameters)(gradients(0))
     assert torch.equal(parameters[1], weights()[1] - gradients(0)[1])
 
 
 def test_a_gradient_too_few_is_refused() -> None:
     parameters = weights()
     optimizer = MAKERS["adam fused"](parameters)
+    own_step = OptimizerStep(optimizer, parameters)
     for step in range(2):  # both ways
-        with pytest.raises(ValueError, match="argument"):
-            step_with(optimizer, parameters, gradients(0)[:3])
-        step_with(optimizer, parameters, gradients(step))
+        with pytest.raises(ValueError, match="3 gradients for 4 parameters"):
+            own_step(gradients(0)[:3])
+        own_step(gradients(step))
 
 
 def _assert_same_state(ours: Optimizer, theirs: Optimizer) -> None:
@@ -152,3 +160,18 @@ def _assert_same_state(ours: Optimizer, theirs: Optimizer) -> None:
             other = states[1][index][name]
             same = torch.equal(value, other) if isinstance(value, Tensor) else value == other
             assert same, (index, name)
+
+
+def test_a_state_that_is_loaded_meanwhile_counts() -> None:
+    ours, theirs = weights(), weights()
+    our_optimizer, their_optimizer = MAKERS["adam fused"](ours), MAKERS["adam fused"](theirs)
+    our_step = OptimizerStep(our_optimizer, ours)
+    for step in range(4):
+        our_step(gradients(step))
+        for parameter, gradient in zip(theirs, gradients(step), strict=True):
+            parameter.grad = gradient
+        their_optimizer.step()
+        if step == 1:
+            our_optimizer.load_state_dict(deepcopy(their_optimizer.state_dict()))
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    _assert_same_state(our_optimizer, their_optimizer)

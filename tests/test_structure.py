@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 RANKS = [
-    {"transitions", "environment_spec", "schedules", "td", "memory", "model_ops"},
+    {"transitions", "environment_spec", "schedules", "td", "memory", "model_ops", "startup"},
     {"gradients", "optimizer_step", "compilation", "metrics"},
     {"networks", "heads", "exploration", "environments", "replay_storage", "frame_stack", "report"},
     {"collector", "episodes", "policy", "blueprint", "replay"},

@@ -14,20 +14,23 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-import pytorch_lightning as pl
-import torch
-from work_unit import WORK_UNIT, Result, argument_parser, last_100_return
+from lightning_dqn.startup import uncollected
 
-from lightning_dqn import (
-    DQN,
-    CollectionConfig,
-    EnvironmentFactory,
-    LinearSchedule,
-    ReplayConfig,
-    ReplayDataModule,
-)
-from lightning_dqn.callbacks import EMATargetNetwork
-from lightning_dqn.networks import mlp
+with uncollected(freeze=True):  # as the command line does
+    import pytorch_lightning as pl
+    import torch
+    from work_unit import WORK_UNIT, Result, argument_parser, last_100_return
+
+    from lightning_dqn import (
+        DQN,
+        CollectionConfig,
+        EnvironmentFactory,
+        LinearSchedule,
+        ReplayConfig,
+        ReplayDataModule,
+    )
+    from lightning_dqn.callbacks import EMATargetNetwork
+    from lightning_dqn.networks import mlp
 
 IMPORTED = time.perf_counter()
 
@@ -116,8 +119,8 @@ def parse_options() -> argparse.Namespace:
     flag: Callable[..., argparse.Action] = partial(
         parser.add_argument, action=argparse.BooleanOptionalAction
     )
-    parser.add_argument("--num-envs", type=int, default=25)
-    parser.add_argument("--updates-per-iteration", type=int, default=25)
+    parser.add_argument("--num-envs", type=int, default=100)
+    parser.add_argument("--updates-per-iteration", type=int, default=100)
     flag("--compile", default=True)
     flag("--overlap", default=False)
     return parser.parse_args()
