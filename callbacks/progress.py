@@ -53,7 +53,7 @@ class EnvStepProgressBar(ProgressBar):
             self._bar.set_description("training", refresh=False)
         value = trainer.callback_metrics.get("rollout/episode_return")
         if value is not None and trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self._bar.set_postfix_str(f"training return {float(value):.1f}", refresh=False)
+            self._bar.set_postfix_str(f"return {float(value):.1f}", refresh=False)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the evaluation's result."""

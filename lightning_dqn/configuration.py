@@ -7,6 +7,7 @@ is refused as such.
 
 from __future__ import annotations
 
+import collections.abc
 import functools
 import inspect
 import pydoc
@@ -133,8 +134,11 @@ def _allows(value: Any, hint: Any) -> bool:
         return isinstance(value, hint)
     if hint in (None, types.NoneType):
         return value is None
-    # Where an object is expected, text and null may stand for one, numbers may not.
-    return hint is Any or not isinstance(value, int | float)
+    # Where a function or an object of ours is expected, a number can't stand for it. What other
+    # libraries mean by their annotations (as NumPy's kinds of numbers) is left to them.
+    is_ours = getattr(hint, "__module__", "").startswith("lightning_dqn")
+    is_function = get_origin(hint) is collections.abc.Callable
+    return not ((is_ours or is_function) and isinstance(value, int | float))
 
 
 def _describe(hint: Any) -> str:
