@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from lightning_dqn.module import DQN
@@ -43,7 +44,7 @@ def load_weights(directory: str | Path) -> DQN:
     try:
         description = json.loads((directory / HYPERPARAMETERS).read_text())
         tensors = load_file(directory / WEIGHTS)
-    except Exception as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ValueError(f"{directory}: no readable weights there ({error})") from error
     try:
         return DQN.from_networks(description["hyperparameters"], description, tensors)

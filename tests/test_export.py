@@ -1,0 +1,68 @@
+"""Weights without code: what is written comes back, what is damaged is refused."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lightning_dqn import DQN
+from lightning_dqn.callbacks import EMATargetNetwork
+from lightning_dqn.export import HYPERPARAMETERS, WEIGHTS, load_weights, save_weights
+
+
+@pytest.fixture
+def module(make_module, make_data, make_trainer) -> DQN:
+    module = make_module(dueling=True)
+    average = EMATargetNetwork(decay=0.5, network="average_network", evaluate=True)
+    make_trainer(callbacks=[EMATargetNetwork(tau=0.1), average]).fit(module, make_data())
+    return module
+
+
+def test_a_module_comes_back_with_all_its_networks(module, tmp_path):
+    save_weights(module, tmp_path)
+    loaded = load_weights(tmp_path)
+    observation = torch.randn(5, 4)
+    assert torch.equal(loaded.q_values(observation), module.q_values(observation))
+    assert loaded.evaluation_network == "average_network"
+    for name, tensor in module.networks_state().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_the_files_are_readable_without_this_package(module, tmp_path):
+    path = save_weights(module, tmp_path)
+    assert path == tmp_path / WEIGHTS
+    names = set(load_file(path))
+    assert {"q_network.torso.0.weight", "target_network.torso.0.weight"} <= names
+    description = json.loads((tmp_path / HYPERPARAMETERS).read_text())
+    assert description["hyperparameters"]["environment"]["num_actions"] == 2
+
+
+def test_writing_again_replaces_both_files_and_leaves_nothing_beside_them(module, tmp_path):
+    save_weights(module, tmp_path)
+    torch.nn.init.zeros_(module.average_network.head.value.weight)
+    save_weights(module, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS, HYPERPARAMETERS}
+    assert not load_weights(tmp_path).average_network.head.value.weight.any()
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="nowhere: no readable weights there"):
+        load_weights(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_refused(keep, module, tmp_path):
+    path = save_weights(module, tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    with pytest.raises(ValueError, match="no readable weights there"):
+        load_weights(tmp_path)
+
+
+def test_weights_of_another_network_are_refused(module, make_module, tmp_path):
+    save_weights(module, tmp_path)
+    save_weights(make_module(network=[{"Linear": 3}]), tmp_path / "other")
+    (tmp_path / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
+    with pytest.raises(ValueError, match=r"doesn't fit module\.json"):
+        load_weights(tmp_path)
