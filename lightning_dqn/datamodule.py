@@ -187,7 +187,8 @@ class ReplayDataModule(pl.LightningDataModule):
     def evaluation_episodes(self, seed: int, episodes_per_env: int) -> Iterator[Episode]:
         """Play the episodes of one evaluation with the module as it is now."""
         if self._evaluation_environment is None:
-            self._evaluation_environment = self.environment.make(self.evaluation.num_envs)
+            factory = EnvironmentFactory.of(self.evaluation.environment or self.environment)
+            self._evaluation_environment = factory.make(self.evaluation.num_envs)
         return play_episodes(
             self._evaluation_environment,
             self.environment.spec,

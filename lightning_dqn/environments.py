@@ -92,17 +92,23 @@ class EnvironmentFactory:
     def make(
         self, num_envs: int | None = None, *, vectorization: Vectorization | None = None
     ) -> VectorEnv:
-        """Make ``num_envs`` environments (``self.num_envs`` if None) stepped as one.
+        """Make ``num_envs`` environments stepped as one.
+
+        Args:
+            num_envs: how many; None makes those for training: ``self.num_envs``, or the
+                ``VectorEnv`` itself if that is what was given.
+            vectorization: instead of ``self.vectorization``.
 
         Raises:
-            ValueError: see the class; also when more copies of a ``VectorEnv`` are asked for
-                whose id isn't known.
+            ValueError: see the class; also if a ``VectorEnv`` was given that others can't be
+                made like.
         """
-        num_envs = self.num_envs if num_envs is None else num_envs
         if isinstance(self.id, VectorEnv):
-            environment = self._vector_env(self.id, num_envs)
+            if self.id.closed:
+                raise ValueError(f"id={self.name}: this VectorEnv is closed; make another one")
+            environment = self.id if num_envs is None else self._like(self.id, num_envs)
         else:
-            environment = self._make(num_envs, vectorization or self.vectorization)
+            environment = self._make(num_envs or self.num_envs, vectorization or self.vectorization)
         mode = environment.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.NEXT_STEP:
             raise ValueError(
@@ -111,12 +117,19 @@ class EnvironmentFactory:
             )
         return environment
 
-    def _vector_env(self, environment: VectorEnv, num_envs: int) -> VectorEnv:
-        if num_envs == environment.num_envs and not environment.closed:
-            return environment
+    def _like(self, environment: VectorEnv, num_envs: int) -> VectorEnv:
+        """Make environments like the one given, which is busy training, from its record."""
+        record = environment.spec
+        if record is not None:
+            how = ("num_envs", "vectorization_mode", "vector_kwargs")
+            kwargs = {name: value for name, value in record.kwargs.items() if name not in how}
+            made = EnvironmentFactory(record.id, kwargs=kwargs).make(num_envs)
+            if made.single_observation_space == environment.single_observation_space:
+                return made
+            made.close()
         raise ValueError(
-            f"id={self.name}: one VectorEnv of {environment.num_envs} can't serve as {num_envs} "
-            "others; pass an id or a function that makes the environment"
+            f"id={self.name}: this VectorEnv trains, and others like it to evaluate in can't be "
+            "made; pass an id or a function as EvaluationConfig(environment=...)"
         )
 
     def _make(self, num_envs: int, vectorization: Vectorization) -> VectorEnv:

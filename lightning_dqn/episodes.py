@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from lightning_dqn.environment_spec import EnvironmentSpec
-from lightning_dqn.environments import read_action_mask
+from lightning_dqn.environments import EnvironmentLike, read_action_mask
 from lightning_dqn.exploration import epsilon_greedy
 from lightning_dqn.frame_stack import FrameStack
 from lightning_dqn.transitions import Episode, Policy
@@ -28,6 +28,7 @@ class EvaluationConfig:
         episodes_per_env: episodes that each of them plays in a validation.
         test_episodes_per_env: episodes that each of them plays in a test.
         epsilon: probability of a random action; 0 is greedy.
+        environment: another one than for training; anything :class:`EnvironmentFactory` takes.
         seed: of validation, the same each time so that checkpoints are compared on the same
             episodes; a test uses other ones, from ``seed + 1_000_000``.
     """
@@ -36,6 +37,7 @@ class EvaluationConfig:
     episodes_per_env: int = 1
     test_episodes_per_env: int = 10
     epsilon: float = 0.0
+    environment: EnvironmentLike | None = None
     seed: int = 10_000
 
     def __post_init__(self) -> None:

@@ -314,14 +314,11 @@ def test_a_vector_environment_is_used_as_it_is():
     assert factory.make() is environment
 
 
-def test_a_vector_environment_cannot_serve_as_others():
+def test_a_closed_vector_environment_is_refused():
     environment = scripted_vector([episodes(3)] * 2)
-    factory = EnvironmentFactory(environment)
-    with pytest.raises(ValueError, match="can't serve as 10 others"):
-        factory.make(10)
     environment.close()
-    with pytest.raises(ValueError, match="pass an id or a function"):
-        factory.make()
+    with pytest.raises(ValueError, match="is closed"):
+        EnvironmentFactory(environment).make()
 
 
 def test_a_factory_stays_the_factory_it_is():
@@ -382,3 +379,20 @@ def test_taxi_is_played_by_its_legal_actions_only():
     assert not rows.action_mask.all()
     legal = np.take_along_axis(rows.action_mask, np.maximum(rows.action, 0)[..., None], axis=2)
     assert legal[..., 0][rows.action != NO_ACTION].all()
+
+
+def test_a_vector_env_trains_itself_and_is_evaluated_in_others_like_it() -> None:
+    environment = gym.make_vec("CartPole-v1", 3, sutton_barto_reward=True)
+    factory = EnvironmentFactory(environment)
+    assert factory.make() is environment
+    other = made(factory, 2)
+    assert other is not environment
+    assert other.num_envs == 2
+    assert other.spec.kwargs["sutton_barto_reward"]
+
+
+def test_a_vector_env_that_cannot_be_made_again_is_refused_with_the_remedy() -> None:
+    environment = SyncVectorEnv([lambda: ScriptedEnv(episodes(3))])
+    environment.spec = None
+    with pytest.raises(ValueError, match=r"EvaluationConfig\(environment=\.\.\.\)"):
+        EnvironmentFactory(environment).make(1)
