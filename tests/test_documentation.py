@@ -56,8 +56,8 @@ def test_every_experiment_opens_with_its_command_and_is_in_the_readme():
 def test_the_readme_program_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     [program] = re.findall(r"```python\n(# fit\.py.*?)```", README, re.S)
-    short = program.replace("max_epochs=10", "max_epochs=1, enable_progress_bar=False").replace(
-        "ReplayDataModule(", "ReplayDataModule(env_steps_per_epoch=128, environment="
+    short = program.replace("max_epochs=10", "max_epochs=1, logger=False").replace(
+        "ReplayDataModule(", "ReplayDataModule(env_steps_per_epoch=640, environment="
     )
     assert short != program
     names: dict[str, object] = {}
