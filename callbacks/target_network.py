@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytorch_lightning as pl
 
 from lightning_dqn import model_ops
@@ -106,14 +104,6 @@ class EMATargetNetwork(pl.Callback):
         value = self.schedule(module.updates)
         assert self._aligned is not None
         model_ops.lerp(self._aligned, weight=1 - value if self.is_decay else value)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the number of periods done."""
-        return {"periods_done": self._periods_done}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it back."""
-        self._periods_done = state_dict["periods_done"]
 
     def _count(self, module: DQN) -> int:
         return module.env_steps if self.counts_env_steps else module.updates

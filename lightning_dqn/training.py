@@ -115,7 +115,9 @@ def run(experiment: Experiment) -> Summary:
     if config.test:
         [results] = trainer.test(module, data, ckpt_path=best, verbose=False)  # type: ignore[assignment]
     elif best:
-        module = DQN.load_from_checkpoint(best)
+        checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+        module.on_load_checkpoint(checkpoint)
+        module.load_state_dict(checkpoint["state_dict"])
     save_weights(module, run_dir)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):

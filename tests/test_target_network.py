@@ -342,3 +342,26 @@ def test_evaluation_alone_needs_no_training(
     assert isinstance(data, ReplayDataModule)
     assert module.evaluation_network == "average"
     assert module.after_update == []
+
+
+def test_a_continued_run_moves_the_target_at_the_same_updates(
+    make_module: Make, make_data: Make, make_trainer: Make, tmp_path: Path
+) -> None:
+    trainer = make_trainer(callbacks=[EMATargetNetwork(tau=1, every_n_updates=5)])
+    module = make_module()
+    trainer.fit(module, make_data())
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    moved: list[int] = []
+
+    class Counting(EMATargetNetwork):
+        def __call__(self, module: DQN) -> None:
+            before = [weight.clone() for weight in module.target_network.parameters()]
+            super().__call__(module)
+            after = module.target_network.parameters()
+            if any(not torch.equal(a, b) for a, b in zip(before, after, strict=True)):
+                moved.append(module.updates)
+
+    continued = make_trainer(callbacks=[Counting(tau=1, every_n_updates=5)], max_epochs=2)
+    continued.fit(make_module(), make_data(), ckpt_path=tmp_path / "run.ckpt")
+    first = module.updates
+    assert moved == [n for n in range(first + 1, 2 * first + 1) if n % 5 == 0]
