@@ -106,12 +106,12 @@ class ReplayBuffer:
                 f"capacity={self.config.capacity} keeps {self.num_times} rows of each environment, "
                 f"but {num_new} arrive at once"
             )
-        done = 0
-        while done < num_new:
-            count = min(num_new - done, self.num_times - self._cursor)
-            part = Rows(*(None if c is None else c[done : done + count] for c in rows))  # type: ignore[arg-type]
+        written = 0
+        while written < num_new:
+            count = min(num_new - written, self.num_times - self._cursor)
+            part = Rows(*(None if c is None else c[written : written + count] for c in rows))  # type: ignore[arg-type]
             self._write(part, count)
-            done += count
+            written += count
 
     def sample(self, num_updates: int, batch_size: int) -> Transitions:
         """Draw U minibatches of transitions uniformly, with replacement.
