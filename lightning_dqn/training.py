@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +52,8 @@ class Summary:
             f"  trained   {self.env_steps:,} env steps, {self.updates:,} updates in "
             f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
             f"  files     {self.run_dir}",
-            f"  evaluate  python -m lightning_dqn.evaluate run={self.run_dir}",
-            f"  continue  python -m lightning_dqn resume={self.run_dir} trainer.max_epochs=N",
+            f"  evaluate  {_python()} -m lightning_dqn.evaluate run={self.run_dir}",
+            f"  continue  {_python()} -m lightning_dqn resume={self.run_dir} trainer.max_epochs=N",
         ]
         return "\n".join(lines)
 
@@ -202,6 +203,12 @@ def _check_node(config: DictConfig, key: str) -> None:
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:
     callback = trainer.checkpoint_callback
     return (getattr(callback, "best_model_path", None) or None) if callback is not None else None
+
+
+def _python() -> str:
+    """Return how to call this Python: by its path if it lies in the working directory."""
+    executable = Path(sys.executable)
+    return str(_shown(executable)) if executable.is_relative_to(Path.cwd()) else "python"
 
 
 def _shown(path: Path) -> Path:
