@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -29,16 +31,24 @@ def print_help(overrides: list[str]) -> None:
     from lightning_dqn.command_line import compose
 
     config = compose([o for o in overrides if not o.startswith("-")])
-    print(HEADER)
-    print("Choices (group=option; experiments with a plus: +experiment=option)")
+    try:
+        print(help_text(config), flush=True)
+    except BrokenPipeError:  # a pager that was left, or `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def help_text(config: DictConfig) -> str:
+    """Return what can be chosen and every key of ``config`` with its explanation."""
+    lines = [HEADER, "Choices (group=option; experiments with a plus: +experiment=option)"]
     for group, options in sorted(choices().items()):
-        print(f"  {group:<26} {', '.join(sorted(options))}")
-    print("\nKeys (key=value)")
+        lines.append(f"  {group:<26} {', '.join(sorted(options))}")
+    lines.append("\nKeys (key=value)")
     explanations = explain_keys()
     width = 44
     for key, value in leaves(config):
         text = f"{key}={value}"
-        print(f"  {text:<{width}} {explanations.get(key, '')}".rstrip())
+        lines.append(f"  {text:<{width}} {explanations.get(key, '')}".rstrip())
+    return "\n".join(lines)
 
 
 def choices() -> dict[str, list[str]]:

@@ -207,6 +207,13 @@ def test_help_needs_no_torch(tmp_path):
     assert "data.batch_size=128" in result.stdout
 
 
+def test_help_ends_quietly_when_its_reader_has_left(tmp_path):
+    program = f"{sys.executable} -m lightning_dqn --help | head -1"
+    result = subprocess.run(program, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert result.stdout.startswith("Deep Q-learning")
+    assert result.stderr == ""
+
+
 def test_training_imports_nothing_that_the_run_does_not_use():
     code = (
         "import sys; import lightning_dqn.training, lightning_dqn.callbacks\n"
