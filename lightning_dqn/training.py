@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from dataclasses import dataclass
@@ -18,8 +17,6 @@ from lightning_dqn.datamodule import ReplayDataModule
 from lightning_dqn.export import save_weights
 from lightning_dqn.loggers import WandbLogger
 from lightning_dqn.module import DQN, SUPPORTED_PRECISIONS
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,6 @@ def run(experiment: Experiment) -> Summary:
     seconds = time.perf_counter() - start
     trained = {"env_steps": module.env_steps - first_env_step, "updates": module.updates}
     best = _best_checkpoint(trainer)
-    tested = f"checkpoint {best}" if best else "the last weights"
     results: dict[str, float] = {}
     if config.test:
         [results] = trainer.test(module, data, ckpt_path=best, verbose=False)  # type: ignore[assignment]
@@ -119,6 +115,9 @@ def run(experiment: Experiment) -> Summary:
         checkpoint = torch.load(best, map_location="cpu", weights_only=True)
         module.on_load_checkpoint(checkpoint)
         module.load_state_dict(checkpoint["state_dict"])
+    tested = (
+        f"the best checkpoint, of env step {module.env_steps:,}" if best else "the last weights"
+    )
     save_weights(module, run_dir)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
@@ -127,7 +126,7 @@ def run(experiment: Experiment) -> Summary:
         name=config.name,
         run_dir=_shown(run_dir),
         seconds=seconds,
-        tested=tested if best is None else f"the best checkpoint, of env step {module.env_steps:,}",
+        tested=tested,
         episode_return=results.get("test/episode_return"),
         episode_return_std=results.get("test/episode_return_std"),
         episodes=int(results.get("test/episodes", 0)),

@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import pytorch_lightning as pl
 import yaml
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayDataModule
@@ -14,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def logged_keys(folder: Path) -> set[str]:
+def logged_keys(folder: Path, make_trainer) -> set[str]:
     data = ReplayDataModule(
         "CartPole-v1",
         batch_size=8,
@@ -23,15 +22,10 @@ def logged_keys(folder: Path) -> set[str]:
         evaluation=EvaluationConfig(num_envs=2, test_episodes_per_env=1),
     )
     module = DQN("CartPole-v1", network=[{"Linear": 8}, "ReLU"])
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
+    trainer = make_trainer(
         logger=csv_logger(folder),
         callbacks=[EMATargetNetwork(tau=0.1)],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
+        limit_val_batches=1.0,
         log_every_n_steps=1,
     )
     trainer.fit(module, data)
@@ -40,10 +34,10 @@ def logged_keys(folder: Path) -> set[str]:
     return set(header) - {"step", "epoch"}
 
 
-def test_the_glossary_lists_exactly_the_logged_metrics(tmp_path):
+def test_the_glossary_lists_exactly_the_logged_metrics(tmp_path, make_trainer):
     glossary = README.split("## Metrics", 1)[1].split("\n## ", 1)[0]
     documented = set(re.findall(r"^\| `((?:rollout|train|eval|test|time)/\w+)` \|", glossary, re.M))
-    assert documented == logged_keys(tmp_path)
+    assert documented == logged_keys(tmp_path, make_trainer)
 
 
 def test_every_experiment_opens_with_its_command_and_is_in_the_readme():

@@ -1,7 +1,6 @@
 """Nothing assumes CartPole: other environments train, evaluate and come back from a checkpoint."""
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
 from lightning_dqn import (
@@ -28,7 +27,7 @@ ENVIRONMENTS = {
 
 @pytest.mark.filterwarnings(r"ignore:.*pkg_resources:UserWarning")  # MinAtar's and pygame's own
 @pytest.mark.parametrize("id", ENVIRONMENTS)
-def test_an_environment_trains_and_its_checkpoint_acts(id, tmp_path):
+def test_an_environment_trains_and_its_checkpoint_acts(id, tmp_path, make_trainer):
     if id.startswith("MinAtar"):
         pytest.importorskip("minatar")
     if id.startswith("LunarLander"):
@@ -47,17 +46,7 @@ def test_an_environment_trains_and_its_checkpoint_acts(id, tmp_path):
     )
     module = DQN(environment, network=network)
     before = [weight.clone() for weight in module.q_network.parameters()]
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        callbacks=[EMATargetNetwork(tau=0.1)],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        limit_val_batches=0,
-    )
+    trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.1)])
     trainer.fit(module, data)
     assert any(
         not torch.equal(old, new)

@@ -1,7 +1,6 @@
 """The easiest thing there is to learn, in seconds: reward 1 for the action that is the state."""
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from scripted_env import IdentityEnv
 
@@ -26,7 +25,9 @@ from lightning_dqn.heads import ScalarHead
         (True, True, False, 3, "mse"),
     ],
 )
-def test_identity_is_learned_without_a_mistake(double, dueling, one_hot, n_step, error) -> None:
+def test_identity_is_learned_without_a_mistake(
+    double, dueling, one_hot, n_step, error, make_trainer
+):
     torch.manual_seed(0)
     length = 4
     environment = EnvironmentFactory(
@@ -49,17 +50,7 @@ def test_identity_is_learned_without_a_mistake(double, dueling, one_hot, n_step,
         dueling=dueling,
         head=ScalarHead(error=error),
     )
-    trainer = pl.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        callbacks=[EMATargetNetwork(tau=0.05)],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        limit_val_batches=0,
-    )
+    trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.05)])
     trainer.fit(module, data)
     [result] = trainer.test(module, data, verbose=False)
     assert result["test/episode_return"] == length
