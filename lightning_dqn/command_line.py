@@ -53,7 +53,7 @@ def main() -> None:
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        print(f"lightning-dqn: {_message(error)}", file=sys.stderr)
+        print(f"lightning-dqn: {explain(error)}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
     sys.argv[1:] = arguments
     train()
@@ -62,7 +62,7 @@ def main() -> None:
 @hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name="config", version_base="1.3")
 def train(config: DictConfig) -> float | None:
     """Train as the configuration says; return the test return, for sweepers."""
-    training = _training()
+    training = training_module()
     summary = training.run(training.prepare(config))
     print(f"\n{summary}")
     return summary.episode_return
@@ -85,7 +85,7 @@ def _check(arguments: list[str]) -> None:
         jobs = _grid(parsed.overrides)
     for overrides in jobs:
         config = compose(overrides, config_dir=parsed.config_dir)
-        _training().prepare(config)
+        training_module().prepare(config)
 
 
 def compose(overrides: list[str], config_dir: str | None = None) -> DictConfig:
@@ -134,7 +134,7 @@ def _expand_resume(arguments: list[str]) -> list[str]:
     ]
 
 
-def _training() -> ModuleType:
+def training_module() -> ModuleType:
     """Import what trains, and keep Lightning's hints about other products off the terminal."""
     with uncollected(freeze=True):
         from lightning_dqn import training
@@ -149,7 +149,7 @@ def _training() -> ModuleType:
     return training
 
 
-def _message(error: Exception) -> str:
+def explain(error: Exception) -> str:
     """Return what is wrong and what to do, without a traceback."""
     text = str(error)
     unknown = re.search(r"Could not override '([^']+)'", text)

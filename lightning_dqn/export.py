@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from lightning_dqn.files import write_json, write_whole
 from lightning_dqn.module import DQN
 
 WEIGHTS = "module.safetensors"
@@ -29,8 +28,8 @@ def save_weights(module: DQN, directory: str | Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous() for name, t in module.networks_state().items()}
     description = {"hyperparameters": dict(module.hparams), **module.networks_description()}
-    _write(directory / HYPERPARAMETERS, lambda path: _write_json(path, description))
-    _write(directory / WEIGHTS, lambda path: save_file(tensors, path))
+    write_json(directory / HYPERPARAMETERS, description)
+    write_whole(directory / WEIGHTS, lambda path: save_file(tensors, path))
     return directory / WEIGHTS
 
 
@@ -50,16 +49,3 @@ def load_weights(directory: str | Path) -> DQN:
         return DQN.from_networks(description["hyperparameters"], description, tensors)
     except (RuntimeError, KeyError) as error:
         raise ValueError(f"{directory / WEIGHTS} doesn't fit {HYPERPARAMETERS}: {error}") from error
-
-
-def _write_json(path: Path, description: dict[str, object]) -> None:
-    path.write_text(json.dumps(description, indent=2) + "\n")
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

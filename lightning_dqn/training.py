@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -15,8 +15,12 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from lightning_dqn.configuration import ConfigError, build, check_types, invalid
 from lightning_dqn.datamodule import ReplayDataModule
 from lightning_dqn.export import save_weights
+from lightning_dqn.files import write_json
 from lightning_dqn.loggers import WandbLogger
 from lightning_dqn.module import DQN, SUPPORTED_PRECISIONS
+from lightning_dqn.provenance import provenance
+
+SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,12 @@ def prepare(config: DictConfig) -> Experiment:
 
 
 def run(experiment: Experiment) -> Summary:
-    """Train, test the best checkpoint, save its weights and return the summary."""
+    """Train, test the best checkpoint, save its weights and return the summary.
+
+    The summary is also the run folder's ``summary.json``, written last: where it lies, the run is
+    complete.
+    """
+    began = time.perf_counter()
     config, module, data = experiment.config, experiment.module, experiment.data
     run_dir = Path(config.run_dir)
     if config.num_threads is not None:
@@ -122,7 +131,7 @@ def run(experiment: Experiment) -> Summary:
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()
-    return Summary(
+    summary = Summary(
         name=config.name,
         run_dir=_shown(run_dir),
         seconds=seconds,
@@ -132,11 +141,19 @@ def run(experiment: Experiment) -> Summary:
         episodes=int(results.get("test/episodes", 0)),
         **trained,
     )
+    wall_seconds = time.perf_counter() - began
+    counted = {"first_env_step": first_env_step, "wall_seconds": wall_seconds}
+    origin = provenance(trainer.strategy.root_device)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / SUMMARY, {**asdict(summary), "seed": config.seed, **counted, **origin})
+    return summary
 
 
 def build_trainer(config: DictConfig, run_dir: Path) -> pl.Trainer:
     """Build the Trainer with the configuration's callbacks and loggers."""
     callbacks = [build(config, f"callbacks.{name}") for name in config.callbacks or {}]
+    if not config.trainer.get("enable_progress_bar", True):
+        callbacks = [c for c in callbacks if not isinstance(c, pl.callbacks.ProgressBar)]
     loggers = [build(config, f"logger.{name}") for name in config.logger or {}]
     return build(
         config,
@@ -151,19 +168,32 @@ def build_trainer(config: DictConfig, run_dir: Path) -> pl.Trainer:
 def total_iterations(config: DictConfig) -> int:
     """Return the iterations of the whole run, for learning-rate schedules over all of it."""
     data = config.data
-    per_epoch = -(-int(data.env_steps_per_epoch) // int(data.env_steps_per_iteration))
+    per_iteration = int(data.env_steps_per_iteration)
+    if (data.get("sampler") or {}).get("rollout_length") is not None:
+        per_iteration = int(data.sampler.rollout_length) * int(config.environment.num_envs)
+    return _total_epochs(config) * -(-int(data.env_steps_per_epoch) // per_iteration)
+
+
+def total_env_steps(config: DictConfig) -> int:
+    """Return the env steps of the whole run, for schedules over all of it."""
+    warmup = int(config.data.collection.warmup_env_steps)
+    return warmup + _total_epochs(config) * int(config.data.env_steps_per_epoch)
+
+
+def _total_epochs(config: DictConfig) -> int:
     epochs = config.trainer.max_epochs
     if epochs is None or epochs < 0:
         raise ConfigError(
-            f"trainer.max_epochs={epochs}: a learning-rate schedule over the whole run needs its "
-            "end; set max_epochs or the schedule's own length"
+            f"trainer.max_epochs={epochs}: a schedule over the whole run needs its end; "
+            "set max_epochs or the schedule's own length"
         )
-    return int(epochs) * per_epoch
+    return int(epochs)
 
 
-OmegaConf.register_new_resolver(
-    "total_iterations", lambda *, _root_: total_iterations(_root_), replace=True
-)
+for _resolver in (total_iterations, total_env_steps):
+    OmegaConf.register_new_resolver(
+        _resolver.__name__, lambda *, _root_, of=_resolver: of(_root_), replace=True
+    )
 
 
 def _check_top(config: DictConfig) -> None:

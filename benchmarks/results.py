@@ -1,0 +1,181 @@
+"""Run the studies behind the README's results and print its table.
+
+    python benchmarks/results.py --rows cartpole,acrobot --seeds 5 --jobs 2
+
+All that the table says is read from the finished runs. A study that was stopped goes on where the
+same `--folder` is given; a run is never repeated. Exits with 1 if a run failed, missed the
+required return or took more env steps than allowed.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_dqn.study import check, interrupt_when_terminated, run_study
+from lightning_dqn.study_report import (
+    INTERVAL,
+    Results,
+    env_steps_text,
+    iqm_text,
+    markdown,
+    time_text,
+)
+
+MINATAR_ENV_STEPS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: what is run, within how many env steps, and what each seed must reach."""
+
+    overrides: tuple[str, ...]
+    max_env_steps: int
+    required_return: float | None = None
+    num_seeds: int = 5
+
+
+def experiment(
+    name: str, max_env_steps: int, required_return: float | None = None, num_seeds: int = 5
+) -> Row:
+    """Return the row of a shipped experiment as it is."""
+    return Row((f"+experiment={name}",), max_env_steps, required_return, num_seeds)
+
+
+ROWS = {
+    "cartpole": experiment("cartpole", 50_000, 475.0),
+    "acrobot": experiment("acrobot", 100_000, -85.0),
+    "mountain_car": experiment("mountain_car", 120_000, -115.0),
+    "lunar_lander": experiment("lunar_lander", 100_000),
+    "lunar_lander_300k": experiment("lunar_lander_300k", 300_000, 200.0),
+    **{
+        f"minatar_{game}": experiment(f"minatar_{game}", MINATAR_ENV_STEPS, num_seeds=3)
+        for game in ("breakout", "space_invaders", "asterix", "freeway", "seaquest")
+    },
+}
+
+HEAD = (
+    "experiment",
+    "env steps",
+    "required",
+    f"IQM [{INTERVAL}]",
+    "min to max",
+    "seeds",
+    "time per seed",
+    "commit",
+    "hardware",
+)
+
+
+def table(studies: dict[str, Results]) -> str:
+    """Return the Markdown table of the finished studies, by the name of their row."""
+    return markdown([HEAD, *(cells(name, study) for name, study in studies.items())])
+
+
+def cells(name: str, study: Results) -> tuple[str, ...]:
+    """Return a row's cells, in the order of HEAD."""
+    required = ROWS[name].required_return
+    total = len(study.runs) + len(study.failures)
+    fixed = (f"`{' '.join(study.overrides)}`", "" if required is None else f"≥ {required:g}")
+    if not study.runs:
+        return (fixed[0], "", fixed[1], "failed", "", f"0 of {total}", "", "", "")
+    return (
+        fixed[0],
+        env_steps_text(study),
+        fixed[1],
+        iqm_text(study),
+        f"{study.returns.min():.1f} to {study.returns.max():.1f}",
+        f"{len(study.runs)} of {total}" if study.failures else f"{total}",
+        time_text(study),
+        different(short(run.commit) for run in study.runs),
+        different(hardware(run.hardware) for run in study.runs),
+    )
+
+
+def complaints(name: str, study: Results) -> list[str]:
+    """Return what a study's runs did not keep to."""
+    row = ROWS[name]
+    found = [f"{name}, seed {one.seed}: failed, {one.reason}" for one in study.failures]
+    for run in study.runs:
+        if run.env_steps > row.max_env_steps:
+            found.append(
+                f"{name}, seed {run.seed}: {run.env_steps:,} env steps are more than "
+                f"{row.max_env_steps:,}"
+            )
+        if row.required_return is not None and run.episode_return < row.required_return:
+            found.append(
+                f"{name}, seed {run.seed}: return {run.episode_return:.1f} is below "
+                f"{row.required_return:g}"
+            )
+    return found
+
+
+def different(texts: Iterable[str]) -> str:
+    """Return the different ones among texts, in order."""
+    return ", ".join(dict.fromkeys(texts))
+
+
+def short(commit: str | None) -> str:
+    """Return a commit as people read it, marked where the code was changed."""
+    if commit is None:
+        return "unknown"
+    return commit[:7] + ("-dirty" if commit.endswith("-dirty") else "")
+
+
+def hardware(names: dict[str, str]) -> str:
+    """Return what a run computed on: the accelerator if it had one, or the processor."""
+    return names["cpu"] if names["device"] == "cpu" else names["device"]
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", default=",".join(ROWS), help=f"of {', '.join(ROWS)}; all")
+    parser.add_argument("--seeds", type=int, help="how many seeds, from 0; each row's own number")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once; time them with 1")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs", "results"), help="of a study for each row"
+    )
+    arguments = parser.parse_args()
+    unknown = set(arguments.rows.split(",")) - set(ROWS)
+    if unknown:
+        parser.error(f"unknown rows {sorted(unknown)}; known are {', '.join(ROWS)}")
+    for name in ("seeds", "jobs"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name} is {value}; at least 1 is needed")
+    return arguments
+
+
+def main() -> None:
+    """Run the chosen rows' studies, print the table and what went wrong."""
+    arguments = parse_arguments()
+    interrupt_when_terminated()
+    chosen = {name: ROWS[name] for name in arguments.rows.split(",")}
+    try:
+        for row in chosen.values():
+            check(row.overrides)
+        studies = {
+            name: run_study(
+                row.overrides,
+                seeds=range(arguments.seeds or row.num_seeds),
+                jobs=arguments.jobs,
+                folder=arguments.folder / name,
+            )
+            for name, row in chosen.items()
+        }
+    except ValueError as error:
+        print(f"results: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(f"\n{table(studies)}")
+    missed = [text for name, study in studies.items() for text in complaints(name, study)]
+    for text in missed:
+        print(text, file=sys.stderr)
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
