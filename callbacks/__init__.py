@@ -1,6 +1,24 @@
 """Lightning callbacks: what may act on a run while ``Trainer.fit`` drives it."""
 
+from lightning_dqn.callbacks.clip_weights import ClipWeights
+from lightning_dqn.callbacks.freeze_layers import FreezeLayers
+from lightning_dqn.callbacks.model_operation import CountedOperation, ModelOperation
+from lightning_dqn.callbacks.periodic_reset import PeriodicReset
 from lightning_dqn.callbacks.progress import EnvStepProgressBar
+from lightning_dqn.callbacks.redo import ReDo
+from lightning_dqn.callbacks.shrink_and_perturb import ShrinkAndPerturb
 from lightning_dqn.callbacks.target_network import EMATargetNetwork
+from lightning_dqn.callbacks.weight_average import WeightAverage
 
-__all__ = ["EMATargetNetwork", "EnvStepProgressBar"]
+__all__ = [
+    "ClipWeights",
+    "CountedOperation",
+    "EMATargetNetwork",
+    "EnvStepProgressBar",
+    "FreezeLayers",
+    "ModelOperation",
+    "PeriodicReset",
+    "ReDo",
+    "ShrinkAndPerturb",
+    "WeightAverage",
+]

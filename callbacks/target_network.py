@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytorch_lightning as pl
 
 from lightning_dqn import model_ops
+from lightning_dqn.callbacks.model_operation import ModelOperation
 from lightning_dqn.model_ops import Aligned, BufferPolicy
 from lightning_dqn.module import DQN
 from lightning_dqn.schedules import Schedule, as_schedule
 
 
-class EMATargetNetwork(pl.Callback):
+class EMATargetNetwork(ModelOperation):
     """Moves a copy of the Q-network toward it, after every update or less often.
 
     The weights live in the module (saved, moved to the device and exported with it), this
@@ -25,7 +26,8 @@ class EMATargetNetwork(pl.Callback):
         every_n_updates: act after every n-th update; 1 unless ``every_n_env_steps`` is given.
         every_n_env_steps: act after the first update at or past every multiple of n env steps.
         buffers: what happens to buffers, see :func:`lightning_dqn.model_ops.align`.
-        network: the copy that moves; made if the module doesn't have it yet.
+        network: the copy that moves; made if the module doesn't have it yet. The target network
+            of a ``DQN(target_network=False)`` is left unmade, and this callback idle.
         evaluate: let this copy act in evaluation and be exported.
     """
 
@@ -45,23 +47,12 @@ class EMATargetNetwork(pl.Callback):
         given = tau if tau is not None else decay
         if not callable(given):
             model_ops.step_size(tau, decay)  # type: ignore[arg-type]
-        if every_n_updates is not None and every_n_env_steps is not None:
-            raise ValueError(
-                f"every_n_updates={every_n_updates}, every_n_env_steps={every_n_env_steps}: "
-                "give one of the two"
-            )
-        self.counts_env_steps = every_n_env_steps is not None
-        unit = "every_n_env_steps" if self.counts_env_steps else "every_n_updates"
-        period = every_n_env_steps if self.counts_env_steps else every_n_updates
-        self.period = 1 if period is None else period
-        if self.period < 1:
-            raise ValueError(f"{unit}={period}: at least 1")
+        super().__init__(every_n_updates=every_n_updates, every_n_env_steps=every_n_env_steps)
         self.schedule = as_schedule(given)  # type: ignore[arg-type]
         self.is_decay = decay is not None
         self.buffers = buffers
         self.network = network
         self.evaluate = evaluate
-        self._periods_done = 0
         self._aligned: Aligned | None = None
 
     @property
@@ -71,50 +62,28 @@ class EMATargetNetwork(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Make the copy if the module doesn't have it."""
-        module = _as_dqn(pl_module)
+        module = self.as_dqn(pl_module)
+        if self._is_idle(module):
+            return
         module.add_network(self.network)
         if self.evaluate:
             module.evaluation_network = self.network
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Join the loop, after the module has reached its device."""
-        module = _as_dqn(pl_module)
+    def join(self, module: DQN) -> None:
+        """Put the copy beside the online network."""
+        if self._is_idle(module):
+            return
         self._aligned = model_ops.align(
             module.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
-        self._periods_done = self._count(module) // self.period
-        module.after_update.append(self)
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the loop."""
-        self._leave(pl_module)
-
-    def on_exception(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
-    ) -> None:
-        """Leave the loop."""
-        self._leave(pl_module)
-
-    def __call__(self, module: DQN) -> None:
-        """Move the copy if its period is over; called after every update."""
-        periods = self._count(module) // self.period
-        if periods == self._periods_done:
+    def operate(self, module: DQN) -> None:
+        """Move the copy."""
+        if self._is_idle(module):
             return
-        self._periods_done = periods
         value = self.schedule(module.updates)
         assert self._aligned is not None
         model_ops.lerp(self._aligned, weight=1 - value if self.is_decay else value)
 
-    def _count(self, module: DQN) -> int:
-        return module.env_steps if self.counts_env_steps else module.updates
-
-    def _leave(self, pl_module: pl.LightningModule) -> None:
-        operations = _as_dqn(pl_module).after_update
-        if self in operations:
-            operations.remove(self)
-
-
-def _as_dqn(module: pl.LightningModule) -> DQN:
-    if not isinstance(module, DQN):
-        raise TypeError(f"EMATargetNetwork works on a DQN, not on a {type(module).__name__}")
-    return module
+    def _is_idle(self, module: DQN) -> bool:
+        return self.network == "target_network" and not module.uses_target_network

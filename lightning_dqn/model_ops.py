@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import deepcopy
+from itertools import chain
 from typing import Literal, NamedTuple
 
 import torch
@@ -172,26 +174,150 @@ def reset(model: nn.Module, *, include: str | None = None, exclude: str | None =
     return names
 
 
+def layers_with_weights(
+    model: nn.Module, *, include: str | None = None, exclude: str | None = None
+) -> dict[str, nn.Module]:
+    """Return the layers that have parameters of their own and whose names are chosen.
+
+    Args:
+        model: what they belong to.
+        include: a regular expression searched in the layers' names (``torso.2``); None takes all.
+        exclude: a regular expression; layers in whose names it is found are left out.
+
+    Raises:
+        ValueError: no layer was chosen.
+    """
+    layers = {
+        name: layer
+        for name, layer in model.named_modules()
+        if any(True for _ in layer.parameters(recurse=False)) and _matches(name, include, exclude)
+    }
+    if not layers:
+        raise ValueError(f"no layer is chosen by include={include!r}, exclude={exclude!r}")
+    return layers
+
+
 @torch.no_grad()
-def clip(model: Models, *, max_value: float | None = None, max_norm: float | None = None) -> None:
+def redrawn(layers: Sequence[nn.Module], *, seed: int) -> list[nn.Module]:
+    """Return copies of layers with new initial weights, each layer's by its ``reset_parameters``.
+
+    They are drawn on the CPU from ``seed`` alone: the same ones for any device, and whatever
+    else is drawn at random goes on as if nothing had been.
+
+    Raises:
+        ValueError: a layer has no ``reset_parameters``.
+    """
+    copies = []
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        for layer in layers:
+            if not callable(getattr(layer, "reset_parameters", None)):
+                raise ValueError(
+                    f"{type(layer).__name__} has weights but no reset_parameters to draw them "
+                    "anew; leave it out by `exclude`, or give it one"
+                )
+            device = next(chain(layer.parameters(), layer.buffers())).device
+            fresh = deepcopy(layer).cpu()
+            fresh.reset_parameters()  # type: ignore[operator]
+            copies.append(fresh.to(device))
+    return copies
+
+
+@torch.no_grad()
+def spectral_norms(
+    model: Models, *, vectors: Sequence[Tensor] | None = None, iterations: int = 1
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Estimate the largest singular value of every matrix, from below, by power iteration.
+
+    Alg. 1 of Miyato et al. 2018 (arxiv.org/abs/1802.05957). A tensor of more than two axes
+    counts as the matrix [out, rest]; one of a single axis is no matrix and left out.
+
+    Args:
+        model: a model, or the first one of those that are aligned; it is read.
+        vectors: float[out] of every matrix: what this function returned before. Kept from call
+            to call they follow a matrix that changes slowly. None: random ones, always the same.
+        iterations: at least 1; more come closer.
+
+    Returns:
+        The estimates, float[] each, and the vectors to go on with.
+    """
+    if iterations < 1:
+        raise ValueError(f"iterations={iterations}: at least 1")
+    matrices = [t.flatten(1) for t in _aligned(model).tensors[0] if t.ndim > 1]
+    if vectors is None:
+        start = torch.Generator().manual_seed(0)
+        vectors = [torch.randn(len(m), generator=start).to(m) for m in matrices]
+    norms, kept = [], []
+    for matrix, vector in zip(matrices, vectors, strict=True):
+        left = vector
+        # Products of low precision would not come close to the bound.
+        with torch.autocast(matrix.device.type, enabled=False):
+            for _ in range(iterations):
+                right = matrix.mT @ left
+                image = matrix @ right
+                left = image / image.norm().clamp_min(1e-30)
+            norms.append(image.norm() / right.norm().clamp_min(1e-30))
+        # A matrix of zeros has no direction: keep the one there was.
+        kept.append(torch.where(norms[-1] > 0, left, vector))
+    return norms, kept
+
+
+@torch.no_grad()
+def clip(
+    model: Models,
+    *,
+    max_value: float | None = None,
+    max_norm: float | None = None,
+    max_spectral_norm: float | None = None,
+    norms: Sequence[Tensor] | None = None,
+) -> None:
     """Bound the parameters, without reading one back to the CPU.
 
     Args:
         model: the model that changes.
         max_value: every weight is clamped to [-max_value, max_value].
-        max_norm: every tensor of a larger L2 norm is scaled down to it. Exactly one of the two.
+        max_norm: every tensor of a larger L2 norm is scaled down to it.
+        max_spectral_norm: every matrix of a larger spectral norm is scaled down to it; tensors
+            of one axis are left alone. Exactly one of the three.
+        norms: with ``max_spectral_norm``, what :func:`spectral_norms` found; None: it is asked
+            for 100 iterations.
     """
-    if (max_value is None) == (max_norm is None):
-        raise ValueError(f"max_value={max_value}, max_norm={max_norm}: give exactly one of the two")
+    clip_bound(max_value, max_norm, max_spectral_norm)
     tensors = _aligned(model).tensors[0]
     if max_value is not None:
         torch._foreach_clamp_max_(tensors, max_value)
         torch._foreach_clamp_min_(tensors, -max_value)
         return
-    assert max_norm is not None
-    norms = torch._foreach_norm(tensors)
-    scales = [(max_norm / norm.clamp_min(1e-12)).clamp_max(1.0) for norm in norms]
-    torch._foreach_mul_(tensors, scales)
+    if max_norm is not None:
+        _scale_down(tensors, torch._foreach_norm(tensors), max_norm)
+        return
+    assert max_spectral_norm is not None
+    if norms is None:
+        norms, _ = spectral_norms(model, iterations=100)
+    _scale_down([t for t in tensors if t.ndim > 1], norms, max_spectral_norm)
+
+
+def clip_bound(
+    max_value: float | None, max_norm: float | None, max_spectral_norm: float | None
+) -> dict[str, float]:
+    """Return the one bound that is given, by its name.
+
+    Raises:
+        ValueError: none or several are given, or it isn't above 0.
+    """
+    bounds = {
+        "max_value": max_value,
+        "max_norm": max_norm,
+        "max_spectral_norm": max_spectral_norm,
+    }
+    given = {name: bound for name, bound in bounds.items() if bound is not None}
+    if len(given) != 1:
+        text = ", ".join(f"{name}={bound}" for name, bound in bounds.items())
+        raise ValueError(f"{text}: give exactly one of the three")
+    [(name, bound)] = given.items()
+    if not bound > 0:
+        raise ValueError(f"{name}={bound}: must be above 0")
+    return given
 
 
 def step_size(tau: float | None, decay: float | None) -> float:
@@ -216,6 +342,11 @@ def _aligned(model: Models, other: nn.Module | None = None) -> Aligned:
     if isinstance(model, Aligned):
         return model
     return align(model) if other is None else align(model, other)
+
+
+def _scale_down(tensors: list[Tensor], norms: Sequence[Tensor], bound: float) -> None:
+    scales = [(bound / norm.clamp_min(1e-12)).clamp_max(1.0) for norm in norms]
+    torch._foreach_mul_(tensors, scales)
 
 
 def _copy_buffers(aligned: Aligned) -> None:

@@ -117,10 +117,19 @@ def test_an_average_with_too_few_or_too_many_weights_is_refused() -> None:
             model_ops.average(net(0), net(1), net(2), weights=weights)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"max_value": 1.0, "max_norm": 1.0}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"max_value": 1.0, "max_norm": 1.0}, {"max_norm": 1.0, "max_spectral_norm": 1.0}],
+)
 def test_clip_takes_exactly_one_bound(arguments: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="give exactly one of the two"):
+    with pytest.raises(ValueError, match="give exactly one of the three"):
         model_ops.clip(net(0), **arguments)
+
+
+@pytest.mark.parametrize("name", ["max_value", "max_norm", "max_spectral_norm"])
+def test_a_bound_that_is_not_above_0_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}=0: must be above 0"):
+        model_ops.clip(net(0), **{name: 0})
 
 
 # --- the moving average
@@ -432,3 +441,138 @@ def test_clip_leaves_what_was_not_chosen_alone() -> None:
     model_ops.clip(align(model, include="second"), max_value=1e-3)
     assert torch.equal(model.first.weight, before["first.weight"])
     assert model.second.weight.abs().max() <= 1e-3
+
+
+# --- the largest singular value
+
+
+class Convolution(nn.Module):
+    """A convolution, a linear layer and a normalisation, none of them square."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 6, (2, 3))
+        self.linear = nn.Linear(40, 5)
+        self.norm = nn.LayerNorm(5)
+
+
+def exact_norms(model: nn.Module) -> Tensor:
+    matrices = [t.detach().flatten(1) for t in model.parameters() if t.ndim > 1]
+    return torch.stack([torch.linalg.matrix_norm(matrix, ord=2) for matrix in matrices])
+
+
+def test_spectral_norms_are_the_largest_singular_values() -> None:
+    torch.manual_seed(0)
+    model = Convolution()
+    norms, vectors = model_ops.spectral_norms(model, iterations=300)
+    torch.testing.assert_close(torch.stack(norms), exact_norms(model))
+    assert [len(vector) for vector in vectors] == [6, 5], "of every matrix, in order"
+    largest = torch.linalg.svd(model.linear.weight.detach()).U[:, 0]
+    assert abs(vectors[1] @ largest) == pytest.approx(1, abs=1e-3)
+
+
+def test_spectral_norms_come_from_below_and_closer_with_the_vectors_that_are_kept() -> None:
+    torch.manual_seed(0)
+    model = Convolution()
+    exact, vectors, before = exact_norms(model), None, torch.zeros(2)
+    for _ in range(30):
+        norms, vectors = model_ops.spectral_norms(model, vectors=vectors)
+        assert (torch.stack(norms) <= exact * (1 + 1e-6)).all()
+        assert (torch.stack(norms) >= before * (1 - 1e-6)).all()
+        before = torch.stack(norms)
+    at_once, _ = model_ops.spectral_norms(model, iterations=30)
+    torch.testing.assert_close(torch.stack(at_once), before)
+
+
+def test_spectral_norms_only_read_and_disturb_no_other_draw() -> None:
+    model = net(0)
+    before, state = state_of(model), torch.get_rng_state()
+    _, vectors = model_ops.spectral_norms(model)
+    kept = [vector.clone() for vector in vectors]
+    model_ops.spectral_norms(model, vectors=vectors)
+    assert_state(model, before)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(a, b) for a, b in zip(vectors, kept, strict=True))
+
+
+def test_a_matrix_of_zeros_has_norm_0_and_is_followed_when_it_grows() -> None:
+    layer = nn.Linear(4, 3)
+    nn.init.zeros_(layer.weight)
+    norms, vectors = model_ops.spectral_norms(layer)
+    assert norms[0] == 0
+    model_ops.clip(layer, max_spectral_norm=1.0)
+    assert not layer.weight.any()
+    nn.init.constant_(layer.weight, 2.0)
+    norms, _ = model_ops.spectral_norms(layer, vectors=vectors, iterations=20)
+    assert norms[0].item() == pytest.approx(2 * 12**0.5)
+
+
+def test_spectral_norms_are_of_full_precision_under_autocast() -> None:
+    model = nn.Linear(50, 50)
+    plain, _ = model_ops.spectral_norms(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        low, _ = model_ops.spectral_norms(model)
+    assert torch.equal(plain[0], low[0])
+
+
+def test_clip_by_spectral_norm_scales_only_the_matrices_that_are_too_large() -> None:
+    torch.manual_seed(0)
+    model = Convolution()
+    nn.init.constant_(model.norm.weight, 50.0)
+    exact = exact_norms(model)
+    limit = float(exact.mean())
+    assert exact[0] < limit < exact[1] or exact[1] < limit < exact[0]
+    expected = state_of(model)
+    for name, norm in zip(("convolution.weight", "linear.weight"), exact, strict=True):
+        expected[name] *= min(1.0, limit / norm.item())
+    model_ops.clip(model, max_spectral_norm=limit)
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
+    assert (exact_norms(model) <= limit * (1 + 1e-4)).all()
+
+
+def test_clip_takes_norms_that_are_known() -> None:
+    model = net(0)
+    before = state_of(model)
+    model_ops.clip(model, max_spectral_norm=1.0, norms=[torch.tensor(4.0), torch.tensor(0.5)])
+    torch.testing.assert_close(model.first.weight.detach(), before["first.weight"] / 4)
+    assert torch.equal(model.second.weight, before["second.weight"])
+
+
+@pytest.mark.parametrize("iterations", [0, -1])
+def test_no_iteration_at_all_is_refused(iterations: int) -> None:
+    with pytest.raises(ValueError, match=f"iterations={iterations}: at least 1"):
+        model_ops.spectral_norms(net(0), iterations=iterations)
+
+
+# --- layers
+
+
+def test_layers_are_chosen_by_their_names_and_have_weights() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Sequential(nn.Linear(3, 3), nn.Tanh()))
+    assert list(model_ops.layers_with_weights(model)) == ["0", "2.0"]
+    assert list(model_ops.layers_with_weights(model, include="^2")) == ["2.0"]
+    assert list(model_ops.layers_with_weights(model, exclude="^2")) == ["0"]
+    with pytest.raises(ValueError, match="no layer is chosen by include='1', exclude=None"):
+        model_ops.layers_with_weights(model, include="1")
+
+
+def test_redrawn_layers_are_those_of_the_seed_and_leave_the_old_ones_and_other_draws() -> None:
+    model = net(0, batch_norm=True)
+    layers = list(model_ops.layers_with_weights(model).values())
+    before, state = state_of(model), torch.get_rng_state()
+    first, again, other = (model_ops.redrawn(layers, seed=seed) for seed in (1, 1, 2))
+    assert_state(model, before)
+    assert torch.equal(torch.get_rng_state(), state)
+    for one, two, three in zip(first[:2], again, other, strict=False):
+        assert_state(one, state_of(two))
+        assert not torch.equal(one.weight, three.weight)  # type: ignore[arg-type]
+    torch.manual_seed(1)
+    expected = nn.Linear(4, 3)
+    assert_state(first[0], state_of(expected))
+    assert first[2].running_mean.tolist() == [0, 0, 0]  # type: ignore[union-attr, operator]
+
+
+def test_a_layer_that_can_not_be_drawn_anew_is_named() -> None:
+    with pytest.raises(ValueError, match="ParameterList has weights but no reset_parameters"):
+        model_ops.redrawn([nn.ParameterList([torch.ones(2)])], seed=0)

@@ -1,0 +1,104 @@
+"""Weights that are kept within a bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from lightning_dqn import model_ops
+from lightning_dqn.callbacks.model_operation import ModelOperation
+from lightning_dqn.model_ops import Aligned
+from lightning_dqn.module import DQN
+
+WARM_UP_ITERATIONS = 100
+"""Power iterations before the first update."""
+
+
+class ClipWeights(ModelOperation):
+    """Projects the Q-network's weights back into a bound after updates.
+
+    By value as in Arjovsky et al. 2017 (arxiv.org/abs/1701.07875); by the largest singular value
+    as in Gouk et al. 2021 (arxiv.org/abs/1804.04368), which bounds the Lipschitz constant of a
+    linear layer. It is estimated from below, by power iteration from a vector that is kept for
+    each weight, Miyato et al. 2018 (arxiv.org/abs/1802.05957): where weights change fast it lags
+    some percent behind. Convolutions count as matrices [out, in * height * width], as there.
+
+    Args:
+        max_value: every weight is clamped to [-max_value, max_value].
+        max_norm: every tensor of a larger L2 norm is scaled down to it.
+        max_spectral_norm: every matrix with a larger singular value is scaled down; vectors as
+            biases are left alone. Exactly one of the three.
+        include: a regular expression searched in the names of weights, as ``torso.0.weight``;
+            None takes all.
+        exclude: a regular expression; weights in whose names it is found are left alone.
+        every_n_updates: act after every n-th update; 1 unless ``every_n_env_steps`` is given.
+        every_n_env_steps: act after the first update at or past every multiple of n env steps.
+        power_iterations: each time, for ``max_spectral_norm``; 1 in the paper.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_value: float | None = None,
+        max_norm: float | None = None,
+        max_spectral_norm: float | None = None,
+        include: str | None = None,
+        exclude: str | None = None,
+        every_n_updates: int | None = None,
+        every_n_env_steps: int | None = None,
+        power_iterations: int = 2,
+    ) -> None:
+        self.bound = model_ops.clip_bound(max_value, max_norm, max_spectral_norm)
+        super().__init__(every_n_updates=every_n_updates, every_n_env_steps=every_n_env_steps)
+        if power_iterations < 1:
+            raise ValueError(f"power_iterations={power_iterations}: at least 1")
+        self.power_iterations = power_iterations
+        self.include = include
+        self.exclude = exclude
+        self._weights: Aligned | None = None
+        self._vectors: list[Tensor] = []
+
+    @property
+    def state_key(self) -> str:
+        """Key of this callback's state in a checkpoint, one for each choice of weights."""
+        [name] = self.bound
+        return self._generate_state_key(bound=name, include=self.include, exclude=self.exclude)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the vectors of the power iteration, if there are any."""
+        return {"vectors": self._vectors} if self._vectors else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take them back."""
+        self._vectors = state_dict["vectors"]
+
+    def join(self, module: DQN) -> None:
+        """Choose the weights, and begin the power iteration where no checkpoint brought it.
+
+        Raises:
+            ValueError: none is chosen.
+        """
+        self._weights = model_ops.align(
+            module.q_network, include=self.include, exclude=self.exclude, buffers="skip"
+        )
+        if "max_spectral_norm" not in self.bound:
+            return
+        matrices = [weight for weight in self._weights.tensors[0] if weight.ndim > 1]
+        if not matrices:
+            chosen = f"include={self.include!r}, exclude={self.exclude!r}"
+            raise ValueError(f"{chosen}: there is no matrix among the weights")
+        if module.updates > 0 and list(map(len, self._vectors)) == list(map(len, matrices)):
+            self._vectors = [vector.to(module.device) for vector in self._vectors]
+            return
+        _, self._vectors = model_ops.spectral_norms(self._weights, iterations=WARM_UP_ITERATIONS)
+
+    def operate(self, module: DQN) -> None:
+        """Clip."""
+        assert self._weights is not None
+        norms = None
+        if "max_spectral_norm" in self.bound:
+            norms, self._vectors = model_ops.spectral_norms(
+                self._weights, vectors=self._vectors, iterations=self.power_iterations
+            )
+        model_ops.clip(self._weights, **self.bound, norms=norms)

@@ -1,0 +1,162 @@
+"""What acts on whole networks after updates: how it joins the loop, and when it acts."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+
+from lightning_dqn.module import DQN
+
+
+class ModelOperation(pl.Callback, ABC):
+    """Acts on the module's networks after the updates at which its period is over.
+
+    A subclass says in :meth:`operate` what is done and in :meth:`join` what it prepares. Several
+    operations act in the order of the Trainer's callbacks, each on what the one before left.
+
+    Args:
+        every_n_updates: act after every n-th update.
+        every_n_env_steps: act after the first update at or past every multiple of n env steps.
+        start: the first multiple that counts, in updates or, with ``every_n_env_steps``, env steps.
+        until: the multiple, in the same unit, from which none counts any more; None: no end.
+    """
+
+    default_period: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        *,
+        every_n_updates: int | None = None,
+        every_n_env_steps: int | None = None,
+        start: int = 0,
+        until: int | None = None,
+    ) -> None:
+        if every_n_updates is not None and every_n_env_steps is not None:
+            raise ValueError(
+                f"every_n_updates={every_n_updates}, every_n_env_steps={every_n_env_steps}: "
+                "give one of the two"
+            )
+        self.counts_env_steps = every_n_env_steps is not None
+        unit = "every_n_env_steps" if self.counts_env_steps else "every_n_updates"
+        period = every_n_env_steps if self.counts_env_steps else every_n_updates
+        self.period = self.default_period if period is None else period
+        if self.period < 1:
+            raise ValueError(f"{unit}={period}: at least 1")
+        if start < 0:
+            raise ValueError(f"start={start}: at least 0")
+        if until is not None and until <= start:
+            raise ValueError(f"until={until}: must lie above start={start}")
+        self.start = start
+        self.until = until
+        self._periods_done = 0
+
+    @abstractmethod
+    def operate(self, module: DQN) -> None:
+        """Change the networks; called when a period is over."""
+
+    def join(self, module: DQN) -> None:
+        """Prepare; called once a fit, when the module has reached its device."""
+
+    def leave(self, module: DQN) -> None:
+        """Undo what shall not outlast the fit."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse a module that isn't a DQN."""
+        self.as_dqn(pl_module)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Join the loop."""
+        module = self.as_dqn(pl_module)
+        self.join(module)
+        self._periods_done = self.count(module) // self.period
+        module.after_update.append(self)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the loop."""
+        self._leave(pl_module)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the loop."""
+        self._leave(pl_module)
+
+    def __call__(self, module: DQN) -> None:
+        """Operate if a period is over; called after every update."""
+        periods = self.count(module) // self.period
+        if periods == self._periods_done:
+            return
+        self._periods_done = periods
+        if self.is_in_window(periods * self.period):
+            self.operate(module)
+
+    def count(self, module: DQN) -> int:
+        """Return the updates or the env steps so far, whichever the period is in."""
+        return module.env_steps if self.counts_env_steps else module.updates
+
+    def is_in_window(self, count: int) -> bool:
+        """Tell whether ``start <= count < until``."""
+        return self.start <= count and (self.until is None or count < self.until)
+
+    def as_dqn(self, module: pl.LightningModule) -> DQN:
+        """Return ``module`` if it is a DQN.
+
+        Raises:
+            TypeError: it is another one.
+        """
+        if not isinstance(module, DQN):
+            name = type(self).__name__
+            raise TypeError(f"{name} works on a DQN, not on a {type(module).__name__}")
+        return module
+
+    def _leave(self, pl_module: pl.LightningModule) -> None:
+        module = self.as_dqn(pl_module)
+        if self in module.after_update:
+            module.after_update.remove(self)
+            self.leave(module)
+
+
+class CountedOperation(ModelOperation):
+    """An operation that remembers in the checkpoint how often it acted.
+
+    What it draws at random follows from the seed the run began with and from that number: a
+    continued run draws what the unbroken one would, and no other draw of the run is disturbed.
+
+    Attributes:
+        times_acted: since the module's first update.
+    """
+
+    times_acted: int = 0
+    _seed: int | None = None
+
+    @abstractmethod
+    def act(self, module: DQN) -> None:
+        """Change the networks; called when a period is over."""
+
+    def operate(self, module: DQN) -> None:
+        """Act, and count it."""
+        self.act(module)
+        self.times_acted += 1
+
+    def join(self, module: DQN) -> None:
+        """Begin anew with a module that hasn't learned yet."""
+        if module.updates == 0:
+            self.times_acted = 0
+        if module.updates == 0 or self._seed is None:
+            self._seed = torch.initial_seed()
+
+    def seed_of_act(self) -> int:
+        """Return the seed of what is drawn this time."""
+        return random.Random(f"{self._seed} {self.state_key} {self.times_acted}").getrandbits(63)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of times it acted and the seed."""
+        return {"times_acted": self.times_acted, "seed": self._seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take them back."""
+        self.times_acted, self._seed = state_dict["times_acted"], state_dict["seed"]

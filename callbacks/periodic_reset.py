@@ -1,0 +1,64 @@
+"""Drawing new initial weights for layers, now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from lightning_dqn.callbacks.shrink_and_perturb import ShrinkAndPerturb
+from lightning_dqn.module import DQN
+
+
+class PeriodicReset(ShrinkAndPerturb):
+    """Gives layers new initial weights, against the primacy bias.
+
+    Nikishin et al. 2022 (arxiv.org/abs/2205.07802): what was learned first from little data is
+    dropped, the replay ring stays. They reset all of a small network, the last layers of a deep
+    one (``include="^head"``). It is :class:`ShrinkAndPerturb` that leaves nothing of the old
+    weights; buffers as BatchNorm's statistics start anew too.
+
+    Args:
+        include: a regular expression searched in the names of layers that have weights, as
+            ``torso.0`` or ``head``; None takes all.
+        exclude: a regular expression; layers in whose names it is found are left alone.
+        networks: whose layers: ``q_network`` and, by choice, copies as ``target_network``, which
+            get the same new weights.
+        max_resets: how often at most; None: no limit.
+        every_n_updates: act after every n-th update; 20,000 unless ``every_n_env_steps`` is given.
+        every_n_env_steps: act after the first update at or past every multiple of n env steps.
+        start: see :class:`lightning_dqn.callbacks.ModelOperation`.
+        until: likewise.
+    """
+
+    default_period: ClassVar[int] = 20_000
+
+    def __init__(
+        self,
+        *,
+        include: str | None = None,
+        exclude: str | None = None,
+        networks: Sequence[str] = ("q_network",),
+        max_resets: int | None = None,
+        every_n_updates: int | None = None,
+        every_n_env_steps: int | None = None,
+        start: int = 0,
+        until: int | None = None,
+    ) -> None:
+        if max_resets is not None and max_resets < 0:
+            raise ValueError(f"max_resets={max_resets}: at least 0, or None for no limit")
+        super().__init__(
+            shrink=0.0,
+            include=include,
+            exclude=exclude,
+            networks=networks,
+            every_n_updates=every_n_updates,
+            every_n_env_steps=every_n_env_steps,
+            start=start,
+            until=until,
+        )
+        self.max_resets = max_resets
+
+    def operate(self, module: DQN) -> None:
+        """Reset, unless it was done often enough."""
+        if self.max_resets is None or self.times_acted < self.max_resets:
+            super().operate(module)

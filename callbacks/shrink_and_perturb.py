@@ -1,0 +1,103 @@
+"""Shrinking weights toward new initial ones: weights <- shrink * weights + (1 - shrink) * new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import nn
+
+from lightning_dqn import model_ops
+from lightning_dqn.callbacks.model_operation import CountedOperation
+from lightning_dqn.module import DQN
+
+
+class ShrinkAndPerturb(CountedOperation):
+    """Moves layers part of the way to new initial weights, now and then.
+
+    Ash & Adams 2020 (arxiv.org/abs/1910.08475), on Q-networks as in D'Oro et al. 2023
+    (openreview.net/forum?id=OpC-9aBBVJe). The perturbation is a fresh draw of the layer's own
+    initial weights; what the optimizer remembers of the online network's layers is zeroed. A
+    copy that is among ``networks`` moves toward the same draw.
+
+    Args:
+        shrink: share of the old weights that stays, from 0 to 1.
+        include: a regular expression searched in the names of layers that have weights, as
+            ``torso.0`` or ``head``; None takes all.
+        exclude: a regular expression; layers in whose names it is found are left alone.
+        networks: whose layers: ``q_network`` and, by choice, copies as ``target_network``.
+        every_n_updates: act after every n-th update; 40,000 unless ``every_n_env_steps`` is given.
+        every_n_env_steps: act after the first update at or past every multiple of n env steps.
+        start: see :class:`lightning_dqn.callbacks.ModelOperation`.
+        until: likewise.
+    """
+
+    default_period: ClassVar[int] = 40_000
+
+    def __init__(
+        self,
+        *,
+        shrink: float = 0.8,
+        include: str | None = None,
+        exclude: str | None = None,
+        networks: Sequence[str] = ("q_network",),
+        every_n_updates: int | None = None,
+        every_n_env_steps: int | None = None,
+        start: int = 0,
+        until: int | None = None,
+    ) -> None:
+        if not 0 <= shrink <= 1:
+            raise ValueError(f"shrink={shrink}: must lie between 0 and 1")
+        if isinstance(networks, str) or not networks:
+            raise ValueError(f"networks={networks!r}: expected a list of names of networks")
+        super().__init__(
+            every_n_updates=every_n_updates,
+            every_n_env_steps=every_n_env_steps,
+            start=start,
+            until=until,
+        )
+        self.shrink = shrink
+        self.include = include
+        self.exclude = exclude
+        self.networks = tuple(networks)
+
+    @property
+    def state_key(self) -> str:
+        """Key of this callback's state in a checkpoint, one for each choice of layers."""
+        return self._generate_state_key(
+            include=self.include, exclude=self.exclude, networks=self.networks, start=self.start
+        )
+
+    def join(self, module: DQN) -> None:
+        """Check that all layers can be drawn anew.
+
+        Raises:
+            ValueError: one can't, none is chosen, or there is no such network.
+        """
+        super().join(module)
+        known = ["q_network", *module.networks_description()["networks"]]
+        for network in self.networks:
+            if network not in known:
+                raise ValueError(f"networks={list(self.networks)}: choose among {known}")
+            model_ops.redrawn(self._layers(module, network), seed=0)
+
+    def act(self, module: DQN) -> None:
+        """Move the layers, and forget the moments of those that learn."""
+        seed = self.seed_of_act()
+        for network in self.networks:
+            layers = self._layers(module, network)
+            pair = model_ops.align(
+                nn.ModuleList(layers),
+                nn.ModuleList(model_ops.redrawn(layers, seed=seed)),
+                # Statistics as BatchNorm's describe activations: they start anew or stay.
+                buffers="copy" if self.shrink == 0 else "skip",
+            )
+            model_ops.lerp(pair, weight=1 - self.shrink)
+            if network == "q_network":
+                module.forget_moments(p for layer in layers for p in layer.parameters())
+
+    def _layers(self, module: DQN, network: str) -> list[nn.Module]:
+        layers = model_ops.layers_with_weights(
+            module.get_submodule(network), include=self.include, exclude=self.exclude
+        )
+        return list(layers.values())

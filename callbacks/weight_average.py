@@ -1,0 +1,78 @@
+"""The running mean of the Q-network's weights: average <- average + (online - average) / n."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytorch_lightning as pl
+
+from lightning_dqn import model_ops
+from lightning_dqn.callbacks.model_operation import CountedOperation
+from lightning_dqn.model_ops import Aligned, BufferPolicy
+from lightning_dqn.module import DQN
+
+
+class WeightAverage(CountedOperation):
+    """Keeps the equal-weight mean of all snapshots of the Q-network since ``start``.
+
+    Stochastic weight averaging, Izmailov et al. 2018 (arxiv.org/abs/1803.05407). Where
+    :class:`lightning_dqn.callbacks.EMATargetNetwork` forgets the past at a fixed rate, here the
+    n-th snapshot has the weight 1/n. Until the first one the Q-network itself acts in evaluation.
+
+    Args:
+        every_n_updates: take a snapshot after every n-th update; 1,000 unless
+            ``every_n_env_steps`` is given.
+        every_n_env_steps: take one after the first update at or past every multiple of n env steps.
+        start: see :class:`lightning_dqn.callbacks.ModelOperation`.
+        until: likewise.
+        buffers: what happens to buffers, see :func:`lightning_dqn.model_ops.align`.
+        network: name of the copy that holds the mean; made if the module doesn't have it yet.
+        evaluate: let it act in evaluation and be exported, from the first snapshot on.
+    """
+
+    default_period: ClassVar[int] = 1000
+
+    def __init__(
+        self,
+        *,
+        every_n_updates: int | None = None,
+        every_n_env_steps: int | None = None,
+        start: int = 0,
+        until: int | None = None,
+        buffers: BufferPolicy = "copy",
+        network: str = "average_network",
+        evaluate: bool = True,
+    ) -> None:
+        super().__init__(
+            every_n_updates=every_n_updates,
+            every_n_env_steps=every_n_env_steps,
+            start=start,
+            until=until,
+        )
+        self.buffers = buffers
+        self.network = network
+        self.evaluate = evaluate
+        self._aligned: Aligned | None = None
+
+    @property
+    def state_key(self) -> str:
+        """Key of this callback's state in a checkpoint, one for each network."""
+        return self._generate_state_key(network=self.network)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Make the copy if the module doesn't have it."""
+        self.as_dqn(pl_module).add_network(self.network)
+
+    def join(self, module: DQN) -> None:
+        """Put the copy beside the online network."""
+        super().join(module)
+        self._aligned = model_ops.align(
+            module.get_submodule(self.network), module.q_network, buffers=self.buffers
+        )
+
+    def act(self, module: DQN) -> None:
+        """Add a snapshot to the mean."""
+        assert self._aligned is not None
+        model_ops.lerp(self._aligned, weight=1 / (self.times_acted + 1))
+        if self.evaluate:
+            module.evaluation_network = self.network
