@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -20,6 +21,7 @@ from lightning_dqn.replay_storage import (
     check_batches_fit,
     check_ring_fits,
 )
+from lightning_dqn.sampling import LambdaReturns, PrioritizedSampling, Sampler, make_sampler
 from lightning_dqn.transitions import Episode, Iteration, Learner, Rows, Transitions
 
 TEST_SEED_OFFSET = 1_000_000
@@ -41,6 +43,9 @@ class ReplayDataModule(pl.LightningDataModule):
             environments may be needed to reach it, and the next iteration takes that much less.
         env_steps_per_epoch: rounded up to whole iterations.
         replay: the ring and the meaning of a transition.
+        sampler: which transitions are learned from: None for uniform replay,
+            :class:`PrioritizedSampling`, or :class:`LambdaReturns`. The last learns from the
+            newest rollout only and sets capacity, U, B and ``env_steps_per_iteration`` itself.
         collection: warm-up, exploration, overlap.
         evaluation: environments and episodes of validation and test.
         seed: of the training environments, exploration and sampling.
@@ -59,6 +64,7 @@ class ReplayDataModule(pl.LightningDataModule):
         env_steps_per_iteration: int = 64,
         env_steps_per_epoch: int = 5_000,
         replay: ReplayConfig | None = None,
+        sampler: PrioritizedSampling | LambdaReturns | None = None,
         collection: CollectionConfig | None = None,
         evaluation: EvaluationConfig | None = None,
         seed: int = 0,
@@ -79,11 +85,15 @@ class ReplayDataModule(pl.LightningDataModule):
         self.env_steps_per_iteration = env_steps_per_iteration
         self.env_steps_per_epoch = env_steps_per_epoch
         self.replay_config = replay or ReplayConfig()
+        self.sampler_config = sampler
         self.collection = collection or CollectionConfig()
+        if isinstance(sampler, LambdaReturns):
+            self._learn_from_rollouts(sampler)
         self.evaluation = evaluation or EvaluationConfig()
         self.seed = seed
         self.after_collection: list[Callable[[int], None]] = []
         self.replay: ReplayBuffer | None = None
+        self.sampler: Sampler | None = None
         self.collector: Collector | None = None
         self._training_environment: VectorEnv | None = None
         self._evaluation_environment: VectorEnv | None = None
@@ -117,6 +127,7 @@ class ReplayDataModule(pl.LightningDataModule):
             directory=self._trainer.default_root_dir,
             seed=self.seed,
         )
+        self.sampler = make_sampler(self.replay, self.sampler_config)
         if self._restored is not None:
             self.load_state_dict(self._restored)
 
@@ -153,7 +164,7 @@ class ReplayDataModule(pl.LightningDataModule):
         The first time actions are random; after a restart from a checkpoint, which doesn't
         hold the ring, they are the policy's.
         """
-        collector, _ = self._parts()
+        collector, _, _ = self._parts()
         is_first = collector.env_steps == 0
         policy = None if is_first else self._learner.behaviour_policy()
         # One transition at least must be there to sample from.
@@ -166,19 +177,23 @@ class ReplayDataModule(pl.LightningDataModule):
 
     def next_iteration(self) -> Iteration:
         """Collect, store and sample: one batch for the module."""
-        collector, replay = self._parts()
+        collector, replay, sampler = self._parts()
         before = self._target_env_steps
         rows = self._ahead.result() if self._ahead is not None else self._collect()()
         self._ahead = None
         self._keep(rows)
         env_steps, episodes = collector.env_steps, collector.take_episodes()
         self._target_env_steps += self.env_steps_per_iteration
+        replay.follow_schedules(env_steps)
         iteration = Iteration(
-            transitions=replay.sample(self.updates_per_iteration, self.batch_size),
+            transitions=sampler.sample(
+                self.updates_per_iteration, self.batch_size, env_steps, self._learner
+            ),
             env_steps=env_steps,
             new_env_steps=env_steps - before,
             epsilon=collector.epsilon(env_steps),
             episodes=episodes,
+            update_priorities=sampler.update_priorities if sampler.uses_priorities else None,
         )
         if self.collection.overlap:
             self._ahead = self._collect_ahead()
@@ -239,7 +254,7 @@ class ReplayDataModule(pl.LightningDataModule):
                 environment.close()
         self._thread = self._ahead = None
         self._training_environment = self._evaluation_environment = None
-        self.collector = self.replay = None
+        self.collector = self.replay = self.sampler = None
 
     @property
     def _trainer(self) -> pl.Trainer:
@@ -250,20 +265,42 @@ class ReplayDataModule(pl.LightningDataModule):
     def _learner(self) -> Learner:
         return cast(Learner, self._trainer.lightning_module)
 
-    def _parts(self) -> tuple[Collector, ReplayBuffer]:
+    def _parts(self) -> tuple[Collector, ReplayBuffer, Sampler]:
         assert self.collector is not None, "setup comes first"
         assert self.replay is not None, "setup comes first"
-        return self.collector, self.replay
+        assert self.sampler is not None, "setup comes first"
+        return self.collector, self.replay, self.sampler
+
+    def _learn_from_rollouts(self, config: LambdaReturns) -> None:
+        """Size the ring and the iteration for one rollout at a time."""
+        if self.collection.overlap:
+            raise ValueError(
+                "overlap=True: lambda-returns need rows of the policy that learns from them; "
+                "set overlap=False or sample from replay"
+            )
+        num_envs = self.environment.num_envs
+        self.env_steps_per_iteration = config.rollout_length * num_envs
+        self.updates_per_iteration = config.epochs * config.minibatches
+        self.batch_size = max(1, self.env_steps_per_iteration // config.minibatches)
+        # Up to every second row of an environment may hold a final observation; two more for
+        # the warm-up's or the row before, and the frames that the oldest row is stacked with.
+        most_times = 2 * config.rollout_length + 2 + self.environment.frame_stack
+        capacity = most_times * num_envs
+        self.replay_config = dataclasses.replace(self.replay_config, capacity=capacity)
+        self.collection = dataclasses.replace(
+            self.collection,
+            warmup_env_steps=min(self.collection.warmup_env_steps, 2 * num_envs),
+        )
 
     def _keep(self, rows: Rows) -> None:
-        collector, replay = self._parts()
+        collector, replay, _ = self._parts()
         replay.extend(rows)
         for notify in self.after_collection:
             notify(collector.env_steps)
 
     def _collect(self) -> Callable[[], Rows]:
         """Return the next iteration's collection, to be done with the weights of this moment."""
-        collector, _ = self._parts()
+        collector, _, _ = self._parts()
         until = self._target_env_steps + self.env_steps_per_iteration
         return partial(collector.collect, self._learner.behaviour_policy(), until)
 

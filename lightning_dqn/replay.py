@@ -6,6 +6,7 @@ A actions. A cell is one (time, environment) of the ring, numbered time * E + en
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ class ReplayBuffer:
     if an action was taken there and its successor is stored; every start is equally likely.
     The next observation, the n-step return and its discount, frame stacks and the next legal
     actions are found by index arithmetic on the ring's device, so ``gamma`` and ``n_step`` may
-    be changed at any time.
+    be changed at any time. Another choice of starts is a sampler's
+    (:mod:`lightning_dqn.sampling`) over the same ring.
 
     Args:
         spec: shapes and types of the rows.
@@ -41,6 +43,12 @@ class ReplayBuffer:
         device: where the ring lies if ``config.storage`` is ``"accelerator"``.
         directory: of the memory-mapped file if ``config.directory`` is None.
         seed: of the sampling generator.
+
+    Attributes:
+        gamma: discount of one env step.
+        n_step: length of a chain, or the range (low, high) from which each sample draws its own.
+        after_write: functions called with the times [begin, end) that were just written; they
+            don't cross the end of the ring.
 
     Raises:
         ValueError: the ring doesn't fit the memory, or is too short for a chain and a stack.
@@ -59,8 +67,9 @@ class ReplayBuffer:
         self.spec = spec
         self.num_envs = num_envs
         self.config = config or ReplayConfig()
-        self.gamma = self.config.gamma
-        self.n_step = self.config.n_step
+        self.gamma = self.config.gamma_at(0)
+        self.n_step: int | tuple[int, int] = self.config.n_step_at(0)
+        self.after_write: list[Callable[[int, int], None]] = []
         self.num_times = -(-self.config.capacity // num_envs)
         if self.num_times < spec.frame_stack + 1:
             raise ValueError(
@@ -93,6 +102,13 @@ class ReplayBuffer:
     def num_starts(self) -> int:
         """Rows that can be sampled as the start of a transition."""
         return self._starts_head - self._newest_starts() - self._first_start()
+
+    def follow_schedules(self, env_steps: int) -> None:
+        """Set ``gamma`` and ``n_step``, where they are schedules, to their value by now."""
+        if callable(self.config.gamma):
+            self.gamma = self.config.gamma_at(env_steps)
+        if callable(self.config.n_step):
+            self.n_step = self.config.n_step_at(env_steps)
 
     def extend(self, rows: Rows) -> None:
         """Append ``rows``, overwriting the oldest.
@@ -133,9 +149,7 @@ class ReplayBuffer:
             device=self.device,
         )
         cells = self._starts[draw % len(self._starts)]
-        transitions = self.transitions_at(cells)
-        shape = (num_updates, batch_size)
-        return Transitions(*(None if c is None else c.unflatten(0, shape) for c in transitions))  # type: ignore[arg-type]
+        return self.transitions_at(cells).unflatten(num_updates, batch_size)
 
     def start_cells(self) -> Tensor:
         """Return the cells of all starts, oldest first, int64[num_starts]."""
@@ -145,16 +159,39 @@ class ReplayBuffer:
     def transitions_at(self, cells: Tensor) -> Transitions:
         """Return the transitions that start in ``cells``, int64[M] -> [M, ...]."""
         reward, discount, last = self._follow_chain(cells)
+        has_mask = self.spec.has_action_mask
         return Transitions(
             observation=self._observations(cells, "observation"),
             action=self._gather("action", cells),
             reward=reward,
             discount=discount,
             next_observation=self._observations(last, "next_observation"),
-            next_action_mask=(
-                self._gather("action_mask", last) if self.spec.has_action_mask else None
-            ),
+            next_action_mask=self._gather("action_mask", last, "next") if has_mask else None,
+            action_mask=self._gather("action_mask", cells) if has_mask else None,
         )
+
+    def newest_cells(self, num_times: int) -> Tensor:
+        """Return the cells of the newest times stored, oldest first, int64[<= num_times, E]."""
+        count = min(num_times, self._times_stored)
+        times = (self._cursor - count + torch.arange(count, device=self.device)) % self.num_times
+        return times.unsqueeze(1) * self.num_envs + torch.arange(self.num_envs, device=self.device)
+
+    def read(self, column: str, cells: Tensor | slice) -> Tensor:
+        """Return a column of rows, as ``"reward"``, at cells int64[...] or a slice of them."""
+        return self._columns[column][cells]
+
+    def observations(self, cells: Tensor) -> Tensor:
+        """Return the observations of cells int64[M], frames stacked, [M, *shape] or [M, S, *shape].
+
+        The memory is used again by the next call of the same size.
+        """
+        return self._observations(cells, "observation")
+
+    def oldest_incomplete_times(self) -> np.ndarray:
+        """Return the times whose frame stacks have lost their oldest frames, int64[S-1] or [0]."""
+        if self._times_stored < self.num_times:
+            return np.zeros(0, np.int64)
+        return (self._cursor + np.arange(self.spec.frame_stack - 1)) % self.num_times
 
     def state_dict(self) -> dict[str, Any]:
         """Return cursors and the generator's state, but not the rows."""
@@ -181,6 +218,8 @@ class ReplayBuffer:
         self._starts_head += len(new)
         self._cursor = end % self.num_times
         self._times_stored = min(self._times_stored + count, self.num_times)
+        for notify in self.after_write:
+            notify(begin, end)
 
     def _newest_starts(self) -> int:
         """Count the starts whose successor isn't stored yet."""
@@ -188,13 +227,10 @@ class ReplayBuffer:
 
     def _first_start(self) -> int:
         """Return the position of the oldest start whose frame stack is whole."""
-        if self._times_stored < self.num_times or self.spec.frame_stack == 1:
-            return self._starts_tail
-        oldest = (self._cursor + np.arange(self.spec.frame_stack - 1)) % self.num_times
-        return self._starts_tail + int(self._starts_at[oldest].sum())
+        return self._starts_tail + int(self._starts_at[self.oldest_incomplete_times()].sum())
 
     def _follow_chain(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return reward, discount and the cell bootstrapped from, after up to n steps.
+        """Return reward, discount and the cell bootstrapped from, after up to n_step steps.
 
         A chain stops at its episode's end and before it would leave the newest stored row.
         """
@@ -202,11 +238,19 @@ class ReplayBuffer:
         reward = self._gather("reward", cells)
         discount = gamma * (~self._columns["terminated"][cells])
         last = self._successor(cells)
-        if self.n_step == 1:
+        shortest, longest = (
+            (self.n_step, self.n_step) if isinstance(self.n_step, int) else self.n_step
+        )
+        if longest == 1:
             return reward, discount, last
         goes_on = ~self._ended(cells)
-        for _ in range(1, self.n_step):
-            goes_on = goes_on & ~self._is_newest(last)
+        length: int | Tensor = longest
+        if shortest < longest:
+            length = torch.randint(
+                shortest, longest + 1, cells.shape, generator=self.generator, device=self.device
+            )
+        for steps in range(1, longest):
+            goes_on = goes_on & ~self._is_newest(last) & (length > steps)
             reward = reward + torch.where(goes_on, discount * self._columns["reward"][last], 0.0)
             factor = gamma * (~self._columns["terminated"][last])
             discount = torch.where(goes_on, discount * factor, discount)

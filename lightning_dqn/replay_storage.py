@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.memory import available_bytes, available_disk_bytes, check_fits
+from lightning_dqn.schedules import Schedule
 
 
 @dataclass(frozen=True)
@@ -22,29 +24,47 @@ class ReplayConfig:
 
     Args:
         capacity: rows kept, over all environments together.
-        gamma: discount of one env step; negative in zero-sum games in which the next state is
-            the opponent's.
-        n_step: length of the chain of rewards before bootstrapping.
+        gamma: discount of one env step, or a schedule of it over env steps; negative in zero-sum
+            games in which the next state is the opponent's.
+        n_step: rewards summed before bootstrapping: a number, a schedule of it over env steps,
+            or a range [low, high] from which each sample draws its own.
         storage: ``"cpu"``, ``"accelerator"`` (the memory of the device that learns), or
             ``"memmap"``, a file under ``directory``.
         directory: of the memory-mapped file; the run's directory if None.
     """
 
     capacity: int = 100_000
-    gamma: float = 0.99
-    n_step: int = 1
+    gamma: float | Schedule = 0.99
+    n_step: int | Sequence[int] | Schedule = 1
     storage: str = "cpu"
     directory: str | None = None
 
     def __post_init__(self) -> None:
         if self.capacity < 2:
             raise ValueError(f"capacity={self.capacity}: at least 2 rows")
-        if not -1 <= self.gamma <= 1:
-            raise ValueError(f"gamma={self.gamma}: must lie between -1 and 1")
-        if self.n_step < 1:
-            raise ValueError(f"n_step={self.n_step}: at least 1")
+        self.gamma_at(0)
+        self.n_step_at(0)
         if self.storage not in ("cpu", "accelerator", "memmap"):
             raise ValueError(f"storage={self.storage!r}: choose cpu, accelerator or memmap")
+
+    def gamma_at(self, env_steps: int) -> float:
+        """Return the discount after so many env steps."""
+        gamma = float(self.gamma(env_steps) if callable(self.gamma) else self.gamma)
+        if not -1 <= gamma <= 1:
+            raise ValueError(f"gamma={gamma}: must lie between -1 and 1")
+        return gamma
+
+    def n_step_at(self, env_steps: int) -> tuple[int, int]:
+        """Return the shortest and longest chain after so many env steps."""
+        n_step = self.n_step
+        if callable(n_step):
+            n_step = round(n_step(env_steps))
+        bounds = tuple(n_step) if isinstance(n_step, Sequence) else (n_step, n_step)
+        if len(bounds) != 2 or not all(isinstance(bound, int) for bound in bounds):
+            raise ValueError(f"n_step={self.n_step}: a whole number, or a range [low, high]")
+        if not 1 <= bounds[0] <= bounds[1]:
+            raise ValueError(f"n_step={n_step}: at least 1, and the range must rise")
+        return bounds
 
 
 def ring_layout(spec: EnvironmentSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:

@@ -5,6 +5,7 @@ Shapes: T time, E environments, U updates, B batch, A actions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -46,16 +47,26 @@ class Transitions(NamedTuple):
         reward: float32[U, B], the discounted sum over the n-step chain.
         discount: float32[U, B], the product of the chain's discounts: what the value of
             ``next_observation`` is multiplied with; 0 where the chain ended in termination.
-        next_observation: like ``observation``, where the chain ends.
+        next_observation: like ``observation``, where the chain ends; None where ``reward`` is
+            the whole target and the discount 0, as with lambda-returns.
         next_action_mask: bool[U, B, A], the legal actions there, or None.
+        action_mask: bool[U, B, A], the legal actions at ``observation``, or None.
+        weight: float32[U, B], what each loss is multiplied with, at most 1, or None for 1.
     """
 
     observation: Tensor
     action: Tensor
     reward: Tensor
     discount: Tensor
-    next_observation: Tensor
+    next_observation: Tensor | None
     next_action_mask: Tensor | None
+    action_mask: Tensor | None = None
+    weight: Tensor | None = None
+
+    def unflatten(self, num_updates: int, batch_size: int) -> Transitions:
+        """Split [U * B, ...] into [U, B, ...] that share its memory."""
+        shape = (num_updates, batch_size)
+        return Transitions(*(None if c is None else c.unflatten(0, shape) for c in self))  # type: ignore[arg-type]
 
     def minibatches(self) -> list[Transitions]:
         """Split [U, B, ...] into U minibatches [B, ...] that share its memory."""
@@ -83,6 +94,8 @@ class Iteration(NamedTuple):
         new_env_steps: env steps that this iteration's collection took.
         epsilon: the exploration rate of its last step.
         episodes: training episodes that ended in it.
+        update_priorities: takes how much there was to learn from each transition, float[U, B]
+            if sampling goes by that; the sign doesn't count.
     """
 
     transitions: Transitions
@@ -90,6 +103,7 @@ class Iteration(NamedTuple):
     new_env_steps: int
     epsilon: float
     episodes: list[Episode]
+    update_priorities: Callable[[Tensor], None] | None = None
 
 
 class Policy(Protocol):
@@ -105,7 +119,20 @@ class Policy(Protocol):
         ...
 
 
-class Learner(Policy, Protocol):
+class Valuer(Protocol):
+    """Who values observations, where the collecting side needs that."""
+
+    def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
+        """Return the value of each observation's best legal action, float[M].
+
+        Args:
+            observation: [M, *shape], or [M, S, *shape] with frame stacks.
+            action_mask: bool[M, A], True where legal, or None where all are.
+        """
+        ...
+
+
+class Learner(Policy, Valuer, Protocol):
     """A policy that learns: ``act`` is how it is evaluated, the behaviour policy collects."""
 
     def behaviour_policy(self) -> Policy:

@@ -13,6 +13,7 @@ from lightning_dqn import DQN, LossOutput
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.collector import Collector
 from lightning_dqn.replay import ReplayBuffer
+from lightning_dqn.sampling import PrioritizedSampler, PrioritizedSampling
 from lightning_dqn.transitions import Transitions
 
 Make = Callable[..., Any]
@@ -72,6 +73,30 @@ def test_collect_sample_then_loss_step_target_for_every_update(
     trainer.fit(module, make_data(updates_per_iteration=UPDATES))
     warm_up, iteration = ["collect"], ["collect", "sample"] + ["loss", "step", "target"] * UPDATES
     assert tape == warm_up + iteration * ITERATIONS
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_priorities_are_updated_once_an_iteration_before_the_next_rows_are_stored(
+    tape: Tape,
+    make_trainer: Make,
+    make_data: Make,
+    make_module: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    overlap: bool,
+) -> None:
+    for name in ("sample", "update_priorities"):
+        noted = tape.around(name, getattr(PrioritizedSampler, name))
+        monkeypatch.setattr(PrioritizedSampler, name, noted)
+    monkeypatch.setattr(ReplayBuffer, "extend", tape.around("extend", ReplayBuffer.extend))
+    kind, optimizer, target = noted_parts(tape)
+    module = make_module(kind=kind, optimizer=optimizer)
+    data = make_data(updates_per_iteration=UPDATES, overlap=overlap, sampler=PrioritizedSampling())
+    make_trainer(callbacks=[target]).fit(module, data)
+    warm_up, rest = ["extend"], ["loss", "step", "target"] * UPDATES
+    iteration = ["extend", "sample", *rest, "update_priorities"]
+    # With overlap rows are collected at any time, but never stored.
+    without_collecting = [name for name in tape if name != "collect"]
+    assert without_collecting == warm_up + iteration * ITERATIONS
 
 
 def test_the_step_sees_the_gradient_of_its_own_loss_and_the_target_the_new_weights(

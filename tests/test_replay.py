@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
-from naive_replay import NaiveReplay
-from scripted_env import EpisodeScript, Scripts, episodes, frame, scripted_rows, spec_of
+from naive_replay import NaiveReplay, NaiveTransition, chunks, scripts_of_envs
+from scripted_env import Scripts, episodes, frame, scripted_rows, spec_of
 
 from lightning_dqn.replay import ReplayBuffer
 from lightning_dqn.replay_storage import ReplayConfig, check_batches_fit
-from lightning_dqn.transitions import Rows, Transitions
+from lightning_dqn.schedules import ConstantSchedule, LinearSchedule
+from lightning_dqn.transitions import Transitions
 
 
 def ring_of(
@@ -43,16 +44,6 @@ def ring_of(
     return ring
 
 
-def chunks(rows: Rows, sizes: list[int]) -> list[Rows]:
-    """Split rows over time into parts of these sizes, repeated as needed."""
-    parts, begin = [], 0
-    while begin < len(rows.action):
-        end = begin + sizes[len(parts) % len(sizes)]
-        parts.append(Rows(*(None if c is None else c[begin:end] for c in rows)))  # type: ignore[arg-type]
-        begin = end
-    return parts
-
-
 def transition_from(ring: ReplayBuffer, env: int, episode: int, step: int) -> Transitions:
     """Return the only transition that starts at this place."""
     cells = ring.start_cells()
@@ -74,10 +65,13 @@ def places_sampled(ring: ReplayBuffer, batch: int = 4_000) -> set[tuple[int, ...
 # The twin
 
 
-endings = st.sampled_from([(True, False), (False, True), (True, True)])
-rewards = st.lists(st.integers(-8, 8).map(lambda x: x / 4), min_size=1, max_size=6).map(tuple)
-one_episode = st.builds(lambda r, e: EpisodeScript(r, *e), rewards, endings)
-scripts_of_envs = st.lists(st.lists(one_episode, min_size=1, max_size=4), min_size=1, max_size=3)
+def assert_transition_is(transitions: Transitions, i: int, expected: NaiveTransition) -> None:
+    """Compare the i-th transition with the twin's."""
+    for column, value in zip(transitions, expected, strict=True):
+        if value is None:
+            assert column is None
+        else:
+            np.testing.assert_allclose(column[i].numpy(), value, rtol=1e-6, atol=1e-6)
 
 
 @settings(max_examples=300, deadline=None)
@@ -110,11 +104,44 @@ def test_the_ring_has_the_starts_and_transitions_of_its_naive_twin(
     assert ring.num_starts == len(expected)
     transitions = ring.transitions_at(cells)
     for i, cell in enumerate(cells.tolist()):
-        for column, value in zip(transitions, expected[cell], strict=True):
-            if value is None:
-                assert column is None
-            else:
-                np.testing.assert_allclose(column[i].numpy(), value, rtol=1e-6, atol=1e-6)
+        assert_transition_is(transitions, i, expected[cell])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    scripts=scripts_of_envs,
+    num_times=st.integers(4, 40),
+    room=st.integers(3, 14),
+    shortest=st.integers(1, 4),
+    more=st.integers(1, 3),
+    gamma=st.sampled_from([0.9, -0.5]),
+    frame_stack=st.integers(1, 3),
+)
+def test_each_sample_of_a_range_is_the_twins_transition_of_some_length(
+    scripts, num_times, room, shortest, more, gamma, frame_stack
+):
+    num_envs, kept, longest = len(scripts), frame_stack + room, shortest + more
+    spec = spec_of(masked=True, frame_stack=frame_stack)
+    config = ReplayConfig(kept * num_envs, gamma=gamma, n_step=[shortest, longest])
+    ring = ReplayBuffer(spec, num_envs, config)
+    twin = NaiveReplay(num_envs, kept, gamma=gamma, n_step=1, frame_stack=frame_stack)
+    for part in chunks(scripted_rows(scripts, num_times, spec), [3]):
+        ring.extend(part)
+        twin.extend(part)
+    by_length = [twin.starts(n) for n in range(shortest, longest + 1)]
+    cells = ring.start_cells()
+    transitions = ring.transitions_at(cells)
+    for i, cell in enumerate(cells.tolist()):
+        reward, discount = float(transitions.reward[i]), float(transitions.discount[i])
+        possible = [
+            of_length[cell]
+            for of_length in by_length
+            if (reward, discount)
+            == pytest.approx((of_length[cell].reward, of_length[cell].discount), abs=1e-5)
+        ]
+        assert possible
+        frames = [expected.next_observation.tolist() for expected in possible]
+        assert transitions.next_observation[i].tolist() in frames
 
 
 def test_starts_come_oldest_first():
@@ -218,6 +245,48 @@ def test_one_extend_or_many_make_the_same_ring():
         assert (one is None and other is None) or torch.equal(one, other)
 
 
+# What samplers are told
+
+
+def test_what_is_told_of_writes_covers_them_and_never_crosses_the_end():
+    ring = ReplayBuffer(spec_of(), 2, ReplayConfig(10))
+    told: list[tuple[int, int]] = []
+    ring.after_write.append(lambda begin, end: told.append((begin, end)))
+    for part in chunks(scripted_rows([episodes(3)] * 2, 16, spec_of()), [3, 4, 5, 4]):
+        ring.extend(part)
+    assert told == [(0, 3), (3, 5), (0, 2), (2, 5), (0, 2), (2, 5), (0, 1)]
+
+
+def test_what_is_told_of_a_write_is_stored_already():
+    ring = ReplayBuffer(spec_of(), 1, ReplayConfig(5))
+    seen: list[list[float]] = []
+    ring.after_write.append(
+        lambda begin, end: seen.append(ring.read("observation", slice(begin, end))[:, 2].tolist())
+    )
+    for part in chunks(scripted_rows([episodes(100)], 7, spec_of()), [4, 3]):
+        ring.extend(part)
+    assert seen == [[0, 1, 2, 3], [4], [5, 6]]
+
+
+@pytest.mark.parametrize("stored", [3, 5, 8])
+def test_the_newest_cells_come_oldest_first_and_are_never_more_than_stored(stored):
+    ring = ring_of([episodes(100)] * 2, stored, keeps=5, chunk=1)
+    for wanted in (0, 1, 4, 9):
+        cells = ring.newest_cells(wanted)
+        assert cells.shape == (min(wanted, stored, 5), 2)
+        places = ring.read("observation", cells)[..., [0, 2]].tolist()
+        first = stored - len(cells)
+        assert places == [[[env, step] for env in (0, 1)] for step in range(first, stored)]
+
+
+def test_observations_of_any_rows_are_stacked():
+    ring = ring_of([episodes(100)], 9, keeps=5, spec=spec_of(frame_stack=3), chunk=1)
+    newest = ring.observations(ring.newest_cells(1).flatten())
+    assert newest.tolist() == [[[0, 0, 6], [0, 0, 7], [0, 0, 8]]]
+    incomplete = ring.oldest_incomplete_times()
+    assert ring.read("observation", torch.from_numpy(incomplete))[:, 2].tolist() == [4, 5]
+
+
 # Chains of n steps
 
 
@@ -266,6 +335,41 @@ def test_gamma_and_n_step_may_change_between_samples():
     assert first.next_observation.tolist() == [0, 0, 2]
 
 
+def lengths_drawn(ring: ReplayBuffer, draws: int) -> list[int]:
+    """Return how often each chain length 1, 2, ... comes in a ring of one endless episode."""
+    sample = ring.sample(1, draws)
+    steps = (sample.next_observation[0, :, 2] - sample.observation[0, :, 2]).long()
+    uncut = sample.observation[0, :, 2] < 100
+    return torch.bincount(steps[uncut], minlength=6)[1:].tolist()
+
+
+def test_all_lengths_of_a_range_are_equally_frequent():
+    ring = ring_of([episodes(120)], 110, n_step=[2, 5], seed=3)
+    none, *counts = lengths_drawn(ring, 8_000)
+    assert none == 0
+    expected = sum(counts) / 4
+    chi_square = sum((count - expected) ** 2 / expected for count in counts)
+    assert chi_square < 16.3, "the 99.9 % quantile of 3 degrees of freedom"
+
+
+def test_a_range_of_one_length_draws_nothing():
+    fixed, ranged = (ring_of([episodes(120)], 110, n_step=n) for n in (3, [3, 3]))
+    assert torch.equal(fixed.sample(2, 50).reward, ranged.sample(2, 50).reward)
+    assert torch.equal(fixed.generator.get_state(), ranged.generator.get_state())
+
+
+def test_schedules_of_gamma_and_n_step_follow_env_steps():
+    gamma, n_step = LinearSchedule(0.5, 0.9, 100), LinearSchedule(5, 1, 100)
+    ring = ring_of([episodes(120)], 110, gamma=gamma, n_step=n_step)
+    assert (ring.gamma, ring.n_step) == (0.5, (5, 5))
+    ring.follow_schedules(60)
+    assert ring.gamma == pytest.approx(0.74)
+    assert ring.n_step == (3, 3), "5 - 0.6 * 4 = 2.6"
+    assert set(np.flatnonzero(lengths_drawn(ring, 200))) == {2}, "chains of 3"
+    ring.follow_schedules(1_000)
+    assert (ring.gamma, ring.n_step) == (pytest.approx(0.9), (1, 1))
+
+
 # Stacks, masks, types
 
 
@@ -292,8 +396,22 @@ def test_the_mask_is_that_of_the_next_state():
     assert mask.tolist() != rows.action_mask[1, 0].tolist()
 
 
+def test_the_mask_of_the_state_itself_is_there_too():
+    rows = scripted_rows([episodes(5)], 8, spec_of(masked=True))
+    ring = ring_of([episodes(5)], 8, spec=spec_of(masked=True), n_step=2)
+    mask = transition_from(ring, 0, 0, 1).action_mask
+    assert rows.action_mask is not None
+    assert mask.tolist() == rows.action_mask[1, 0].tolist()
+
+
 def test_no_mask_is_made_up_where_the_environment_has_none():
-    assert ring_of([episodes(5)], 8).sample(1, 3).next_action_mask is None
+    sample = ring_of([episodes(5)], 8).sample(1, 3)
+    assert sample.next_action_mask is None
+    assert sample.action_mask is None
+
+
+def test_uniform_samples_carry_no_weight():
+    assert ring_of([episodes(5)], 8).sample(1, 3).weight is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "bool", "int64"])
@@ -309,6 +427,8 @@ def test_columns_have_the_types_the_learner_relies_on(dtype, gamma, n_step):
     assert (batch.discount.dtype, batch.discount.shape) == (torch.float32, (2, 5))
     assert batch.next_action_mask is not None
     assert (batch.next_action_mask.dtype, batch.next_action_mask.shape) == (torch.bool, (2, 5, 4))
+    assert batch.action_mask is not None
+    assert (batch.action_mask.dtype, batch.action_mask.shape) == (torch.bool, (2, 5, 4))
 
 
 def test_float64_observations_are_stored_as_float32():
@@ -389,7 +509,23 @@ def test_a_capacity_too_small_for_a_stack_and_its_successor_is_refused():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("capacity", 1), ("gamma", 1.01), ("gamma", -1.01), ("n_step", 0), ("storage", "disk")],
+    [
+        ("capacity", 1),
+        ("gamma", 1.01),
+        ("gamma", -1.01),
+        ("gamma", 1.5),
+        ("gamma", float("nan")),
+        ("gamma", ConstantSchedule(1.5)),
+        ("n_step", 0),
+        ("n_step", 1.5),
+        ("n_step", [3, 1]),
+        ("n_step", [0, 2]),
+        ("n_step", [3]),
+        ("n_step", [1, 2, 3]),
+        ("n_step", [1, 2.5]),
+        ("n_step", ConstantSchedule(0.4)),
+        ("storage", "disk"),
+    ],
 )
 def test_a_setting_that_means_nothing_is_refused_by_name(key, value):
     with pytest.raises(ValueError, match=f"{key}="):
@@ -425,7 +561,7 @@ def test_a_memory_mapped_ring_equals_one_in_memory(dtype, tmp_path):
     in_memory = ring_of(scripts, 30, **arguments)
     mapped = ring_of(scripts, 30, storage="memmap", directory=str(tmp_path), **arguments)
     for one, other in zip(in_memory.sample(2, 60), mapped.sample(2, 60), strict=True):
-        assert torch.equal(one, other)
+        assert (one is None and other is None) or torch.equal(one, other)
     assert not list(tmp_path.iterdir()), "the open files are removed already, so none is left over"
 
 
