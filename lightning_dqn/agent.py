@@ -11,14 +11,16 @@ from typing import Any, Self
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 
-from lightning_dqn import model_ops
+from lightning_dqn import model_ops, td
 from lightning_dqn.blueprint import head_of, network_of, spec_of
 from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.environments import EnvironmentLike
 from lightning_dqn.heads import Head
-from lightning_dqn.networks import Layer
+from lightning_dqn.layers import draw_noise
+from lightning_dqn.networks import Layer, NetworkOptions
 from lightning_dqn.policy import GreedyPolicy
 
 
@@ -29,7 +31,7 @@ class Agent(pl.LightningModule):
         environment: what it acts in, as :class:`lightning_dqn.module.DQN` takes it.
         network: layers or a module of the user's own.
         head: reads action values from the network's output.
-        dueling: split the last layer into value and advantage.
+        options: dueling, noisy layers, normalisation.
 
     Attributes:
         q_network: the network that learns and explores.
@@ -42,12 +44,12 @@ class Agent(pl.LightningModule):
         *,
         network: Sequence[Layer] | nn.Module | None,
         head: Head | Mapping[str, Any] | None,
-        dueling: bool,
+        options: NetworkOptions,
     ) -> None:
         super().__init__()
         self.spec = spec_of(environment)
         self.head = head_of(head)
-        self.q_network = network_of(network, self.spec, self.head, dueling)
+        self.q_network = network_of(network, self.spec, self.head, options)
         self.evaluation_network = "q_network"
         self._copies: list[str] = []
         self._behaviour: GreedyPolicy | None = None
@@ -84,21 +86,33 @@ class Agent(pl.LightningModule):
         """
         return self._policy(self.evaluation_network).act(observation, action_mask)
 
+    def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
+        """Return the online network's value of each observation's best legal action, float[M].
+
+        Args:
+            observation: [M, *shape], or [M, S, *shape] with frame stacks.
+            action_mask: bool[M, A], True where legal, or None where all are.
+        """
+        q_values = self._policy("q_network").q_values(observation)
+        mask = None if action_mask is None else action_mask.to(q_values.device)
+        return td.select_action(q_values, td.greedy_action(q_values, mask))
+
     def behaviour_policy(self) -> GreedyPolicy:
         """Return the online network of this moment as a policy.
 
         It acts with a copy in evaluation mode, which the next call brings up to date: so it may
-        act in a thread while the online network learns.
+        act in a thread while the online network learns. Noisy layers draw their noise.
         """
         if self._behaviour is None:
             network = deepcopy(self.q_network).requires_grad_(False).eval()
-            self._behaviour = GreedyPolicy(network, self.head, self.spec)
+            noise = torch.Generator(self.device).manual_seed(torch.initial_seed())
+            self._behaviour = GreedyPolicy(draw_noise(network, noise), self.head, self.spec)
             self._behaviour_tensors = model_ops.align(network, self.q_network)
         model_ops.copy(self._behaviour_tensors)
         return self._behaviour
 
-    def forward(self, observation: Tensor) -> Tensor:
-        """Return the evaluation network's output, float[B, A] or float[B, A, N]."""
+    def forward(self, observation: Tensor) -> Any:
+        """Return the evaluation network's output, which the head reads."""
         return self.get_submodule(self.evaluation_network)(observation)
 
     def networks_description(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from torch import nn
 from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.environments import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.heads import Head, ScalarHead, head_from_plain
-from lightning_dqn.networks import Layer, QNetwork, mlp
+from lightning_dqn.networks import Layer, NetworkOptions, QNetwork, mlp
 
 
 def spec_of(environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any]) -> EnvironmentSpec:
@@ -47,7 +47,10 @@ def head_of(head: Head | Mapping[str, Any] | None) -> Head:
 
 
 def network_of(
-    network: Sequence[Layer] | nn.Module | None, spec: EnvironmentSpec, head: Head, dueling: bool
+    network: Sequence[Layer] | nn.Module | None,
+    spec: EnvironmentSpec,
+    head: Head,
+    options: NetworkOptions,
 ) -> nn.Module:
     """Return the Q-network: built from layers, or the user's own after a look at its output.
 
@@ -61,9 +64,12 @@ def network_of(
         )
     if not isinstance(network, nn.Module):
         layers = mlp() if network is None else network
-        return QNetwork(spec, layers, outputs_per_action=head.outputs_per_action, dueling=dueling)
-    if dueling:
-        raise ValueError("dueling=True splits the last layer of a list of layers, not of a module")
+        return QNetwork(spec, layers, head=head, options=options)
+    for name in ("dueling", "noisy", "layer_norm"):
+        if getattr(options, name):
+            raise ValueError(
+                f"{name}=True shapes a network built from layers, not a module of your own"
+            )
     _check_own_network(network, spec, head)
     return network
 

@@ -6,37 +6,49 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from lightning_dqn.startup import uncollected
 
 log = logging.getLogger(__name__)
 
 Compile = bool | Literal["auto"]
-Step = Callable[[Any], tuple[Sequence[Tensor], Tensor]]
+Step = Callable[[Any], Any]
+"""From a minibatch to tensors in tuples and lists."""
 
 PAYS_BACK_AFTER_UPDATES = 50_000
 """Below this many updates the seconds of compiling a small network are not won back."""
 
+DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES = 4_000
+"""The same where every action has many outputs: uncompiled, each update then takes ten times as
+long, for its large temporaries."""
+
 
 def compile_step(
-    step: Step, mode: Compile, *, expected_updates: int | None, device: torch.device
+    step: Step,
+    mode: Compile,
+    *,
+    expected_updates: int | None,
+    device: torch.device,
+    pays_back_after: int = PAYS_BACK_AFTER_UPDATES,
 ) -> Step:
     """Return ``step``, compiled where that was asked for and is possible.
 
     Args:
-        step: from a minibatch to gradients and statistics; may take gradients inside.
+        step: from a minibatch to tensors; may take gradients and draw random numbers inside.
         mode: True, False, or ``"auto"``: where the updates of the run pay it back.
         expected_updates: of the whole run; None means without end.
         device: where the tensors lie.
+        pays_back_after: updates.
     """
     if not isinstance(mode, bool) and mode != "auto":
         raise ValueError(f"compile={mode!r}: choose auto, true or false")
-    many = expected_updates is None or expected_updates >= PAYS_BACK_AFTER_UPDATES
+    many = expected_updates is None or expected_updates >= pays_back_after
     if mode is False or (mode == "auto" and not many):
         return step
     if device.type == "cpu" and not has_cxx_compiler():
@@ -56,12 +68,18 @@ class CheckedCompiledStep:
         # Lets the compiler trace torch.autograd.grad, so that loss and gradients are one graph.
         with uncollected():
             torch._dynamo.config.trace_autograd_ops = True
-        options: dict[str, Any] | None = {"cpp_wrapper": True} if device.type == "cpu" else None
+            # A sweep trains many networks in one process; beyond its limit it would stop compiling.
+            torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
+        # Random numbers are those that the uncompiled step would draw: else the check would fail.
+        options: dict[str, Any] = {"fallback_random": True}
+        if device.type == "cpu":
+            options["cpp_wrapper"] = True
         self._eager = step
         self._step: Step = torch.compile(step, options=options)
         self._is_checked = False
+        self._device = device
 
-    def __call__(self, batch: Any) -> tuple[Sequence[Tensor], Tensor]:
+    def __call__(self, batch: Any) -> Any:
         """Return what the step returns."""
         if not self._is_checked:
             self._check(batch)
@@ -69,9 +87,10 @@ class CheckedCompiledStep:
 
     def _check(self, batch: Any) -> None:
         self._is_checked = True
-        expected = self._eager(batch)
+        with self._same_draws():
+            expected = self._eager(batch)
         try:
-            with uncollected():
+            with uncollected(), self._same_draws():
                 found = self._step(batch)
         except Exception as error:
             # Whatever a compiler may throw: learning goes on without it.
@@ -83,6 +102,12 @@ class CheckedCompiledStep:
             log.warning("the compiled step disagrees with the uncompiled one, which is used")
             self._step = self._eager
 
+    def _same_draws(self) -> AbstractContextManager[None]:
+        """Leave the random state afterwards as it was before."""
+        if self._device.type == "cpu":
+            return torch.random.fork_rng(devices=[])
+        return torch.random.fork_rng(devices=[self._device], device_type=self._device.type)
+
 
 def has_cxx_compiler() -> bool:
     """Tell whether the compiler that torch would call on the CPU is there."""
@@ -90,11 +115,9 @@ def has_cxx_compiler() -> bool:
     return shutil.which(os.environ.get("CXX", default)) is not None
 
 
-def _agree(
-    expected: tuple[Sequence[Tensor], Tensor], found: tuple[Sequence[Tensor], Tensor]
-) -> bool:
-    """Tell whether gradients and statistics are equal up to the rounding of their precision."""
-    pairs = [*zip(expected[0], found[0], strict=True), (expected[1], found[1])]
+def _agree(expected: Any, found: Any) -> bool:
+    """Tell whether all tensors are equal up to the rounding of their precision."""
+    pairs = zip(tree_leaves(expected), tree_leaves(found), strict=True)
     low = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
     relative = 5e-2 if low else 1e-3
     for one, other in pairs:

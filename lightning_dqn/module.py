@@ -5,6 +5,7 @@ Shapes: U updates, B batch, A actions, N outputs per action.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -20,12 +21,20 @@ from torch.optim.lr_scheduler import LRScheduler
 from lightning_dqn import td
 from lightning_dqn.agent import Agent
 from lightning_dqn.blueprint import network_to_plain, spec_to_plain
-from lightning_dqn.compilation import Compile, Step, compile_step
+from lightning_dqn.compilation import (
+    DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES,
+    PAYS_BACK_AFTER_UPDATES,
+    Compile,
+    Step,
+    compile_step,
+)
 from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.environments import EnvironmentLike
 from lightning_dqn.gradients import make_safe
 from lightning_dqn.heads import Head, head_to_plain
-from lightning_dqn.networks import Layer
+from lightning_dqn.layers import draw_noise
+from lightning_dqn.munchausen import Munchausen
+from lightning_dqn.networks import Layer, NetworkOptions
 from lightning_dqn.optimizer_step import OptimizerStep
 from lightning_dqn.report import Report, check_finite
 from lightning_dqn.transitions import Episode, Iteration, Transitions
@@ -42,11 +51,29 @@ class LossOutput(NamedTuple):
         loss: float[], what is minimised.
         td_error: float[B], target minus prediction.
         q_value: float[B], the value predicted for the chosen action.
+        priority: float[B], how much there is to learn from each transition, at least 0;
+            |td_error| if None.
     """
 
     loss: Tensor
     td_error: Tensor
     q_value: Tensor
+    priority: Tensor | None = None
+
+
+class LearningStep(NamedTuple):
+    """What :meth:`DQN.loss_and_gradients` returns.
+
+    Attributes:
+        gradients: of every trainable parameter of ``q_network``, clipped; all zero if the loss
+            or one of them was not finite.
+        statistics: float[4]: loss, mean Q-value, mean |TD error|, gradient norm before clipping.
+        priority: float[B].
+    """
+
+    gradients: list[Tensor]
+    statistics: Tensor
+    priority: Tensor
 
 
 class DQN(Agent):
@@ -63,7 +90,14 @@ class DQN(Agent):
         head: how the output stands for action values, and the error that is minimised.
         double: the online network chooses the next action, the target network values it (van
             Hasselt et al. 2016, arxiv.org/abs/1509.06461).
-        dueling: split the last layer into value and advantage.
+        dueling: split the last layer into value and advantage (Wang et al. 2016).
+        noisy: explore by learned noise in the linear layers (Fortunato et al. 2018); collect
+            with epsilon 0 then.
+        noisy_sigma: the noise in the beginning.
+        layer_norm: normalise the output of every linear layer and convolution of the torso.
+        munchausen: add the scaled log-policy to the reward and learn the values of a softmax
+            policy (Vieillard et al. 2020); with ``double`` that policy is the online network's.
+        target_network: value the next state by a slower copy; False: by the online network.
         optimizer: from parameters to a torch optimizer.
         lr_scheduler: from the optimizer to a torch scheduler, stepped once an iteration.
         max_gradient_norm: gradients of all parameters together are scaled down to this L2
@@ -76,6 +110,7 @@ class DQN(Agent):
         target_network: the copy that values the next state.
         after_update: functions of the module, called in order after every update. Callbacks
             append to it.
+        minibatch: what the newest update learned from, for operations that look at activations.
         evaluation_network: name of the network that acts in evaluation and is exported.
         updates: optimizer steps so far.
         env_steps: env steps so far, those of this update's share of its iteration included.
@@ -89,21 +124,38 @@ class DQN(Agent):
         head: Head | Mapping[str, Any] | None = None,
         double: bool = True,
         dueling: bool = False,
+        noisy: bool = False,
+        noisy_sigma: float = 0.5,
+        layer_norm: bool = False,
+        munchausen: Munchausen | Mapping[str, float] | None = None,
+        target_network: bool = True,
         optimizer: OptimizerFactory | None = None,
         lr_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         max_gradient_norm: float | None = 10.0,
         compile: Compile = "auto",
     ) -> None:
-        super().__init__(environment, network=network, head=head, dueling=dueling)
+        if double and not target_network:
+            raise ValueError(
+                "double=True: without a target network one network would choose the next action "
+                "and value it; set double=False"
+            )
+        options = NetworkOptions(dueling, noisy, noisy_sigma, layer_norm)
+        super().__init__(environment, network=network, head=head, options=options)
         self.automatic_optimization = False
         self.uses_double_q = double
+        self.uses_target_network = target_network
+        self.munchausen = (
+            Munchausen(**munchausen) if isinstance(munchausen, Mapping) else munchausen
+        )
         self.max_gradient_norm = max_gradient_norm
         self.compile_mode = compile
         self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3, fused=True)
         self._make_lr_scheduler = lr_scheduler
-        self.add_network("target_network")
+        if target_network:
+            self.add_network("target_network")
         self._trainable = self._trainable_parameters()
         self.after_update: list[ModelOperation] = []
+        self.minibatch: Transitions | None = None
         self.updates = 0
         self.env_steps = 0
         self.report = Report()
@@ -113,7 +165,9 @@ class DQN(Agent):
                 "network": network_to_plain(network),
                 "head": head_to_plain(self.head),
                 "double": double,
-                "dueling": dueling,
+                **dataclasses.asdict(options),
+                "munchausen": self.munchausen and dataclasses.asdict(self.munchausen),
+                "target_network": target_network,
                 "max_gradient_norm": max_gradient_norm,
                 "compile": compile,
             }
@@ -128,47 +182,52 @@ class DQN(Agent):
             batch: columns [B, ...].
         """
         output = self.q_network(batch.observation)
-        prediction = td.select_action(output, batch.action)
+        prediction = self.head.select(output, batch.action)
         with torch.no_grad():
-            bootstrap = self._bootstrap(batch)
-        loss, td_error = self.head.loss(prediction, batch.reward, batch.discount, bootstrap)
-        q_value = td.select_action(self.head.q_values(output), batch.action)
-        return LossOutput(loss.mean(), td_error.detach(), q_value.detach())
+            reward, bootstrap = self._target(batch, output)
+        error = self.head.loss(prediction, reward, batch.discount, bootstrap)
+        weighted = error.loss if batch.weight is None else batch.weight * error.loss
+        told = (error.td_error.detach(), error.q_value.detach(), error.priority.detach())
+        return LossOutput(weighted.mean(), *told)
 
-    def loss_and_gradients(self, batch: Transitions) -> tuple[list[Tensor], Tensor]:
-        """Return gradients that are safe to apply, and what is logged of the update.
+    def loss_and_gradients(self, batch: Transitions) -> LearningStep:
+        """Return gradients that are safe to apply, and what is told of the update.
 
         One pure function of the weights and the minibatch, compiled as a whole.
-
-        Returns:
-            The clipped gradient of every trainable parameter of ``q_network``, all zero if the
-            loss or one of them was not finite; and float[4]: loss, mean Q-value, mean |TD
-            error|, gradient norm before clipping.
         """
         output = self.loss(batch)
         raw = torch.autograd.grad(output.loss, self._trainable)
         gradients, norm = make_safe(output.loss.detach(), raw, self.max_gradient_norm)
-        statistics = (output.loss.detach(), output.q_value.mean(), output.td_error.abs().mean())
-        return gradients, torch.stack([value.float() for value in (*statistics, norm)])
+        size = output.td_error.abs()
+        statistics = (output.loss.detach(), output.q_value.mean(), size.mean(), norm)
+        return LearningStep(
+            gradients,
+            torch.stack([value.float() for value in statistics]),
+            size if output.priority is None else output.priority,
+        )
 
     def training_step(self, iteration: Iteration, batch_idx: int) -> None:
         """Make the iteration's U updates: gradients, optimizer, then ``after_update``."""
         optimizer = cast(LightningOptimizer, self.optimizers())
         minibatches = iteration.transitions.minibatches()
         before = iteration.env_steps - iteration.new_env_steps
-        statistics = []
+        statistics, priorities = [], []
         for index, minibatch in enumerate(minibatches, start=1):
-            gradients, of_update = self._learning_step(minibatch)
-            self._step_optimizer(gradients, optimizer, is_last=index == len(minibatches))
+            step = self._learning_step(minibatch)
+            self._step_optimizer(step.gradients, optimizer, is_last=index == len(minibatches))
+            self.minibatch = minibatch
             self.updates += 1
             self.env_steps = before + iteration.new_env_steps * index // len(minibatches)
             for operation in self.after_update:
                 operation(self)
-            statistics.append(of_update)
+            statistics.append(step.statistics)
+            priorities.append(step.priority)
         if (scheduler := self.lr_schedulers()) is not None:
             cast(LRScheduler, scheduler).step()
         self.report.count_rollout(iteration.episodes)
         self._tell(torch.stack(statistics), iteration)
+        if iteration.update_priorities is not None:
+            iteration.update_priorities(torch.stack(priorities))
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of the online network, and its scheduler if there is one."""
@@ -186,12 +245,7 @@ class DQN(Agent):
             raise ValueError(f"precision={self.trainer.precision}: choose {choice}")
         self._trainable = self._trainable_parameters()
         super().on_fit_start()
-        self._learning_step = compile_step(
-            self.loss_and_gradients,
-            self.compile_mode,
-            expected_updates=self._expected_updates(),
-            device=self.device,
-        )
+        self._compile_step()
         self.report.start_clock(self.env_steps, self.updates)
 
     def on_train_start(self) -> None:
@@ -200,6 +254,9 @@ class DQN(Agent):
         self._raw_step = OptimizerStep(optimizer, self._trainable)
         for name in self._copies:
             self.get_submodule(name).eval()
+        if not self.uses_target_network:
+            return
+        draw_noise(self.get_submodule("target_network"))
         moved = [getattr(operation, "network", None) for operation in self.after_update]
         if "target_network" not in moved:
             rank_zero_warn(
@@ -211,6 +268,32 @@ class DQN(Agent):
         """Give the copies back the mode that Lightning expects at the start of the next fit."""
         for name in self._copies:
             self.get_submodule(name).train()
+
+    def refresh_trainable(self) -> None:
+        """Learn the parameters whose ``requires_grad`` is set at this moment; others stay.
+
+        Call it after changing ``requires_grad`` while training.
+
+        Raises:
+            ValueError: none is left.
+        """
+        self._trainable = self._trainable_parameters()
+        if not self._trainable:
+            raise ValueError("every parameter of q_network is frozen: nothing is left to learn")
+        for parameter in self.q_network.parameters():
+            if not parameter.requires_grad:
+                parameter.grad = None
+        optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
+        self._raw_step = OptimizerStep(optimizer, self._trainable)
+        self._compile_step()
+
+    def forget_moments(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Zero what the optimizer remembers of ``parameters``, as when they are drawn anew."""
+        optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
+        for parameter in parameters:
+            for value in optimizer.state.get(parameter, {}).values():
+                if isinstance(value, Tensor):
+                    value.zero_()
 
     # --- evaluation
 
@@ -261,12 +344,46 @@ class DQN(Agent):
     def _trainable_parameters(self) -> list[nn.Parameter]:
         return [p for p in self.q_network.parameters() if p.requires_grad]
 
-    def _bootstrap(self, batch: Transitions) -> Tensor:
-        """Return the target network's output of the next greedy action, float[B] or [B, N]."""
-        target_output = self.get_submodule("target_network")(batch.next_observation)
-        chooser = self.q_network(batch.next_observation) if self.uses_double_q else target_output
-        next_action = td.greedy_action(self.head.q_values(chooser), batch.next_action_mask)
-        return td.select_action(target_output, next_action)
+    def _compile_step(self) -> None:
+        self._learning_step = compile_step(
+            self.loss_and_gradients,
+            self.compile_mode,
+            expected_updates=self._expected_updates(),
+            device=self.device,
+            pays_back_after=(
+                DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES
+                if self.head.outputs_per_action > 1
+                else PAYS_BACK_AFTER_UPDATES
+            ),
+        )
+
+    def _target(self, batch: Transitions, output: Any) -> tuple[Tensor, Any]:
+        """Return the reward, with what Munchausen adds, and the next state's value.
+
+        Args:
+            batch: columns [B, ...].
+            output: the online network's for ``batch.observation``.
+        """
+        head = self.head
+        if batch.next_observation is None:  # the reward is the whole target, the discount 0
+            if self.munchausen is not None:
+                raise ValueError(
+                    "munchausen: lambda-returns hold the greedy value of the next states already; "
+                    "sample transitions from the replay ring instead"
+                )
+            return batch.reward, head.select(head.distribution(output), batch.action)
+        network = self.get_submodule("target_network" if self.uses_target_network else "q_network")
+        next_output = network(batch.next_observation)
+        chooser = self.q_network(batch.next_observation) if self.uses_double_q else next_output
+        next_q_values = head.q_values(chooser)
+        if self.munchausen is None:
+            next_action = td.greedy_action(next_q_values, batch.next_action_mask)
+            return batch.reward, head.select(head.distribution(next_output), next_action)
+        q_values = head.q_values(network(batch.observation))
+        bonus = self.munchausen.reward_bonus(q_values, batch.action, batch.action_mask)
+        following = self.munchausen.soft_next(next_q_values, batch.next_action_mask)
+        reward = batch.reward + bonus + batch.discount * following.entropy_bonus
+        return reward, head.mix(next_output, following.policy)
 
     def _step_optimizer(
         self, gradients: Sequence[Tensor], optimizer: LightningOptimizer, *, is_last: bool

@@ -10,12 +10,16 @@ mapping of keyword arguments. The head that turns features into action values is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lightning_dqn.environment_spec import EnvironmentSpec
+from lightning_dqn.heads import Head, ScalarHead
+from lightning_dqn.layers import LinearFactory, NoisyLinear
 
 Layer = str | Mapping[str, Any]
 
@@ -84,30 +88,36 @@ class Preprocess(nn.Module):
         return observation if observation.is_floating_point() else observation.float()
 
 
-class DuelingHead(nn.Module):
-    """V + A - mean A, eq. 9 of Wang et al. 2016 (arxiv.org/abs/1511.06581), [B, A*N]."""
+@dataclass(frozen=True)
+class NetworkOptions:
+    """How a list of layers becomes a Q-network, whatever the list.
 
-    def __init__(self, features: int, num_actions: int, outputs_per_action: int) -> None:
-        super().__init__()
-        self.value = nn.Linear(features, outputs_per_action)
-        self.advantage = nn.Linear(features, num_actions * outputs_per_action)
-        self.num_actions = num_actions
+    Args:
+        dueling: split the last layer into value and advantage.
+        noisy: linear layers of torso and head are noisy ones.
+        noisy_sigma: their initial noise.
+        layer_norm: normalise the output of every linear layer and convolution of the torso.
+    """
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return one output for each action and atom, float[B, A*N]."""
-        advantage = self.advantage(features).unflatten(1, (self.num_actions, -1))
-        centred = advantage - advantage.mean(dim=1, keepdim=True)
-        return (self.value(features).unsqueeze(1) + centred).flatten(1)
+    dueling: bool = False
+    noisy: bool = False
+    noisy_sigma: float = 0.5
+    layer_norm: bool = False
+
+    @property
+    def linear(self) -> LinearFactory:
+        """Return what makes linear layers."""
+        return partial(NoisyLinear, sigma=self.noisy_sigma) if self.noisy else nn.Linear
 
 
 class QNetwork(nn.Module):
-    """Preprocessing, a torso built from a list of layers, and the layer of action values.
+    """Preprocessing, a torso built from a list of layers, and the layers of action values.
 
     Args:
         spec: the environment's shapes.
         layers: the torso.
-        outputs_per_action: N of the head that reads the output.
-        dueling: split the last layer into value and advantage.
+        head: makes the last layers and reads their output.
+        options: dueling, noisy layers, normalisation.
 
     Raises:
         ValueError: a layer doesn't exist or doesn't fit; the message names it.
@@ -118,51 +128,47 @@ class QNetwork(nn.Module):
         spec: EnvironmentSpec,
         layers: Sequence[Layer],
         *,
-        outputs_per_action: int = 1,
-        dueling: bool = False,
+        head: Head | None = None,
+        options: NetworkOptions | None = None,
     ) -> None:
         super().__init__()
+        head, options = head or ScalarHead(), options or NetworkOptions()
         self.preprocess = Preprocess(spec.num_states, spec.observation_dtype == "uint8")
         example = self.preprocess(spec.example_observations(1))
-        self.torso = build_layers(layers, example)
+        self.torso = build_layers(layers, example, options)
         with torch.no_grad():
             features = self.torso.eval()(example).flatten(1).shape[1]
         self.torso.train()
-        outputs = spec.num_actions * outputs_per_action
-        self.head: nn.Module = (
-            DuelingHead(features, spec.num_actions, outputs_per_action)
-            if dueling
-            else nn.Linear(features, outputs)
-        )
-        self.output_shape = (
-            (spec.num_actions,)
-            if outputs_per_action == 1
-            else (spec.num_actions, outputs_per_action)
+        self.head = head.decoder(
+            features, spec.num_actions, dueling=options.dueling, linear=options.linear
         )
 
-    def forward(self, observation: Tensor) -> Tensor:
-        """Return float[B, A], or float[B, A, N] where an action has N outputs."""
-        output = self.head(self.torso(self.preprocess(observation)).flatten(1))
-        return output if len(self.output_shape) == 1 else output.unflatten(1, self.output_shape)
+    def forward(self, observation: Tensor) -> Any:
+        """Return what the head reads: float[B, A], float[B, A, N] or quantiles."""
+        return self.head(self.torso(self.preprocess(observation)).flatten(1))
 
 
-def build_layers(layers: Sequence[Layer], example: Tensor) -> nn.Sequential:
+def build_layers(
+    layers: Sequence[Layer], example: Tensor, options: NetworkOptions | None = None
+) -> nn.Sequential:
     """Build ``layers`` one on another, sizing each by the output of the one before.
 
     Args:
         layers: see the top of this file.
         example: float[1, ...], an observation after preprocessing.
+        options: noisy layers, normalisation.
 
     Raises:
         ValueError: naming the layer's position, its text and the shape that reached it.
     """
+    options = options or NetworkOptions()
     built = nn.Sequential()
     origin = "the observation"
     for position, layer in enumerate(layers):
         name, arguments = _name_and_arguments(layer, position)
         where = f"network[{position}] {name}"
         try:
-            module = _build_layer(name, arguments, example)
+            module = _build_layer(name, arguments, example, options)
             with torch.no_grad():
                 output = module.eval()(example)
             if not isinstance(output, Tensor):
@@ -175,6 +181,8 @@ def build_layers(layers: Sequence[Layer], example: Tensor) -> nn.Sequential:
                 f"({text})"
             ) from error
         built.append(module.train())
+        if options.layer_norm and name in _SIZED_BY_INPUT:
+            built.append(nn.LayerNorm(output.shape[1:]))
         example, origin = output, where
     return built
 
@@ -190,10 +198,12 @@ def _name_and_arguments(layer: Layer, position: int) -> tuple[str, Any]:
     )
 
 
-def _build_layer(name: str, arguments: Any, example: Tensor) -> nn.Module:
-    kind = ChannelsFirst if name == "ChannelsFirst" else getattr(nn, name, None)
+def _build_layer(name: str, arguments: Any, example: Tensor, options: NetworkOptions) -> nn.Module:
+    kind: Any = ChannelsFirst if name == "ChannelsFirst" else getattr(nn, name, None)
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
         raise ValueError(f"torch.nn has no layer named {name!r}")
+    if kind is nn.Linear:
+        kind = options.linear
     if arguments is None:
         return kind(example.shape[1:]) if name in _SHAPED_BY_INPUT else kind()
     if isinstance(arguments, Mapping):

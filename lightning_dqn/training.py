@@ -19,6 +19,7 @@ from lightning_dqn.files import write_json
 from lightning_dqn.loggers import WandbLogger
 from lightning_dqn.module import DQN, SUPPORTED_PRECISIONS
 from lightning_dqn.provenance import provenance
+from lightning_dqn.sampling import LambdaReturns
 
 SUMMARY = "summary.json"
 
@@ -84,6 +85,11 @@ def prepare(config: DictConfig) -> Experiment:
         raise invalid("environment", error) from error
     module = build(config, "module", environment=environment)
     data = build(config, "data", environment=environment, seed=config.seed)
+    if module.munchausen is not None and isinstance(data.sampler_config, LambdaReturns):
+        raise ConfigError(
+            "module.munchausen: lambda-returns hold the greedy value of the next states already; "
+            "set module/munchausen=none or another data/sampler"
+        )
     device = _check_trainer(config)
     try:
         data.check_memory(device)

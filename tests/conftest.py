@@ -12,6 +12,8 @@ import torch
 from lightning_dqn import DQN, CollectionConfig, ReplayDataModule
 from lightning_dqn.transitions import Transitions
 
+torch.set_num_threads(1)  # the networks here are far too small for more
+
 
 @pytest.fixture
 def make_trainer() -> Callable[..., pl.Trainer]:

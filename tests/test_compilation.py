@@ -17,6 +17,14 @@ from torch import Tensor, nn
 from lightning_dqn import DQN, compilation
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.compilation import PAYS_BACK_AFTER_UPDATES, compile_step, has_cxx_compiler
+from lightning_dqn.heads import (
+    CategoricalHead,
+    ImplicitQuantileHead,
+    ProposedQuantileHead,
+    QuantileHead,
+    ScalarHead,
+)
+from lightning_dqn.munchausen import Munchausen
 
 # The compiler of torch 2.9 to 2.13 uses parts of torch that torch itself deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -180,39 +188,96 @@ def test_only_a_compiler_that_torch_would_call_counts(
 
 
 class Comparison(pl.Callback):
-    """Holds a compiled loss_and_gradients against the eager one, at the start of a fit."""
+    """Holds a compiled loss_and_gradients against the eager one, in the modes of a fit."""
 
     def __init__(self, make_batch: Callable[..., Any]) -> None:
         self.make_batch = make_batch
         self.compared = 0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+    ) -> None:
+        if self.compared:
+            return
         assert isinstance(pl_module, DQN)
+        if pl_module.uses_target_network:
+            assert not pl_module.target_network.training
         step = compile_step(
             pl_module.loss_and_gradients, True, expected_updates=None, device=pl_module.device
         )
         for seed in range(3):
             batch = self.make_batch(seed=seed)
-            torch.testing.assert_close(step(batch), pl_module.loss_and_gradients(batch))
+            batch = batch._replace(weight=torch.rand(len(batch.action)))
+            found, expected = (
+                _seeded(seed, one, batch) for one in (step, pl_module.loss_and_gradients)
+            )
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
             for weight in pl_module.q_network.parameters():  # compiled code must read them anew
                 nn.init.uniform_(weight, -1, 1)
             self.compared += 1
         poisoned = batch._replace(reward=batch.reward * torch.nan)
-        gradients, _ = step(poisoned)
+        gradients, _, _ = step(poisoned)
         assert not any(gradient.any() for gradient in gradients)
 
 
+def _seeded(seed: int, step: Callable[..., Any], batch: Any) -> Any:
+    torch.manual_seed(seed)
+    return step(batch)
+
+
+SMALL_IMPLICIT = ImplicitQuantileHead(6, num_evaluation_quantiles=5, num_cosines=8)
+SMALL_PROPOSED = ProposedQuantileHead(6, num_cosines=8)
+COMPILED = {
+    "default": {},
+    "rainbow": {"head": CategoricalHead(9, -5.0, 5.0), "dueling": True, "noisy": True},
+    "M-IQN": {"head": SMALL_IMPLICIT, "munchausen": Munchausen()},
+    "FQF": {"head": SMALL_PROPOSED, "layer_norm": True, "noisy": True},
+}
+COMPILED_SLOWLY = {
+    "mse": {"head": ScalarHead(error="mse"), "double": False},
+    "alone": {"double": False, "target_network": False, "layer_norm": True},
+    "noisy": {"noisy": True},
+    "M-DQN": {"munchausen": Munchausen(), "double": False},
+    "C51": {"head": CategoricalHead()},
+    "M-C51": {"head": CategoricalHead(9, -5.0, 5.0), "munchausen": Munchausen()},
+    "QR": {"head": QuantileHead(7), "dueling": True},
+    "QR of one": {"head": QuantileHead(1), "noisy": True},
+    "M-QR": {"head": QuantileHead(7, huber_threshold=0.0), "munchausen": Munchausen()},
+    "IQN": {"head": SMALL_IMPLICIT, "noisy": True, "dueling": True},
+    "IQN alone": {"head": SMALL_IMPLICIT, "double": False, "target_network": False},
+    "M-FQF": {
+        "head": SMALL_PROPOSED,
+        "noisy": True,
+        "dueling": True,
+        "munchausen": Munchausen(),
+    },
+    "FQF of one": {"head": ProposedQuantileHead(1, num_cosines=8)},
+}
+
+
 @pytest.mark.skipif(not has_cxx_compiler(), reason="no C++ compiler")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(pytest.param(arguments, id=name) for name, arguments in COMPILED.items()),
+        *(
+            pytest.param(arguments, id=name, marks=pytest.mark.slow)
+            for name, arguments in COMPILED_SLOWLY.items()
+        ),
+    ],
+)
 def test_the_compiled_loss_and_gradients_are_those_of_the_eager_ones(
     make_trainer: Any,
     make_data: Any,
     make_module: Any,
     make_batch: Any,
     caplog: pytest.LogCaptureFixture,
+    arguments: dict[str, Any],
 ) -> None:
     caplog.set_level(logging.WARNING)
     comparison = Comparison(make_batch)
-    module = make_module(compile=False, max_gradient_norm=0.5)
-    make_trainer(callbacks=[EMATargetNetwork(tau=0.1), comparison]).fit(module, make_data())
+    module = make_module(compile=False, max_gradient_norm=0.5, **arguments)
+    moves = [EMATargetNetwork(tau=0.1)] if module.uses_target_network else []
+    make_trainer(callbacks=[*moves, comparison]).fit(module, make_data())
     assert comparison.compared == 3
     assert _lines(caplog) == [], "it was compiled"

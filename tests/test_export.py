@@ -9,6 +9,14 @@ from safetensors.torch import load_file
 from lightning_dqn import DQN
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.export import HYPERPARAMETERS, WEIGHTS, load_weights, save_weights
+from lightning_dqn.heads import (
+    CategoricalHead,
+    ImplicitQuantileHead,
+    ProposedQuantileHead,
+    QuantileHead,
+    ScalarHead,
+)
+from lightning_dqn.munchausen import Munchausen
 
 
 @pytest.fixture
@@ -66,3 +74,26 @@ def test_weights_of_another_network_are_refused(module, make_module, tmp_path):
     (tmp_path / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
     with pytest.raises(ValueError, match=r"doesn't fit module\.json"):
         load_weights(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        ScalarHead(error="mse"),
+        CategoricalHead(5, -1.0, 1.0),
+        QuantileHead(3),
+        ImplicitQuantileHead(4, num_evaluation_quantiles=5, num_cosines=6),
+        ProposedQuantileHead(4, num_cosines=6),
+    ],
+    ids=lambda head: type(head).__name__,
+)
+@pytest.mark.parametrize("target_network", [False, True])
+def test_every_head_comes_back(head, target_network, make_module, tmp_path):
+    options = {"dueling": True, "noisy": True, "layer_norm": True, "munchausen": Munchausen(0.5)}
+    module = make_module(head=head, double=False, target_network=target_network, **options)
+    save_weights(module, tmp_path)
+    loaded = load_weights(tmp_path)
+    assert (loaded.head, loaded.munchausen) == (head, Munchausen(0.5))
+    assert loaded.networks_state().keys() == module.networks_state().keys()
+    observation = torch.randn(5, 4)
+    assert torch.equal(loaded.q_values(observation), module.q_values(observation))

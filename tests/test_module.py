@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -16,7 +18,15 @@ from torch.nn.utils import parameters_to_vector
 
 from lightning_dqn import DQN, EnvironmentSpec, LossOutput
 from lightning_dqn.callbacks import EMATargetNetwork
-from lightning_dqn.heads import ScalarHead
+from lightning_dqn.heads import (
+    CategoricalHead,
+    Head,
+    ImplicitQuantileHead,
+    ProposedQuantileHead,
+    QuantileHead,
+    ScalarHead,
+)
+from lightning_dqn.munchausen import Munchausen
 from lightning_dqn.report import NonFiniteError
 from lightning_dqn.transitions import Transitions
 
@@ -26,6 +36,7 @@ PAIR = EnvironmentSpec((2,), "float32", num_actions=2)
 
 def linear_dqn(**arguments: Any) -> DQN:
     """Online values (s0, 2 s1), target values (3 s0, s1) of an observation (s0, s1)."""
+    arguments = {"head": ScalarHead(error="mse"), **arguments}
     module = DQN(PAIR, network=nn.Linear(2, 2, bias=False), compile=False, **arguments)
     with torch.no_grad():
         module.q_network.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
@@ -89,9 +100,246 @@ def test_double_q_learning_is_the_default() -> None:
     assert torch.equal(linear_dqn().loss(batch).loss, expected)
 
 
-def test_the_heads_error_is_the_one_minimised() -> None:
-    output = linear_dqn(double=False, head=ScalarHead(error="huber")).loss(two_transitions())
-    torch.testing.assert_close(output.loss, torch.tensor((1.0 + 1.9) / 2))
+def test_the_heads_error_is_the_one_minimised_and_hubers_the_default() -> None:
+    for head in (ScalarHead(error="huber"), None):
+        output = linear_dqn(double=False, head=head).loss(two_transitions())
+        torch.testing.assert_close(output.loss, torch.tensor((1.0 + 1.9) / 2))
+
+
+def test_each_loss_is_multiplied_with_its_weight() -> None:
+    output = linear_dqn(double=False).loss(two_transitions(weight=torch.tensor([0.5, 1.0])))
+    # TD errors 1.5 and 2.4
+    torch.testing.assert_close(output.loss, torch.tensor((0.5 * 1.125 + 2.88) / 2))
+    torch.testing.assert_close(output.priority, torch.tensor([1.5, 2.4]))
+
+
+def test_munchausens_target_by_hand() -> None:
+    # At temperature 1 / ln 2 softmax is 2^q. Target values here (3, 2), (6, 1); next (3, 1), (6, 0)
+    temperature = 1 / math.log(2)
+    munchausen = Munchausen(alpha=0.5, temperature=temperature, lower_bound=-2.0)
+    output = linear_dqn(double=False, munchausen=munchausen).loss(two_transitions())
+    # pi(a|s) = 8/12 and 2/66; temperature * log of them is log2 of them, the second held at -2
+    bonus = (0.5 * math.log2(8 / 12), 0.5 * -2.0)
+    # soft values: log2 of the sum of powers, 8 + 2 and 64 + 1
+    target = (1 + bonus[0] + 0.5 * math.log2(10), -1 + bonus[1] + 0.9 * math.log2(65))
+    torch.testing.assert_close(output.td_error, torch.tensor([target[0] - 1, target[1] - 2]))
+
+
+def test_munchausens_next_policy_is_the_online_networks_with_double() -> None:
+    temperature = 1 / math.log(2)
+    munchausen = Munchausen(alpha=0.0, temperature=temperature)
+    output = linear_dqn(double=True, munchausen=munchausen).loss(two_transitions())
+    # online powers of (1, 2) are 2 and 4, of (2, 0) 4 and 1; the target's values (3, 1), (6, 0)
+    entropies = (
+        -(math.log2(2 / 6) * 2 + math.log2(4 / 6) * 4) / 6,
+        -(math.log2(4 / 5) * 4 + math.log2(1 / 5) * 1) / 5,
+    )
+    values = (3 * 2 / 6 + 1 * 4 / 6 + entropies[0], 6 * 4 / 5 + entropies[1])
+    expected = torch.tensor([1 + 0.5 * values[0] - 1, -1 + 0.9 * values[1] - 2])
+    torch.testing.assert_close(output.td_error, expected)
+
+
+# --- the loss, by a naive twin
+
+TRIO = EnvironmentSpec((2,), "float32", num_actions=3)
+TWINNED = [
+    ScalarHead(error="mse"),
+    ScalarHead(huber_threshold=0.5),
+    CategoricalHead(num_atoms=5, v_min=-2.0, v_max=3.0),
+    QuantileHead(num_quantiles=4),
+    QuantileHead(num_quantiles=3, huber_threshold=0.0),
+]
+
+
+def six_transitions(**changed: Any) -> Transitions:
+    """An opponent's turn, terminations with and without legal actions, several steps, masks."""
+    generator = torch.Generator().manual_seed(5)
+    batch = Transitions(
+        observation=torch.randn(6, 2, generator=generator),
+        action=torch.tensor([0, 1, 2, 0, 1, 2]),
+        reward=torch.tensor([0.5, -1.0, 0.0, 2.0, -0.3, 1.0]),
+        discount=torch.tensor([0.9, 0.9, -0.9, 0.0, 0.99**3, 0.0]),
+        next_observation=torch.randn(6, 2, generator=generator),
+        next_action_mask=torch.tensor(
+            [[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0], [0, 1, 1], [1, 1, 1]]
+        ).bool(),
+        action_mask=torch.tensor(
+            [[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1], [0, 0, 1]]
+        ).bool(),
+    )
+    return batch._replace(**changed)
+
+
+def twinned_dqn(head: Head, **arguments: Any) -> DQN:
+    """Linear networks of 3 actions, the target network another than the online one."""
+    torch.manual_seed(0)
+    module = DQN(TRIO, network=[], head=head, compile=False, **arguments)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_()
+    return module
+
+
+@pytest.mark.parametrize("head", TWINNED, ids=str)
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize(
+    "munchausen", [None, Munchausen(0.9, 0.5), Munchausen(0.5, 0.03, lower_bound=-0.1)], ids=str
+)
+def test_the_loss_is_that_of_a_naive_twin(
+    head: Head, double: bool, munchausen: Munchausen | None
+) -> None:
+    module = twinned_dqn(head, double=double, munchausen=munchausen)
+    weight = np.array([1.0, 0.25, 0.5, 1.0, 0.0, 0.75])
+    for changed, weighted in (
+        ({}, np.ones(6)),
+        ({"weight": torch.tensor(weight, dtype=torch.float32)}, weight),
+        ({"next_action_mask": None, "action_mask": None}, np.ones(6)),
+    ):
+        batch = six_transitions(**changed)
+        output, twin = module.loss(batch), NaiveTwin(module, batch)
+        loss, q_value, td_error = np.array([twin.sample(b) for b in range(6)]).T
+        assert output.loss.item() == pytest.approx((weighted * loss).mean(), rel=1e-4)
+        assert output.q_value.tolist() == pytest.approx(q_value.tolist(), rel=1e-4, abs=1e-5)
+        assert output.td_error.tolist() == pytest.approx(td_error.tolist(), rel=1e-4, abs=1e-5)
+
+
+class NaiveTwin:
+    """The loss of a linear DQN, one sample, action and atom after the other."""
+
+    def __init__(self, module: DQN, batch: Transitions) -> None:
+        self.module, self.batch = module, batch
+        self.columns = {
+            name: None if column is None else column.numpy().astype(float)
+            for name, column in batch._asdict().items()
+        }
+
+    def sample(self, b: int) -> tuple[float, float, float]:
+        """Return loss, Q-value and TD error of sample b."""
+        head, munchausen = self.module.head, self.module.munchausen
+        row = {name: None if c is None else c[b] for name, c in self.columns.items()}
+        action, reward, discount = int(row["action"]), row["reward"], row["discount"]
+        following = self.outcomes("target_network", row["next_observation"])
+        chooser = "q_network" if self.module.uses_double_q else "target_network"
+        q_values = [
+            sum(v * p for v, p in zip(*pair, strict=True))
+            for pair in self.outcomes(chooser, row["next_observation"])
+        ]
+        legal = self.legal(row["next_action_mask"])
+        if munchausen is None:
+            best = max(legal, key=lambda a: q_values[a])
+            policy = {a: float(a == best) for a in range(3)}
+        else:
+            policy = self.softmax(q_values, legal, munchausen.temperature)
+            entropy = -sum(p * math.log(p) for p in policy.values() if p > 0)
+            reward += discount * munchausen.temperature * entropy
+            reward += self.bonus(row, action, munchausen)
+        values, probabilities = self.mixture(following, policy)
+        target = [reward + discount * value for value in values]
+        own_values, own_probabilities = self.outcomes("q_network", row["observation"])[action]
+        q_value = sum(v * p for v, p in zip(own_values, own_probabilities, strict=True))
+        if isinstance(head, CategoricalHead):
+            projected = self.project(target, probabilities)
+            loss = sum(
+                t * math.log(t / p)
+                for t, p in zip(projected, own_probabilities, strict=True)
+                if t > 0
+            )
+            mean = sum(v * t for v, t in zip(own_values, projected, strict=True))
+        else:
+            mean = sum(t * p for t, p in zip(target, probabilities, strict=True))
+            loss = self.error(own_values, target)
+        return loss, q_value, mean - q_value
+
+    def outcomes(self, network: str, observation: Any) -> list[tuple[list[float], list[float]]]:
+        """Return the values and their probabilities of each action."""
+        head = self.module.head
+        weight, bias = (
+            p.detach().numpy().astype(float)
+            for p in self.module.get_submodule(network).head.parameters()
+        )
+        size = len(bias) // 3
+        outcomes = []
+        for action in range(3):
+            outputs = []
+            for n in range(size):
+                place = action * size + n
+                inner = sum(weight[place][f] * observation[f] for f in range(2))
+                outputs.append(inner + bias[place])
+            if isinstance(head, CategoricalHead):
+                atoms = np.linspace(head.v_min, head.v_max, size).tolist()
+                powers = [math.exp(output) for output in outputs]
+                outcomes.append((atoms, [power / sum(powers) for power in powers]))
+            else:
+                outcomes.append((outputs, [1 / size] * size))
+        return outcomes
+
+    def bonus(self, row: dict[str, Any], action: int, munchausen: Munchausen) -> float:
+        """Return what Munchausen adds to the reward for the action taken."""
+        q_values = [
+            sum(v * p for v, p in zip(*pair, strict=True))
+            for pair in self.outcomes("target_network", row["observation"])
+        ]
+        policy = self.softmax(q_values, self.legal(row["action_mask"]), munchausen.temperature)
+        scaled = munchausen.temperature * math.log(max(policy[action], 1e-300))
+        return munchausen.alpha * max(munchausen.lower_bound, scaled)
+
+    def legal(self, mask: Any) -> list[int]:
+        """Return the legal actions, all of them where there is none."""
+        return [a for a in range(3) if mask is None or mask[a]] or [0, 1, 2]
+
+    def softmax(
+        self, q_values: list[float], legal: list[int], temperature: float
+    ) -> dict[int, float]:
+        """Return the policy of the legal actions."""
+        highest = max(q_values[a] for a in legal)
+        powers = {a: math.exp((q_values[a] - highest) / temperature) for a in legal}
+        return {a: powers.get(a, 0.0) / sum(powers.values()) for a in range(3)}
+
+    def mixture(
+        self, outcomes: list[tuple[list[float], list[float]]], policy: dict[int, float]
+    ) -> tuple[list[float], list[float]]:
+        """Average probabilities of fixed values, values of fixed probabilities."""
+        kept = 0 if isinstance(self.module.head, CategoricalHead) else 1
+        averaged = [
+            sum(policy[a] * outcomes[a][1 - kept][n] for a in range(3))
+            for n in range(len(outcomes[0][0]))
+        ]
+        return (averaged, outcomes[0][1]) if kept else (outcomes[0][0], averaged)
+
+    def project(self, target: list[float], probabilities: list[float]) -> list[float]:
+        """Share each value's probability out among the two atoms beside it."""
+        head = self.module.head
+        assert isinstance(head, CategoricalHead)
+        last = head.num_atoms - 1
+        projected = [0.0] * head.num_atoms
+        for value, probability in zip(target, probabilities, strict=True):
+            cut = min(max(value, head.v_min), head.v_max)
+            place = (cut - head.v_min) / (head.v_max - head.v_min) * last
+            lower = min(int(place), last - 1)
+            projected[lower] += probability * (lower + 1 - place)
+            projected[lower + 1] += probability * (place - lower)
+        return projected
+
+    def error(self, values: list[float], target: list[float]) -> float:
+        """Return the scalar head's error, or the mean over all pairs of quantiles."""
+        head = self.module.head
+        if isinstance(head, ScalarHead):
+            threshold = math.inf if head.error == "mse" else head.huber_threshold
+            return self.huber(target[0] - values[0], threshold)
+        assert isinstance(head, QuantileHead)
+        total = 0.0
+        for i, value in enumerate(values):
+            for aim in target:
+                delta, threshold = aim - value, head.huber_threshold
+                size = self.huber(delta, threshold) / threshold if threshold else abs(delta)
+                total += abs((i + 0.5) / len(values) - (delta < 0)) * size
+        return total / len(values) / len(target)
+
+    def huber(self, delta: float, threshold: float) -> float:
+        """Return half the square up to the threshold, a line beyond."""
+        if abs(delta) <= threshold:
+            return delta**2 / 2
+        return threshold * (abs(delta) - threshold / 2)
 
 
 @pytest.mark.parametrize("double", [False, True])
@@ -159,8 +407,8 @@ def test_a_reward_that_is_no_number_stops_the_run_before_it_reaches_the_weights(
 def test_an_overridden_loss_is_what_is_minimised(fit: Make, make_module: Make) -> None:
     class Indifferent(DQN):
         def loss(self, batch: Transitions) -> LossOutput:
-            loss, td_error, q_value = super().loss(batch)
-            return LossOutput(0 * loss, td_error, q_value)
+            output = super().loss(batch)
+            return LossOutput(0 * output.loss, output.td_error, output.q_value)
 
     module = make_module(kind=Indifferent)
     before = weights(module)
@@ -278,9 +526,16 @@ def test_a_network_of_ones_own_that_takes_other_observations_is_refused() -> Non
         DQN(PAIR, network=nn.Linear(5, 2))
 
 
-def test_dueling_of_a_network_of_ones_own_is_refused() -> None:
-    with pytest.raises(ValueError, match="dueling=True"):
-        DQN(PAIR, network=nn.Linear(2, 2), dueling=True)
+@pytest.mark.parametrize("option", ["dueling", "noisy", "layer_norm"])
+def test_what_shapes_a_list_of_layers_is_refused_for_a_network_of_ones_own(option: str) -> None:
+    reason = f"{option}=True shapes a network built from layers, not a module of your own"
+    with pytest.raises(ValueError, match=reason):
+        DQN(PAIR, network=nn.Linear(2, 2), **{option: True})
+
+
+def test_settings_of_munchausen_are_checked_also_as_plain_values() -> None:
+    with pytest.raises(ValueError, match="alpha=2: between 0 and 1"):
+        DQN(PAIR, munchausen={"alpha": 2})
 
 
 def test_a_name_in_use_is_refused_for_another_copy() -> None:
@@ -328,9 +583,49 @@ def test_acting_leaves_dropout_out_and_the_mode_as_it_was() -> None:
 
 def test_gradients_can_be_asked_for_outside_a_fit(make_module: Make, make_batch: Make) -> None:
     module = make_module()
-    gradients, statistics = module.loss_and_gradients(make_batch())
+    gradients, statistics, priority = module.loss_and_gradients(make_batch())
     assert [g.shape for g in gradients] == [p.shape for p in module.q_network.parameters()]
     assert statistics.shape == (4,)
+    assert priority.shape == (16,)
+
+
+def test_what_is_told_of_an_update_is_that_of_its_loss() -> None:
+    module, batch = linear_dqn(max_gradient_norm=None), two_transitions()
+    gradients, statistics, priority = module.loss_and_gradients(batch)
+    output = module.loss(batch)
+    [expected] = torch.autograd.grad(output.loss, [module.q_network.weight])
+    torch.testing.assert_close(gradients, [expected])
+    # TD errors 0.5 and 2.4, Q-values 1 and 2
+    told = [output.loss.item(), 1.5, 1.45, expected.norm().item()]
+    torch.testing.assert_close(statistics, torch.tensor(told))
+    torch.testing.assert_close(priority, torch.tensor([0.5, 2.4]))
+
+
+def test_a_loss_of_ones_own_without_priorities_gives_the_size_of_its_td_errors() -> None:
+    class Own(DQN):
+        def loss(self, batch: Transitions) -> LossOutput:
+            return super().loss(batch)._replace(priority=None)
+
+    torch.manual_seed(0)
+    module = Own(TRIO, network=[], head=QuantileHead(3), compile=False)
+    batch = six_transitions()
+    size = module.loss(batch).td_error.abs()
+    torch.testing.assert_close(module.loss_and_gradients(batch).priority, size)
+
+
+@pytest.mark.parametrize("target_network", [False, True])
+def test_lambda_returns_and_munchausen_are_refused_together(target_network: bool) -> None:
+    module = DQN(
+        PAIR, double=False, munchausen=Munchausen(), target_network=target_network, compile=False
+    )
+    batch = two_transitions(next_observation=None, discount=torch.zeros(2))
+    with pytest.raises(ValueError, match="munchausen: lambda-returns hold the greedy value"):
+        module.loss(batch)
+
+
+def test_double_without_a_target_network_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"double=True: without a target network.*double=False"):
+        DQN(PAIR, target_network=False)
 
 
 def test_a_network_that_cannot_learn_is_refused() -> None:
@@ -349,7 +644,56 @@ def test_a_head_of_ones_own_must_be_handed_over_again() -> None:
     assert isinstance(DQN(**{**module.hparams, "head": OwnHead()}).head, OwnHead)
 
 
+# --- noise
+
+
+def test_a_noisy_network_explores_and_its_evaluation_does_not() -> None:
+    torch.manual_seed(0)
+    module = DQN("CartPole-v1", network=[{"Linear": 8}, "ReLU"], noisy=True, compile=False)
+    observation = torch.randn(3, 4)
+    policy = module.behaviour_policy()
+    assert not torch.equal(policy.q_values(observation), policy.q_values(observation))
+    assert torch.equal(module.q_values(observation), module.q_values(observation))
+    assert torch.equal(module.greedy_value(observation), module.greedy_value(observation))
+    assert all(layer.training for layer in module.modules())
+
+
+def test_the_target_network_draws_its_noise_while_learning(fit: Make, make_module: Make) -> None:
+    seen = []
+
+    class Looks(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *args: Any) -> None:
+            observation = torch.randn(3, 4)
+            outputs = [module.target_network(observation) for _ in range(2)]
+            seen.append((torch.equal(*outputs), module.target_network.training))
+
+    fit(make_module(noisy=True), Looks())
+    assert seen == [(False, False)] * 3
+
+
+@pytest.mark.parametrize("head", [ScalarHead(), ImplicitQuantileHead(8)], ids=str)
+def test_random_numbers_of_learning_hang_on_the_global_seed_alone(
+    fit: Make, make_module: Make, head: Head
+) -> None:
+    def run(seed: int) -> Tensor:
+        module = make_module(head=head, noisy=True)
+        torch.manual_seed(seed)
+        return weights(fit(module))
+
+    first = run(3)
+    assert torch.equal(run(3), first)
+    assert not torch.equal(run(4), first)
+
+
 # --- hyperparameters and checkpoints
+
+EVERY_HEAD = [
+    ScalarHead(error="mse", huber_threshold=2.0),
+    CategoricalHead(num_atoms=5, v_min=-1.0, v_max=2.0),
+    QuantileHead(num_quantiles=3, huber_threshold=0.5),
+    ImplicitQuantileHead(4, 0.5, num_evaluation_quantiles=6, num_cosines=5),
+    ProposedQuantileHead(4, 0.5, num_cosines=5, proposal_scale=0.1),
+]
 
 
 @pytest.fixture
@@ -377,6 +721,43 @@ def test_hyperparameters_are_plain_values_also_of_a_configuration() -> None:
     assert plain["network"] == [{"Linear": 8}, {"Linear": {"out_features": 4}}, "ReLU"]
     assert plain["head"] == {"ScalarHead": {"error": "huber", "huber_threshold": 1.0}}
     assert DQN(**plain).spec == module.spec
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"dueling": True},
+        {"noisy": True, "noisy_sigma": 0.1},
+        {"layer_norm": True},
+        {"munchausen": Munchausen(0.5, 0.1, -0.5)},
+        {"munchausen": {"alpha": 0.5}},
+        {"double": False, "target_network": False},
+        {"max_gradient_norm": None},
+        *({"head": head} for head in EVERY_HEAD),
+    ],
+    ids=str,
+)
+def test_every_argument_comes_back_from_plain_hyperparameters(changed: dict[str, Any]) -> None:
+    module = DQN(PAIR, network=[{"Linear": 3}], compile=False, **changed)
+    again = DQN(**json.loads(json.dumps(dict(module.hparams))))
+    assert again.hparams == module.hparams
+    assert again.head == module.head
+    assert again.munchausen == module.munchausen
+    assert again.uses_double_q == module.uses_double_q
+    assert again.uses_target_network == module.uses_target_network
+    assert again.max_gradient_norm == module.max_gradient_norm
+    assert str(again.q_network) == str(module.q_network)
+    again.load_state_dict(module.state_dict())
+
+
+@pytest.mark.parametrize("head", EVERY_HEAD, ids=str)
+def test_a_checkpoint_brings_every_head_back(save: Make, make_module: Make, head: Head) -> None:
+    module = make_module(head=head, noisy=True, layer_norm=True, munchausen=Munchausen())
+    loaded = DQN.load_from_checkpoint(save(module))
+    assert loaded.hparams == module.hparams
+    assert (loaded.head, loaded.munchausen) == (head, Munchausen())
+    observation = torch.randn(5, 4)
+    assert torch.equal(loaded.q_values(observation), module.q_values(observation))
 
 
 def test_a_checkpoint_alone_brings_the_module_back(save: Make, make_module: Make) -> None:

@@ -10,9 +10,17 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from lightning_dqn.environment_spec import EnvironmentSpec
+from lightning_dqn.heads import (
+    Head,
+    ImplicitQuantileHead,
+    ProposedQuantileHead,
+    QuantileHead,
+    ScalarHead,
+)
+from lightning_dqn.layers import DuelingHead, NoisyLinear
 from lightning_dqn.networks import (
     ChannelsFirst,
-    DuelingHead,
+    NetworkOptions,
     Preprocess,
     QNetwork,
     build_layers,
@@ -228,7 +236,7 @@ def test_the_network_reads_bytes_as_fractions() -> None:
 def test_every_torso_gives_one_value_for_each_action(
     spec: EnvironmentSpec, layers: list[Any], dueling: bool
 ) -> None:
-    network = QNetwork(spec, layers, dueling=dueling)
+    network = QNetwork(spec, layers, options=NetworkOptions(dueling=dueling))
     output = network(spec.example_observations(3))
     assert output.shape == (3, spec.num_actions)
     assert output.dtype == torch.float32
@@ -236,8 +244,110 @@ def test_every_torso_gives_one_value_for_each_action(
 
 @pytest.mark.parametrize("dueling", [False, True])
 def test_a_distributional_head_gets_its_atoms_last(dueling: bool) -> None:
-    network = QNetwork(VECTOR, mlp([8]), outputs_per_action=5, dueling=dueling)
+    network = QNetwork(
+        VECTOR, mlp([8]), head=QuantileHead(5), options=NetworkOptions(dueling=dueling)
+    )
     assert network(torch.zeros(3, 4)).shape == (3, 2, 5)
+
+
+@pytest.mark.parametrize("dueling", [False, True])
+def test_one_quantile_has_an_axis_of_its_own_and_a_scalar_has_none(dueling: bool) -> None:
+    options = NetworkOptions(dueling=dueling)
+    observation = torch.zeros(3, 4)
+    assert QNetwork(VECTOR, [], head=QuantileHead(1), options=options)(observation).shape == (
+        3,
+        2,
+        1,
+    )
+    assert QNetwork(VECTOR, [], head=ScalarHead(), options=options)(observation).shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "head", [ImplicitQuantileHead(5, num_evaluation_quantiles=7), ProposedQuantileHead(5)]
+)
+@pytest.mark.parametrize("options", [NetworkOptions(), NetworkOptions(dueling=True, noisy=True)])
+def test_heads_of_quantiles_at_fractions_give_quantiles(head: Head, options: Any) -> None:
+    network = QNetwork(MINATAR, minatar_cnn(), head=head, options=options)
+    observation = MINATAR.example_observations(3)
+    assert network(observation).values.shape == (3, 6, 5)
+    network.eval()
+    expected = 7 if isinstance(head, ImplicitQuantileHead) else 5
+    assert network(observation).values.shape == (3, 6, expected)
+
+
+# --- noisy layers and normalisation
+
+
+@pytest.mark.parametrize(
+    "layer", [{"Linear": 3}, {"Linear": [4, 3]}, {"Linear": {"out_features": 3}}]
+)
+def test_every_linear_layer_of_a_noisy_network_is_noisy(layer: Any) -> None:
+    options = NetworkOptions(noisy=True, noisy_sigma=0.1)
+    network = QNetwork(VECTOR, [layer, "ReLU"], options=options)
+    assert isinstance(network.torso[0], NoisyLinear)
+    assert isinstance(network.head, NoisyLinear)
+    assert [n.initial_sigma for n in _of(network, nn.Linear)] == [0.1, 0.1]
+
+
+def test_value_and_advantage_of_a_noisy_dueling_network_are_noisy() -> None:
+    network = QNetwork(VECTOR, [], options=NetworkOptions(dueling=True, noisy=True))
+    assert isinstance(network.head.value, NoisyLinear)
+    assert isinstance(network.head.advantage, NoisyLinear)
+
+
+def test_a_network_that_is_not_noisy_has_no_noise() -> None:
+    assert _of(QNetwork(VECTOR, mlp()), NoisyLinear) == []
+
+
+def test_a_negative_sigma_names_itself() -> None:
+    with pytest.raises(ValueError, match=r"noisy_sigma=-1\.0: at least 0"):
+        QNetwork(VECTOR, [{"Linear": 3}], options=NetworkOptions(noisy=True, noisy_sigma=-1.0))
+
+
+def test_a_normalisation_follows_each_linear_layer_and_convolution_of_the_torso() -> None:
+    options = NetworkOptions(layer_norm=True)
+    network = QNetwork(MINATAR, minatar_cnn(), options=options)
+    names = [type(layer).__name__ for layer in network.torso]
+    assert names == [
+        "ChannelsFirst",
+        "Conv2d",
+        "LayerNorm",
+        "ReLU",
+        "Flatten",
+        "Linear",
+        "LayerNorm",
+        "ReLU",
+    ]
+    assert [n.normalized_shape for n in _of(network, nn.LayerNorm)] == [(16, 8, 8), (128,)]
+    assert isinstance(network.head, nn.Linear)
+
+
+def test_the_normalised_output_of_a_layer_has_mean_0_and_variance_1() -> None:
+    network = QNetwork(VECTOR, [{"Linear": 64}], options=NetworkOptions(layer_norm=True))
+    features = network.torso(100 * torch.randn(5, 4))
+    torch.testing.assert_close(features.mean(dim=1), torch.zeros(5), atol=1e-5, rtol=0)
+    torch.testing.assert_close(features.std(dim=1, correction=0), torch.ones(5), rtol=1e-3, atol=0)
+
+
+def test_a_normalisation_on_the_list_is_not_doubled_and_positions_are_those_of_the_list() -> None:
+    options = NetworkOptions(layer_norm=True)
+    built = build_layers(["LayerNorm", "ReLU"], EXAMPLE, options)
+    assert len(built) == 2
+    with pytest.raises(ValueError, match=r"network\[1\] Linear\(5, 2\)"):
+        build_layers([{"Linear": 7}, {"Linear": [5, 2]}], EXAMPLE, options)
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_sizing_a_network_draws_the_same_weights_as_its_layers_alone(noisy: bool) -> None:
+    torch.manual_seed(0)
+    network = QNetwork(VECTOR, [{"Linear": 3}], options=NetworkOptions(noisy=noisy))
+    torch.manual_seed(0)
+    torso, head = nn.Linear(4, 3), nn.Linear(3, 2)
+    assert torch.equal(network.torso[0].weight, torso.weight)
+    assert torch.equal(network.head.weight, head.weight)
+
+
+# --- sizes of the papers
 
 
 def test_the_nature_network_has_the_papers_sizes() -> None:

@@ -10,8 +10,16 @@ import torch
 from torch import nn
 
 from lightning_dqn.environment_spec import EnvironmentSpec
-from lightning_dqn.heads import ScalarHead
-from lightning_dqn.networks import QNetwork
+from lightning_dqn.heads import (
+    CategoricalHead,
+    Head,
+    ImplicitQuantileHead,
+    ProposedQuantileHead,
+    QuantileHead,
+    ScalarHead,
+)
+from lightning_dqn.layers import draw_noise
+from lightning_dqn.networks import NetworkOptions, QNetwork
 from lightning_dqn.policy import GreedyPolicy
 
 VECTOR = EnvironmentSpec((3,), "float32", num_actions=3)
@@ -101,3 +109,35 @@ def test_the_policy_follows_its_network() -> None:
     greedy = policy(network=network)
     nn.init.constant_(network.scale, -1.0)
     assert greedy.act(Q_VALUES).tolist() == [0, 1]
+
+
+HEADS = [
+    CategoricalHead(num_atoms=5, v_min=-1.0, v_max=1.0),
+    QuantileHead(num_quantiles=3),
+    ImplicitQuantileHead(num_quantiles=4, num_evaluation_quantiles=5),
+    ProposedQuantileHead(num_quantiles=4),
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
+def test_every_head_acts_by_its_means_the_same_each_time(head: Head) -> None:
+    network = QNetwork(VECTOR, [{"Linear": 4}], head=head)
+    greedy = GreedyPolicy(network, head, VECTOR)
+    q_values = greedy.q_values(Q_VALUES)
+    assert q_values.shape == (2, 3)
+    assert torch.equal(greedy.q_values(Q_VALUES), q_values), "no fraction is drawn"
+    assert greedy.act(Q_VALUES).tolist() == q_values.argmax(dim=1).tolist()
+    assert network.training
+
+
+@pytest.mark.parametrize("head", [ScalarHead(), *HEADS], ids=lambda head: type(head).__name__)
+def test_a_noisy_network_acts_with_noise_where_its_layers_draw_it(head: Head) -> None:
+    options = NetworkOptions(noisy=True)
+    network = QNetwork(VECTOR, [{"Linear": 4}], head=head, options=options)
+    greedy = GreedyPolicy(network, head, VECTOR)
+    assert torch.equal(greedy.q_values(Q_VALUES), greedy.q_values(Q_VALUES)), "evaluation"
+    draw_noise(network.eval(), torch.Generator().manual_seed(0))
+    same = np.ones((2, 3), np.float32)
+    one, other = greedy.q_values(same)
+    assert not torch.equal(one, other), "each environment has noise of its own"
+    assert not torch.equal(greedy.q_values(same)[0], one)

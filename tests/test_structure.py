@@ -6,16 +6,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 RANKS = [
-    {"transitions", "environment_spec", "schedules", "td", "memory", "model_ops", "startup"},
-    {"gradients", "optimizer_step", "compilation", "metrics"},
-    {"networks", "heads", "exploration", "environments", "replay_storage", "frame_stack", "report"},
-    {"collector", "episodes", "policy", "blueprint", "replay"},
+    {"transitions", "environment_spec", "schedules", "td", "memory", "model_ops", "startup"}
+    | {"statistics"},
+    {"gradients", "optimizer_step", "compilation", "metrics", "layers", "munchausen", "sum_tree"}
+    | {"files", "learning_curve"},
+    {"heads", "exploration", "environments", "replay_storage", "frame_stack", "report"},
+    {"networks", "collector", "episodes", "policy", "replay"},
+    {"blueprint", "sampling"},
     {"agent"},
     {"datamodule", "module"},
-    {"configuration", "loggers", "export", "callbacks"},
-    {"training", "evaluate"},
-    {"command_help", "command_line"},
-    {"__main__"},
+    {"configuration", "loggers", "export", "callbacks", "provenance"},
+    {"training", "evaluate", "study_report"},
+    {"command_help", "command_line", "study_runs"},
+    {"__main__", "study"},
 ]
 """A file imports from lower ranks only; `configuration` and its peers know no training."""
 
