@@ -10,6 +10,8 @@ from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.loggers import csv_logger
 
 ROOT = Path(__file__).resolve().parent.parent
+DIFFER = {"environment/gymnasium.kwargs"}
+GROUPS = ("environment", "module", "data")
 README = (ROOT / "README.md").read_text()
 
 
@@ -74,10 +76,11 @@ def test_each_yaml_value_equals_the_python_default():
             elif name in parameters and not node["_target_"].startswith(("torch.", "pytorch_")):
                 default = parameters[name].default
                 same = list(default) == value if isinstance(default, tuple) else default == value
+                same |= isinstance(value, str) and value.startswith("${")
                 if not same and default is not parameters[name].empty:
                     mistakes.append(f"{where}.{name}: YAML {value!r}, Python {default!r}")
 
-    for group in ("environment/gymnasium", "module/dqn", "module/network/mlp", "data/replay"):
-        compare(yaml.safe_load((ROOT / "conf" / f"{group}.yaml").read_text()), group)
-    allowed = {"environment/gymnasium.kwargs"}
-    assert [m for m in mistakes if m.split(":")[0] not in allowed] == []
+    for group in GROUPS:
+        for path in (ROOT / "conf" / group).rglob("*.yaml"):
+            compare(yaml.safe_load(path.read_text()) or {}, f"{group}/{path.stem}")
+    assert [m for m in mistakes if m.split(":")[0] not in DIFFER] == []
