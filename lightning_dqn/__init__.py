@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from lightning_dqn.environment_spec import EnvironmentSpec
     from lightning_dqn.environments import EnvironmentFactory
     from lightning_dqn.episodes import EvaluationConfig
-    from lightning_dqn.module import DQN, LossOutput
+    from lightning_dqn.learner import LossOutput
+    from lightning_dqn.module import DQN
     from lightning_dqn.replay import ReplayBuffer
     from lightning_dqn.replay_storage import ReplayConfig
     from lightning_dqn.schedules import ConstantSchedule, ExponentialSchedule, LinearSchedule
@@ -37,7 +38,7 @@ _HOME = {
     "EvaluationConfig": "episodes",
     "ExponentialSchedule": "schedules",
     "LinearSchedule": "schedules",
-    "LossOutput": "module",
+    "LossOutput": "learner",
     "ReplayBuffer": "replay",
     "ReplayConfig": "replay_storage",
     "ReplayDataModule": "datamodule",

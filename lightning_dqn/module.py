@@ -5,11 +5,10 @@ Shapes: U updates, B batch, A actions, N outputs per action.
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
@@ -18,9 +17,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_dqn import td
-from lightning_dqn.agent import Agent
-from lightning_dqn.blueprint import network_to_plain, spec_to_plain
 from lightning_dqn.compilation import (
     DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES,
     PAYS_BACK_AFTER_UPDATES,
@@ -30,9 +26,9 @@ from lightning_dqn.compilation import (
 )
 from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.environments import EnvironmentLike
-from lightning_dqn.gradients import make_safe
-from lightning_dqn.heads import Head, head_to_plain
+from lightning_dqn.heads import CategoricalHead, Head
 from lightning_dqn.layers import draw_noise
+from lightning_dqn.learner import QLearner
 from lightning_dqn.munchausen import Munchausen
 from lightning_dqn.networks import Layer, NetworkOptions
 from lightning_dqn.optimizer_step import OptimizerStep
@@ -41,42 +37,12 @@ from lightning_dqn.transitions import Episode, Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
 SUPPORTED_PRECISIONS = ("32-true", "bf16-mixed")
+MOST_OUTSIDE_RANGE = 0.05
+"""Share of the targets' probability beyond a C51's atoms that is let pass without a word."""
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
-class LossOutput(NamedTuple):
-    """What :meth:`DQN.loss` returns.
-
-    Attributes:
-        loss: float[], what is minimised.
-        td_error: float[B], target minus prediction.
-        q_value: float[B], the value predicted for the chosen action.
-        priority: float[B], how much there is to learn from each transition, at least 0;
-            |td_error| if None.
-    """
-
-    loss: Tensor
-    td_error: Tensor
-    q_value: Tensor
-    priority: Tensor | None = None
-
-
-class LearningStep(NamedTuple):
-    """What :meth:`DQN.loss_and_gradients` returns.
-
-    Attributes:
-        gradients: of every trainable parameter of ``q_network``, clipped; all zero if the loss
-            or one of them was not finite.
-        statistics: float[4]: loss, mean Q-value, mean |TD error|, gradient norm before clipping.
-        priority: float[B].
-    """
-
-    gradients: list[Tensor]
-    statistics: Tensor
-    priority: Tensor
-
-
-class DQN(Agent):
+class DQN(QLearner):
     """Deep Q-learning (Mnih et al. 2015, doi.org/10.1038/nature14236) under ``Trainer.fit``.
 
     The target network moves only by a callback, usually
@@ -134,77 +100,29 @@ class DQN(Agent):
         max_gradient_norm: float | None = 10.0,
         compile: Compile = "auto",
     ) -> None:
-        if double and not target_network:
-            raise ValueError(
-                "double=True: without a target network one network would choose the next action "
-                "and value it; set double=False"
-            )
-        options = NetworkOptions(dueling, noisy, noisy_sigma, layer_norm)
-        super().__init__(environment, network=network, head=head, options=options)
-        self.automatic_optimization = False
-        self.uses_double_q = double
-        self.uses_target_network = target_network
-        self.munchausen = (
-            Munchausen(**munchausen) if isinstance(munchausen, Mapping) else munchausen
+        super().__init__(
+            environment,
+            network=network,
+            head=head,
+            options=NetworkOptions(dueling, noisy, noisy_sigma, layer_norm),
+            double=double,
+            munchausen=munchausen,
+            target_network=target_network,
+            max_gradient_norm=max_gradient_norm,
         )
-        self.max_gradient_norm = max_gradient_norm
+        self.save_hyperparameters({"compile": compile})
+        self.automatic_optimization = False
         self.compile_mode = compile
         self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3, fused=True)
         self._make_lr_scheduler = lr_scheduler
-        if target_network:
-            self.add_network("target_network")
-        self._trainable = self._trainable_parameters()
         self.after_update: list[ModelOperation] = []
         self.minibatch: Transitions | None = None
         self.updates = 0
         self.env_steps = 0
         self.report = Report()
-        self.save_hyperparameters(
-            {
-                "environment": spec_to_plain(self.spec),
-                "network": network_to_plain(network),
-                "head": head_to_plain(self.head),
-                "double": double,
-                **dataclasses.asdict(options),
-                "munchausen": self.munchausen and dataclasses.asdict(self.munchausen),
-                "target_network": target_network,
-                "max_gradient_norm": max_gradient_norm,
-                "compile": compile,
-            }
-        )
+        self._has_warned_of_range = False
 
     # --- learning
-
-    def loss(self, batch: Transitions) -> LossOutput:
-        """Return the loss of one minibatch; override it to learn otherwise.
-
-        Args:
-            batch: columns [B, ...].
-        """
-        output = self.q_network(batch.observation)
-        prediction = self.head.select(output, batch.action)
-        with torch.no_grad():
-            reward, bootstrap = self._target(batch, output)
-        error = self.head.loss(prediction, reward, batch.discount, bootstrap)
-        weighted = error.loss if batch.weight is None else batch.weight * error.loss
-        told = (error.td_error.detach(), error.q_value.detach(), error.priority.detach())
-        return LossOutput(weighted.mean(), *told)
-
-    def loss_and_gradients(self, batch: Transitions) -> LearningStep:
-        """Return gradients that are safe to apply, and what is told of the update.
-
-        One pure function of the weights and the minibatch, compiled as a whole.
-        """
-        output = self.loss(batch)
-        raw = torch.autograd.grad(output.loss, self._trainable)
-        gradients, norm = make_safe(output.loss.detach(), raw, self.max_gradient_norm)
-        size = output.td_error.abs()
-        statistics = (output.loss.detach(), output.q_value.mean(), size.mean(), norm)
-        return LearningStep(
-            gradients,
-            torch.stack([value.float() for value in statistics]),
-            size if output.priority is None else output.priority,
-        )
 
     def training_step(self, iteration: Iteration, batch_idx: int) -> None:
         """Make the iteration's U updates: gradients, optimizer, then ``after_update``."""
@@ -243,7 +161,7 @@ class DQN(Agent):
         if self.trainer.precision not in SUPPORTED_PRECISIONS:
             choice = " or ".join(SUPPORTED_PRECISIONS)
             raise ValueError(f"precision={self.trainer.precision}: choose {choice}")
-        self._trainable = self._trainable_parameters()
+        self._trainable = self.trainable_parameters()
         super().on_fit_start()
         self._compile_step()
         self.report.start_clock(self.env_steps, self.updates)
@@ -277,7 +195,7 @@ class DQN(Agent):
         Raises:
             ValueError: none is left.
         """
-        self._trainable = self._trainable_parameters()
+        self._trainable = self.trainable_parameters()
         if not self._trainable:
             raise ValueError("every parameter of q_network is frozen: nothing is left to learn")
         for parameter in self.q_network.parameters():
@@ -341,9 +259,6 @@ class DQN(Agent):
     _raw_step: OptimizerStep
     _trainable: list[nn.Parameter]
 
-    def _trainable_parameters(self) -> list[nn.Parameter]:
-        return [p for p in self.q_network.parameters() if p.requires_grad]
-
     def _compile_step(self) -> None:
         self._learning_step = compile_step(
             self.loss_and_gradients,
@@ -356,34 +271,6 @@ class DQN(Agent):
                 else PAYS_BACK_AFTER_UPDATES
             ),
         )
-
-    def _target(self, batch: Transitions, output: Any) -> tuple[Tensor, Any]:
-        """Return the reward, with what Munchausen adds, and the next state's value.
-
-        Args:
-            batch: columns [B, ...].
-            output: the online network's for ``batch.observation``.
-        """
-        head = self.head
-        if batch.next_observation is None:  # the reward is the whole target, the discount 0
-            if self.munchausen is not None:
-                raise ValueError(
-                    "munchausen: lambda-returns hold the greedy value of the next states already; "
-                    "sample transitions from the replay ring instead"
-                )
-            return batch.reward, head.select(head.distribution(output), batch.action)
-        network = self.get_submodule("target_network" if self.uses_target_network else "q_network")
-        next_output = network(batch.next_observation)
-        chooser = self.q_network(batch.next_observation) if self.uses_double_q else next_output
-        next_q_values = head.q_values(chooser)
-        if self.munchausen is None:
-            next_action = td.greedy_action(next_q_values, batch.next_action_mask)
-            return batch.reward, head.select(head.distribution(next_output), next_action)
-        q_values = head.q_values(network(batch.observation))
-        bonus = self.munchausen.reward_bonus(q_values, batch.action, batch.action_mask)
-        following = self.munchausen.soft_next(next_q_values, batch.next_action_mask)
-        reward = batch.reward + bonus + batch.discount * following.entropy_bonus
-        return reward, head.mix(next_output, following.policy)
 
     def _step_optimizer(
         self, gradients: Sequence[Tensor], optimizer: LightningOptimizer, *, is_last: bool
@@ -413,6 +300,22 @@ class DQN(Agent):
             row = self.report.training_row(statistics, iteration, self.env_steps, self.updates)
             optimizer = cast(LightningOptimizer, self.optimizers())
             self._log_row({**row, "train/learning_rate": float(optimizer.param_groups[0]["lr"])})
+            self._check_range()
+
+    @torch.no_grad()
+    def _check_range(self) -> None:
+        """Warn once of a C51 whose atoms don't reach as far as the returns: it fails silently."""
+        head, batch = self.head, self.minibatch
+        if not isinstance(head, CategoricalHead) or batch is None or self._has_warned_of_range:
+            return
+        reward, bootstrap = self._target(batch, self.q_network(batch.observation))
+        share = float(head.share_outside(reward, batch.discount, bootstrap))
+        if share > MOST_OUTSIDE_RANGE:
+            self._has_warned_of_range = True
+            rank_zero_warn(
+                f"v_min={head.v_min}, v_max={head.v_max}: {share:.0%} of what the returns may be "
+                "lies beyond; widen the range of the head (value_range on the command line)"
+            )
 
     def _tell_evaluation(self, stage: Literal["eval", "test"]) -> None:
         row = self.report.evaluation_row(stage)

@@ -63,7 +63,7 @@ class LambdaReturns:
     trace: float = 0.65
     rollout_length: int = 32
     epochs: int = 2
-    minibatches: int = 8
+    minibatches: int = 16
 
     def __post_init__(self) -> None:
         if not 0 <= self.trace <= 1:

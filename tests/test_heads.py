@@ -533,3 +533,11 @@ def test_an_unknown_head_is_refused_with_the_known_ones() -> None:
 def _named_gradients(module: DQN, batch: Transitions) -> list[tuple[str, Tensor]]:
     names = [name for name, _ in module.q_network.named_parameters()]
     return list(zip(names, learn(module, batch)[3], strict=True))
+
+
+def test_the_share_of_targets_beyond_the_atoms_by_hand() -> None:
+    head = CategoricalHead(num_atoms=3, v_min=-1.0, v_max=1.0)  # atoms -1, 0, 1: half a step is 0.5
+    bootstrap = torch.tensor([[0.2, 0.3, 0.5], [0.2, 0.3, 0.5]])
+    # 1 + 0.6 * (-1, 0, 1) = 0.4, 1.0, 1.6: only the last lies beyond; -0.5 * 0 = nothing does
+    share = head.share_outside(torch.tensor([1.0, 0.0]), torch.tensor([0.6, 0.0]), bootstrap)
+    assert share.item() == pytest.approx((0.5 + 0.0) / 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -800,3 +801,16 @@ def test_a_checkpoint_of_another_module_is_refused(
     torch.save(checkpoint, path)
     with pytest.raises(ValueError, match="holds no DQN"):
         DQN.load_from_checkpoint(path)
+
+
+@pytest.mark.parametrize(("v_max", "warns"), [(1.0, True), (100.0, False)])
+def test_a_range_that_returns_outgrow_is_told_once(
+    make_module: Make, make_data: Make, fit: Make, v_max: float, warns: bool
+) -> None:
+    module = make_module(head=CategoricalHead(v_min=0.0, v_max=v_max))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit(module, log_every_n_steps=1)
+    told = [str(w.message) for w in caught if "v_max" in str(w.message)]
+    assert len(told) == int(warns)
+    assert all("widen the range" in text for text in told)
