@@ -34,7 +34,7 @@ class CollectionConfig:
     """
 
     warmup_env_steps: int = 1_000
-    epsilon: float | Schedule = field(default_factory=lambda: LinearSchedule(1.0, 0.05, 10_000))
+    epsilon: float | Schedule = field(default_factory=lambda: LinearSchedule(1.0, 0.02, 10_000))
     random_action_max_steps: int = 1
     overlap: bool = False
 

@@ -17,7 +17,9 @@ Deep Q-learning under pytorch_lightning's Trainer.fit.
 
   python -m lightning_dqn +experiment=cartpole                    one experiment, as stated
   python -m lightning_dqn environment.id=Acrobot-v1 data.batch_size=64     keys of your own
+  python -m lightning_dqn +experiment=cartpole module=rainbow     another algorithm
   python -m lightning_dqn -m +experiment=cartpole seed=0,1,2      a sweep
+  python -m lightning_dqn.study +experiment=cartpole seeds=5      several seeds, summed up
   python -m lightning_dqn resume=runs/cartpole/<time>             continue a run
   python -m lightning_dqn.evaluate run=runs/cartpole/<time>       play test episodes
 
@@ -39,9 +41,10 @@ def print_help(overrides: list[str]) -> None:
 
 def help_text(config: DictConfig) -> str:
     """Return what can be chosen and every key of ``config`` with its explanation."""
-    lines = [HEADER, "Choices (group=option; experiments with a plus: +experiment=option)"]
+    lines = [HEADER, "Choices (group=option; what is not there yet with a plus: +group=option)"]
+    longest = max(map(len, choices()))
     for group, options in sorted(choices().items()):
-        lines.append(f"  {group:<26} {', '.join(sorted(options))}")
+        lines.append(f"  {group:<{longest}} {', '.join(sorted(options))}")
     lines.append("\nKeys (key=value)")
     explanations = explain_keys()
     width = 44

@@ -160,4 +160,7 @@ def explain(error: Exception) -> str:
     key = unknown[1]
     near = difflib.get_close_matches(key, [name for name, _ in leaves(compose([]))], n=1)
     hint = f"did you mean {near[0]}?" if near else "--help lists them all"
+    if near == [key]:
+        group = key.rpartition(".")[0].replace(".", "/")
+        hint = f"it belongs to another choice of {group}, which other arguments made"
     return f"{key}: no such key; {hint} (a new key of your own takes a plus: +{key}=...)"

@@ -129,6 +129,12 @@ MISTAKES = {
     "num_threads=0": "num_threads=0",
     "ckpt_path=nowhere.ckpt": "ckpt_path=nowhere.ckpt: there is no such file",
     "resume=nowhere": "resume=nowhere",
+    "data/sampler=lambda_returns module/munchausen=default": "module.munchausen: lambda-returns",
+    "module.target_network=false": "module.double=True: without a target network",
+    "data.replay.n_step=[3,1]": "data.replay.n_step=[3, 1]",
+    "module/head=categorical module.head.v_min=200": "module.head.v_min=200",
+    "data/sampler=prioritized data.sampler.alpha=2": "data.sampler.alpha=2",
+    "module/head=categorical module.head.error=mse": "belongs to another choice of module/head",
 }
 
 
@@ -137,7 +143,7 @@ def test_a_mistake_is_refused_in_one_message(override, message, tmp_path, monkey
     from lightning_dqn import command_line
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["lightning-dqn", override])
+    monkeypatch.setattr(sys, "argv", ["lightning-dqn", *override.split()])
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     with pytest.raises(SystemExit) as stop:
         command_line.main()

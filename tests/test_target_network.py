@@ -365,3 +365,12 @@ def test_a_continued_run_moves_the_target_at_the_same_updates(
     continued.fit(make_module(), make_data(), ckpt_path=tmp_path / "run.ckpt")
     first = module.updates
     assert moved == [n for n in range(first + 1, 2 * first + 1) if n % 5 == 0]
+
+
+def test_it_is_idle_where_the_module_has_no_target_network(
+    make_trainer: Any, make_data: Any, make_module: Any
+) -> None:
+    module = make_module(target_network=False, double=False)
+    make_trainer(callbacks=[EMATargetNetwork(tau=0.1)]).fit(module, make_data())
+    assert module.updates > 0
+    assert not hasattr(module, "target_network")

@@ -1,0 +1,138 @@
+"""Presets: each goes with each experiment, is what its paper says, and says where it isn't."""
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from lightning_dqn.command_line import compose
+from lightning_dqn.training import prepare
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+HEAD, SAMPLER, MUNCHAUSEN = "module.head._target_", "data.sampler._target_", "module.munchausen"
+NO_RANDOM_ACTIONS = {"data.collection.epsilon.start": 0.0, "data.collection.epsilon.end": 0.0}
+RAINBOW = {
+    HEAD: "lightning_dqn.heads.CategoricalHead",
+    SAMPLER: "lightning_dqn.sampling.PrioritizedSampling",
+    "data.sampler.alpha": 0.5,
+    "module.double": True,
+    "module.dueling": True,
+    "module.noisy": True,
+    **NO_RANDOM_ACTIONS,
+}
+PLAIN = {
+    HEAD: "lightning_dqn.heads.ScalarHead",
+    SAMPLER: None,
+    MUNCHAUSEN: {},
+    "module.double": False,
+    "module.dueling": False,
+    "module.noisy": False,
+    "module.target_network": True,
+}
+# preset: what makes it what it is called, whatever the experiment
+PRESETS = {
+    "default": {"module.target_network": True},
+    "dqn": PLAIN,
+    "double_dqn": {**PLAIN, "module.double": True},
+    "dueling": {**PLAIN, "module.double": True, "module.dueling": True},
+    "per": {
+        **PLAIN,
+        "module.double": True,
+        SAMPLER: "lightning_dqn.sampling.PrioritizedSampling",
+        "data.sampler.alpha": 0.6,
+        "data.sampler.beta.start": 0.4,
+        "data.sampler.beta.end": 1.0,
+    },
+    "noisy_dqn": {**PLAIN, "module.noisy": True, **NO_RANDOM_ACTIONS},
+    "c51": {**PLAIN, HEAD: "lightning_dqn.heads.CategoricalHead", "module.head.num_atoms": 51},
+    "qr_dqn": {**PLAIN, HEAD: "lightning_dqn.heads.QuantileHead"},
+    "iqn": {**PLAIN, HEAD: "lightning_dqn.heads.ImplicitQuantileHead"},
+    "fqf": {**PLAIN, HEAD: "lightning_dqn.heads.ProposedQuantileHead"},
+    "munchausen_dqn": {
+        **{key: value for key, value in PLAIN.items() if key != MUNCHAUSEN},
+        "module.munchausen.alpha": 0.9,
+        "module.munchausen.temperature": 0.03,
+        "module.munchausen.lower_bound": -1.0,
+    },
+    "m_iqn": {
+        HEAD: "lightning_dqn.heads.ImplicitQuantileHead",
+        "module.double": False,
+        "module.munchausen.alpha": 0.9,
+    },
+    "rainbow": RAINBOW,
+    "der": {**RAINBOW, "module.noisy_sigma": 0.1, "data.batch_size": 32},
+    "pqn": {
+        **PLAIN,
+        SAMPLER: "lightning_dqn.sampling.LambdaReturns",
+        "module.layer_norm": True,
+        "module.target_network": False,
+    },
+}
+N_STEP = {"rainbow": 3, "der": 20}
+NEEDS = {"minatar": ("minatar",), "lunar_lander": ("Box2D",)}
+CELLS = list(itertools.product(PRESETS, EXPERIMENTS))
+# Building takes longer than composing: each preset once, the experiments in turn.
+BUILT = set(zip(PRESETS, itertools.cycle(EXPERIMENTS), strict=False))
+
+
+def values(config, keys) -> dict:
+    chosen = {key: OmegaConf.select(config, key) for key in keys}
+    return {
+        key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        for key, value in chosen.items()
+    }
+
+
+def own_values(experiment: str) -> dict:
+    """Return what the experiment's own file sets."""
+    return OmegaConf.load(CONF / "experiment" / f"{experiment}.yaml")
+
+
+def header(preset: str) -> str:
+    text = (CONF / "module" / f"{preset}.yaml").read_text()
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return "\n".join(lines)
+
+
+def test_the_presets_are_these():
+    assert {path.stem for path in (CONF / "module").glob("*.yaml")} == set(PRESETS)
+
+
+@pytest.mark.filterwarnings(r"ignore:.*pkg_resources:UserWarning")  # MinAtar's and pygame's own
+# RescaleObservation says that float64 bounds become float32.
+@pytest.mark.filterwarnings("ignore:.*precision lowered by casting to float32:UserWarning")
+@pytest.mark.parametrize(("preset", "experiment"), CELLS)
+def test_a_preset_keeps_its_values_in_every_experiment(preset, experiment):
+    config = compose([f"module={preset}", f"+experiment={experiment}"])
+    found = values(config, PRESETS[preset])
+    assert found == {key: PRESETS[preset][key] for key in found}
+    expected = OmegaConf.select(own_values(experiment), "data.replay.n_step")
+    assert config.data.replay.n_step == (expected or N_STEP.get(preset, 1))
+    if (preset, experiment) in BUILT:
+        for package in NEEDS.get(experiment, ()):
+            pytest.importorskip(package)
+        built = prepare(config)
+        assert type(built.module.head).__name__ in config.module.head._target_
+
+
+def test_every_preset_and_every_experiment_is_built_once():
+    assert {preset for preset, _ in BUILT} == set(PRESETS)
+    assert {experiment for _, experiment in BUILT} == set(EXPERIMENTS)
+
+
+def test_data_efficient_rainbow_makes_an_update_for_each_env_step():
+    data = compose(["module=der"]).data
+    assert data.updates_per_iteration == data.env_steps_per_iteration
+
+
+@pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"default"}))
+def test_a_preset_names_its_paper_and_numbers_its_differences(preset):
+    text = header(preset)
+    assert re.search(r"et al\. 20\d\d, (arxiv\.org/abs/\d{4}\.\d{5}|doi\.org/10\.\S+)\)", text)
+    _, differences = text.split("# Differences from the paper", 1)
+    numbers = [int(number) for number in re.findall(r"^# (\d+)\. \S", differences, re.M)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers
