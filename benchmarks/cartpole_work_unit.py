@@ -8,21 +8,14 @@ import argparse
 import json
 import shlex
 import statistics
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
-from contestant_run import (
-    CONTESTANTS_FOLDER,
-    Contestant,
-    Run,
-    RunError,
-    environment,
-    run_contestant,
-)
+from contestant_run import Contestant, Run
+from contestant_turns import add_options, paired_ratio, run_all, split_available
 from contestants.work_unit import WORK_UNIT
+from text_table import format_table, ratio_text
 
 REFERENCE = "ours"
 
@@ -48,79 +41,6 @@ CONTESTANTS = {
     "torchrl": Contestant("torchrl_dqn.py", (), ("torchrl", "gymnasium"), "torchrl gymnasium"),
 }
 LEFT_OUT_BY_DEFAULT = ("sb3_smooth_l1",)
-
-
-def installed_modules(python: str) -> set[str]:
-    """Return which of the contestants' modules the interpreter `python` finds."""
-    modules = sorted({module for one in CONTESTANTS.values() for module in one.modules})
-    code = (
-        "import importlib.util, sys\n"
-        "print(*(name for name in sys.argv[1:] if importlib.util.find_spec(name)))"
-    )
-    command = [python, "-c", code, *modules]
-    answer = subprocess.run(
-        command,
-        env=environment(1),
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=CONTESTANTS_FOLDER,
-    )
-    return set(answer.stdout.split())
-
-
-def why_unavailable(contestant: Contestant, installed: set[str]) -> str:
-    """Return why the contestant cannot run here, or an empty string."""
-    if not (CONTESTANTS_FOLDER / contestant.script).is_file():
-        return f"no such program: {contestant.script}"
-    if not installed.issuperset(contestant.modules):
-        return f"not installed: pip install {contestant.requirements}"
-    return ""
-
-
-def run_all(
-    contestants: dict[str, Contestant], *, num_repeats: int, python: str, num_threads: int
-) -> tuple[list[Run], dict[str, str]]:
-    """Run every contestant once per repeat, in turns; one that fails is not run again.
-
-    Returns:
-        The finished runs, and what to say of each contestant that failed.
-    """
-    runs: list[Run] = []
-    failures: dict[str, str] = {}
-    total = num_repeats * len(contestants)
-    turns = [(repeat, name) for repeat in range(1, num_repeats + 1) for name in contestants]
-    for number, (repeat, name) in enumerate(turns, start=1):
-        if name in failures:
-            continue
-        try:
-            run = run_contestant(
-                name, contestants[name], repeat=repeat, python=python, num_threads=num_threads
-            )
-        except RunError as error:
-            failures[name] = f"failed in repeat {repeat}"
-            say(f"[{number}/{total}] {name}: failed, {error}")
-            continue
-        runs.append(run)
-        say(
-            f"[{number}/{total}] {name}, repeat {repeat}: learning {run.learning_s:.2f} s, "
-            f"whole process {run.whole_s:.2f} s, return {run.last_100_return:.0f}"
-        )
-    return runs, failures
-
-
-def say(message: str) -> None:
-    """Print progress, apart from the results."""
-    print(message, file=sys.stderr, flush=True)
-
-
-def paired_ratio(
-    runs: Sequence[Run], references: Sequence[Run], seconds: Callable[[Run], float]
-) -> float | None:
-    """Return the median over the repeats of a contestant's seconds divided by the reference's."""
-    reference_s = {run.repeat: seconds(run) for run in references}
-    ratios = [seconds(run) / reference_s[run.repeat] for run in runs if run.repeat in reference_s]
-    return statistics.median(ratios) if ratios else None
 
 
 def summarise(name: str, runs: Sequence[Run], references: Sequence[Run]) -> dict:
@@ -163,10 +83,6 @@ HEADINGS = (
 
 def table_row(summary: dict) -> tuple[str, ...]:
     """Return the cells of one contestant, in the order of HEADINGS."""
-
-    def ratio(value: float | None) -> str:
-        return "-" if value is None else f"{value:.2f}x"
-
     spread = f"({summary['learning_s_min']:.2f}-{summary['learning_s_max']:.2f})"
     return (
         summary["contestant"],
@@ -177,20 +93,8 @@ def table_row(summary: dict) -> tuple[str, ...]:
         f"{summary['compile_s']:.2f}",
         f"{summary['last_100_return']:.0f}",
         f"{summary['peak_rss_mb']:.0f}",
-        ratio(summary["learning_ratio"]),
-        ratio(summary["whole_ratio"]),
-    )
-
-
-def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Align the first column left and the others right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in rows
+        ratio_text(summary["learning_ratio"]),
+        ratio_text(summary["whole_ratio"]),
     )
 
 
@@ -201,19 +105,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--contestants", default=default, help=f"of {', '.join(CONTESTANTS)}; default {default}"
     )
-    parser.add_argument("--repeats", type=int, default=3, help="the repeat's number is the seed")
-    parser.add_argument("--threads", type=int, default=1, help="OMP_NUM_THREADS of each run")
-    parser.add_argument("--python", default=sys.executable, help="the contestants' interpreter")
+    add_options(parser)
     parser.add_argument(
         "--ours-arguments", default="", help='options of ours.py: --ours-arguments="--num-envs 32"'
     )
-    parser.add_argument("--json", type=Path, help="write all runs and summaries to this file")
     arguments = parser.parse_args()
     unknown = set(arguments.contestants.split(",")) - set(CONTESTANTS)
     if unknown:
         parser.error(f"unknown contestants {sorted(unknown)}; known are {', '.join(CONTESTANTS)}")
-    if arguments.repeats < 1:
-        parser.error(f"--repeats is {arguments.repeats}; at least 1 is needed")
     return arguments
 
 
@@ -223,10 +122,7 @@ def choose(arguments: argparse.Namespace) -> tuple[dict[str, Contestant], dict[s
     if REFERENCE in asked and arguments.ours_arguments:
         own = tuple(shlex.split(arguments.ours_arguments))
         asked[REFERENCE] = replace(asked[REFERENCE], arguments=own)
-    installed = installed_modules(arguments.python)
-    reasons = {name: why_unavailable(one, installed) for name, one in asked.items()}
-    available = {name: one for name, one in asked.items() if not reasons[name]}
-    return available, {name: reason for name, reason in reasons.items() if reason}
+    return split_available(asked, arguments.python)
 
 
 def main() -> None:

@@ -9,12 +9,15 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from contestants.work_unit import WORK_UNIT
+from contestants.work_unit import VARIABLE, WORK_UNIT, WorkUnit
 
 CONTESTANTS_FOLDER = Path(__file__).resolve().parent / "contestants"
 REPOSITORY = CONTESTANTS_FOLDER.parent.parent
 TIMEOUT_S = 1_800.0
+MAX_EXTRA_ENV_STEPS = 120
+"""A vector environment takes whole steps of all its copies."""
 RSS_UNITS_PER_MB = 2**20 if sys.platform == "darwin" else 2**10
 
 
@@ -47,17 +50,24 @@ class RunError(Exception):
     """A contestant crashed, hung or did another amount of work."""
 
 
-def environment(num_threads: int) -> dict[str, str]:
-    """Return the environment of a run: so many threads, and this clone importable."""
+def environment(num_threads: int, work_unit: WorkUnit = WORK_UNIT) -> dict[str, str]:
+    """Return the environment of a run: so many threads, its work, and this clone importable."""
     paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
     return os.environ | {
         "OMP_NUM_THREADS": str(num_threads),
+        VARIABLE: work_unit.to_json(),
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
     }
 
 
 def run_contestant(
-    name: str, contestant: Contestant, *, repeat: int, python: str, num_threads: int
+    name: str,
+    contestant: Contestant,
+    *,
+    repeat: int,
+    python: str,
+    num_threads: int,
+    work_unit: WorkUnit = WORK_UNIT,
 ) -> Run:
     """Run one contestant in a fresh process and an empty folder.
 
@@ -70,7 +80,11 @@ def run_contestant(
         with (Path(folder) / "stderr").open("w+") as errors:
             started = time.perf_counter()
             process = subprocess.Popen(
-                command, env=environment(num_threads), cwd=folder, stdout=output, stderr=errors
+                command,
+                env=environment(num_threads, work_unit),
+                cwd=folder,
+                stdout=output,
+                stderr=errors,
             )
             peak_rss_mb = wait(process)
             whole_s = time.perf_counter() - started
@@ -78,7 +92,19 @@ def run_contestant(
             if process.returncode:
                 raise RunError(f"exit code {process.returncode}\n{errors.read()[-2_000:]}")
         output.seek(0)
-        return build_run(name, repeat, whole_s, peak_rss_mb, output.read())
+        report = read_report(output.read())
+    check_totals(report["env_steps"], report["updates"], work_unit)
+    return Run(
+        contestant=name,
+        repeat=repeat,
+        whole_s=whole_s,
+        peak_rss_mb=peak_rss_mb,
+        imports_s=report["imports_s"],
+        warmup_s=report["warmup_s"],
+        compile_s=report.get("compile_s", 0.0),
+        learning_s=report["learning_s"],
+        last_100_return=report["last_100_return"],
+    )
 
 
 def wait(process: subprocess.Popen) -> float:
@@ -93,28 +119,19 @@ def wait(process: subprocess.Popen) -> float:
     return usage.ru_maxrss / RSS_UNITS_PER_MB
 
 
-def build_run(name: str, repeat: int, whole_s: float, peak_rss_mb: float, output: str) -> Run:
-    """Read a run's JSON line, the last line of its output, and check its totals."""
+def read_report(output: str) -> dict[str, Any]:
+    """Read a run's JSON line, the last line of its output."""
     try:
-        report = json.loads(output.strip().splitlines()[-1])
+        return json.loads(output.strip().splitlines()[-1])
     except (IndexError, json.JSONDecodeError) as error:
         raise RunError(f"no JSON line in its output: {output[-500:]!r}") from error
-    totals = report["env_steps"], report["updates"]
-    # A vector environment takes whole steps of all its copies: 0.2 % more is let pass.
-    too_many = not 0 <= totals[0] - WORK_UNIT.env_steps <= 0.002 * WORK_UNIT.env_steps
-    if too_many or totals[1] != WORK_UNIT.updates:
+
+
+def check_totals(env_steps: int, updates: int, work_unit: WorkUnit) -> None:
+    """Refuse a run that did another amount of work."""
+    extra = env_steps - work_unit.env_steps
+    if not 0 <= extra <= MAX_EXTRA_ENV_STEPS or updates != work_unit.updates:
         raise RunError(
-            f"did {totals[0]} env steps and {totals[1]} updates "
-            f"instead of {WORK_UNIT.env_steps} and {WORK_UNIT.updates}"
+            f"did {env_steps} env steps and {updates} updates "
+            f"instead of {work_unit.env_steps} and {work_unit.updates}"
         )
-    return Run(
-        contestant=name,
-        repeat=repeat,
-        whole_s=whole_s,
-        peak_rss_mb=peak_rss_mb,
-        imports_s=report["imports_s"],
-        warmup_s=report["warmup_s"],
-        compile_s=report.get("compile_s", 0.0),
-        learning_s=report["learning_s"],
-        last_100_return=report["last_100_return"],
-    )

@@ -25,8 +25,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from cartpole_work_unit import format_table, say
 from contestant_run import environment
+from contestant_turns import say
+from text_table import format_table
 
 from lightning_dqn.sum_tree import SumTree
 

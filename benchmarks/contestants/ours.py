@@ -1,5 +1,9 @@
 """lightning-dqn: Trainer.fit drives the work unit, in iterations of several updates.
 
+With --preset the learner and its data are built from that preset's configuration, on which the
+work unit's constants are put as a command line would do it. What the preset itself is made of
+(head, sizes, sampler, n-step, noise) stays.
+
 `compile_s` is the first call of the compiled step: from a filled cache, the loading of it.
 """
 # ruff: noqa: E402 - the imports are timed.
@@ -30,6 +34,7 @@ with uncollected(freeze=True):  # as the command line does
         ReplayDataModule,
     )
     from lightning_dqn.callbacks import EMATargetNetwork
+    from lightning_dqn.heads import ScalarHead
     from lightning_dqn.networks import mlp
 
 IMPORTED = time.perf_counter()
@@ -68,6 +73,8 @@ class Stopwatch(pl.Callback):
 
 def build(options: argparse.Namespace) -> tuple[DQN, ReplayDataModule]:
     """Build the learner and its data for the work unit."""
+    if options.preset:
+        return build_preset(options)
     environment = EnvironmentFactory(WORK_UNIT.env_id, num_envs=options.num_envs)
     updates = options.updates_per_iteration
     data = ReplayDataModule(
@@ -89,12 +96,56 @@ def build(options: argparse.Namespace) -> tuple[DQN, ReplayDataModule]:
     module = DQN(
         environment,
         network=mlp(WORK_UNIT.hidden_sizes),
+        head=ScalarHead(error="mse"),
         double=False,
         optimizer=partial(torch.optim.Adam, lr=WORK_UNIT.learning_rate, fused=True),
         max_gradient_norm=None,
         compile=options.compile,
     )
     return module, data
+
+
+def build_preset(options: argparse.Namespace) -> tuple[DQN, ReplayDataModule]:
+    """Build the same from a preset's configuration."""
+    from lightning_dqn.command_line import compose, training_module
+    from lightning_dqn.configuration import build as build_node
+
+    training_module()  # registers what the configuration computes
+    config = compose(overrides(options))
+    epsilon = config.data.collection.epsilon
+    if not config.module.noisy:  # noisy layers explore by themselves
+        epsilon.start, epsilon.end = WORK_UNIT.epsilon_start, WORK_UNIT.epsilon_end
+    environment = build_node(config, "environment")
+    module = build_node(config, "module", environment=environment)
+    return module, build_node(config, "data", environment=environment, seed=options.seed)
+
+
+def overrides(options: argparse.Namespace) -> list[str]:
+    """Return the work unit's constants as arguments of the command line."""
+    updates = options.updates_per_iteration
+    value_min, value_max = WORK_UNIT.value_range
+    return [
+        f"module={options.preset}",
+        f"module.network.hidden={list(WORK_UNIT.hidden_sizes)}",
+        f"module.optimizer.lr={WORK_UNIT.learning_rate}",
+        "module.max_gradient_norm=null",
+        f"module.compile={options.compile}",
+        "td_error=mse",
+        f"value_range.min={value_min}",
+        f"value_range.max={value_max}",
+        f"environment.id={WORK_UNIT.env_id}",
+        f"environment.num_envs={options.num_envs}",
+        f"data.batch_size={WORK_UNIT.batch_size}",
+        f"data.updates_per_iteration={updates}",
+        f"data.env_steps_per_iteration={updates * WORK_UNIT.env_steps_per_update}",
+        f"data.env_steps_per_epoch={WORK_UNIT.learning_env_steps}",
+        f"data.replay.capacity={WORK_UNIT.replay_capacity}",
+        f"data.replay.gamma={WORK_UNIT.gamma}",
+        f"data.collection.warmup_env_steps={WORK_UNIT.warmup_env_steps}",
+        f"data.collection.overlap={options.overlap}",
+        f"data.collection.epsilon.duration={WORK_UNIT.epsilon_decay_env_steps}",
+        "trainer.max_epochs=1",
+    ]
 
 
 def build_trainer(stopwatch: Stopwatch) -> pl.Trainer:
@@ -119,6 +170,7 @@ def parse_options() -> argparse.Namespace:
     flag: Callable[..., argparse.Action] = partial(
         parser.add_argument, action=argparse.BooleanOptionalAction
     )
+    parser.add_argument("--preset", help="a file of conf/module; none: the plain DQN in Python")
     parser.add_argument("--num-envs", type=int, default=100)
     parser.add_argument("--updates-per-iteration", type=int, default=100)
     flag("--compile", default=True)
@@ -136,7 +188,7 @@ def main() -> None:
     build_trainer(stopwatch).fit(module, data)
     learning_s = stopwatch.learning_ended - stopwatch.learning_started - stopwatch.compile_s
     Result(
-        name="ours",
+        name=f"ours {options.preset}" if options.preset else "ours",
         imports_s=IMPORTED - STARTED,
         warmup_s=stopwatch.learning_started - IMPORTED,
         compile_s=stopwatch.compile_s,

@@ -1,4 +1,8 @@
-"""Tianshou's DQN on one environment or, with --num-envs, on several in one process."""
+"""Tianshou's DQN, or another --algorithm of its family, on one or several environments.
+
+With --num-envs above the env steps of an update, an iteration makes as many updates as its one
+step of all environments is worth, so that the totals stay.
+"""
 # ruff: noqa: E402 - the imports are timed.
 
 import time
@@ -8,13 +12,11 @@ STARTED = time.perf_counter()
 import gymnasium
 import numpy as np
 import torch
-from tianshou.algorithm import DQN
-from tianshou.algorithm.modelfree.dqn import DiscreteQLearningPolicy
-from tianshou.algorithm.optim import AdamOptimizerFactory
-from tianshou.data import Collector, CollectStats, VectorReplayBuffer
+from tianshou.algorithm.modelfree.dqn import QLearningOffPolicyAlgorithm
+from tianshou.data import Collector, CollectStats, PrioritizedVectorReplayBuffer, VectorReplayBuffer
 from tianshou.env import DummyVectorEnv
 from tianshou.trainer import OffPolicyTrainer, OffPolicyTrainerParams
-from tianshou.utils.net.common import Net
+from tianshou_algorithms import ALGORITHMS, ALPHA, BETA_END, BETA_START, build_algorithm
 from work_unit import WORK_UNIT, Result, argument_parser, last_100_return
 
 IMPORTED = time.perf_counter()
@@ -23,7 +25,9 @@ IMPORTED = time.perf_counter()
 class RecordingTrainer(OffPolicyTrainer):
     """Tianshou's trainer, which also keeps the training episodes' returns and counts updates."""
 
-    def __init__(self, algorithm: DQN, params: OffPolicyTrainerParams) -> None:
+    def __init__(
+        self, algorithm: QLearningOffPolicyAlgorithm, params: OffPolicyTrainerParams
+    ) -> None:
         """Start with nothing recorded."""
         super().__init__(algorithm, params)
         self.episode_returns: list[float] = []
@@ -40,44 +44,49 @@ class RecordingTrainer(OffPolicyTrainer):
         return super()._sample_and_update(buffer)
 
 
-def build_algorithm() -> DQN:
-    """Build the learner with the work unit's constants."""
-    env = gymnasium.make(WORK_UNIT.env_id)
-    network = Net(state_shape=4, action_shape=2, hidden_sizes=WORK_UNIT.hidden_sizes)
-    policy = DiscreteQLearningPolicy(
-        model=network, action_space=env.action_space, observation_space=env.observation_space
-    )
-    return DQN(
-        policy=policy,
-        optim=AdamOptimizerFactory(lr=WORK_UNIT.learning_rate),
-        gamma=WORK_UNIT.gamma,
-        target_update_freq=WORK_UNIT.target_every_n_updates,
-        is_double=False,
+def build_buffer(name: str, num_envs: int) -> VectorReplayBuffer | PrioritizedVectorReplayBuffer:
+    """Build the replay buffer that the algorithm of that name samples from."""
+    if name not in ALPHA:
+        return VectorReplayBuffer(WORK_UNIT.replay_capacity, num_envs)
+    return PrioritizedVectorReplayBuffer(
+        WORK_UNIT.replay_capacity, num_envs, alpha=ALPHA[name], beta=BETA_START
     )
 
 
-def build_collector(algorithm: DQN, num_envs: int, seed: int) -> Collector:
+def build_collector(
+    algorithm: QLearningOffPolicyAlgorithm, name: str, num_envs: int, seed: int
+) -> Collector:
     """Build the environments, the replay buffer and the collector between them."""
     envs = DummyVectorEnv([lambda: gymnasium.make(WORK_UNIT.env_id)] * num_envs)
     envs.seed(seed)
-    buffer = VectorReplayBuffer(WORK_UNIT.replay_capacity, num_envs)
-    return Collector(algorithm, envs, buffer, exploration_noise=True)
+    return Collector(algorithm, envs, build_buffer(name, num_envs), exploration_noise=True)
 
 
-def build_trainer(algorithm: DQN, collector: Collector) -> RecordingTrainer:
+def build_trainer(algorithm: QLearningOffPolicyAlgorithm, collector: Collector) -> RecordingTrainer:
     """Build a trainer without tests, logs and progress bars."""
+    buffer = collector.buffer
+    steps = max(WORK_UNIT.env_steps_per_update, collector.env_num)
+    if steps % WORK_UNIT.env_steps_per_update or steps % collector.env_num:
+        raise ValueError(
+            f"--num-envs is {collector.env_num}: a divisor or a multiple of "
+            f"{WORK_UNIT.env_steps_per_update} is needed"
+        )
 
-    def set_epsilon(_epoch: int, env_step: int) -> None:
-        algorithm.policy.set_eps_training(WORK_UNIT.epsilon(WORK_UNIT.warmup_env_steps + env_step))
+    def follow_schedules(_epoch: int, env_step: int) -> None:
+        env_step += WORK_UNIT.warmup_env_steps
+        algorithm.policy.set_eps_training(WORK_UNIT.epsilon(env_step))
+        if isinstance(buffer, PrioritizedVectorReplayBuffer):
+            progress = env_step / WORK_UNIT.env_steps
+            buffer.set_beta(BETA_START + progress * (BETA_END - BETA_START))
 
     params = OffPolicyTrainerParams(
         training_collector=collector,
         max_epochs=1,
         epoch_num_steps=WORK_UNIT.learning_env_steps,
-        collection_step_num_env_steps=WORK_UNIT.env_steps_per_update,
+        collection_step_num_env_steps=steps,
         batch_size=WORK_UNIT.batch_size,
         update_step_num_gradient_steps_per_sample=1 / WORK_UNIT.env_steps_per_update,
-        training_fn=set_epsilon,
+        training_fn=follow_schedules,
         verbose=False,
         show_progress=False,
     )
@@ -87,12 +96,14 @@ def build_trainer(algorithm: DQN, collector: Collector) -> RecordingTrainer:
 def main() -> None:
     """Run the work unit and print its result."""
     parser = argument_parser()
+    parser.add_argument("--algorithm", choices=ALGORITHMS, default="dqn")
     parser.add_argument("--num-envs", type=int, default=1)
     arguments = parser.parse_args()
     np.random.seed(arguments.seed)  # noqa: NPY002 - Tianshou draws from the global generator
     torch.manual_seed(arguments.seed)
-    algorithm = build_algorithm()
-    collector = build_collector(algorithm, arguments.num_envs, arguments.seed)
+    name = arguments.algorithm
+    algorithm = build_algorithm(name)
+    collector = build_collector(algorithm, name, arguments.num_envs, arguments.seed)
     collector.reset()
     warmup = collector.collect(n_step=WORK_UNIT.warmup_env_steps, random=True)
     trainer = build_trainer(algorithm, collector)
@@ -100,13 +111,13 @@ def main() -> None:
     trainer.run()
     learning_s = time.perf_counter() - learning_started
     Result(
-        name="tianshou_dqn",
+        name=f"tianshou {name}",
         imports_s=IMPORTED - STARTED,
         warmup_s=learning_started - IMPORTED,
         learning_s=learning_s,
         env_steps=warmup.n_collected_steps + trainer.num_env_steps,
         updates=trainer.num_updates,
-        last_100_return=last_100_return(trainer.episode_returns),
+        last_100_return=last_100_return([*warmup.returns, *trainer.episode_returns]),
     ).print_json()
 
 

@@ -1,12 +1,18 @@
-"""The CartPole work unit: the constants every contestant shares, and the line each one prints.
+"""The work unit: the constants every contestant shares, and the line each one prints.
+
+A driver that wants another size than the CartPole work unit's names it in the environment
+variable `BENCHMARK_WORK_UNIT`, as JSON.
 
 Only the standard library is imported here, so that a contestant can time its own imports.
 """
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+
+VARIABLE = "BENCHMARK_WORK_UNIT"
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,17 @@ class WorkUnit:
     epsilon_start: float = 1.0
     epsilon_end: float = 0.05
     epsilon_decay_env_steps: int = 30_000
+    value_range: tuple[float, float] = (0.0, 100.0)  # of discounted returns, for C51's atoms
+
+    @classmethod
+    def from_json(cls, text: str) -> "WorkUnit":
+        """Read what `to_json` wrote; fields that it does not name are the CartPole unit's."""
+        fields = json.loads(text).items()
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields})
+
+    def to_json(self) -> str:
+        """Return all fields, for another process."""
+        return json.dumps(asdict(self))
 
     @property
     def learning_env_steps(self) -> int:
@@ -48,7 +65,7 @@ class WorkUnit:
         return self.epsilon_start + progress * (self.epsilon_end - self.epsilon_start)
 
 
-WORK_UNIT = WorkUnit()
+WORK_UNIT = WorkUnit.from_json(os.environ.get(VARIABLE, "{}"))
 
 
 @dataclass(frozen=True, kw_only=True)
