@@ -26,6 +26,8 @@ class CollectionConfig:
     Args:
         warmup_env_steps: env steps taken with random legal actions before learning starts.
         epsilon: probability of a random action, a number or a schedule over env steps.
+        epsilon_greedy: False takes no random action after the warm-up, whatever ``epsilon``: for
+            networks that explore by their own noise.
         random_action_max_steps: a random action is held for up to so many env steps, see
             :class:`lightning_dqn.exploration.HeldActions`; 1 is plain epsilon-greedy.
         overlap: collect the next iteration in a thread while the learner works on this one.
@@ -34,7 +36,8 @@ class CollectionConfig:
     """
 
     warmup_env_steps: int = 1_000
-    epsilon: float | Schedule = field(default_factory=lambda: LinearSchedule(1.0, 0.02, 10_000))
+    epsilon: float | Schedule = field(default_factory=lambda: LinearSchedule(1.0, 0.05, 10_000))
+    epsilon_greedy: bool = True
     random_action_max_steps: int = 1
     overlap: bool = False
 

@@ -115,7 +115,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.collector = Collector(
             self._training_environment,
             self.environment.spec,
-            epsilon=self.collection.epsilon,
+            epsilon=self.collection.epsilon if self.collection.epsilon_greedy else 0.0,
             random_action_max_steps=self.collection.random_action_max_steps,
             seed=self.seed,
         )

@@ -58,7 +58,7 @@ class DQN(QLearner):
             Hasselt et al. 2016, arxiv.org/abs/1509.06461).
         dueling: split the last layer into value and advantage (Wang et al. 2016).
         noisy: explore by learned noise in the linear layers (Fortunato et al. 2018); collect
-            with epsilon 0 then.
+            with ``CollectionConfig(epsilon_greedy=False)`` then.
         noisy_sigma: the noise in the beginning.
         layer_norm: normalise the output of every linear layer and convolution of the torso.
         munchausen: add the scaled log-policy to the reward and learn the values of a softmax

@@ -9,7 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from lightning_dqn import DQN, LossOutput
+from lightning_dqn import DQN, CollectionConfig, LossOutput
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.collector import Collector
 from lightning_dqn.replay import ReplayBuffer
@@ -156,3 +156,15 @@ def test_before_optimizer_step_fires_once_an_iteration_with_gradients_present(
     module = make_module(optimizer=lambda p: optimizer(p, lr=1e-3, fused=True))
     make_trainer(callbacks=[EMATargetNetwork(tau=0.1), Watches()]).fit(module, make_data())
     assert seen == [3, 7, 11], "before the last update of each iteration"
+
+
+def test_without_epsilon_greedy_only_the_warm_up_is_random(
+    make_trainer: Any, make_data: Any, make_module: Any
+) -> None:
+    always = CollectionConfig(warmup_env_steps=16, epsilon=1.0, epsilon_greedy=False)
+    data, told = make_data(collection=always), []
+    module = make_module()
+    module.after_update.append(lambda _: told.append(data.collector.epsilon(module.env_steps)))
+    make_trainer(callbacks=[EMATargetNetwork(tau=0.1)]).fit(module, data)
+    assert told
+    assert set(told) == {0.0}

@@ -13,7 +13,7 @@ from lightning_dqn.training import prepare
 CONF = Path(__file__).resolve().parent.parent / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 HEAD, SAMPLER, MUNCHAUSEN = "module.head._target_", "data.sampler._target_", "module.munchausen"
-NO_RANDOM_ACTIONS = {"data.collection.epsilon.start": 0.0, "data.collection.epsilon.end": 0.0}
+NO_RANDOM_ACTIONS = {"data.collection.epsilon_greedy": False}
 RAINBOW = {
     HEAD: "lightning_dqn.heads.CategoricalHead",
     SAMPLER: "lightning_dqn.sampling.PrioritizedSampling",

@@ -112,9 +112,6 @@ def build_preset(options: argparse.Namespace) -> tuple[DQN, ReplayDataModule]:
 
     training_module()  # registers what the configuration computes
     config = compose(overrides(options))
-    epsilon = config.data.collection.epsilon
-    if not config.module.noisy:  # noisy layers explore by themselves
-        epsilon.start, epsilon.end = WORK_UNIT.epsilon_start, WORK_UNIT.epsilon_end
     environment = build_node(config, "environment")
     module = build_node(config, "module", environment=environment)
     return module, build_node(config, "data", environment=environment, seed=options.seed)
@@ -143,6 +140,8 @@ def overrides(options: argparse.Namespace) -> list[str]:
         f"data.replay.gamma={WORK_UNIT.gamma}",
         f"data.collection.warmup_env_steps={WORK_UNIT.warmup_env_steps}",
         f"data.collection.overlap={options.overlap}",
+        f"data.collection.epsilon.start={WORK_UNIT.epsilon_start}",
+        f"data.collection.epsilon.end={WORK_UNIT.epsilon_end}",
         f"data.collection.epsilon.duration={WORK_UNIT.epsilon_decay_env_steps}",
         "trainer.max_epochs=1",
     ]
