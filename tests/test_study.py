@@ -425,22 +425,22 @@ def results_program():
 
 
 def test_the_table_of_results_states_what_the_runs_came_to(results_program, make_results):
-    overrides = ("+experiment=cartpole",)
-    finished = make_results("cartpole", (500.0, 490.0, 480.0), overrides, env_steps=49_999)
-    row = results_program.table({"cartpole": finished}).splitlines()[2]
+    overrides = ("+experiment=acrobot",)
+    finished = make_results("acrobot", (-70.0, -75.0, -80.0), overrides, env_steps=99_999)
+    row = results_program.table({"acrobot": finished}).splitlines()[2]
     cells = [cell.strip() for cell in row.strip("| ").split(" | ")]
     assert cells == [
-        "`+experiment=cartpole`",
-        "49,999",
-        "≥ 475",
-        "490.0 [480.0, 500.0]",
-        "480.0 to 500.0",
+        "`+experiment=acrobot`",
+        "99,999",
+        "≥ -77",
+        "-75.0 [-80.0, -70.0]",
+        "-80.0 to -70.0",
         "3",
         "31 s",
         "0123456",
         "a CPU",
     ]
-    assert results_program.complaints("cartpole", finished) == []
+    assert results_program.complaints("acrobot", finished) == [], "the worst seed may be below"
 
 
 def test_what_missed_the_mark_is_named(results_program, make_results):
@@ -450,6 +450,14 @@ def test_what_missed_the_mark_is_named(results_program, make_results):
         "cartpole, seed 7: failed, exit code 1",
         "cartpole, seed 0: 60,000 env steps are more than 50,000",
         "cartpole, seed 1: 60,000 env steps are more than 50,000",
-        "cartpole, seed 1: return 470.0 is below 475",
+        "cartpole: 485.0 is below 500",
     ]
     assert "2 of 3" in results_program.table({"cartpole": failed})
+
+
+def test_what_every_seed_must_reach_is_held_against_each(results_program, make_results):
+    study = make_results("mountain_car", (-99.0, -101.5, -100.0), env_steps=119_000)
+    assert results_program.complaints("mountain_car", study) == [
+        "mountain_car, seed 1: -101.5 is below -101"
+    ]
+    assert "≥ -101, every seed" in results_program.table({"mountain_car": study})
