@@ -87,10 +87,10 @@ class CheckedCompiledStep:
 
     def _check(self, batch: Any) -> None:
         self._is_checked = True
-        with self._same_draws():
+        with same_draws(self._device):
             expected = self._eager(batch)
         try:
-            with uncollected(), self._same_draws():
+            with uncollected(), same_draws(self._device):
                 found = self._step(batch)
         except Exception as error:
             # Whatever a compiler may throw: learning goes on without it.
@@ -102,11 +102,12 @@ class CheckedCompiledStep:
             log.warning("the compiled step disagrees with the uncompiled one, which is used")
             self._step = self._eager
 
-    def _same_draws(self) -> AbstractContextManager[None]:
-        """Leave the random state afterwards as it was before."""
-        if self._device.type == "cpu":
-            return torch.random.fork_rng(devices=[])
-        return torch.random.fork_rng(devices=[self._device], device_type=self._device.type)
+
+def same_draws(device: torch.device) -> AbstractContextManager[None]:
+    """Leave torch's random state, the device's too, afterwards as it was before."""
+    if device.type == "cpu":
+        return torch.random.fork_rng(devices=[])
+    return torch.random.fork_rng(devices=[device], device_type=device.type)
 
 
 def has_cxx_compiler() -> bool:

@@ -23,6 +23,7 @@ from lightning_dqn.compilation import (
     Compile,
     Step,
     compile_step,
+    same_draws,
 )
 from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.environments import EnvironmentLike
@@ -308,7 +309,8 @@ class DQN(QLearner):
         head, batch = self.head, self.minibatch
         if not isinstance(head, CategoricalHead) or batch is None or self._has_warned_of_range:
             return
-        reward, bootstrap = self._target(batch, self.q_network(batch.observation))
+        with same_draws(self.device):  # how often rows are logged must not change what is learned
+            reward, bootstrap = self._target(batch, self.q_network(batch.observation))
         share = float(head.share_outside(reward, batch.discount, bootstrap))
         if share > MOST_OUTSIDE_RANGE:
             self._has_warned_of_range = True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from six_transitions import six_transitions as any_six_transitions
 from torch import Tensor, nn
 
 from lightning_dqn import DQN, EnvironmentSpec
@@ -55,23 +57,7 @@ def make_dqn(head: Head, **arguments: Any) -> DQN:
     return module
 
 
-def six_transitions(**changed: Any) -> Transitions:
-    """Masks, an opponent's turn, a termination without a legal action after it."""
-    generator = torch.Generator().manual_seed(3)
-    batch = Transitions(
-        observation=torch.randn(6, 2, generator=generator),
-        action=torch.tensor([0, 1, 2, 0, 1, 2]),
-        reward=torch.tensor([0.5, -1.0, 0.0, 2.0, -0.3, 1.0]),
-        discount=torch.tensor([0.9, 0.9, -0.9, 0.0, 0.99**3, 0.0]),
-        next_observation=torch.randn(6, 2, generator=generator),
-        next_action_mask=torch.tensor(
-            [[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0], [0, 1, 1], [1, 1, 1]]
-        ).bool(),
-        action_mask=torch.tensor(
-            [[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1], [0, 0, 1]]
-        ).bool(),
-    )
-    return batch._replace(**changed)
+six_transitions = partial(any_six_transitions, seed=3)
 
 
 def learn(module: DQN, batch: Transitions) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:

@@ -14,6 +14,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
+from six_transitions import six_transitions
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
@@ -150,25 +151,6 @@ TWINNED = [
     QuantileHead(num_quantiles=4),
     QuantileHead(num_quantiles=3, huber_threshold=0.0),
 ]
-
-
-def six_transitions(**changed: Any) -> Transitions:
-    """An opponent's turn, terminations with and without legal actions, several steps, masks."""
-    generator = torch.Generator().manual_seed(5)
-    batch = Transitions(
-        observation=torch.randn(6, 2, generator=generator),
-        action=torch.tensor([0, 1, 2, 0, 1, 2]),
-        reward=torch.tensor([0.5, -1.0, 0.0, 2.0, -0.3, 1.0]),
-        discount=torch.tensor([0.9, 0.9, -0.9, 0.0, 0.99**3, 0.0]),
-        next_observation=torch.randn(6, 2, generator=generator),
-        next_action_mask=torch.tensor(
-            [[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0], [0, 1, 1], [1, 1, 1]]
-        ).bool(),
-        action_mask=torch.tensor(
-            [[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1], [0, 0, 1]]
-        ).bool(),
-    )
-    return batch._replace(**changed)
 
 
 def twinned_dqn(head: Head, **arguments: Any) -> DQN:
@@ -814,3 +796,14 @@ def test_a_range_that_returns_outgrow_is_told_once(
     told = [str(w.message) for w in caught if "v_max" in str(w.message)]
     assert len(told) == int(warns)
     assert all("widen the range" in text for text in told)
+
+
+def test_how_often_rows_are_logged_changes_nothing_that_is_learned(
+    make_module: Make, fit: Make
+) -> None:
+    def weights(log_every_n_steps: int) -> Tensor:
+        module = make_module(noisy=True, head=CategoricalHead(v_min=0.0))
+        fit(module, log_every_n_steps=log_every_n_steps)
+        return parameters_to_vector(module.q_network.parameters())
+
+    assert torch.equal(weights(1), weights(1_000))
