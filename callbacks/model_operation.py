@@ -58,6 +58,10 @@ class ModelOperation(pl.Callback, ABC):
     def operate(self, module: DQN) -> None:
         """Change the networks; called when a period is over."""
 
+    def applies_to(self, module: DQN) -> bool:
+        """Tell whether there is something to act on; if not, it stays out of the loop."""
+        return True
+
     def join(self, module: DQN) -> None:
         """Prepare; called once a fit, when the module has reached its device."""
 
@@ -71,6 +75,8 @@ class ModelOperation(pl.Callback, ABC):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Join the loop."""
         module = self.as_dqn(pl_module)
+        if not self.applies_to(module):
+            return
         self.join(module)
         self._periods_done = self.count(module) // self.period
         module.after_update.append(self)

@@ -63,27 +63,24 @@ class EMATargetNetwork(ModelOperation):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Make the copy if the module doesn't have it."""
         module = self.as_dqn(pl_module)
-        if self._is_idle(module):
+        if not self.applies_to(module):
             return
         module.add_network(self.network)
         if self.evaluate:
             module.evaluation_network = self.network
 
+    def applies_to(self, module: DQN) -> bool:
+        """Tell whether the module has the network, or takes one more."""
+        return self.network != "target_network" or module.uses_target_network
+
     def join(self, module: DQN) -> None:
         """Put the copy beside the online network."""
-        if self._is_idle(module):
-            return
         self._aligned = model_ops.align(
             module.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
 
     def operate(self, module: DQN) -> None:
         """Move the copy."""
-        if self._is_idle(module):
-            return
         value = self.schedule(module.updates)
         assert self._aligned is not None
         model_ops.lerp(self._aligned, weight=1 - value if self.is_decay else value)
-
-    def _is_idle(self, module: DQN) -> bool:
-        return self.network == "target_network" and not module.uses_target_network

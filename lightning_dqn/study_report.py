@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_dqn.configuration import ConfigError
-from lightning_dqn.files import write_json
+from lightning_dqn.files import SUMMARY, write_json
 from lightning_dqn.learning_curve import join, plot, read_curve, read_evaluations, write_curve
 from lightning_dqn.statistics import interquartile_mean, stratified_bootstrap_interval
 
 RESULTS, TABLE, CURVE, PLOT = "results.json", "table.md", "curve.csv", "curve.png"
-SUMMARY = "summary.json"
 CONFIDENCE = 0.95
 INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 
@@ -221,10 +220,8 @@ def labels(studies: Sequence[Results]) -> list[str]:
 
 def iqm_text(study: Results) -> str:
     """Return the interquartile mean and its interval, as ``500.0 [498.1, 500.0]``."""
-    text = f"{interquartile_mean(study.returns):.1f}"
-    return (
-        text if study.interval is None else f"{text} [{{:.1f}}, {{:.1f}}]".format(*study.interval)
-    )
+    text, interval = f"{interquartile_mean(study.returns):.1f}", study.interval
+    return text if interval is None else f"{text} [{interval[0]:.1f}, {interval[1]:.1f}]"
 
 
 def env_steps_text(study: Results) -> str:

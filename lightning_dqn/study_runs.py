@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_dqn.configuration import ConfigError
-from lightning_dqn.study_report import SUMMARY, Failure, duration, read_run
+from lightning_dqn.files import SUMMARY
+from lightning_dqn.study_report import Failure, duration, read_run
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 10.0

@@ -380,7 +380,10 @@ class NothingIsReadBack(TorchDispatchMode):
 
     waits = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "unique")
 
+    seen = 0
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen += 1
         name = func.overloadpacket.__name__
         assert not name.startswith(self.waits), f"{name} waits for its tensor"
         if name.startswith("index"):
@@ -406,10 +409,11 @@ def test_prioritised_sampling_reads_nothing_back(n_step):
     rows = chunks(scripted_rows([episodes(3), episodes(5)], 40, spec), [3])
     ring.extend(rows[0])
     for part in rows[1:]:
-        with NothingIsReadBack():
+        with NothingIsReadBack() as guard:
             draw(sampler, 2, 4)
             sampler.update_priorities(torch.rand(2, 4))
             ring.extend(part)
+        assert guard.seen > 20, "the guard saw every operation and let it pass"
 
 
 # Lambda-returns: the twin
