@@ -24,9 +24,6 @@ from lightning_dqn.study_report import (
     time_text,
 )
 
-MINATAR_ENV_STEPS = 1_000_000
-
-
 MINATAR_GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
 
 
@@ -57,8 +54,8 @@ ROWS = {
     "lunar_lander_300k": Row(("+experiment=lunar_lander", "trainer.max_epochs=33"), 300_000, 266.0),
     **{
         f"minatar_{game}": Row(
-            ("+experiment=minatar", f"environment.id=MinAtar/{game}-v1"),
-            MINATAR_ENV_STEPS,
+            ("+experiment=minatar", f"environment.id=MinAtar/{game}-v1", "trainer.max_epochs=50"),
+            5_000_000,
             num_seeds=3,
         )
         for game in MINATAR_GAMES
