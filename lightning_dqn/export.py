@@ -1,51 +1,214 @@
-"""Weights without code: safetensors, with the hyper-parameters beside them as JSON."""
+"""``python -m lightning_dqn.export``: a trained module in the formats of other programs.
+
+Shapes: B batch, A actions.
+"""
 
 from __future__ import annotations
 
-import json
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
 
+from lightning_dqn.configuration import ConfigError
+from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.files import write_json, write_whole
 from lightning_dqn.module import DQN
+from lightning_dqn.programs import INPUT, OUTPUT, RUNTIMES, Agreement, QValues, compare
+from lightning_dqn.tensor_files import write_tensors
+from lightning_dqn.weight_import import dfdx_names
+from lightning_dqn.weights import HYPERPARAMETERS, WEIGHTS, load_agent
 
-WEIGHTS = "module.safetensors"
-HYPERPARAMETERS = "module.json"
+USAGE = """\
+Write a trained module in a format of other programs.
+
+  python -m lightning_dqn.export checkpoint=<.ckpt or run folder> output=<file> [key=value ...]
+
+  checkpoint         what is exported: a checkpoint file, or a run's folder (its best checkpoint)
+  output             the file; beside it <file>.json tells input, output and hyper-parameters
+  format=null        null: by the output's name
+      safetensors    .safetensors  weights
+      npz            .npz          weights
+      onnx           .onnx         observation -> q_values; pip install 'lightning-dqn[onnx]'
+      torchscript    .pt           observation -> q_values, for Rust's tch and C++
+      torch_export   .pt2          observation -> q_values, for torch.export.load
+  keys=dfdx          names of weights: dfdx (0.weight, 0.bias, 2.weight, ...: as in a tuple of
+                     layers or nn.Sequential) or own (torso.0.weight, ..., head.bias)
+
+The network that acts in evaluation is exported. A program is read back and held against the
+module on random observations, in batches of 1 and 7, before its file appears.
+"""
+
+DEFAULTS = {"checkpoint": None, "output": None, "format": None, "keys": "dfdx"}
+
+Format = Literal["safetensors", "npz", "onnx", "torchscript", "torch_export"]
+Keys = Literal["dfdx", "own"]
+
+SUFFIXES: dict[Format, str] = {
+    "safetensors": ".safetensors",
+    "npz": ".npz",
+    "onnx": ".onnx",
+    "torchscript": ".pt",
+    "torch_export": ".pt2",
+}
 
 
-def save_weights(module: DQN, directory: str | Path) -> Path:
-    """Write the module's networks and hyper-parameters into ``directory``.
+@dataclass(frozen=True)
+class Exported:
+    """What :func:`export` wrote; ``str`` of it is what the terminal shows.
 
-    Both files are written beside their place and then renamed, so that neither is ever half
-    there.
-
-    Returns:
-        The path of the weights.
+    Attributes:
+        path: the file.
+        format: one of ``Format``.
+        num_bytes: its size.
+        description: what lies beside it as JSON.
+        agreement: of a program with the module; None for weights.
     """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    tensors = {name: t.detach().cpu().contiguous() for name, t in module.networks_state().items()}
-    description = {"hyperparameters": dict(module.hparams), **module.networks_description()}
-    write_json(directory / HYPERPARAMETERS, description)
-    write_whole(directory / WEIGHTS, lambda path: save_file(tensors, path))
-    return directory / WEIGHTS
+
+    path: Path
+    format: Format
+    num_bytes: int
+    description: dict[str, Any]
+    agreement: Agreement | None
+
+    def __str__(self) -> str:
+        lines = [f"{self.path}: {self.format}, {self.num_bytes:,} bytes"]
+        for side in ("input", "output"):
+            if side in self.description:
+                name, dtype, shape = self.description[side].values()
+                lines.append(f"  {side:<11} {name} {dtype}[{', '.join(map(str, shape))}]")
+        if self.agreement is not None:
+            difference, value = self.agreement
+            lines.append(f"  difference  {difference:.2g} at most, of values up to {value:.3g}")
+        else:
+            lines.append(f"  weights     {', '.join(self.description['weights'])}")
+        return "\n".join([*lines, f"  description {_beside(self.path)}"])
 
 
-def load_weights(directory: str | Path) -> DQN:
-    """Build the module that :func:`save_weights` wrote into ``directory``.
+def export(module: DQN, path: str | Path, format: Format, *, keys: Keys = "dfdx") -> Exported:
+    """Write ``module`` to ``path``, and a JSON with its description beside it.
+
+    Args:
+        module: it stays as it is.
+        path: its suffix is the format's, see ``SUFFIXES``.
+        format: safetensors and npz hold weights; onnx, torchscript and torch_export a program
+            from observations, of the environment's type and any batch size, to float[B, A].
+        keys: names of weights, see :func:`lightning_dqn.weight_import.dfdx_names`.
 
     Raises:
-        ValueError: a file is missing, damaged, or doesn't fit the other.
+        ValueError: the format can't hold this network, a package is missing, or what was read
+            back differs; nothing is written then.
     """
-    directory = Path(directory)
+    path = Path(path)
+    _check_output(path, format)
+    values = QValues(module)
+    _check_finite(values.network)
+    agreement = None
+    if format in RUNTIMES:
+        contents = _signature(values, module.spec)
+        runtime = RUNTIMES[format]
+        content = runtime.make(values, module.spec)
+        agreement = compare(values, runtime.load(content), module.spec)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda temporary: temporary.write_bytes(content))
+    else:
+        tensors = _named(values.network, keys)
+        contents = {"weights": {name: list(tensor.shape) for name, tensor in tensors.items()}}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(path, tensors)
+    description = {"format": format, **contents, "hyperparameters": dict(module.hparams)}
+    write_json(_beside(path), description)
+    return Exported(path, format, path.stat().st_size, description, agreement)
+
+
+def _check_output(path: Path, format: Format) -> None:
+    if format not in SUFFIXES:
+        raise ValueError(f"format={format!r}: choose {', '.join(SUFFIXES)}")
+    if path.suffix != SUFFIXES[format]:
+        raise ValueError(f"output={path}: a file of format={format} ends in {SUFFIXES[format]}")
+    if path.name == WEIGHTS and (path.parent / HYPERPARAMETERS).is_file():
+        raise ValueError(f"output={path}: these are the run's own weights; choose another name")
+
+
+def _check_finite(network: nn.Module) -> None:
+    for name, tensor in network.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name}: holds a value that isn't finite; nothing is exported")
+
+
+def _named(network: nn.Module, keys: Keys) -> dict[str, Tensor]:
+    tensors = network.state_dict()
+    if keys == "own":
+        return dict(tensors)
+    if keys != "dfdx":
+        raise ValueError(f"keys={keys!r}: choose {' or '.join(get_args(Keys))}")
     try:
-        description = json.loads((directory / HYPERPARAMETERS).read_text())
-        tensors = load_file(directory / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ValueError(f"{directory}: no readable weights there ({error})") from error
+        return {theirs: tensors[ours] for ours, theirs in dfdx_names(network).items()}
+    except ValueError as error:
+        raise ValueError(f"keys=dfdx: {error}; choose keys=own") from error
+
+
+def _signature(values: QValues, spec: EnvironmentSpec) -> dict[str, Any]:
+    """Return name, type and shape of input and output."""
+    found = values(spec.example_observations(1))
+    dtype = str(found.dtype).removeprefix("torch.")
+    shape = ["batch", *spec.stacked_shape]
+    return {
+        "input": {"name": INPUT, "dtype": spec.observation_dtype, "shape": shape},
+        "output": {"name": OUTPUT, "dtype": dtype, "shape": ["batch", spec.num_actions]},
+    }
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+# --- the command
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = sys.argv[1:]
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        print(USAGE)
+        return
     try:
-        return DQN.from_networks(description["hyperparameters"], description, tensors)
-    except (RuntimeError, KeyError) as error:
-        raise ValueError(f"{directory / WEIGHTS} doesn't fit {HYPERPARAMETERS}: {error}") from error
+        options = _options(arguments)
+        exported = export(
+            load_agent(options.checkpoint), options.output, options.format, keys=options["keys"]
+        )
+    except ValueError as error:
+        print(f"lightning-dqn: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(exported)
+
+
+def _options(arguments: list[str]) -> DictConfig:
+    given: Any = OmegaConf.from_cli(arguments)
+    unknown = sorted(set(given) - set(DEFAULTS))
+    if unknown:
+        raise ConfigError(f"{unknown[0]}: no such key; there are {', '.join(DEFAULTS)}")
+    options = OmegaConf.merge(DEFAULTS, given)
+    assert isinstance(options, DictConfig)
+    for name in ("checkpoint", "output"):
+        if options[name] is None:
+            raise ConfigError(f"{name}=null: --help tells what is wanted")
+    if options.format is None:
+        options.format = _format_of(Path(options.output))
+    return options
+
+
+def _format_of(path: Path) -> Format:
+    for format, suffix in SUFFIXES.items():
+        if path.suffix == suffix:
+            return format
+    known = ", ".join(f"{suffix} ({format})" for format, suffix in SUFFIXES.items())
+    raise ConfigError(f"output={path}: no format ends so; there are {known}")
+
+
+if __name__ == "__main__":
+    main()

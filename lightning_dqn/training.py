@@ -14,12 +14,12 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lightning_dqn.configuration import ConfigError, build, check_types, invalid
 from lightning_dqn.datamodule import ReplayDataModule
-from lightning_dqn.export import save_weights
 from lightning_dqn.files import SUMMARY, write_json
 from lightning_dqn.loggers import WandbLogger
 from lightning_dqn.module import DQN, SUPPORTED_PRECISIONS
 from lightning_dqn.provenance import provenance
 from lightning_dqn.sampling import LambdaReturns
+from lightning_dqn.weights import save_weights
 
 
 @dataclass(frozen=True)

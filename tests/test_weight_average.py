@@ -13,7 +13,7 @@ from fixed_iterations import Diary, Do, FixedIterations, one_thread, state
 
 from lightning_dqn import DQN
 from lightning_dqn.callbacks import EMATargetNetwork, WeightAverage
-from lightning_dqn.export import load_weights, save_weights
+from lightning_dqn.weights import load_weights, save_weights
 
 Make = Callable[..., Any]
 
