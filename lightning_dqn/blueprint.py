@@ -17,6 +17,7 @@ from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.environments import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.heads import Head, ScalarHead, head_from_plain
 from lightning_dqn.networks import Layer, NetworkOptions, QNetwork, mlp
+from lightning_dqn.table import build_table, is_table
 
 
 def spec_of(environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any]) -> EnvironmentSpec:
@@ -52,7 +53,7 @@ def network_of(
     head: Head,
     options: NetworkOptions,
 ) -> nn.Module:
-    """Return the Q-network: built from layers, or the user's own after a look at its output.
+    """Return the Q-network: a table, built from layers, or the user's own after a look at it.
 
     Raises:
         ValueError: it doesn't fit the environment.
@@ -64,6 +65,8 @@ def network_of(
         )
     if not isinstance(network, nn.Module):
         layers = mlp() if network is None else network
+        if is_table(layers):
+            return build_table(spec, layers, head, options)
         return QNetwork(spec, layers, head=head, options=options)
     for name in ("dueling", "noisy", "layer_norm"):
         if getattr(options, name):

@@ -121,6 +121,14 @@ class Collector:
         _check_finite(rows)
         return rows
 
+    def upcoming(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the observations that follow the newest rows, and their legal actions.
+
+        Returns:
+            [E, *shape], or [E, S, *shape] with frame stacks; bool[E, A], or None where all are.
+        """
+        return self._stacked, self._action_mask
+
     def take_episodes(self) -> list[Episode]:
         """Return the episodes finished since the last call."""
         episodes, self.episodes = self.episodes, []

@@ -14,14 +14,20 @@ from gymnasium.vector import VectorEnv
 
 from lightning_dqn.collector import CollectionConfig, Collector
 from lightning_dqn.environments import EnvironmentFactory, EnvironmentLike
-from lightning_dqn.episodes import EvaluationConfig, play_episodes
+from lightning_dqn.episodes import EvaluationConfig, Observer, play_episodes
 from lightning_dqn.replay import ReplayBuffer
 from lightning_dqn.replay_storage import (
     ReplayConfig,
     check_batches_fit,
     check_ring_fits,
 )
-from lightning_dqn.sampling import LambdaReturns, PrioritizedSampling, Sampler, make_sampler
+from lightning_dqn.sampling import (
+    LambdaReturns,
+    OnlineTransitions,
+    Sampler,
+    SamplerConfig,
+    make_sampler,
+)
 from lightning_dqn.transitions import Episode, Iteration, Learner, Rows, Transitions
 
 TEST_SEED_OFFSET = 1_000_000
@@ -44,8 +50,9 @@ class ReplayDataModule(pl.LightningDataModule):
         env_steps_per_epoch: rounded up to whole iterations.
         replay: the ring and the meaning of a transition.
         sampler: which transitions are learned from: None for uniform replay,
-            :class:`PrioritizedSampling`, or :class:`LambdaReturns`. The last learns from the
-            newest rollout only and sets capacity, U, B and ``env_steps_per_iteration`` itself.
+            :class:`PrioritizedSampling`, :class:`LambdaReturns` or :class:`OnlineTransitions`.
+            The last two learn from the newest rollout only and set capacity, U, B and
+            ``env_steps_per_iteration`` themselves.
         collection: warm-up, exploration, overlap.
         evaluation: environments and episodes of validation and test.
         seed: of the training environments, exploration and sampling.
@@ -53,6 +60,8 @@ class ReplayDataModule(pl.LightningDataModule):
     Attributes:
         after_collection: functions of the env steps so far, called after every collection,
             also during the warm-up; progress displays append to it.
+        observers: functions that look on while evaluation episodes are played, see
+            :func:`lightning_dqn.episodes.play_episodes`.
     """
 
     def __init__(
@@ -64,7 +73,7 @@ class ReplayDataModule(pl.LightningDataModule):
         env_steps_per_iteration: int = 64,
         env_steps_per_epoch: int = 5_000,
         replay: ReplayConfig | None = None,
-        sampler: PrioritizedSampling | LambdaReturns | None = None,
+        sampler: SamplerConfig | None = None,
         collection: CollectionConfig | None = None,
         evaluation: EvaluationConfig | None = None,
         seed: int = 0,
@@ -89,9 +98,12 @@ class ReplayDataModule(pl.LightningDataModule):
         self.collection = collection or CollectionConfig()
         if isinstance(sampler, LambdaReturns):
             self._learn_from_rollouts(sampler)
+        if isinstance(sampler, OnlineTransitions):
+            self._learn_online(sampler)
         self.evaluation = evaluation or EvaluationConfig()
         self.seed = seed
         self.after_collection: list[Callable[[int], None]] = []
+        self.observers: list[Observer] = []
         self.replay: ReplayBuffer | None = None
         self.sampler: Sampler | None = None
         self.collector: Collector | None = None
@@ -127,7 +139,7 @@ class ReplayDataModule(pl.LightningDataModule):
             directory=self._trainer.default_root_dir,
             seed=self.seed,
         )
-        self.sampler = make_sampler(self.replay, self.sampler_config)
+        self.sampler = make_sampler(self.replay, self.sampler_config, self.collector.upcoming)
         if self._restored is not None:
             self.load_state_dict(self._restored)
 
@@ -167,8 +179,9 @@ class ReplayDataModule(pl.LightningDataModule):
         collector, _, _ = self._parts()
         is_first = collector.env_steps == 0
         policy = None if is_first else self._learner.behaviour_policy()
-        # One transition at least must be there to sample from.
-        least = 2 * collector.num_envs
+        # One transition at least must be there to sample from, unless an iteration brings its own.
+        is_online = isinstance(self.sampler_config, OnlineTransitions)
+        least = 0 if is_online else 2 * collector.num_envs
         until = collector.env_steps + max(self.collection.warmup_env_steps, least)
         while collector.env_steps < until:
             chunk = min(until, collector.env_steps + max(1_000, 4 * collector.num_envs))
@@ -211,6 +224,7 @@ class ReplayDataModule(pl.LightningDataModule):
             episodes_per_env=episodes_per_env,
             epsilon=self.evaluation.epsilon,
             seed=seed,
+            observers=self.observers,
         )
 
     def transfer_batch_to_device(
@@ -278,19 +292,40 @@ class ReplayDataModule(pl.LightningDataModule):
                 "overlap=True: lambda-returns need rows of the policy that learns from them; "
                 "set overlap=False or sample from replay"
             )
-        num_envs = self.environment.num_envs
-        self.env_steps_per_iteration = config.rollout_length * num_envs
+        self._hold_one_rollout(config.rollout_length)
         self.updates_per_iteration = config.epochs * config.minibatches
         self.batch_size = max(1, self.env_steps_per_iteration // config.minibatches)
-        # Up to every second row of an environment may hold a final observation; two more for
-        # the warm-up's or the row before, and the frames that the oldest row is stacked with.
-        most_times = 2 * config.rollout_length + 2 + self.environment.frame_stack
-        capacity = most_times * num_envs
-        self.replay_config = dataclasses.replace(self.replay_config, capacity=capacity)
+        most_warmup = 2 * self.environment.num_envs
         self.collection = dataclasses.replace(
             self.collection,
-            warmup_env_steps=min(self.collection.warmup_env_steps, 2 * num_envs),
+            warmup_env_steps=min(self.collection.warmup_env_steps, most_warmup),
         )
+
+    def _learn_online(self, config: OnlineTransitions) -> None:
+        """Size the ring and the iteration for an update after each transition."""
+        if self.collection.overlap:
+            raise ValueError(
+                "overlap=True: online learning collects with what it has just learned; "
+                "set overlap=False or sample from replay"
+            )
+        if self.replay_config.n_step != 1:
+            raise ValueError(
+                f"replay.n_step={self.replay_config.n_step}: online learning knows the next step "
+                "only; set n_step=1 or sample from replay"
+            )
+        self._hold_one_rollout(config.rollout_length)
+        self.updates_per_iteration = self.env_steps_per_iteration
+        self.batch_size = 1
+        self.collection = dataclasses.replace(self.collection, warmup_env_steps=0)
+
+    def _hold_one_rollout(self, length: int) -> None:
+        num_envs = self.environment.num_envs
+        self.env_steps_per_iteration = length * num_envs
+        # Up to every second row of an environment may hold a final observation; two more for
+        # the warm-up's or the row before, and the frames that the oldest row is stacked with.
+        most_times = 2 * length + 2 + self.environment.frame_stack
+        capacity = most_times * num_envs
+        self.replay_config = dataclasses.replace(self.replay_config, capacity=capacity)
 
     def _keep(self, rows: Rows) -> None:
         collector, replay, _ = self._parts()

@@ -18,6 +18,8 @@ class EnvironmentSpec:
         num_states: number of states where the observation is a discrete state, else None.
         has_action_mask: whether ``info["action_mask"]`` tells the legal actions.
         frame_stack: S; above 1 the network gets [B, S, *observation_shape].
+        zero_sum_turns: the next state is the opponent's, so its value counts against the learner.
+        game: name of the board game, if it is one.
     """
 
     observation_shape: tuple[int, ...]
@@ -26,6 +28,8 @@ class EnvironmentSpec:
     num_states: int | None = None
     has_action_mask: bool = False
     frame_stack: int = 1
+    zero_sum_turns: bool = False
+    game: str | None = None
 
     @property
     def stacked_shape(self) -> tuple[int, ...]:

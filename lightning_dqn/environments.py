@@ -16,6 +16,12 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from lightning_dqn.environment_spec import EnvironmentSpec
+from lightning_dqn.registration import (
+    NAMESPACE,
+    PETTINGZOO,
+    register_environments,
+    register_pettingzoo,
+)
 
 Vectorization = Literal["auto", "native", "sync", "async"]
 
@@ -82,7 +88,8 @@ class EnvironmentFactory:
         if isinstance(self.id, VectorEnv):
             _, info = self.id.reset(seed=0)
             return self._describe(self.id, info)
-        environment = self.make(num_envs=1, vectorization="sync")
+        vectorization: Vectorization = "sync" if self._has_single_entry_point() else "native"
+        environment = self.make(num_envs=1, vectorization=vectorization)
         try:
             _, info = environment.reset(seed=0)
             return self._describe(environment, info)
@@ -143,6 +150,11 @@ class EnvironmentFactory:
             return gym.make_vec(
                 str(self.id), num_envs, vectorization_mode="vector_entry_point", **self.kwargs
             )
+        if not self._has_single_entry_point():
+            raise ValueError(
+                f"vectorization={vectorization}: {self.name} exists as a vector environment only; "
+                "choose auto without wrappers"
+            )
         copies = [self._make_one] * num_envs
         if vectorization == "async":
             return gym.vector.AsyncVectorEnv(copies)
@@ -152,6 +164,9 @@ class EnvironmentFactory:
         if not isinstance(self.id, str) or self.wrappers:
             return False
         return _registered(self.id).vector_entry_point is not None
+
+    def _has_single_entry_point(self) -> bool:
+        return not isinstance(self.id, str) or _registered(self.id).entry_point is not None
 
     def _make_one(self) -> gym.Env:
         if isinstance(self.id, str):
@@ -182,6 +197,8 @@ class EnvironmentFactory:
             num_states=num_states,
             has_action_mask="action_mask" in info,
             frame_stack=self.frame_stack,
+            zero_sum_turns=bool(environment.metadata.get("zero_sum_turns")),
+            game=environment.metadata.get("game"),
         )
 
 
@@ -229,6 +246,10 @@ def _registered(id: str) -> gym.envs.registration.EnvSpec:
     """Return gymnasium's record of ``id``; register what needs registering first."""
     if id.startswith("MinAtar/"):
         _register_minatar(id)
+    if id.startswith(NAMESPACE):
+        register_environments()
+    if id.startswith(PETTINGZOO):
+        register_pettingzoo(id)
     try:
         if ":" in id:
             importlib.import_module(id.split(":")[0])

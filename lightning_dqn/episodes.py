@@ -6,7 +6,7 @@ the first so many episodes to finish would count short ones too often.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,10 @@ from lightning_dqn.environments import EnvironmentLike, read_action_mask
 from lightning_dqn.exploration import epsilon_greedy
 from lightning_dqn.frame_stack import FrameStack
 from lightning_dqn.transitions import Episode, Policy
+
+Observer = Callable[[np.ndarray, np.ndarray], None]
+"""Looks on before each step: observations [E, *shape], and in which an action is chosen for an
+episode that counts, bool[E]."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def play_episodes(
     episodes_per_env: int,
     epsilon: float = 0.0,
     seed: int = 0,
+    observers: Sequence[Observer] = (),
 ) -> Iterator[Episode]:
     """Yield the episodes as they finish, ``episodes_per_env`` of each environment.
 
@@ -66,6 +71,7 @@ def play_episodes(
         episodes_per_env: episodes counted of each environment.
         epsilon: probability of a random legal action.
         seed: of the environments and of the random actions.
+        observers: called before each step.
     """
     num_envs = environment.num_envs
     generator = np.random.default_rng(seed)
@@ -77,6 +83,8 @@ def play_episodes(
     returns, lengths = np.zeros(num_envs), np.zeros(num_envs, np.int64)
     ended = np.zeros(num_envs, bool)
     while remaining.any():
+        for observe in observers:
+            observe(stacked, (remaining > 0) & ~ended)
         mask = read_action_mask(info, num_envs, spec.num_actions)
         action = policy.act(stacked, mask)
         if epsilon > 0:

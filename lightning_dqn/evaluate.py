@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.configuration import ConfigError, build
 from lightning_dqn.episodes import play_episodes
-from lightning_dqn.export import load_weights
-from lightning_dqn.module import DQN
+from lightning_dqn.table import Table, UnseenCount
+from lightning_dqn.weights import load_agent
 
 USAGE = """\
 Play test episodes with the policy of a finished run.
@@ -58,6 +58,8 @@ def main() -> None:
 def evaluate(options: DictConfig) -> np.ndarray:
     """Play and return the returns of all episodes, float64[num_envs * episodes_per_env].
 
+    Of a table it prints how often it had to decide in states that it never learned from.
+
     Raises:
         ValueError: the run's folder or checkpoint can't be read.
     """
@@ -66,9 +68,11 @@ def evaluate(options: DictConfig) -> np.ndarray:
     if not saved.is_file():
         raise ConfigError(f"run={run}: {saved} is missing, so this is not the folder of a run")
     factory = build(_as_config(OmegaConf.load(saved)), "environment")
-    module = _module(run, options.checkpoint)
+    module = load_agent(options.checkpoint or run)
     if module.spec != factory.spec:
         raise ConfigError(f"checkpoint={options.checkpoint}: was not trained on {factory.name}")
+    network = module.get_submodule(module.evaluation_network)
+    counts = [UnseenCount(network)] if isinstance(network, Table) else []
     environment = factory.make(options.num_envs)
     try:
         episodes = play_episodes(
@@ -78,18 +82,14 @@ def evaluate(options: DictConfig) -> np.ndarray:
             episodes_per_env=options.episodes_per_env,
             epsilon=options.epsilon,
             seed=options.seed,
+            observers=counts,
         )
-        return np.array([episode.episode_return for episode in episodes])
+        returns = np.array([episode.episode_return for episode in episodes])
     finally:
         environment.close()
-
-
-def _module(run: Path, checkpoint: str | None) -> DQN:
-    if checkpoint is None:
-        return load_weights(run)
-    if not Path(checkpoint).is_file():
-        raise ConfigError(f"checkpoint={checkpoint}: there is no such file")
-    return DQN.load_from_checkpoint(checkpoint, map_location="cpu")
+    for count in counts:
+        print(count)
+    return returns
 
 
 def _options(arguments: list[str]) -> DictConfig:

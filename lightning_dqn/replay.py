@@ -18,6 +18,7 @@ from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.replay_storage import (
     ReplayConfig,
     allocate,
+    check_discount,
     check_ring_fits,
     ring_device,
     ring_folder,
@@ -51,7 +52,8 @@ class ReplayBuffer:
             don't cross the end of the ring.
 
     Raises:
-        ValueError: the ring doesn't fit the memory, or is too short for a chain and a stack.
+        ValueError: the ring doesn't fit the memory, or is too short for a chain and a stack; the
+            sign of the discount is wrong.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class ReplayBuffer:
         self.gamma = self.config.gamma_at(0)
         self.n_step: int | tuple[int, int] = self.config.n_step_at(0)
         self.after_write: list[Callable[[int, int], None]] = []
+        check_discount(spec, self.config)
         self.num_times = -(-self.config.capacity // num_envs)
         if self.num_times < spec.frame_stack + 1:
             raise ValueError(

@@ -67,6 +67,20 @@ class ReplayConfig:
         return bounds
 
 
+def check_discount(spec: EnvironmentSpec, config: ReplayConfig) -> None:
+    """Refuse a discount that adds the opponent's value to the learner's.
+
+    Raises:
+        ValueError: the sign is wrong.
+    """
+    gamma = config.gamma_at(0)
+    if spec.zero_sum_turns and gamma > 0:
+        raise ValueError(
+            f"gamma={gamma}: in this environment the next state is the opponent's, whose gain is "
+            f"the learner's loss; set gamma={-gamma}"
+        )
+
+
 def ring_layout(spec: EnvironmentSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     """Return the shape and type of one row's columns."""
     layout: dict[str, tuple[tuple[int, ...], torch.dtype]] = {

@@ -6,8 +6,10 @@ Shapes: T time indices, E environments, U updates, B batch, A actions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,6 +73,31 @@ class LambdaReturns:
         for name in ("rollout_length", "epochs", "minibatches"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
+
+
+@dataclass(frozen=True)
+class OnlineTransitions:
+    """Learning from every transition once, in order, as soon as it was made: no replay.
+
+    Q-learning as Watkins 1989 has it: with ``rollout_length=1`` and one environment the next
+    action is chosen by what the transition just made has left. Each transition is an update of
+    its own, also where several environments or steps make an iteration: time goes first, then
+    the environments in their order. There is no warm-up; n-step returns are refused.
+
+    Args:
+        rollout_length: env steps of each environment in an iteration. Above 1 the actions of an
+            iteration come from the values at its start.
+    """
+
+    rollout_length: int = 1
+
+    def __post_init__(self) -> None:
+        if self.rollout_length < 1:
+            raise ValueError(f"rollout_length={self.rollout_length}: at least 1")
+
+
+SamplerConfig = PrioritizedSampling | LambdaReturns | OnlineTransitions
+Upcoming = Callable[[], tuple[np.ndarray, np.ndarray | None]]
 
 
 class Sampler(ABC):
@@ -272,10 +299,73 @@ class LambdaReturnSampler(Sampler):
         return torch.cat(order)[:wanted]
 
 
+class OnlineSampler(Sampler):
+    """Serves every new transition, oldest first, in minibatches of one.
+
+    Args:
+        replay: a ring that holds an iteration, rows of final observations included.
+        upcoming: returns the observations [E, *shape] (or [E, S, *shape]) that follow the newest
+            rows, and their legal actions bool[E, A] or None.
+    """
+
+    def __init__(self, replay: ReplayBuffer, upcoming: Upcoming) -> None:
+        super().__init__(replay)
+        self._upcoming = upcoming
+        self._new_times = 0
+        replay.after_write.append(self._count_write)
+
+    def sample(
+        self, num_updates: int, batch_size: int, env_steps: int, valuer: Valuer
+    ) -> Transitions:
+        """Return as many minibatches as there are new transitions, [U, 1, ...]."""
+        replay = self.replay
+        cells = replay.newest_cells(self._new_times)
+        self._new_times = 0
+        is_start = replay.read("action", cells) != NO_ACTION
+        starts = cells[is_start]
+        if len(starts) < 1:
+            raise ValueError("the replay ring holds no new transition: collect some rows first")
+        transitions = replay.transitions_at(starts)
+        self._complete(transitions, is_start[-1])
+        return transitions.unflatten(len(starts), 1)
+
+    def _complete(self, transitions: Transitions, is_newest: Tensor) -> None:
+        """Fill in what follows the newest rows: it isn't in the ring yet.
+
+        Args:
+            transitions: [M, ...], in order of time, changed in place.
+            is_newest: bool[E], the environments whose newest row is a start.
+        """
+        observation, action_mask = self._upcoming()
+        begin = len(transitions.action) - int(is_newest.sum())
+        assert transitions.next_observation is not None
+        environments = is_newest.cpu().numpy()
+        transitions.next_observation[begin:] = torch.from_numpy(observation[environments]).to(
+            transitions.next_observation
+        )
+        if transitions.next_action_mask is not None:
+            mask = torch.ones(1, dtype=torch.bool)
+            if action_mask is not None:
+                mask = torch.from_numpy(action_mask[environments])
+            transitions.next_action_mask[begin:] = mask.to(transitions.next_action_mask)
+
+    def _count_write(self, begin: int, end: int) -> None:
+        self._new_times += end - begin
+
+
 def make_sampler(
-    replay: ReplayBuffer, config: PrioritizedSampling | LambdaReturns | None
+    replay: ReplayBuffer, config: SamplerConfig | None, upcoming: Upcoming | None = None
 ) -> Sampler:
-    """Return the sampler that a configuration describes; None samples uniformly."""
+    """Return the sampler that a configuration describes; None samples uniformly.
+
+    Args:
+        replay: an empty ring.
+        config: which transitions are learned from.
+        upcoming: what follows the newest rows, for :class:`OnlineSampler`.
+    """
+    if isinstance(config, OnlineTransitions):
+        assert upcoming is not None, "online learning needs what follows the newest rows"
+        return OnlineSampler(replay, upcoming)
     if isinstance(config, PrioritizedSampling):
         return PrioritizedSampler(replay, config)
     if isinstance(config, LambdaReturns):

@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from lightning_dqn.command_line import compose
+from lightning_dqn.configuration import ConfigError
 from lightning_dqn.training import prepare
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -70,12 +71,22 @@ PRESETS = {
         "module.layer_norm": True,
         "module.target_network": False,
     },
+    "q_learning": {
+        HEAD: "lightning_dqn.heads.ScalarHead",
+        MUNCHAUSEN: {},
+        "module.head.error": "mse",
+        "module.double": False,
+        "module.target_network": False,
+        "module.max_gradient_norm": None,
+    },
 }
 N_STEP = {"rainbow": 3, "der": 20}
 NEEDS = {"minatar": ("minatar",), "lunar_lander": ("Box2D",)}
 CELLS = list(itertools.product(PRESETS, EXPERIMENTS))
 # Building takes longer than composing: each preset once, the experiments in turn.
 BUILT = set(zip(PRESETS, itertools.cycle(EXPERIMENTS), strict=False))
+# A table goes with discrete states only.
+BUILT = {cell for cell in BUILT if cell[0] != "q_learning"} | {("q_learning", "frozen_lake")}
 
 
 def values(config, keys) -> dict:
@@ -108,8 +119,10 @@ def test_the_presets_are_these():
 def test_a_preset_keeps_its_values_in_every_experiment(preset, experiment):
     config = compose([f"module={preset}", f"+experiment={experiment}"])
     found = values(config, PRESETS[preset])
-    assert found == {key: PRESETS[preset][key] for key in found}
-    expected = OmegaConf.select(own_values(experiment), "data.replay.n_step")
+    own = own_values(experiment)
+    sizes = values(own, ["data.batch_size"])  # what an experiment sets of these stays
+    assert found == {key: sizes.get(key) or PRESETS[preset][key] for key in found}
+    expected = OmegaConf.select(own, "data.replay.n_step")
     assert config.data.replay.n_step == (expected or N_STEP.get(preset, 1))
     if (preset, experiment) in BUILT:
         for package in NEEDS.get(experiment, ()):
@@ -131,8 +144,27 @@ def test_data_efficient_rainbow_makes_an_update_for_each_env_step():
 @pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"default"}))
 def test_a_preset_names_its_paper_and_numbers_its_differences(preset):
     text = header(preset)
-    assert re.search(r"et al\. 20\d\d, (arxiv\.org/abs/\d{4}\.\d{5}|doi\.org/10\.\S+)\)", text)
+    assert re.search(
+        r"(et al\.|& \w+) (19|20)\d\d, (arxiv\.org/abs/\d{4}\.\d{5}|doi\.org/10\.\S+)\)", text
+    )
     _, differences = text.split("# Differences from the paper", 1)
     numbers = [int(number) for number in re.findall(r"^# (\d+)\. \S", differences, re.M)]
     assert numbers == list(range(1, len(numbers) + 1))
     assert numbers
+
+
+def test_q_learning_is_a_table_learned_online_by_the_textbooks_alpha():
+    config = compose(["module=q_learning", "environment.id=FrozenLake-v1", "alpha=0.3"])
+    assert config.module.network._target_ == "lightning_dqn.table.table"
+    assert config.data.sampler._target_ == "lightning_dqn.sampling.OnlineTransitions"
+    assert config.module.optimizer == {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.3}
+    assert config.callbacks.unseen_states
+    built = prepare(config)
+    assert built.data.updates_per_iteration == built.data.env_steps_per_iteration == 8
+    assert built.data.collection.warmup_env_steps == 0
+
+
+def test_a_table_is_refused_where_states_are_not_discrete():
+    config = compose(["module=q_learning", "+experiment=cartpole", "data.replay.n_step=1"])
+    with pytest.raises(ConfigError, match=r"^module.network=Table: .* float32\[4\]; choose"):
+        prepare(config)
