@@ -1,13 +1,17 @@
 """Lightning callbacks: what may act on a run while ``Trainer.fit`` drives it."""
 
 from lightning_dqn.callbacks.clip_weights import ClipWeights
+from lightning_dqn.callbacks.exact_metrics import ExactMetrics
 from lightning_dqn.callbacks.freeze_layers import FreezeLayers
+from lightning_dqn.callbacks.matches import Matches
 from lightning_dqn.callbacks.model_operation import CountedOperation, ModelOperation
 from lightning_dqn.callbacks.periodic_reset import PeriodicReset
 from lightning_dqn.callbacks.progress import EnvStepProgressBar
+from lightning_dqn.callbacks.promote_past_self import PromotePastSelf
 from lightning_dqn.callbacks.redo import ReDo
 from lightning_dqn.callbacks.shrink_and_perturb import ShrinkAndPerturb
 from lightning_dqn.callbacks.target_network import EMATargetNetwork
+from lightning_dqn.callbacks.unseen_states import UnseenStates
 from lightning_dqn.callbacks.weight_average import WeightAverage
 
 __all__ = [
@@ -15,10 +19,14 @@ __all__ = [
     "CountedOperation",
     "EMATargetNetwork",
     "EnvStepProgressBar",
+    "ExactMetrics",
     "FreezeLayers",
+    "Matches",
     "ModelOperation",
     "PeriodicReset",
+    "PromotePastSelf",
     "ReDo",
     "ShrinkAndPerturb",
+    "UnseenStates",
     "WeightAverage",
 ]

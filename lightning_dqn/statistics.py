@@ -6,7 +6,9 @@ S bootstrap samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from statistics import NormalDist
 from typing import Any, Protocol
 
 import numpy as np
@@ -83,6 +85,53 @@ def stratified_bootstrap_interval(
     outside = (1 - confidence) / 2
     low, high = np.quantile(estimates, [outside, 1 - outside])
     return float(low), float(high)
+
+
+def wilson_interval(
+    successes: int, trials: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return between which shares a probability may lie, by how often something happened.
+
+    Wilson 1927 (doi.org/10.1080/01621459.1927.10502953), with z the normal quantile, n trials
+    and p the share found: (p + z²/2n ± z·sqrt(p(1 - p)/n + z²/4n²)) / (1 + z²/n).
+
+    Args:
+        successes: how often it happened.
+        trials: out of so many independent tries.
+        confidence: the share of such intervals that hold the truth, about.
+
+    Returns:
+        The lower and the upper end.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+    if not 0 <= successes <= trials or trials < 1:
+        raise ValueError(f"successes={successes} of trials={trials}: at least 1 trial, and no more")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence}: expected a share between 0 and 1")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, per_trial = successes / trials, z**2 / trials
+    middle = (share + per_trial / 2) / (1 + per_trial)
+    spread = math.sqrt(share * (1 - share) / trials + per_trial / (4 * trials))
+    width = z * spread / (1 + per_trial)
+    return max(0.0, middle - width), min(1.0, middle + width)
+
+
+def sign_test(successes: int, trials: int) -> float:
+    """Return how likely at least so many successes are if each trial is a coin's toss.
+
+    The p-value of the one-sided sign test: sum of C(n, k) / 2^n over k from ``successes`` to n.
+
+    Args:
+        successes: how often it went well.
+        trials: n, how often it went well or badly; what did neither isn't counted. With none the
+            answer is 1.
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(f"successes={successes} of trials={trials}: not more than there are")
+    tail = sum(math.comb(trials, count) for count in range(successes, trials + 1))
+    return tail / 2**trials
 
 
 def _resample(

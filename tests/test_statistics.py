@@ -3,7 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_dqn.statistics import interquartile_mean, stratified_bootstrap_interval
+from lightning_dqn.statistics import (
+    interquartile_mean,
+    sign_test,
+    stratified_bootstrap_interval,
+    wilson_interval,
+)
 
 ONE_TASK = [[500.0], [489.5], [471.25], [500.0], [350.0]]
 TWO_TASKS = [[1.0, 10.0], [2.0, 14.0], [4.0, 30.0]]
@@ -151,3 +156,57 @@ def test_no_score_and_nan_are_refused(scores):
 def test_what_cannot_be_drawn_from_is_refused(scores, arguments, message):
     with pytest.raises(ValueError, match=message):
         stratified_bootstrap_interval(scores, **arguments)
+
+
+# scipy.stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+WILSON = [
+    (0, 10, 0.95, (0.0, 0.27753279986288)),
+    (10, 10, 0.95, (0.72246720013712, 1.0)),
+    (500, 1000, 0.95, (0.469069600368, 0.530930399632)),
+    (3, 7, 0.9, (0.186443190364, 0.710522908986)),
+]
+# scipy.stats.binomtest(successes, trials, alternative="greater").pvalue
+SIGN_TESTS = [
+    (59, 100, 0.04431304005703379),
+    (58, 100, 0.06660530960360679),
+    (5, 5, 0.03125),
+    (0, 7, 1.0),
+    (600, 1000, 1.3642320780329735e-10),
+    (101, 200, 0.4718257604953717),
+]
+
+
+@pytest.mark.parametrize(("successes", "trials", "confidence", "expected"), WILSON)
+def test_the_interval_of_a_share_is_wilsons(successes, trials, confidence, expected):
+    found = wilson_interval(successes, trials, confidence=confidence)
+    assert found == pytest.approx(expected, abs=1e-11)
+
+
+def test_wilsons_interval_holds_the_truth_about_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    for truth in (0.03, 0.5, 0.9):
+        intervals = [wilson_interval(int(n), 60) for n in generator.binomial(60, truth, size=2_000)]
+        assert 0.92 < np.mean([low <= truth <= high for low, high in intervals]) < 0.98
+
+
+@pytest.mark.parametrize(("successes", "trials", "expected"), SIGN_TESTS)
+def test_the_sign_test_counts_tosses(successes, trials, expected):
+    assert sign_test(successes, trials) == pytest.approx(expected, rel=1e-9)
+
+
+def test_nothing_decided_proves_nothing():
+    assert sign_test(0, 0) == 1.0
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 0), (3, 2), (-1, 5)])
+def test_impossible_counts_are_refused(successes, trials):
+    with pytest.raises(ValueError, match=f"successes={successes} of trials={trials}"):
+        wilson_interval(successes, trials)
+    if trials:
+        with pytest.raises(ValueError, match=f"successes={successes} of trials={trials}"):
+            sign_test(successes, trials)
+
+
+def test_a_confidence_beyond_certainty_is_refused_for_shares():
+    with pytest.raises(ValueError, match="confidence=95"):
+        wilson_interval(1, 2, confidence=95)

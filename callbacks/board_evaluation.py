@@ -1,0 +1,93 @@
+"""What looks at the player of a board game after each evaluation: when, and under which keys."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from gymnasium.vector import VectorEnv
+
+from lightning_dqn.agent import Agent
+from lightning_dqn.environments import EnvironmentFactory
+from lightning_dqn.games.board_environment import BoardGameVectorEnv
+from lightning_dqn.games.policy_opponent import check_plays
+
+
+class BoardEvaluation(pl.Callback, ABC):
+    """Measures the greedy policy of an agent of a board game after validation and test.
+
+    A subclass says in :meth:`prepare` what it needs and in :meth:`measure` what it finds.
+
+    Args:
+        every_n_epochs: look at every n-th validation of a fit.
+
+    Attributes:
+        environment: one like those for training.
+    """
+
+    environment: BoardGameVectorEnv
+
+    def __init__(self, *, every_n_epochs: int = 1) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs={every_n_epochs}: at least 1")
+        self.every_n_epochs = every_n_epochs
+
+    @abstractmethod
+    def measure(self, trainer: pl.Trainer, agent: Agent) -> Mapping[str, float]:
+        """Return what is logged, by key without ``eval/`` or ``test/``."""
+
+    def prepare(self, trainer: pl.Trainer, agent: Agent, stage: str) -> None:
+        """Prepare; called once a fit or test, when ``environment`` is there."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find the game, and refuse a module that doesn't play it."""
+        agent = self._as_agent(pl_module)
+        self.environment = self._environment_of(trainer)
+        check_plays(agent.spec, self.environment.game, "the module")
+        self.prepare(trainer, agent, stage)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log ``eval/``."""
+        is_due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if not trainer.sanity_checking and (is_due or trainer.state.fn != "fit"):
+            self._tell(trainer, pl_module, "eval")
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log ``test/``."""
+        self._tell(trainer, pl_module, "test")
+
+    def _tell(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        row = self.measure(trainer, self._as_agent(pl_module))
+        # Tensors, since Lightning makes float32 of numbers.
+        tensors = {
+            f"{stage}/{name}": torch.tensor(value, dtype=torch.float64)
+            for name, value in row.items()
+        }
+        with warnings.catch_warnings():
+            # What goes to loggers is what Trainer.test returns, also where there is no logger.
+            warnings.filterwarnings("ignore", message=".*no logger configured.*")
+            pl_module.log_dict(tensors)
+
+    def _as_agent(self, module: pl.LightningModule) -> Agent:
+        if not isinstance(module, Agent):
+            name = type(self).__name__
+            raise TypeError(f"{name} looks at a DQN, not at a {type(module).__name__}")
+        return module
+
+    def _environment_of(self, trainer: pl.Trainer) -> BoardGameVectorEnv:
+        data: Any = getattr(trainer, "datamodule", None)
+        factory = getattr(data, "environment", None)
+        name = type(self).__name__
+        if not isinstance(factory, EnvironmentFactory):
+            raise ValueError(f"{name} needs a ReplayDataModule that plays a board game")
+        is_given = isinstance(factory.id, VectorEnv)
+        environment = factory.make(None if is_given else 1).unwrapped
+        if not is_given:
+            environment.close()
+        if not isinstance(environment, BoardGameVectorEnv):
+            raise ValueError(f"{name}: {factory.name} isn't a board game of lightning_dqn.games")
+        return environment

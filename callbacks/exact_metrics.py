@@ -1,0 +1,108 @@
+"""How far a policy is from the exact solution of a small game, over all its positions.
+
+Shapes: P positions, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+
+from lightning_dqn.agent import Agent
+from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
+from lightning_dqn.games.board_environment import Rewards, Seat
+from lightning_dqn.games.exact_solution import ExactSolution
+from lightning_dqn.games.game_tree import GameTree
+from lightning_dqn.games.opponents import RandomOpponent
+from lightning_dqn.games.perfect_opponent import PerfectOpponent
+
+Against = Literal["training", "self", "random", "perfect"]
+
+
+class ExactMetrics(BoardEvaluation):
+    """Compares the greedy policy with the solved game, after validation and test.
+
+    Nothing is sampled: every position that can arise on the learner's turn is looked at once, and
+    games against the random and the perfect player are counted out to their probabilities. What
+    is logged stands in the README's glossary. ``eval/optimality_gap`` and ``eval/mean_regret``
+    are 0 for a policy that can't be improved, so a ``ModelCheckpoint`` may monitor them with
+    ``mode="min"``.
+
+    Args:
+        opponent: what the optimum is an optimum against. ``"self"``: the game itself, both sides
+            at their best; ``"random"``; ``"perfect"``; ``"training"``: as the training
+            environment has it.
+        seat: which side the learner has against an opponent; None: as in training.
+        rewards: of a win, a draw and a loss; None: as in training.
+        every_n_epochs: look at every n-th validation.
+
+    Raises:
+        ValueError: when the fit begins: the game is too large, or its training opponent one whose
+            moves aren't known exactly.
+    """
+
+    def __init__(
+        self,
+        opponent: Against = "training",
+        *,
+        seat: Seat | None = None,
+        rewards: tuple[float, float, float] | None = None,
+        every_n_epochs: int = 1,
+    ) -> None:
+        super().__init__(every_n_epochs=every_n_epochs)
+        if opponent not in ("training", "self", "random", "perfect"):
+            raise ValueError(f"opponent={opponent!r}: choose training, self, random or perfect")
+        if seat not in (None, "first", "second", "random"):
+            raise ValueError(f"seat={seat!r}: choose first, second, random, or None as in training")
+        self.opponent = opponent
+        self.seat = seat
+        self.rewards = rewards
+        self._solution: ExactSolution
+        self._observation: np.ndarray
+
+    def prepare(self, trainer: pl.Trainer, agent: Agent, stage: str) -> None:
+        """Find all positions and solve the game."""
+        environment = self.environment
+        try:
+            tree = GameTree.of(environment.game)
+        except ValueError as error:
+            raise ValueError(f"ExactMetrics: {error}; Matches plays games instead") from error
+        self._solution = ExactSolution(
+            tree,
+            opponent=self._opponent(),
+            seat=self.seat or environment.seat,
+            rewards=Rewards(*(self.rewards or environment.rewards)),
+        )
+        self._observation = environment.game.encode(tree.state[~tree.is_over])
+
+    def measure(self, trainer: pl.Trainer, agent: Agent) -> Mapping[str, float]:
+        """Return all that is known of the policy."""
+        tree = self._solution.tree
+        q_values = np.zeros(tree.legal.shape)
+        q_values[~tree.is_over] = agent.q_values(self._observation).double().cpu().numpy()
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        gamma = data.replay_config.gamma_at(getattr(agent, "env_steps", 0))
+        policy = tree.greedy_policy(q_values)
+        return (
+            self._solution.errors(q_values, policy, gamma)
+            | self._solution.tactics(policy)
+            | self._solution.outcomes(policy)
+        )
+
+    def _opponent(self) -> Literal["self", "random", "perfect"]:
+        if self.opponent != "training":
+            return self.opponent
+        opponent = self.environment.opponent
+        if opponent is None:
+            return "self"
+        if isinstance(opponent, RandomOpponent):
+            return "random"
+        if isinstance(opponent, PerfectOpponent):
+            return "perfect"
+        raise ValueError(
+            f"ExactMetrics: there is no exact optimum against a {type(opponent).__name__}; choose "
+            "opponent='self', 'random' or 'perfect' to compare with"
+        )

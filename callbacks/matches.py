@@ -1,0 +1,82 @@
+"""Games of the greedy policy against opponents of a known strength."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytorch_lightning as pl
+
+from lightning_dqn.agent import Agent
+from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
+from lightning_dqn.games.matches import SeatRecords, play_both_seats
+from lightning_dqn.games.opponents import Opponent, opponent_name, opponent_of
+from lightning_dqn.games.policy_opponent import PolicyOpponent
+
+TEST_SEED_OFFSET = 1_000_000
+
+
+class Matches(BoardEvaluation):
+    """Plays against each opponent, as many games first as second, after validation and test.
+
+    Logs ``eval/<opponent>/<seat>/win_rate``, ``draw_rate`` and ``loss_rate``; a test also prints
+    them with their 95 % intervals (Wilson).
+
+    Args:
+        opponents: as in :func:`lightning_dqn.games.opponents.opponent_of`.
+        games: in each seat against each opponent.
+        random_plies: so many moves of each game are random before the players take over; needed
+            against an opponent without chance of its own, or all games are the same one.
+        every_n_epochs: play after every n-th validation.
+        seed: of chance, the same in each validation; a test plays other games.
+    """
+
+    def __init__(
+        self,
+        opponents: Sequence[Opponent | str] = ("random", "search:2"),
+        *,
+        games: int = 200,
+        random_plies: int = 0,
+        every_n_epochs: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_epochs=every_n_epochs)
+        if games < 1:
+            raise ValueError(f"games={games}: at least 1")
+        self.opponents = {opponent_name(opponent): opponent for opponent in opponents}
+        if len(self.opponents) < len(opponents):
+            raise ValueError(f"opponents={list(opponents)}: two have the same name in metrics")
+        self.games = games
+        self.random_plies = random_plies
+        self.seed = seed
+        self._players: dict[str, Opponent] = {}
+
+    def prepare(self, trainer: pl.Trainer, agent: Agent, stage: str) -> None:
+        """Make the opponents."""
+        game = self.environment.game
+        self._players = {name: opponent_of(o, game) for name, o in self.opponents.items()}
+
+    def measure(self, trainer: pl.Trainer, agent: Agent) -> Mapping[str, float]:
+        """Play, and return the rates; print them if this is a test."""
+        row: dict[str, float] = {}
+        for name, opponent in self._players.items():
+            records = self._play(agent, opponent, is_test=bool(trainer.testing))
+            for seat, record in records._asdict().items():
+                row |= {f"{name}/{seat}/{key}": rate for key, rate in record.rates.items()}
+            if trainer.testing:
+                print(
+                    f"{self.environment.game.name} against {name}, {self.games:,} games in either "
+                    f"seat: first {records.first}; second {records.second}"
+                )
+        return row
+
+    def _play(self, agent: Agent, opponent: Opponent, *, is_test: bool) -> SeatRecords:
+        generator = np.random.default_rng(self.seed + TEST_SEED_OFFSET * is_test)
+        return play_both_seats(
+            self.environment.game,
+            PolicyOpponent(agent),
+            opponent,
+            self.games,
+            generator,
+            random_plies=self.random_plies,
+        )

@@ -1,0 +1,145 @@
+"""The gate through which a learner joins the pool of past selves it learns against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from torch import nn
+
+from lightning_dqn.agent import Agent
+from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
+from lightning_dqn.games.matches import Record, play_both_seats
+from lightning_dqn.games.opponents import Opponent, RandomOpponent
+from lightning_dqn.games.past_selves import PastSelves
+from lightning_dqn.games.policy_opponent import PolicyOpponent
+from lightning_dqn.policy import GreedyPolicy
+from lightning_dqn.statistics import sign_test
+
+
+class PromotePastSelf(BoardEvaluation):
+    """Adds a frozen copy of the agent to the training opponent's pool once it is clearly better.
+
+    After each validation the greedy policy plays the newest past self, half of the games in
+    either seat; as long as there is none it plays random moves, as training does. It is promoted
+    if a one-sided sign test on the decided games says at ``level`` that it wins more of them than
+    it loses. Each look is a test of its own: an agent that is merely as good is promoted in about
+    ``level`` of them.
+
+    The training environment's opponent must be a
+    :class:`lightning_dqn.games.past_selves.PastSelves`. The pool's weights are in the checkpoint.
+
+    Args:
+        games: in all, half in either seat.
+        level: probability above which being better may be chance.
+        random_plies: so many moves of each game are random, since the players play greedily.
+        every_n_epochs: play after every n-th validation.
+        seed: of chance; each look plays other games.
+
+    Attributes:
+        promotions: so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        games: int = 200,
+        level: float = 0.05,
+        random_plies: int = 2,
+        every_n_epochs: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(every_n_epochs=every_n_epochs)
+        if games < 2 or games % 2:
+            raise ValueError(f"games={games}: an even number from 2, half in either seat")
+        if not 0 < level < 1:
+            raise ValueError(f"level={level}: a probability, between 0 and 1")
+        self.games = games
+        self.level = level
+        self.random_plies = random_plies
+        self.seed = seed
+        self.promotions = 0
+        self._pool: PastSelves
+        self._agent: Agent
+        self._networks: list[nn.Module] = []
+
+    def prepare(self, trainer: pl.Trainer, agent: Agent, stage: str) -> None:
+        """Find the pool, and empty it if the agent hasn't learned yet.
+
+        Raises:
+            ValueError: the training environment has another opponent, or collecting runs in a
+                thread, beside which nobody can say when a promotion takes effect.
+        """
+        opponent = self.environment.opponent
+        if not isinstance(opponent, PastSelves):
+            raise ValueError(
+                f"PromotePastSelf: the training environment's opponent is {opponent!r}; make it "
+                "PastSelves() from lightning_dqn.games.past_selves"
+            )
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if data.collection.overlap:
+            raise ValueError("PromotePastSelf: overlap=True collects while validation goes on")
+        self._pool, self._agent = opponent, agent
+        if stage == "fit" and getattr(agent, "updates", 0) == 0:
+            self._fill([])
+            self.promotions = 0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Move past selves to the device that learns."""
+        for network in self._networks:
+            network.to(pl_module.device)
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Promote nobody: a test changes nothing."""
+
+    def measure(self, trainer: pl.Trainer, agent: Agent) -> Mapping[str, float]:
+        """Play, promote the agent if it is better, and return how often it won."""
+        record = self._play(agent)
+        is_fit = trainer.state.fn == "fit"
+        if is_fit and sign_test(record.wins, record.wins + record.losses) <= self.level:
+            network = deepcopy(agent.get_submodule(agent.evaluation_network))
+            self._fill([*self._networks, network.requires_grad_(False).eval()])
+            self.promotions += 1
+        return {"promotion_win_rate": record.wins / self.games, "promotions": self.promotions}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of promotions and the pool's weights."""
+        weights = [
+            {name: tensor.detach().cpu().clone() for name, tensor in n.state_dict().items()}
+            for n in self._networks
+        ]
+        return {"promotions": self.promotions, "past_selves": weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take them back, before the first move is made."""
+        self.promotions = state_dict["promotions"]
+        networks = []
+        for weights in state_dict["past_selves"]:
+            network = deepcopy(self._agent.q_network).requires_grad_(False).eval()
+            network.load_state_dict(weights)
+            networks.append(network)
+        self._fill(networks)
+
+    def _play(self, agent: Agent) -> Record:
+        newest: Opponent = RandomOpponent()
+        if self._networks:
+            newest = PolicyOpponent(self._pool.policies[-1])
+        records = play_both_seats(
+            self.environment.game,
+            PolicyOpponent(agent),
+            newest,
+            self.games // 2,
+            np.random.default_rng([self.seed, getattr(agent, "env_steps", 0)]),
+            random_plies=self.random_plies,
+        )
+        return records.total
+
+    def _fill(self, networks: list[nn.Module]) -> None:
+        """Make these the pool, the newest last."""
+        self._pool.clear()
+        for network in networks:
+            self._pool.add(GreedyPolicy(network, self._agent.head, self._agent.spec))
+        self._networks = networks[-self._pool.capacity :]
