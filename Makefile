@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BROWSER := $(VENV)/.browser
 ARGS ?= +experiment=cartpole
 
 .PHONY: help train test test-slow lint format bench clean
@@ -26,10 +27,26 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $(READY)
 
+# The page's tests want a browser and npm. Where they can't be installed these tests are skipped.
+$(BROWSER): | $(READY)
+	@missing=; \
+	for pair in chromium:chromium chromedriver:chromium-driver node:nodejs npm:npm; do \
+		command -v $${pair%%:*} > /dev/null || missing="$$missing $${pair#*:}"; \
+	done; \
+	if [ -z "$$missing" ]; then touch $(BROWSER); \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then \
+		echo "Install$$missing to test the page that plays; its tests are skipped without"; \
+	else \
+		echo "Installing$$missing to test the page that plays"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends $$missing > /dev/null && touch $(BROWSER); } || \
+		echo "That failed: the page's tests are skipped"; \
+	fi
+
 train: $(READY)
 	@$(BIN)/python -m lightning_dqn $(ARGS)
 
-test: $(READY)
+test: $(READY) $(BROWSER)
 	@$(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY)

@@ -5,9 +5,24 @@ from pathlib import Path
 
 import yaml
 
-from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayDataModule
-from lightning_dqn.callbacks import EMATargetNetwork
+from lightning_dqn import (
+    DQN,
+    CollectionConfig,
+    EnvironmentFactory,
+    EvaluationConfig,
+    ReplayConfig,
+    ReplayDataModule,
+)
+from lightning_dqn.callbacks import (
+    EMATargetNetwork,
+    ExactMetrics,
+    Matches,
+    PromotePastSelf,
+    UnseenStates,
+)
+from lightning_dqn.games.past_selves import PastSelves
 from lightning_dqn.loggers import csv_logger
+from lightning_dqn.table import table
 
 ROOT = Path(__file__).resolve().parent.parent
 DIFFER = {"environment/gymnasium.kwargs"}
@@ -17,16 +32,16 @@ README = (ROOT / "README.md").read_text()
 
 def logged_keys(folder: Path, make_trainer) -> set[str]:
     data = ReplayDataModule(
-        "CartPole-v1",
+        "FrozenLake-v1",
         batch_size=8,
         env_steps_per_epoch=256,
         collection=CollectionConfig(warmup_env_steps=64),
         evaluation=EvaluationConfig(num_envs=2, test_episodes_per_env=1),
     )
-    module = DQN("CartPole-v1", network=[{"Linear": 8}, "ReLU"])
+    module = DQN("FrozenLake-v1", network=table())
     trainer = make_trainer(
         logger=csv_logger(folder),
-        callbacks=[EMATargetNetwork(tau=0.1)],
+        callbacks=[EMATargetNetwork(tau=0.1), UnseenStates()],
         limit_val_batches=1.0,
         log_every_n_steps=1,
     )
@@ -36,10 +51,27 @@ def logged_keys(folder: Path, make_trainer) -> set[str]:
     return set(header) - {"step", "epoch"}
 
 
+def keys_of_board_games(make_trainer) -> set[str]:
+    """Return what the callbacks of board games log in a validation, names of players left open."""
+    environment = EnvironmentFactory(
+        "lightning_dqn/TicTacToe-v0", num_envs=4, kwargs={"opponent": PastSelves()}
+    )
+    data = ReplayDataModule(environment, replay=ReplayConfig(capacity=100, gamma=1.0))
+    module = DQN(environment, network=[{"Linear": 8}, "ReLU"])
+    found = [ExactMetrics("self"), Matches(games=2), PromotePastSelf(games=2)]
+    trainer = make_trainer(callbacks=found, limit_val_batches=1.0)
+    [row] = trainer.validate(module, data, verbose=False)
+    return {
+        re.sub(r"(random|perfect|search_2)/(first|second)", "<opponent>/<seat>", k) for k in row
+    }
+
+
 def test_the_glossary_lists_exactly_the_logged_metrics(tmp_path, make_trainer):
     glossary = README.split("## Metrics", 1)[1].split("\n## ", 1)[0]
-    documented = set(re.findall(r"^\| `((?:rollout|train|eval|test|time)/\w+)` \|", glossary, re.M))
-    assert documented == logged_keys(tmp_path, make_trainer)
+    name = r"(?:rollout|train|eval|test|time)/[\w/<>]+"
+    documented = set(re.findall(rf"^\| `({name})` \|", glossary, re.M))
+    logged = logged_keys(tmp_path, make_trainer) | keys_of_board_games(make_trainer)
+    assert documented == logged
 
 
 def test_every_experiment_opens_with_its_command_and_is_in_the_readme():

@@ -91,3 +91,13 @@ def test_the_wheel_holds_no_name_that_a_user_may_have(installed_wheel):
     shipped = {path.name for path in (installed_wheel / "lightning_dqn" / "conf").rglob("*.yaml")}
     assert shipped == {path.name for path in (ROOT / "conf").rglob("*.yaml")}
     assert (installed_wheel / "lightning_dqn" / "py.typed").is_file()
+
+
+def test_the_wheel_holds_the_page(installed_wheel):
+    page = Path("lightning_dqn") / "page"
+    shipped, ours = (
+        {str(path.relative_to(root)) for path in (root / page).rglob("*") if path.is_file()}
+        for root in (installed_wheel, ROOT)
+    )
+    assert shipped == ours
+    assert str(page / "rules" / "connect_four.js") in shipped

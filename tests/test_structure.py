@@ -7,26 +7,39 @@ ROOT = Path(__file__).resolve().parent.parent
 
 RANKS = [
     {"transitions", "environment_spec", "schedules", "td", "memory", "model_ops", "startup"}
-    | {"statistics"},
+    | {"statistics", "registration", "value_iteration"}
+    | {"games.game", "games.rendering", "games.pettingzoo_adapter"},
     {"gradients", "optimizer_step", "compilation", "metrics", "layers", "munchausen", "sum_tree"}
-    | {"files", "learning_curve"},
-    {"head", "exploration", "environments", "replay_storage", "frame_stack", "report"},
-    {"categorical_head", "quantile_heads", "collector", "replay"},
-    {"heads", "sampling"},
-    {"networks", "policy", "episodes"},
-    {"blueprint"},
+    | {"files", "learning_curve", "tabular_environments", "site_server"}
+    | {"games.tictactoe", "games.connect_four", "games.game_tree"},
+    {"head", "exploration", "environments", "replay_storage", "frame_stack", "report"}
+    | {"tensor_files", "games.exact_solution", "games.random_play"},
+    {"categorical_head", "quantile_heads", "collector", "replay"}
+    | {
+        "games.search_opponent",
+        "games.perfect_opponent",
+        "games.policy_opponent",
+        "games.strength",
+    },
+    {"heads", "sampling", "games.opponents", "games.past_selves"},
+    {"networks", "policy", "episodes", "games.board_environment", "games.matches"},
+    {"table", "games.single_board"},
+    {"blueprint", "weight_import", "games.entry_points"},
     {"agent"},
     {"learner"},
     {"datamodule", "module"},
-    {"configuration", "loggers", "export", "callbacks", "provenance"},
-    {"training", "evaluate", "study_report"},
-    {"command_help", "command_line", "study_runs"},
-    {"__main__", "study"},
+    {"configuration", "loggers", "weights", "programs", "callbacks", "provenance"},
+    {"training", "evaluate", "export", "study_report", "browser_runtime"}
+    | {"playable", "terminal_play"},
+    {"command_help", "command_line", "study_runs", "site"},
+    {"__main__", "study", "import_weights", "play"},
 ]
 """A file imports from lower ranks only; `configuration` and its peers know no training."""
 
-LAZY = {("command_help", "command_line"), ("command_line", "command_help")}
-"""Imports inside functions, which wait until the command line needs them."""
+LAZY = {("command_help", "command_line"), ("command_line", "command_help")} | {
+    ("games.policy_opponent", "weights")
+}
+"""Imports inside functions, which wait until the command line or a game needs them."""
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -45,14 +58,24 @@ def imported_modules(path: Path) -> set[str]:
         parts = node.module.split(".")
         if parts[0] != "lightning_dqn":
             continue
-        found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        if parts[1:] in ([], ["games"]):
+            found |= {".".join([*parts[1:], alias.name]) for alias in node.names}
+        else:
+            found.add(".".join(parts[1:3]) if parts[1] == "games" else parts[1])
     return found
+
+
+def module_files() -> dict[str, Path]:
+    """Return the package's files by module; those of its games as ``games.<name>``."""
+    package = ROOT / "lightning_dqn"
+    files = {path.stem: path for path in package.glob("*.py")}
+    files |= {f"games.{path.stem}": path for path in (package / "games").glob("*.py")}
+    return {name: path for name, path in files.items() if path.stem != "__init__"}
 
 
 def test_every_file_imports_from_lower_ranks_only():
     rank = {name: number for number, names in enumerate(RANKS) for name in names}
-    files = {path.stem: path for path in (ROOT / "lightning_dqn").glob("*.py")}
-    files.pop("__init__")
+    files = module_files()
     assert set(files) == set(rank) - {"callbacks"}
     wrong = [
         (name, imported)
@@ -69,7 +92,7 @@ def test_collecting_and_learning_are_strangers():
 
 
 def test_the_package_never_imports_its_callbacks():
-    for path in (ROOT / "lightning_dqn").glob("*.py"):
+    for path in module_files().values():
         assert "callbacks" not in imported_modules(path), path.name
 
 
