@@ -46,20 +46,20 @@ class Row:
     num_seeds: int = 5
 
 
+def minatar(game: str, max_epochs: int, max_env_steps: int) -> Row:
+    """Return the row of one of MinAtar's games."""
+    overrides = (f"environment.id=MinAtar/{game}-v1", f"trainer.max_epochs={max_epochs}")
+    return Row(("+experiment=minatar", *overrides), max_env_steps, num_seeds=3)
+
+
 ROWS = {
     "cartpole": Row(("+experiment=cartpole",), 50_000, 500.0),
     "acrobot": Row(("+experiment=acrobot",), 100_000, -77.0),
     "mountain_car": Row(("+experiment=mountain_car",), 120_000, required_of_every_seed=-101.0),
     "lunar_lander": Row(("+experiment=lunar_lander",), 100_000, 200.0),
     "lunar_lander_300k": Row(("+experiment=lunar_lander", "trainer.max_epochs=33"), 300_000, 266.0),
-    **{
-        f"minatar_{game}": Row(
-            ("+experiment=minatar", f"environment.id=MinAtar/{game}-v1", "trainer.max_epochs=50"),
-            5_000_000,
-            num_seeds=3,
-        )
-        for game in MINATAR_GAMES
-    },
+    **{f"minatar_{game}": minatar(game, 10, 1_000_000) for game in MINATAR_GAMES},
+    **{f"minatar_{game}_5m": minatar(game, 50, 5_000_000) for game in MINATAR_GAMES},
 }
 
 HEAD = (

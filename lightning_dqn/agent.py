@@ -76,15 +76,19 @@ class Agent(pl.LightningModule):
         return self._policy(self.evaluation_network).q_values(observation)
 
     def act(
-        self, observation: np.ndarray | Tensor, action_mask: np.ndarray | Tensor | None = None
+        self,
+        observation: np.ndarray | Tensor,
+        action_mask: np.ndarray | Tensor | None = None,
+        noise: np.ndarray | None = None,
     ) -> np.ndarray:
         """Return the greedy legal actions by the evaluation network, int64[B].
 
         Args:
             observation: [B, *shape], or [B, S, *shape] with frame stacks.
             action_mask: bool[B, A], True where legal, or None where all are.
+            noise: float32[B, A], added to the values before the best is chosen.
         """
-        return self._policy(self.evaluation_network).act(observation, action_mask)
+        return self._policy(self.evaluation_network).act(observation, action_mask, noise)
 
     def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
         """Return the online network's value of each observation's best legal action, float[M].

@@ -13,7 +13,12 @@ from gymnasium.vector import VectorEnv
 
 from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.environments import read_action_mask
-from lightning_dqn.exploration import HeldActions, epsilon_greedy, random_actions
+from lightning_dqn.exploration import (
+    HeldActions,
+    epsilon_greedy,
+    gumbel_noise,
+    random_actions,
+)
 from lightning_dqn.frame_stack import FrameStack
 from lightning_dqn.schedules import LinearSchedule, Schedule, as_schedule
 from lightning_dqn.transitions import NO_ACTION, Episode, Policy, Rows
@@ -30,6 +35,9 @@ class CollectionConfig:
             networks that explore by their own noise.
         random_action_max_steps: a random action is held for up to so many env steps, see
             :class:`lightning_dqn.exploration.HeldActions`; 1 is plain epsilon-greedy.
+        temperature: of Boltzmann exploration, a number or a schedule over env steps, in units of
+            return: actions that aren't random are drawn from softmax(Q / temperature), so that
+            those tried most are nearly the best; 0 takes the best.
         overlap: collect the next iteration in a thread while the learner works on this one.
             Actions then come from the weights at the start of the learner's iteration, one
             iteration older than without; the run stays reproducible.
@@ -39,6 +47,7 @@ class CollectionConfig:
     epsilon: float | Schedule = field(default_factory=lambda: LinearSchedule(1.0, 0.05, 10_000))
     epsilon_greedy: bool = True
     random_action_max_steps: int = 1
+    temperature: float | Schedule = 0.0
     overlap: bool = False
 
     def __post_init__(self) -> None:
@@ -48,6 +57,8 @@ class CollectionConfig:
             raise ValueError(f"random_action_max_steps={self.random_action_max_steps}: at least 1")
         if isinstance(self.epsilon, int | float) and not 0 <= self.epsilon <= 1:
             raise ValueError(f"epsilon={self.epsilon}: a probability, between 0 and 1")
+        if isinstance(self.temperature, int | float) and self.temperature < 0:
+            raise ValueError(f"temperature={self.temperature}: at least 0")
 
 
 class Collector:
@@ -58,6 +69,7 @@ class Collector:
         spec: its shapes and types.
         epsilon: probability of a random action, a number or a schedule over env steps.
         random_action_max_steps: for how long a random action may be held.
+        temperature: of Boltzmann exploration, a number or a schedule over env steps.
         seed: of the environments (environment i gets seed + i) and of exploration.
 
     Attributes:
@@ -72,12 +84,14 @@ class Collector:
         *,
         epsilon: float | Schedule = 0.0,
         random_action_max_steps: int = 1,
+        temperature: float | Schedule = 0.0,
         seed: int = 0,
     ) -> None:
         self.environment = environment
         self.spec = spec
         self.num_envs = environment.num_envs
         self.epsilon = as_schedule(epsilon)
+        self.temperature = as_schedule(temperature)
         self.generator = np.random.default_rng(seed)
         self.env_steps = 0
         self.episodes: list[Episode] = []
@@ -167,7 +181,12 @@ class Collector:
             explores = np.ones(self.num_envs, bool)
         else:
             epsilon = self.epsilon(self.env_steps)
-            greedy = policy.act(self._stacked, mask)
+            temperature = self.temperature(self.env_steps)
+            if temperature > 0:
+                noise = gumbel_noise(self.num_envs, num_actions, temperature, self.generator)
+                greedy = policy.act(self._stacked, mask, noise)
+            else:
+                greedy = policy.act(self._stacked, mask)
             action, explores = epsilon_greedy(greedy, epsilon, num_actions, mask, self.generator)
         return action if self._held is None else self._held.apply(action, explores, mask)
 

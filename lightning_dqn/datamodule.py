@@ -129,6 +129,7 @@ class ReplayDataModule(pl.LightningDataModule):
             self.environment.spec,
             epsilon=self.collection.epsilon if self.collection.epsilon_greedy else 0.0,
             random_action_max_steps=self.collection.random_action_max_steps,
+            temperature=self.collection.temperature,
             seed=self.seed,
         )
         self.replay = ReplayBuffer(

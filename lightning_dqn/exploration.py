@@ -43,6 +43,17 @@ def epsilon_greedy(
     return np.where(explores, random, greedy), explores
 
 
+def gumbel_noise(
+    num_envs: int, num_actions: int, temperature: float, generator: np.random.Generator
+) -> np.ndarray:
+    """Draw what makes a greedy policy a Boltzmann policy, float32[E, A].
+
+    The argmax of Q + temperature * Gumbel noise is distributed as softmax(Q / temperature).
+    """
+    noise = generator.gumbel(scale=temperature, size=(num_envs, num_actions))
+    return noise.astype(np.float32)
+
+
 class HeldActions:
     """Holds random actions for several steps: temporally extended epsilon-greedy.
 

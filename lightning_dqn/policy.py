@@ -56,14 +56,20 @@ class GreedyPolicy:
 
     @torch.inference_mode()
     def act(
-        self, observation: np.ndarray | Tensor, action_mask: np.ndarray | Tensor | None = None
+        self,
+        observation: np.ndarray | Tensor,
+        action_mask: np.ndarray | Tensor | None = None,
+        noise: np.ndarray | None = None,
     ) -> np.ndarray:
         """Return the greedy legal actions, int64[B].
 
         Args:
             observation: [B, *shape], or [B, S, *shape] with frame stacks.
             action_mask: bool[B, A], True where legal, or None where all are.
+            noise: float32[B, A], added to the values before the best is chosen.
         """
         q_values = self.q_values(observation)
+        if noise is not None:
+            q_values = q_values + torch.from_numpy(noise).to(q_values.device)
         mask = None if action_mask is None else torch.as_tensor(action_mask).to(q_values.device)
         return td.greedy_action(q_values, mask).cpu().numpy()

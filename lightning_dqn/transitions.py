@@ -109,12 +109,18 @@ class Iteration(NamedTuple):
 class Policy(Protocol):
     """Who chooses the actions: all that the collecting side knows of the learning side."""
 
-    def act(self, observation: np.ndarray, action_mask: np.ndarray | None = None) -> np.ndarray:
+    def act(
+        self,
+        observation: np.ndarray,
+        action_mask: np.ndarray | None = None,
+        noise: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Return the greedy legal action of every environment, int64[E].
 
         Args:
             observation: [E, *shape], or [E, S, *shape] with frame stacks.
             action_mask: bool[E, A], True where legal, or None where all are.
+            noise: float32[E, A], added to the values before the best is chosen.
         """
         ...
 

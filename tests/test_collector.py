@@ -53,13 +53,19 @@ class LastLegalAction:
 
 
 def collector_of(
-    scripts: Scripts = UNEVEN, *, spec: Any = None, epsilon: Any = 0.0, seed: int = 0, **kwargs: Any
+    scripts: Scripts = UNEVEN,
+    *,
+    spec: Any = None,
+    epsilon: Any = 0.0,
+    temperature: Any = 0.0,
+    seed: int = 0,
+    **kwargs: Any,
 ) -> Collector:
     spec = spec or spec_of()
     environment = scripted_vector(
         scripts, dtype=spec.observation_dtype, masked=spec.has_action_mask, **kwargs
     )
-    return Collector(environment, spec, epsilon=epsilon, seed=seed)
+    return Collector(environment, spec, epsilon=epsilon, temperature=temperature, seed=seed)
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -328,3 +334,44 @@ def test_a_restart_begins_new_episodes_with_nothing_left_of_the_old(env_steps):
     assert NO_ACTION not in rows.action
     assert policy.observations[0][0, :, 1:].tolist() == [[1, 0]] * 3
     assert collector.take_episodes() == [Episode(21.0, 6)]
+
+
+class NearlyEqual:
+    """Always prefers action 2, by a little, and keeps the noise it was given."""
+
+    def __init__(self) -> None:
+        self.noise: list[np.ndarray | None] = []
+
+    def act(
+        self,
+        observation: np.ndarray,
+        action_mask: np.ndarray | None = None,
+        noise: np.ndarray | None = None,
+    ) -> np.ndarray:
+        self.noise.append(noise)
+        values = np.array([0.0, 0.0, 0.1, 0.0], np.float32)
+        values = values if noise is None else values + noise
+        return np.broadcast_to(values, (len(observation), 4)).argmax(axis=1)
+
+
+def test_boltzmann_exploration_follows_its_schedule_and_its_seed():
+    """Noise while the temperature is above 0, none after; the same with the same seed."""
+    taken = []
+    for _ in range(2):
+        policy = NearlyEqual()
+        collector = collector_of(spec=spec_of(), temperature=LinearSchedule(5.0, 0.0, 12), seed=3)
+        rows = collector.collect(policy, 30)
+        taken.append(rows.action)
+        is_given = [noise is not None for noise in policy.noise]
+        assert is_given == sorted(is_given, reverse=True)
+        assert True in is_given
+        assert False in is_given
+        late = rows.action[sum(is_given) :]
+        assert set(late[late != NO_ACTION]) == {2}
+    assert len(set(taken[0][taken[0] != NO_ACTION])) > 1
+    np.testing.assert_array_equal(*taken)
+
+
+def test_a_temperature_below_zero_is_refused():
+    with pytest.raises(ValueError, match="temperature=-1: at least 0"):
+        CollectionConfig(temperature=-1)

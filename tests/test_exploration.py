@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lightning_dqn.exploration import HeldActions, epsilon_greedy, random_actions
+from lightning_dqn.exploration import (
+    HeldActions,
+    epsilon_greedy,
+    gumbel_noise,
+    random_actions,
+)
 
 NUM_ENVS = 40_000
 
@@ -104,3 +109,12 @@ def test_a_held_action_is_dropped_when_it_is_illegal_or_its_episode_ends(generat
     held.apply(np.ones(NUM_ENVS, np.int64), everywhere, None)
     held.forget(everywhere)
     assert not held.apply(np.zeros(NUM_ENVS, np.int64), nowhere, None).any()
+
+
+def test_the_best_of_noisy_values_is_drawn_from_their_softmax():
+    values, temperature, draws = np.array([1.0, 0.0, -2.0]), 0.7, 100_000
+    noise = gumbel_noise(draws, 3, temperature, np.random.default_rng(0))
+    assert noise.dtype == np.float32
+    found = np.bincount((values + noise).argmax(axis=1), minlength=3) / draws
+    expected = np.exp(values / temperature) / np.exp(values / temperature).sum()
+    np.testing.assert_allclose(found, expected, atol=4 * np.sqrt(0.25 / draws))
