@@ -17,18 +17,20 @@ from lightning_dqn.statistics import interquartile_mean, stratified_bootstrap_in
 
 METRICS = "metrics.csv"
 METRIC = "eval/episode_return"
+MEANING = {METRIC: "mean return of the evaluation episodes"}
+"""What a plot calls metrics instead of their keys."""
 PLOT_HINT = "pip install 'lightning-dqn[plot]'"
 
 
 class Evaluations(NamedTuple):
-    """A run's evaluations, float64 each: rising env steps, and the mean return at each."""
+    """A run's evaluations, float64 each: rising env steps, and the value of a metric at each."""
 
     env_steps: NDArray[np.float64]
-    episode_return: NDArray[np.float64]
+    value: NDArray[np.float64]
 
 
 class Curve(NamedTuple):
-    """The return of several runs over the env steps, float64[G] each.
+    """A metric of several runs over the env steps, float64[G] each.
 
     ``low`` and ``high`` are the interval of the interquartile mean, NaN for a single run.
     """
@@ -39,21 +41,31 @@ class Curve(NamedTuple):
     high: NDArray[np.float64]
 
 
-def read_evaluations(run_dir: Path) -> Evaluations | None:
-    """Read a run's evaluations from its ``metrics.csv``; None if it has none.
+def read_evaluations(run_dir: Path, metric: str = METRIC) -> Evaluations | None:
+    """Read a run's evaluations by ``metric`` from its ``metrics.csv``; None if it has none.
 
     Where a run was evaluated twice at the same env step, the later one counts.
     """
-    path = run_dir / METRICS
-    if not path.is_file():
-        return None
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    found = {float(row["time/env_steps"]): float(row[METRIC]) for row in rows if row.get(METRIC)}
+    rows = _rows(run_dir)
+    found = {float(row["time/env_steps"]): float(row[metric]) for row in rows if row.get(metric)}
     if not found:
         return None
     env_steps = np.array(sorted(found))
     return Evaluations(env_steps, np.array([found[one] for one in env_steps]))
+
+
+def evaluated_metrics(run_dir: Path) -> set[str]:
+    """Return the metrics that a run's evaluations logged, ``eval/...``."""
+    found = {key for row in _rows(run_dir) for key, value in row.items() if value}
+    return {key for key in found if key.startswith("eval/")}
+
+
+def _rows(run_dir: Path) -> list[dict[str, str]]:
+    path = run_dir / METRICS
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def join(runs: Sequence[Evaluations], confidence: float = 0.95) -> Curve | None:
@@ -73,13 +85,13 @@ def join(runs: Sequence[Evaluations], confidence: float = 0.95) -> Curve | None:
         return None
     points = min((run.env_steps for run in runs), key=len)
     grid = np.unique([low, *points[(low < points) & (points < high)], high])
-    returns = np.array([np.interp(grid, *run) for run in runs])  # [R, G]
+    values = np.array([np.interp(grid, *run) for run in runs])  # [R, G]
     interval = np.full((len(grid), 2), np.nan)
     if len(runs) > 1:
         # The same draws at every point, so that the band is as smooth as the runs are.
-        ends = [stratified_bootstrap_interval(r, confidence=confidence) for r in returns.T]
+        ends = [stratified_bootstrap_interval(r, confidence=confidence) for r in values.T]
         interval = np.array(ends)
-    return Curve(grid, interquartile_mean(returns, axis=0), *interval.T)
+    return Curve(grid, interquartile_mean(values, axis=0), *interval.T)
 
 
 def write_curve(curve: Curve, path: Path) -> None:
@@ -101,9 +113,24 @@ def read_curve(path: Path) -> Curve | None:
 
 
 def plot(
-    curves: Mapping[str, Curve], path: Path, *, title: str, single: Sequence[Evaluations] = ()
+    curves: Mapping[str, Curve],
+    path: Path,
+    *,
+    title: str,
+    metric: str = METRIC,
+    log: bool = False,
+    single: Sequence[Evaluations] = (),
 ) -> str | None:
     """Draw a line with its band for each curve, and single runs as thin lines.
+
+    Args:
+        curves: by their label.
+        path: of the picture.
+        title: above it.
+        metric: whose values the curves are.
+        log: show the upper three to four powers of ten on a logarithmic scale, what is nearer to
+            0 on a linear one.
+        single: runs beside the curves.
 
     Returns:
         None, or why there is no plot: matplotlib is missing.
@@ -123,8 +150,10 @@ def plot(
         [line] = axes.plot(curve.env_steps, curve.iqm, color=color, linewidth=2, marker=marker)
         band = axes.fill_between(curve.env_steps, curve.low, curve.high, fc=color, alpha=0.2, lw=0)
         legend[name] = (band, line)
-    axes.set(title=title, xlabel="env steps", ylabel="mean return of the evaluation episodes")
+    axes.set(title=title, xlabel="env steps", ylabel=MEANING.get(metric, metric))
     axes.set_xlim(left=0)
+    if log:
+        _scale_by_powers(axes, np.concatenate([curve.iqm for curve in curves.values()]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     axes.grid(alpha=0.3)
@@ -132,3 +161,11 @@ def plot(
     axes.legend(list(legend.values()), list(legend), edgecolor="none", framealpha=0.8)
     figure.savefig(path, dpi=150)
     return None
+
+
+def _scale_by_powers(axes: Any, values: NDArray[np.float64]) -> None:
+    largest = np.abs(values).max() or 1.0
+    smallest = 10.0 ** np.floor(np.log10(largest) - 3)
+    axes.set_yscale("symlog", linthresh=smallest)
+    if values.min() >= 0:
+        axes.set_ylim(bottom=-0.2 * smallest)  # 0 lies above the edge

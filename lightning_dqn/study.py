@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_dqn import command_line
 from lightning_dqn.configuration import ConfigError
 from lightning_dqn.files import write_json
+from lightning_dqn.learning_curve import METRIC
 from lightning_dqn.study_report import (
     Failure,
     Results,
@@ -38,11 +39,14 @@ Run one configuration with several seeds, each in a process of its own, and sum 
   python -m lightning_dqn.study +experiment=cartpole [key=value ...] [seeds=5] [jobs=1]
   python -m lightning_dqn.study folder=<study folder>             continue a study
   python -m lightning_dqn.study report=<study folder>,<study folder>   compare finished studies
+  python -m lightning_dqn.study report=<...> metric=eval/mean_regret   draw something else of them
 
   seeds=5     5: seeds 0 to 4; 3,4,7: these
   jobs=1      runs at once
   folder=...  the study's folder, runs/<name>/study_<time>; what is finished there is kept
   report=...  finished studies, put into one table and one plot
+  metric=...  what that plot draws, eval/episode_return or another metric of evaluations
+  log=true    that plot on a logarithmic scale
 All other keys are those of python -m lightning_dqn, as is --config-dir.
 """
 
@@ -55,6 +59,7 @@ RESERVED = {
     "run_dir": "a study's folder is folder=<folder>, each run's lies in it",
     "resume": "a study is continued with folder=<study folder>",
 }
+OF_REPORTS = ("metric", "log")
 INTERRUPTED = 130
 
 _say = partial(print, flush=True)
@@ -205,26 +210,35 @@ def _last_line(log: Path) -> str:
 
 
 def _report(options: dict[str, str], rest: Sequence[str]) -> None:
-    superfluous = [*rest, *(key for key in options if key not in ("report", "folder"))]
+    own = ("report", "folder", *OF_REPORTS)
+    superfluous = [*rest, *(key for key in options if key not in own)]
     if superfluous:
-        raise ConfigError(f"{superfluous[0]}: report= takes folder= beside it, nothing else")
+        raise ConfigError(
+            f"{superfluous[0]}: report= takes folder=, metric= and log= beside it, nothing else"
+        )
+    if options.get("log", "false") not in ("true", "false"):
+        raise ConfigError(f"log={options['log']}: expected true or false")
     studies = [read_results(folder) for folder in options["report"].split(",")]
     default = Path("runs", f"report_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
     folder = Path(options.get("folder", default))
     if folder.is_file() or (folder / ASKED).exists():
         raise ConfigError(f"folder={folder}: holds a study; choose a folder for the report")
-    table, notes = write_comparison(studies, folder)
+    metric, log = options.get("metric", METRIC), options.get("log") == "true"
+    table, notes = write_comparison(studies, folder, metric, log=log)
     print("\n".join([table, "", *notes, f"files  {folder}"]))
 
 
 def _asked_study(options: dict[str, str], rest: Sequence[str]) -> Study:
+    for key in OF_REPORTS:
+        if key in options:
+            raise ConfigError(f"{key}={options[key]}: goes with report=<study folder> alone")
     seeds = _seeds(options["seeds"]) if "seeds" in options else None
     return plan(rest, seeds=seeds, folder=options.get("folder"))
 
 
 def _options(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Part the study's own keys from the arguments that go to its runs."""
-    own = re.compile(r"(seeds|jobs|folder|report)=(.*)", re.S)
+    own = re.compile(r"(seeds|jobs|folder|report|metric|log)=(.*)", re.S)
     found = [own.fullmatch(argument) for argument in arguments]
     options = {match[1]: match[2] for match in found if match}
     for key, value in options.items():

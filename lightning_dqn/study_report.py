@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 from lightning_dqn.configuration import ConfigError
 from lightning_dqn.files import SUMMARY, write_json
-from lightning_dqn.learning_curve import join, plot, read_curve, read_evaluations, write_curve
+from lightning_dqn.learning_curve import (
+    METRIC,
+    Curve,
+    evaluated_metrics,
+    join,
+    plot,
+    read_curve,
+    read_evaluations,
+    write_curve,
+)
 from lightning_dqn.statistics import interquartile_mean, stratified_bootstrap_interval
 
 RESULTS, TABLE, CURVE, PLOT = "results.json", "table.md", "curve.csv", "curve.png"
@@ -171,23 +180,51 @@ def read_results(folder: str | Path) -> Results:
         raise ConfigError(f"{path}: not the results of a finished study ({error!r})") from error
 
 
-def write_comparison(studies: Sequence[Results], folder: Path) -> tuple[str, list[str]]:
-    """Write one table and one plot of several studies into ``folder``.
+def write_comparison(
+    studies: Sequence[Results], folder: Path, metric: str = METRIC, *, log: bool = False
+) -> tuple[str, list[str]]:
+    """Write one table of several studies and one plot of ``metric`` into ``folder``.
+
+    Args:
+        studies: to compare.
+        folder: for both; made if need be.
+        metric: a key of the runs' evaluations.
+        log: draw it on a logarithmic scale.
 
     Returns:
         The table, and what is left out and why, in a line each.
+
+    Raises:
+        ConfigError: no run of the studies was evaluated by the metric; nothing was written.
     """
+    _check_metric(studies, metric)
     labelled = dict(zip(labels(studies), studies, strict=True))
     table = comparison(labelled)
     commands = "\n".join(f"- {label}: `{study.command}`" for label, study in labelled.items())
     folder.mkdir(parents=True, exist_ok=True)
     (folder / TABLE).write_text(f"{table}\n\n{commands}\n")
-    found = {label: read_curve(study.folder / CURVE) for label, study in labelled.items()}
-    notes = [f"{label}: no {CURVE}, so no line" for label, one in found.items() if one is None]
+    found = {label: _curve(study, metric) for label, study in labelled.items()}
+    what = CURVE if metric == METRIC else f"{metric} at env steps in common"
+    notes = [f"{label}: no {what}, so no line" for label, one in found.items() if one is None]
     curves = {label: one for label, one in found.items() if one is not None}
     title = f"IQM and {INTERVAL} over seeds"
-    note = plot(curves, folder / PLOT, title=title) if curves else None
+    note = plot(curves, folder / PLOT, title=title, metric=metric, log=log) if curves else None
     return table, [*notes, note] if note else notes
+
+
+def _check_metric(studies: Sequence[Results], metric: str) -> None:
+    runs = [study.folder / run.run_dir for study in studies for run in study.runs]
+    known = set[str]().union(*map(evaluated_metrics, runs))
+    if metric != METRIC and metric not in known:
+        there_are = ", ".join(sorted(known)) or "none"
+        raise ConfigError(f"metric={metric}: no run was evaluated by it; there are {there_are}")
+
+
+def _curve(study: Results, metric: str) -> Curve | None:
+    if metric == METRIC:
+        return read_curve(study.folder / CURVE)
+    runs = [read_evaluations(study.folder / run.run_dir, metric) for run in study.runs]
+    return join([run for run in runs if run is not None], CONFIDENCE)
 
 
 def comparison(studies: Mapping[str, Results]) -> str:

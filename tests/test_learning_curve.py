@@ -5,6 +5,7 @@ import pytest
 
 from lightning_dqn.learning_curve import (
     Evaluations,
+    evaluated_metrics,
     join,
     plot,
     read_curve,
@@ -13,8 +14,8 @@ from lightning_dqn.learning_curve import (
 )
 
 
-def run(env_steps, returns) -> Evaluations:
-    return Evaluations(np.array(env_steps, dtype=float), np.array(returns, dtype=float))
+def run(env_steps, value) -> Evaluations:
+    return Evaluations(np.array(env_steps, dtype=float), np.array(value, dtype=float))
 
 
 def test_evaluations_are_the_rows_that_hold_one(tmp_path):
@@ -24,6 +25,18 @@ def test_evaluations_are_the_rows_that_hold_one(tmp_path):
     env_steps, returns = read_evaluations(tmp_path)
     assert env_steps.tolist() == [100, 323, 583]
     assert returns.tolist() == [7, 9.5, 13]
+
+
+def test_any_metric_of_the_evaluations_is_read(tmp_path):
+    rows = ["eval/mean_regret,eval/episode_return,eval/never,time/env_steps,train/loss"]
+    rows += ["0.5,1,,100,", ",2,,200,", ",,,250,0.3", "0.25,3,,300,"]
+    (tmp_path / "metrics.csv").write_text("\n".join(rows))
+    env_steps, regret = read_evaluations(tmp_path, "eval/mean_regret")
+    assert env_steps.tolist() == [100, 300]
+    assert regret.tolist() == [0.5, 0.25]
+    assert read_evaluations(tmp_path, "eval/never") is None
+    assert evaluated_metrics(tmp_path) == {"eval/mean_regret", "eval/episode_return"}
+    assert evaluated_metrics(tmp_path / "nowhere") == set()
 
 
 @pytest.mark.parametrize("text", [None, "time/env_steps\n5\n", "eval/episode_return\n"])
@@ -74,6 +87,41 @@ def test_one_plot_holds_lines_bands_and_single_runs(tmp_path):
     note = plot({"a": join(runs), "b": join(runs[:1])}, tmp_path / "a.png", title="A", single=runs)
     assert note is None
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("metric", "label"),
+    [
+        ("eval/mean_regret", "eval/mean_regret"),
+        ("eval/episode_return", "mean return of the evaluation episodes"),
+    ],
+)
+def test_the_axis_says_what_is_drawn(metric, label, tmp_path, monkeypatch):
+    labels = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig",
+        lambda figure, *_, **__: labels.append(figure.axes[0].get_ylabel()),
+    )
+    plot({"a": join([run([1, 2], [1, 0])])}, tmp_path / "a.png", title="A", metric=metric)
+    assert labels == [label]
+
+
+@pytest.mark.parametrize(
+    ("values", "bottom"), [([10, 0.1, 0], -0.002), ([-10, 0.1, 0], -10), ([0, 0, 0], -0.0002)]
+)
+def test_a_logarithmic_scale_shows_powers_of_ten_and_zero(values, bottom, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda figure, *_, **__: figures.append(figure)
+    )
+    curves = {"a": join([run([1, 2, 3], values)])}
+    plot(curves, tmp_path / "a.png", title="A", log=True)
+    [axes] = figures[0].axes
+    heights = axes.transData.transform([(0, y) for y in (0, 0.01, 0.1, 1)])[:, 1]
+    assert heights[0] < heights[1]
+    assert heights[2] - heights[1] == pytest.approx(heights[3] - heights[2])
+    assert axes.get_ylim()[0] == pytest.approx(bottom, rel=5)
+    assert axes.get_ylim()[0] <= bottom
 
 
 def test_without_matplotlib_one_line_names_the_remedy(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from test_command_line import SHORT, command
 
-from lightning_dqn import study, study_runs
+from lightning_dqn import study, study_report, study_runs
 from lightning_dqn.configuration import ConfigError
 from lightning_dqn.study_report import Failure, Results, Run, duration, labels, read_results
 
@@ -35,7 +35,8 @@ if order == "fail":
 if order == "vanish":
     sys.exit(0)
 (run_dir / "metrics.csv").write_text(
-    f"time/env_steps,eval/episode_return\\n{100 + seed},{seed}\\n{200 + seed},{2 * seed}\\n"
+    "time/env_steps,eval/episode_return,eval/mean_regret,train/loss\\n"
+    f"{100 + seed},{seed},{1 / seed if seed else ''},0.5\\n{200 + seed},{2 * seed},0,0.25\\n"
 )
 result = {"episode_return": 10.0 * seed, "episode_return_std": 1.0, "episodes": 3, "seed": seed}
 result |= {"env_steps": 200 + seed, "first_env_step": 0, "updates": 7, "wall_seconds": 1.5}
@@ -297,6 +298,8 @@ MISTAKES = {
     "data.batch_size=0": "data.batch_size=0: at least 1",
     "+experiment=nope": "experiment/nope",
     "-m": "-m: of the flags a study takes --config-dir only",
+    "metric=eval/mean_regret": "metric=eval/mean_regret: goes with report=<study folder> alone",
+    "log=true": "log=true: goes with report=<study folder> alone",
     "report=nowhere": "not the results of a finished study",
 }
 
@@ -357,10 +360,55 @@ def test_a_report_puts_studies_into_one_table_and_one_plot(fake_runs, monkeypatc
     assert Path("both", "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_report_draws_the_metric_that_is_asked_for(fake_runs, monkeypatch, capsys):
+    drawn = {}
+
+    def draw(curves, path, *, metric=None, log=None, **_):
+        drawn[metric, log] = curves
+
+    monkeypatch.setattr(study_report, "plot", draw)
+    study.run_study(["+a=1"], seeds=[2, 4], folder="first")
+    study.run_study(["+a=2"], seeds=[1], folder="second")
+    drawn.clear()
+    asked = ("report=first,second", "folder=both")
+    assert main(*asked, "metric=eval/mean_regret", "log=true", monkeypatch=monkeypatch) == 0
+    [[how, curves]] = drawn.items()
+    assert how == ("eval/mean_regret", True)
+    assert curves["fake +a=2"].env_steps.tolist() == [101, 201]
+    assert curves["fake +a=2"].iqm.tolist() == [1, 0]
+    # Seed 2 goes from (102, 1/2) to (202, 0), seed 4 from (104, 1/4) to (204, 0).
+    assert curves["fake +a=1"].iqm.tolist() == pytest.approx([(0.49 + 0.25) / 2, 0.0025])
+    assert main(*asked, monkeypatch=monkeypatch) == 0
+    assert drawn["eval/episode_return", False]["fake +a=2"].iqm.tolist() == [1, 2]
+
+
+def test_a_study_that_lacks_the_metric_has_no_line_and_is_named(fake_runs, monkeypatch, capsys):
+    study.run_study(["+a=1"], seeds=[1], folder="first")
+    study.run_study(["+a=2"], seeds=[1], folder="second")
+    Path("second", "seed_1", "metrics.csv").write_text("time/env_steps,eval/q_rmse\n5,1\n")
+    asked = ("report=first,second", "folder=both", "metric=eval/mean_regret")
+    assert main(*asked, monkeypatch=monkeypatch) == 0
+    assert "fake +a=2: no eval/mean_regret at env steps in common" in capsys.readouterr().out
+
+
+def test_a_metric_that_no_run_logged_is_refused_naming_those_there_are(
+    fake_runs, monkeypatch, capsys
+):
+    study.run_study([], seeds=[1], folder="first")
+    asked = ("report=first", "folder=both", "metric=train/loss")
+    assert main(*asked, monkeypatch=monkeypatch) == 2
+    assert (
+        "metric=train/loss: no run was evaluated by it; "
+        "there are eval/episode_return, eval/mean_regret\n"
+    ) in capsys.readouterr().err
+    assert not Path("both").exists()
+
+
 def test_a_report_does_not_overwrite_a_study(fake_runs, monkeypatch, capsys):
     study.run_study([], seeds=[1], folder="first")
     assert main("report=first", "folder=first", monkeypatch=monkeypatch) == 2
     assert main("report=first", "seeds=3", monkeypatch=monkeypatch) == 2
+    assert main("report=first", "log=yes", monkeypatch=monkeypatch) == 2
 
 
 def test_namesakes_are_told_apart_by_what_differs(make_results):

@@ -99,6 +99,7 @@ class BoardGameVectorEnv(VectorEnv):
         self.observation_space = batch(self.single_observation_space, num_envs)
         self.action_space = batch(self.single_action_space, num_envs)
         self._reward_of_score = np.array([self.rewards.draw, self.rewards.win, self.rewards.loss])
+        self._boards = np.arange(num_envs)
         self._state = game.initial_state(num_envs)
         self._moves = np.zeros(num_envs, np.int64)
         self._learner_seat = np.zeros(num_envs, np.int64)
@@ -136,7 +137,7 @@ class BoardGameVectorEnv(VectorEnv):
         actions = self._as_on_board(np.asarray(actions))
         self._check_legal(actions, plays)
         reward = np.zeros(self.num_envs)
-        if begins.any():
+        if np.count_nonzero(begins):
             self._ended = begins.copy()
             self._play(np.flatnonzero(plays), actions[plays], reward)
             self._begin(begins)
@@ -167,7 +168,7 @@ class BoardGameVectorEnv(VectorEnv):
         if self.opponent is not None and not is_over.all():
             goes_on = ~is_over
             answered = self._answer(state[goes_on])
-            boards = np.arange(self.num_envs)[where][goes_on]
+            boards = self._boards[where][goes_on]
             self._moves[boards] += 1
             state[goes_on] = answered
             is_over[goes_on], score = self.game.outcome(answered)
@@ -182,24 +183,32 @@ class BoardGameVectorEnv(VectorEnv):
 
     def _begin(self, begins: np.ndarray) -> None:
         """Begin new games where ``begins``, bool[E], up to the learner's first move."""
-        count = int(begins.sum())
+        count = int(np.count_nonzero(begins))
         state, moves = self._opening(count)
-        seat = moves % 2 if self.opponent is None else self._draw_seats(count)
-        waits = moves % 2 != seat
-        if waits.any():
-            state[waits] = self._answer(state[waits])
-            moves[waits] += 1
-            lost = self.game.outcome(state).is_over
-            # An opening that the opponent's answer ends is none: begin with that answer alone.
-            state[lost], moves[lost] = self.game.initial_state(int(lost.sum())), 0
-            behind = lost & (seat == SECOND)
-            if behind.any():
-                state[behind] = self._answer(state[behind])
-                moves[behind] = 1
+        if self.opponent is None:
+            seat = moves & 1
+        else:
+            seat = self._draw_seats(count)
+            self._let_opponent_begin(state, moves, seat)
         self._state[begins], self._moves[begins], self._learner_seat[begins] = state, moves, seat
         if self.random_symmetry:
             number = len(self.game.symmetry_actions)
             self._symmetry[begins] = self.np_random.integers(number, size=count)
+
+    def _let_opponent_begin(self, state: np.ndarray, moves: np.ndarray, seat: np.ndarray) -> None:
+        """Answer, in place, the openings after which it isn't the learner's turn."""
+        waits = (moves & 1) != seat
+        if not waits.any():
+            return
+        state[waits] = self._answer(state[waits])
+        moves[waits] += 1
+        lost = self.game.outcome(state).is_over
+        # An opening that the opponent's answer ends is none: begin with that answer alone.
+        state[lost], moves[lost] = self.game.initial_state(int(lost.sum())), 0
+        behind = lost & (seat == SECOND)
+        if behind.any():
+            state[behind] = self._answer(state[behind])
+            moves[behind] = 1
 
     def _opening(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return boards after random moves, and how many, int64[count]; none of them is over."""
@@ -229,9 +238,9 @@ class BoardGameVectorEnv(VectorEnv):
 
     def _check_legal(self, actions: np.ndarray, plays: np.ndarray) -> None:
         is_wrong = (actions < 0) | (actions >= self.game.num_actions)
-        is_legal = self._legal[np.arange(self.num_envs), np.where(is_wrong, 0, actions)]
+        is_legal = self._legal[self._boards, np.where(is_wrong, 0, actions)]
         is_wrong = (is_wrong | ~is_legal) & plays
-        if is_wrong.any():
+        if np.count_nonzero(is_wrong):  # quicker than any() on few boards
             board = int(is_wrong.argmax())
             legal = ", ".join(map(str, np.flatnonzero(self._legal[board])))
             raise ValueError(
@@ -240,7 +249,7 @@ class BoardGameVectorEnv(VectorEnv):
             )
 
     def _seat_to_move(self) -> np.ndarray:
-        return (self._moves % 2).astype(np.int8)
+        return (self._moves & 1).astype(np.int8)
 
     def _observation(self) -> np.ndarray:
         if not self.random_symmetry:

@@ -16,14 +16,14 @@ _COLUMN = np.arange(COLUMNS)
 _BOTTOM = np.uint64(1) << (_COLUMN * _HEIGHT).astype(np.uint64)
 _TOP = np.uint64(1) << (_COLUMN * _HEIGHT + ROWS - 1).astype(np.uint64)
 _FULL = np.uint64(sum(((1 << ROWS) - 1) << (column * _HEIGHT) for column in range(COLUMNS)))
-_SHIFTS = np.array([1, _HEIGHT - 1, _HEIGHT, _HEIGHT + 1], np.uint64)
-"""One cell up, diagonally down, to the right, diagonally up."""
+_SHIFTS = np.array([1, _HEIGHT - 1, _HEIGHT, _HEIGHT + 1], np.uint64)[:, None, None]
+"""One cell up, diagonally down, to the right, diagonally up; along the first axis."""
+_TWICE = _SHIFTS + _SHIFTS
 
 _BIT_OF_CELL = np.array(
-    [[column * _HEIGHT + ROWS - 1 - row for column in range(COLUMNS)] for row in range(ROWS)],
-    np.uint64,
+    [[column * _HEIGHT + ROWS - 1 - row for column in range(COLUMNS)] for row in range(ROWS)]
 )
-"""uint64[6, 7], the uppermost row first."""
+"""int64[6, 7], the uppermost row first."""
 
 
 class ConnectFour(Game):
@@ -53,7 +53,8 @@ class ConnectFour(Game):
     def legal_moves(self, state: np.ndarray) -> np.ndarray:
         """Return the columns that aren't full, bool[M, 7]."""
         is_legal = ((state[:, 0] | state[:, 1])[:, None] & _TOP) == 0
-        is_legal[_has_line(state).any(axis=1)] = False
+        own_line, other_line = _has_line(state.T)
+        is_legal[own_line | other_line] = False
         return is_legal
 
     def apply(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
@@ -66,13 +67,15 @@ class ConnectFour(Game):
 
     def outcome(self, state: np.ndarray) -> Outcome:
         """Return who has four in a row; a full board without is a draw."""
-        has_line = _has_line(state)
-        score = has_line[:, 0].astype(np.int8) - has_line[:, 1]
+        own_line, other_line = _has_line(state.T)
+        score = own_line.astype(np.int8) - other_line
         return Outcome((score != 0) | ((state[:, 0] | state[:, 1]) == _FULL), score)
 
     def encode(self, state: np.ndarray) -> np.ndarray:
         """Return float32[M, 2, 6, 7]."""
-        return ((state[:, :, None, None] >> _BIT_OF_CELL) & np.uint64(1)).astype(np.float32)
+        octets = state.astype("<u8", copy=False, order="C").view(np.uint8)
+        bits = np.unpackbits(octets.ravel(), bitorder="little").reshape(-1, 2, 64)
+        return bits.take(_BIT_OF_CELL, axis=2).astype(np.float32)
 
     def board(self, state: np.ndarray) -> np.ndarray:
         """Return int8[M, 6, 7]."""
@@ -94,6 +97,6 @@ class ConnectFour(Game):
 
 
 def _has_line(cells: np.ndarray) -> np.ndarray:
-    """Return whether there are four in a row among uint64[...] sets of cells."""
-    pairs = cells[..., None] & (cells[..., None] >> _SHIFTS)
-    return (pairs & (pairs >> (_SHIFTS + _SHIFTS))).any(axis=-1)
+    """Return whether there are four in a row among uint64[2, M] sets of cells."""
+    pairs = cells & (cells >> _SHIFTS)
+    return (pairs & (pairs >> _TWICE)).any(axis=0)

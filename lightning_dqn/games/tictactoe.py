@@ -16,9 +16,15 @@ _BIT = 1 << np.arange(9)
 _IS_SET = ((np.arange(512)[:, None] & _BIT) > 0).view(np.int8)
 """int8[512, 9], the cells of every set of cells."""
 
+_AS_FLOAT = _IS_SET.astype(np.float32)
+_IS_EMPTY = _IS_SET == 0
+"""bool[512, 9]."""
+
 _LINES = [*_CELLS, *_CELLS.T, _CELLS.diagonal(), _CELLS[:, ::-1].diagonal()]
 _HAS_LINE = np.any([_IS_SET[:, line].all(axis=1) for line in _LINES], axis=0)
 """bool[512]."""
+
+_SCORE = _HAS_LINE.view(np.int8)
 
 _TURNS = [np.rot90(_CELLS, turns) for turns in range(4)]
 _IMAGES = np.stack([board.ravel() for turn in _TURNS for board in (turn, turn.T)])
@@ -68,9 +74,10 @@ class TicTacToe(Game):
 
     def legal_moves(self, state: np.ndarray) -> np.ndarray:
         """Return the empty cells, bool[M, 9]."""
-        is_legal = _IS_SET[state[:, 0] | state[:, 1]] == 0
-        is_legal[_HAS_LINE[state].any(axis=1)] = False
-        return is_legal
+        own, other = state.T
+        # Where the game is over no cell counts as empty.
+        is_over = _HAS_LINE[own] | _HAS_LINE[other]
+        return _IS_EMPTY.take(own | other | is_over * 511, axis=0)
 
     def apply(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Return the boards after the moves, as the other player sees them."""
@@ -80,16 +87,16 @@ class TicTacToe(Game):
 
     def outcome(self, state: np.ndarray) -> Outcome:
         """Return who has three in a row; a full board without is a draw."""
-        has_line = _HAS_LINE[state]
-        score = has_line[:, 0].astype(np.int8) - has_line[:, 1]
-        return Outcome((score != 0) | ((state[:, 0] | state[:, 1]) == 511), score)
+        own, other = state.T
+        score = _SCORE[own] - _SCORE[other]
+        return Outcome((score != 0) | ((own | other) == 511), score)
 
     def encode(self, state: np.ndarray) -> np.ndarray:
         """Return what is observed."""
         if self.encoding == "planes":
-            return _IS_SET[state].reshape(-1, 18).astype(np.float32)
+            return _AS_FLOAT.take(state, axis=0).reshape(-1, 18)
         if self.encoding == "signed":
-            return (_IS_SET[state[:, 0]] - _IS_SET[state[:, 1]]).astype(np.float32)
+            return _AS_FLOAT.take(state[:, 0], axis=0) - _AS_FLOAT.take(state[:, 1], axis=0)
         return _BASE_3[state[:, 0]] + 2 * _BASE_3[state[:, 1]]
 
     def board(self, state: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from nim_game import Nim
 from scripted_opponent import LowestMove
 
 from lightning_dqn.collector import Collector
@@ -284,3 +285,40 @@ def test_the_picture_does_not_turn_with_the_mover() -> None:
     assert environment.render()[0] == "X . .\n. O .\n. . ."
     environment.step(np.array([1]))
     assert environment.render()[0] == "X X .\n. O .\n. . ."
+
+
+def pieces(environment: BoardGameVectorEnv) -> np.ndarray:
+    return (environment.game.board(environment.state) != 0).sum(axis=(1, 2))
+
+
+def test_random_openings_are_of_every_length_up_to_the_longest() -> None:
+    environment = BoardGameVectorEnv(TicTacToe(), 4_000, random_plies=3)
+    _, info = environment.reset(seed=0)
+    counts = np.bincount(pieces(environment), minlength=4)
+    np.testing.assert_allclose(counts / 4_000, 0.25, atol=4 * np.sqrt(0.25 * 0.75 / 4_000))
+    assert (info["seat"] == pieces(environment) % 2).all()
+    assert len(np.unique(environment.state, axis=0)) > 300
+
+
+@pytest.mark.parametrize(("seat", "parities"), [("first", {0}), ("second", {1})])
+def test_after_a_random_opening_it_is_the_learners_turn(seat: Any, parities: set[int]) -> None:
+    environment = BoardGameVectorEnv(
+        TicTacToe(), 2_000, opponent="random", seat=seat, random_plies=6
+    )
+    _, info = environment.reset(seed=0)
+    assert set(pieces(environment) % 2) == parities
+    assert set(info["seat"]) == parities
+    assert not environment.game.outcome(environment.state).is_over.any()
+    assert info["action_mask"].any(axis=1).all()
+    assert len(set(pieces(environment))) == 4
+
+
+def test_an_opening_never_finishes_a_game() -> None:
+    environment = BoardGameVectorEnv(Nim(), 500, random_plies=10)
+    environment.reset(seed=0)
+    assert set(environment.state[:, 0]) == {1, 2, 3, 4}
+
+
+def test_a_negative_number_of_random_plies_is_refused() -> None:
+    with pytest.raises(ValueError, match="random_plies=-1: at least 0"):
+        BoardGameVectorEnv(TicTacToe(), random_plies=-1)
