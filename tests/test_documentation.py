@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from lightning_dqn import (
@@ -20,9 +21,12 @@ from lightning_dqn.callbacks import (
     PromotePastSelf,
     UnseenStates,
 )
+from lightning_dqn.command_line import compose
+from lightning_dqn.games.game_tree import GameTree
 from lightning_dqn.games.past_selves import PastSelves
 from lightning_dqn.loggers import csv_logger
 from lightning_dqn.table import table
+from lightning_dqn.training import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
 DIFFER = {"environment/gymnasium.kwargs"}
@@ -91,6 +95,32 @@ def test_the_readme_program_runs(tmp_path, monkeypatch):
     names: dict[str, object] = {}
     exec(compile(short, "fit.py", "exec"), names)
     assert isinstance(names["module"], DQN)
+
+
+def test_the_readme_game_is_solved_and_learned(tmp_path, monkeypatch, make_trainer):
+    """A game as the README writes one: in a file of the user's own, by its name in a setting."""
+    [game] = re.findall(r"```python\n(# nim\.py.*?)```", README, re.S)
+    (tmp_path / "nim.py").write_text(game)
+    monkeypatch.syspath_prepend(tmp_path)
+    experiment = prepare(
+        compose(
+            [
+                "environment.id=lightning_dqn/BoardGame-v0",
+                "+environment.kwargs.game._target_=nim.Nim",
+                "data.replay.gamma=-0.9",
+                "data.env_steps_per_epoch=640",
+            ]
+        )
+    )
+    metrics = ExactMetrics()
+    trainer = make_trainer(
+        max_epochs=1, callbacks=[EMATargetNetwork(tau=0.1), metrics], limit_val_batches=1.0
+    )
+    trainer.fit(experiment.module, experiment.data)
+    assert "eval/mean_regret" in trainer.callback_metrics
+    tree = GameTree.of(metrics.environment.game)
+    best = np.nanmax(tree.self_play_values()[~tree.is_over], axis=1)
+    assert set(tree.state[~tree.is_over][best < 0]) == {4, 8, 12}  # four are left to the other
 
 
 def test_each_yaml_value_equals_the_python_default():
