@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+# Plugins of hypothesis look for what holds their objects, which nothing tells any more once the
+# command line has frozen the garbage collector; so they are loaded first.
+import hypothesis  # noqa: F401
 import pytest
 import pytorch_lightning as pl
 import torch
