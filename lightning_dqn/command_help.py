@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -50,8 +50,15 @@ def help_text(config: DictConfig) -> str:
     width = 44
     for key, value in leaves(config):
         text = f"{key}={value}"
-        lines.append(f"  {text:<{width}} {explanations.get(key, '')}".rstrip())
+        lines.append(f"  {text:<{width}} {explain_key(key, explanations)}".rstrip())
     return "\n".join(lines)
+
+
+def explain_key(key: str, explanations: Mapping[str, str]) -> str:
+    """Return what a key means; of one that has no word of its own, what it is a part of."""
+    while key and key not in explanations:
+        key = key.rpartition(".")[0]
+    return explanations.get(key, "")
 
 
 def choices() -> dict[str, list[str]]:
