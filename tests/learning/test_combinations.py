@@ -350,6 +350,7 @@ def test_every_head_learns_the_exact_values(head, game, make_trainer):
 IDENTITY_LENGTH = 4
 IDENTITY = (
     "environment.num_envs=8",
+    "module.network.hidden=[32]",
     "module.compile=false",
     "value_range={min: -1.0, max: 3.0}",
     "data.batch_size=32",
@@ -378,9 +379,9 @@ def identity():
 def test_every_preset_learns_identity_without_a_mistake(preset, identity, make_trainer):
     overrides = [f"module={preset}", f"environment.id={identity}", *IDENTITY]
     if preset == "q_learning":
-        overrides += ["alpha=0.5"]
+        overrides += ["module/network=mlp", "alpha=0.05"]  # what is observed are no discrete states
     else:
-        overrides += ["module.network.hidden=[32]", "module.optimizer.lr=5e-3"]
+        overrides += ["module.optimizer.lr=5e-3"]
     if preset == "pqn":
         overrides += ["data.sampler.rollout_length=4", "data.sampler.minibatches=4"]
     if preset not in ("noisy_dqn", "rainbow", "der"):
