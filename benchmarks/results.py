@@ -58,7 +58,7 @@ ROWS = {
     "mountain_car": Row(("+experiment=mountain_car",), 120_000, required_of_every_seed=-101.0),
     "lunar_lander": Row(("+experiment=lunar_lander",), 100_000, 200.0),
     "lunar_lander_300k": Row(("+experiment=lunar_lander", "trainer.max_epochs=33"), 300_000, 266.0),
-    **{f"minatar_{game}": minatar(game, 10, 1_000_000) for game in MINATAR_GAMES},
+    **{f"minatar_{game}": minatar(game, 11, 1_100_000) for game in MINATAR_GAMES},
     **{f"minatar_{game}_5m": minatar(game, 50, 5_000_000) for game in MINATAR_GAMES},
 }
 
