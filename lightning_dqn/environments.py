@@ -147,9 +147,12 @@ class EnvironmentFactory:
                 "wrappers stand before it; choose auto, sync or async"
             )
         if native and vectorization in ("auto", "native"):
-            return gym.make_vec(
-                str(self.id), num_envs, vectorization_mode="vector_entry_point", **self.kwargs
-            )
+            try:
+                return gym.make_vec(
+                    str(self.id), num_envs, vectorization_mode="vector_entry_point", **self.kwargs
+                )
+            except (TypeError, ValueError) as error:
+                raise ValueError(_about_kwargs(error, self.kwargs)) from error
         if not self._has_single_entry_point():
             raise ValueError(
                 f"vectorization={vectorization}: {self.name} exists as a vector environment only; "
@@ -175,6 +178,8 @@ class EnvironmentFactory:
                 environment = gym.make(self.id, disable_env_checker=True, **self.kwargs)
             except (ImportError, gym.error.DependencyNotInstalled) as error:
                 raise ValueError(_missing_extra(self.id, error)) from error
+            except (TypeError, ValueError) as error:
+                raise ValueError(_about_kwargs(error, self.kwargs)) from error
         else:
             assert not isinstance(self.id, VectorEnv)
             environment = self.id(**self.kwargs)
@@ -274,3 +279,12 @@ def _missing_extra(id: str, error: Exception) -> str:
     if extra is None:
         return f"id={id}: {error}"
     return f"id={id}: needs the extra '{extra}': pip install 'lightning-dqn[{extra}]'"
+
+
+def _about_kwargs(error: Exception, kwargs: Mapping[str, Any]) -> str:
+    """Return what an environment says of its arguments, without gymnasium's own words."""
+    text = (str(error) or type(error).__name__).splitlines()[0]
+    text = text.partition(" was raised from the environment creator")[0]
+    if text.startswith(tuple(f"{name}=" for name in kwargs)):
+        return f"kwargs.{text}"
+    return f"kwargs={dict(kwargs)}: {text}" if isinstance(error, TypeError) else text

@@ -18,6 +18,7 @@ from lightning_dqn.files import SUMMARY, write_json
 from lightning_dqn.loggers import WandbLogger
 from lightning_dqn.module import DQN, SUPPORTED_PRECISIONS
 from lightning_dqn.provenance import provenance
+from lightning_dqn.replay_storage import check_discount
 from lightning_dqn.sampling import LambdaReturns
 from lightning_dqn.weights import save_weights
 
@@ -88,6 +89,10 @@ def prepare(config: DictConfig) -> Experiment:
             "module.munchausen: lambda-returns hold the greedy value of the next states already; "
             "set module/munchausen=none or another data/sampler"
         )
+    try:
+        check_discount(environment.spec, data.replay_config)
+    except ValueError as error:
+        raise invalid("data.replay", error) from error
     device = _check_trainer(config)
     try:
         data.check_memory(device)

@@ -119,6 +119,17 @@ MISTAKES = {
     "environment.id=Pendulum-v1": "environment.id=Pendulum-v1: its action space is Box",
     "environment.id=CartPoll-v1": "environment.id=CartPoll-v1",
     "environment.num_envs=0": "environment.num_envs=0",
+    "environment.id=lightning_dqn/TicTacToe-v0": "data.replay.gamma=0.99: in this environment the",
+    "environment.id=lightning_dqn/TicTacToe-v0 +environment.kwargs.opponent=strong": (
+        "environment.kwargs.opponent='strong': choose random, perfect"
+    ),
+    "environment.id=lightning_dqn/TicTacToe-v0 +environment.kwargs.oponent=random": (
+        "unexpected keyword argument 'oponent'"
+    ),
+    "environment.id=lightning_dqn/BoardGame-v0": "required keyword-only argument: 'game'",
+    "environment.id=FrozenLake-v1 +environment.kwargs.map=8x8": "unexpected keyword argument 'map'",
+    "module=q_learning": "a table has a row for each discrete state",
+    "data.collection.temperature=-1": "data.collection.temperature=-1: at least 0",
     "callbacks.target_network.tau=2": "callbacks.target_network.tau=2",
     "callbacks.target_network.decay=0.9": "give exactly one of the two",
     "trainer.max_epochs=many": "trainer.max_epochs='many'",
