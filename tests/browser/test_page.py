@@ -207,7 +207,10 @@ def test_a_game_of_the_users_own_needs_no_more_than_its_rules(driver, own_game):
 def test_at_full_strength_every_win_at_hand_is_taken(driver, perfect):
     page, chances = Page(driver, perfect), 0
     game = page.site.game
-    for first in (1, 3, 7):
+    # Among equally good moves chance decides, so how often a win is at hand differs.
+    for first in (1, 3, 7, 5, 0, 8, 2, 6) * 2:
+        if chances >= 3:
+            break
         page.new_game()
         page.play(first)
         while page.state["toMove"] == "you":
@@ -221,7 +224,7 @@ def test_at_full_strength_every_win_at_hand_is_taken(driver, perfect):
                 chances += 1
             state = game.apply(state, np.array([move["action"]]))
         assert page.state["result"] != "you"
-    assert chances >= 2
+    assert chances >= 3
 
 
 def test_random_strength_strays_from_the_best_move(page):
