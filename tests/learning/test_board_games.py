@@ -14,6 +14,9 @@ from lightning_dqn.games.game_tree import GameTree
 from lightning_dqn.games.tictactoe import TicTacToe
 from lightning_dqn.module import DQN
 
+# torch's own, on compiling
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
 SETTING = {"opponent": "random", "seat": "second", "rewards": (100.0, -10.0, -100.0)}
 
 
