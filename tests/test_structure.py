@@ -13,18 +13,17 @@ RANKS = [
     | {"files", "learning_curve", "tabular_environments", "site_server"}
     | {"games.tictactoe", "games.connect_four", "games.game_tree"},
     {"head", "exploration", "environments", "replay_storage", "frame_stack", "report"}
-    | {"tensor_files", "games.exact_solution", "games.random_play"},
+    | {"tensor_files", "games.exact_solution"},
     {"categorical_head", "quantile_heads", "collector", "replay"}
     | {
         "games.search_opponent",
         "games.perfect_opponent",
         "games.policy_opponent",
-        "games.strength",
     },
     {"heads", "sampling", "games.opponents", "games.past_selves"},
     {"networks", "policy", "episodes", "games.board_environment", "games.matches"},
     {"table", "games.single_board"},
-    {"blueprint", "weight_import", "games.entry_points"},
+    {"blueprint", "games.strength", "weight_import", "games.entry_points"},
     {"agent"},
     {"learner"},
     {"datamodule", "module"},

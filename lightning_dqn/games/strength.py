@@ -19,7 +19,8 @@ from torch import Tensor
 
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.game_tree import GameTree, Result
-from lightning_dqn.games.random_play import equal_chances, play_random, random_positions
+from lightning_dqn.games.matches import play_both_seats
+from lightning_dqn.games.opponents import RandomOpponent
 
 MOST_POSITIONS = 20_000
 """Games with no more positions than this are played out exactly."""
@@ -102,6 +103,26 @@ def move_probabilities(q_values: np.ndarray, legal: np.ndarray, temperature: flo
     return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
 
 
+class SoftmaxPlayer:
+    """Draws its moves from softmax(q_value / temperature).
+
+    Args:
+        policy: values the actions; a trained module does.
+        temperature: see :func:`move_probabilities`.
+    """
+
+    def __init__(self, policy: Valuer, temperature: float) -> None:
+        self.policy = policy
+        self.temperature = temperature
+
+    def act(self, game: Game, state: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Return a legal move for each board, int64[M]."""
+        q_values = _values(self.policy, game.encode(state))
+        chance = move_probabilities(q_values, game.legal_moves(state), self.temperature)
+        limit = chance.cumsum(axis=1)
+        return (generator.random((len(chance), 1)) * limit[:, -1:] < limit).argmax(axis=1)
+
+
 def calibrate(policy: Valuer, game: Game, sampled: SampledGames | None = None) -> list[Strength]:
     """Return what temperatures are worth, from 0 to infinity, the score never turning back.
 
@@ -159,7 +180,7 @@ def temperature_for(strengths: Sequence[Strength], score: float) -> float:
 def value_scale(policy: Valuer, game: Game, seed: int = 0) -> float:
     """Return how large Q-values get: the 99th percentile of legal moves' absolute values."""
     tree = tree_of(game)
-    states = random_positions(game, seed) if tree is None else tree.state
+    states = _random_positions(game, seed) if tree is None else tree.state
     legal = game.legal_moves(states)
     q_values = np.abs(_values(policy, game.encode(states)))[legal]
     return float(max(np.quantile(q_values, 0.99), 1e-6))
@@ -264,20 +285,29 @@ def _mix(a: Sequence[float], b: Sequence[float], part: float) -> list[float]:
 
 
 def _calibrate_sampled(policy: Valuer, game: Game, sampled: SampledGames) -> list[Strength]:
-    states = random_positions(game, sampled.seed)
+    states = _random_positions(game, sampled.seed)
     spread = _spread(_values(policy, game.encode(states)), game.legal_moves(states))
 
     def at(temperature: float) -> Strength:
-        def chances(state: np.ndarray, legal: np.ndarray) -> np.ndarray:
-            if math.isinf(temperature):
-                return equal_chances(legal)
-            return move_probabilities(_values(policy, game.encode(state)), legal, temperature)
-
-        counted = play_random(chances, game, sampled.games, sampled.seed)
-        return Strength(temperature, counted.win, counted.draw, counted.loss, games=sampled.games)
+        player, generator = SoftmaxPlayer(policy, temperature), np.random.default_rng(sampled.seed)
+        counted = play_both_seats(game, player, RandomOpponent(), sampled.games // 2, generator)
+        games = counted.total.games
+        win, draw, loss = (count / games for count in counted.total)
+        return Strength(temperature, win, draw, loss, games=games)
 
     places = np.linspace(1.0, 0.0, sampled.temperatures)
     return _monotone([at(_temperature(place, spread)) for place in places])
+
+
+def _random_positions(game: Game, seed: int, games: int = 200) -> np.ndarray:
+    """Return the positions of games between random players, [P, ...], those over left out."""
+    generator, player = np.random.default_rng(seed), RandomOpponent()
+    state, found = game.initial_state(games), []
+    while len(state):
+        found.append(state)
+        state = game.apply(state, player.act(game, state, generator))
+        state = state[~game.outcome(state).is_over]
+    return np.concatenate(found)
 
 
 def _values(policy: Valuer, observation: np.ndarray) -> np.ndarray:
