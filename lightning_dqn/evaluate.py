@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.configuration import ConfigError, build
 from lightning_dqn.episodes import play_episodes
+from lightning_dqn.simple_command import read_options, run_command
 from lightning_dqn.table import Table, UnseenCount
 from lightning_dqn.weights import load_agent
 
@@ -39,16 +38,11 @@ DEFAULTS = {
 
 def main() -> None:
     """Run the command line."""
-    arguments = sys.argv[1:]
-    if not arguments or "--help" in arguments or "-h" in arguments:
-        print(USAGE)
-        return
-    try:
-        options = _options(arguments)
-        returns = evaluate(options)
-    except ValueError as error:
-        print(f"lightning-dqn: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_command(USAGE, _run)
+
+
+def _run(arguments: list[str]) -> None:
+    returns = evaluate(_options(arguments))
     print(
         f"return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} episodes "
         f"(min {returns.min():.1f}, median {np.median(returns):.1f}, max {returns.max():.1f})"
@@ -67,7 +61,9 @@ def evaluate(options: DictConfig) -> np.ndarray:
     saved = run / ".hydra" / "config.yaml"
     if not saved.is_file():
         raise ConfigError(f"run={run}: {saved} is missing, so this is not the folder of a run")
-    factory = build(_as_config(OmegaConf.load(saved)), "environment")
+    config = OmegaConf.load(saved)
+    assert isinstance(config, DictConfig)
+    factory = build(config, "environment")
     module = load_agent(options.checkpoint or run)
     if module.spec != factory.spec:
         raise ConfigError(f"checkpoint={options.checkpoint}: was not trained on {factory.name}")
@@ -93,19 +89,10 @@ def evaluate(options: DictConfig) -> np.ndarray:
 
 
 def _options(arguments: list[str]) -> DictConfig:
-    given: Any = OmegaConf.from_cli(arguments)
-    unknown = sorted(set(given) - set(DEFAULTS))
-    if unknown:
-        raise ConfigError(f"{unknown[0]}: no such key; there are {', '.join(DEFAULTS)}")
-    options = _as_config(OmegaConf.merge(DEFAULTS, given))
+    options = read_options(arguments, DEFAULTS)
     if options.run is None:
         raise ConfigError("run=null: name the folder of a run, as run=runs/cartpole/<time>")
     return options
-
-
-def _as_config(config: Any) -> DictConfig:
-    assert isinstance(config, DictConfig)
-    return config
 
 
 if __name__ == "__main__":

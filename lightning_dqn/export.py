@@ -5,13 +5,12 @@ Shapes: B batch, A actions.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from lightning_dqn.configuration import ConfigError
@@ -19,6 +18,7 @@ from lightning_dqn.environment_spec import EnvironmentSpec
 from lightning_dqn.files import write_json, write_whole
 from lightning_dqn.module import DQN
 from lightning_dqn.programs import INPUT, OUTPUT, RUNTIMES, Agreement, QValues, compare
+from lightning_dqn.simple_command import read_options, run_command
 from lightning_dqn.tensor_files import write_tensors
 from lightning_dqn.weight_import import dfdx_names
 from lightning_dqn.weights import HYPERPARAMETERS, WEIGHTS, load_agent
@@ -172,28 +172,17 @@ def _beside(path: Path) -> Path:
 
 def main() -> None:
     """Run the command line."""
-    arguments = sys.argv[1:]
-    if not arguments or "--help" in arguments or "-h" in arguments:
-        print(USAGE)
-        return
-    try:
-        options = _options(arguments)
-        exported = export(
-            load_agent(options.checkpoint), options.output, options.format, keys=options["keys"]
-        )
-    except ValueError as error:
-        print(f"lightning-dqn: {error}", file=sys.stderr)
-        sys.exit(2)
-    print(exported)
+    run_command(USAGE, _run)
+
+
+def _run(arguments: list[str]) -> None:
+    options = _options(arguments)
+    module = load_agent(options.checkpoint)
+    print(export(module, options.output, options.format, keys=options["keys"]))
 
 
 def _options(arguments: list[str]) -> DictConfig:
-    given: Any = OmegaConf.from_cli(arguments)
-    unknown = sorted(set(given) - set(DEFAULTS))
-    if unknown:
-        raise ConfigError(f"{unknown[0]}: no such key; there are {', '.join(DEFAULTS)}")
-    options = OmegaConf.merge(DEFAULTS, given)
-    assert isinstance(options, DictConfig)
+    options = read_options(arguments, DEFAULTS)
     for name in ("checkpoint", "output"):
         if options[name] is None:
             raise ConfigError(f"{name}=null: --help tells what is wanted")

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import tempfile
 import webbrowser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from lightning_dqn.browser_runtime import browser_runtime
 from lightning_dqn.configuration import ConfigError
@@ -21,6 +18,7 @@ from lightning_dqn.games.game import Game
 from lightning_dqn.games.strength import SampledGames, Strength, calibrate, strength_for, tree_of
 from lightning_dqn.module import DQN
 from lightning_dqn.playable import playable_game
+from lightning_dqn.simple_command import read_options, run_command
 from lightning_dqn.site import check_output, rules_of, write_site
 from lightning_dqn.site_server import address_of, make_server
 from lightning_dqn.terminal_play import TerminalPlay
@@ -76,15 +74,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 def main() -> None:
     """Run the command line."""
-    arguments = sys.argv[1:]
-    if not arguments or "--help" in arguments or "-h" in arguments:
-        print(USAGE)
-        return
-    try:
-        play(_options(arguments))
-    except ValueError as error:
-        print(f"lightning-dqn: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_command(USAGE, lambda arguments: play(_options(arguments)))
 
 
 def play(options: DictConfig) -> None:
@@ -178,14 +168,7 @@ def _training(module: DQN, checkpoint: Path) -> str:
 
 
 def _options(arguments: list[str]) -> DictConfig:
-    try:
-        given: Any = OmegaConf.from_cli(arguments)
-        unknown = sorted(set(map(str, given)) - set(DEFAULTS))
-        if unknown:
-            raise ConfigError(f"{unknown[0]}: no such key; there are {', '.join(DEFAULTS)}")
-        options: Any = OmegaConf.merge(DEFAULTS, given)
-    except OmegaConfBaseException as error:
-        raise ConfigError(str(error).splitlines()[0]) from error
+    options = read_options(arguments, DEFAULTS)
     if options.checkpoint is None:
         raise ConfigError(
             "checkpoint=null: name the folder of a run, as checkpoint=runs/.../<time>"
@@ -198,7 +181,6 @@ def _options(arguments: list[str]) -> DictConfig:
         raise ConfigError(f"score={options.score}: from 0 to 1, as 0.75")
     if options.starts not in ("you", "agent"):
         raise ConfigError(f"starts={options.starts}: choose you or agent")
-    assert isinstance(options, DictConfig)
     return options
 
 

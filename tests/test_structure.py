@@ -8,10 +8,10 @@ ROOT = Path(__file__).resolve().parent.parent
 RANKS = [
     {"transitions", "environment_spec", "schedules", "td", "memory", "model_ops", "startup"}
     | {"statistics", "registration", "value_iteration"}
-    | {"games.game", "games.rendering", "games.pettingzoo_adapter"},
+    | {"games.game", "games.rendering"},
     {"gradients", "optimizer_step", "compilation", "metrics", "layers", "munchausen", "sum_tree"}
     | {"files", "learning_curve", "tabular_environments", "site_server"}
-    | {"games.tictactoe", "games.connect_four", "games.game_tree"},
+    | {"games.tictactoe", "games.connect_four", "games.game_tree", "games.pettingzoo_adapter"},
     {"head", "exploration", "environments", "replay_storage", "frame_stack", "report"}
     | {"tensor_files", "games.exact_solution"},
     {"categorical_head", "quantile_heads", "collector", "replay"}
@@ -29,6 +29,7 @@ RANKS = [
     {"learner"},
     {"datamodule", "module"},
     {"configuration", "loggers", "weights", "programs", "callbacks", "provenance"},
+    {"simple_command"},
     {"training", "evaluate", "export", "study_report", "browser_runtime"}
     | {"playable", "terminal_play"},
     {"command_help", "command_line", "study_runs", "site"},

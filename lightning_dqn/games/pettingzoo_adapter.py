@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-NAMESPACE = "pettingzoo/"
+from lightning_dqn.registration import PETTINGZOO
 
 
 class PettingZooVectorEnv(VectorEnv):
@@ -55,7 +55,7 @@ class PettingZooVectorEnv(VectorEnv):
         self.metadata = {
             "autoreset_mode": AutoresetMode.NEXT_STEP,
             "zero_sum_turns": True,
-            "game": self.name.removeprefix(NAMESPACE),
+            "game": self.name.removeprefix(PETTINGZOO),
         }
         self._observation = np.zeros((num_envs, *observed.shape), observed.dtype)
         self._legal = np.ones((num_envs, int(actions.n)), bool)
@@ -168,7 +168,7 @@ def _maker(id: str) -> Callable[..., Any]:
 
     def make_one(**kwargs: Any) -> Any:
         try:
-            return make("aec", f"classic/{id.removeprefix(NAMESPACE)}", **kwargs)
+            return make("aec", f"classic/{id.removeprefix(PETTINGZOO)}", **kwargs)
         except Exception as error:  # PettingZoo has a class of its own for each reason
             reason = str(error).split(" Available environments")[0]
             raise ValueError(f"id={id}: {reason}") from error
