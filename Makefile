@@ -47,7 +47,7 @@ train: $(READY)
 	@$(BIN)/python -m lightning_dqn $(ARGS)
 
 test: $(READY) $(BROWSER)
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -m slow

@@ -36,10 +36,10 @@ from contestant_run import environment
 from contestant_turns import positive, say
 from text_table import format_table, ratio_text
 
-from lightning_dqn.games.board_environment import BoardGameVectorEnv
 from lightning_dqn.games.connect_four import ConnectFour
+from lightning_dqn.games.environment import BoardGameVectorEnv
 from lightning_dqn.games.game import Game
-from lightning_dqn.games.opponents import RandomOpponent
+from lightning_dqn.games.opponents.random import RandomOpponent
 from lightning_dqn.games.tictactoe import TicTacToe
 
 GAMES: dict[str, type[Game]] = {"tictactoe": TicTacToe, "connect_four": ConnectFour}

@@ -20,10 +20,10 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_dqn.agent import Agent
-from lightning_dqn.collector import Collector
-from lightning_dqn.compilation import CheckedCompiledStep
-from lightning_dqn.module import DQN
-from lightning_dqn.replay import ReplayBuffer
+from lightning_dqn.collecting.collector import Collector
+from lightning_dqn.dqn import DQN
+from lightning_dqn.learning.compilation import CheckedCompiledStep
+from lightning_dqn.replay.ring import ReplayBuffer
 
 PARTS = {
     "collect (environments, acting)": (Collector, "collect"),

@@ -29,7 +29,7 @@ from contestant_run import environment
 from contestant_turns import say
 from text_table import format_table
 
-from lightning_dqn.sum_tree import SumTree
+from lightning_dqn.replay.sum_tree import SumTree
 
 BATCH_SIZE = 256
 CALLS_PER_TURN = 5

@@ -13,9 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_dqn.statistics import interquartile_mean
-from lightning_dqn.study import check, interrupt_when_terminated, run_study
-from lightning_dqn.study_report import (
+from lightning_dqn.reporting.statistics import interquartile_mean
+from lightning_dqn.study.results import (
     INTERVAL,
     Results,
     env_steps_text,
@@ -23,6 +22,7 @@ from lightning_dqn.study_report import (
     markdown,
     time_text,
 )
+from lightning_dqn.study.study import check, interrupt_when_terminated, run_study
 
 MINATAR_GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
 

@@ -12,9 +12,9 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from lightning_dqn.agent import Agent
-from lightning_dqn.environments import EnvironmentFactory
-from lightning_dqn.games.board_environment import BoardGameVectorEnv
-from lightning_dqn.games.policy_opponent import check_plays
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.games.environment import BoardGameVectorEnv
+from lightning_dqn.games.opponents.policy import check_plays
 
 
 class BoardEvaluation(pl.Callback, ABC):

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from lightning_dqn import model_ops
 from lightning_dqn.callbacks.model_operation import ModelOperation
-from lightning_dqn.model_ops import Aligned
-from lightning_dqn.module import DQN
+from lightning_dqn.dqn import DQN
+from lightning_dqn.networks import operations
+from lightning_dqn.networks.operations import Aligned
 
 WARM_UP_ITERATIONS = 100
 """Power iterations before the first update."""
@@ -49,7 +49,7 @@ class ClipWeights(ModelOperation):
         every_n_env_steps: int | None = None,
         power_iterations: int = 2,
     ) -> None:
-        self.bound = model_ops.clip_bound(max_value, max_norm, max_spectral_norm)
+        self.bound = operations.clip_bound(max_value, max_norm, max_spectral_norm)
         super().__init__(every_n_updates=every_n_updates, every_n_env_steps=every_n_env_steps)
         if power_iterations < 1:
             raise ValueError(f"power_iterations={power_iterations}: at least 1")
@@ -79,7 +79,7 @@ class ClipWeights(ModelOperation):
         Raises:
             ValueError: none is chosen.
         """
-        self._weights = model_ops.align(
+        self._weights = operations.align(
             module.q_network, include=self.include, exclude=self.exclude, buffers="skip"
         )
         if "max_spectral_norm" not in self.bound:
@@ -91,14 +91,14 @@ class ClipWeights(ModelOperation):
         if module.updates > 0 and list(map(len, self._vectors)) == list(map(len, matrices)):
             self._vectors = [vector.to(module.device) for vector in self._vectors]
             return
-        _, self._vectors = model_ops.spectral_norms(self._weights, iterations=WARM_UP_ITERATIONS)
+        _, self._vectors = operations.spectral_norms(self._weights, iterations=WARM_UP_ITERATIONS)
 
     def operate(self, module: DQN) -> None:
         """Clip."""
         assert self._weights is not None
         norms = None
         if "max_spectral_norm" in self.bound:
-            norms, self._vectors = model_ops.spectral_norms(
+            norms, self._vectors = operations.spectral_norms(
                 self._weights, vectors=self._vectors, iterations=self.power_iterations
             )
-        model_ops.clip(self._weights, **self.bound, norms=norms)
+        operations.clip(self._weights, **self.bound, norms=norms)

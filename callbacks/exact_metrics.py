@@ -13,11 +13,11 @@ import pytorch_lightning as pl
 
 from lightning_dqn.agent import Agent
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
-from lightning_dqn.games.board_environment import Rewards, Seat
-from lightning_dqn.games.exact_solution import ExactSolution
-from lightning_dqn.games.game_tree import GameTree
-from lightning_dqn.games.opponents import RandomOpponent
-from lightning_dqn.games.perfect_opponent import PerfectOpponent
+from lightning_dqn.games.environment import Rewards, Seat
+from lightning_dqn.games.opponents.perfect import PerfectOpponent
+from lightning_dqn.games.opponents.random import RandomOpponent
+from lightning_dqn.games.solved.solution import ExactSolution
+from lightning_dqn.games.solved.tree import GameTree
 
 Against = Literal["training", "self", "random", "perfect"]
 

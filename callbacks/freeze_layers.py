@@ -6,9 +6,9 @@ from typing import Literal
 
 from torch import nn
 
-from lightning_dqn import model_ops
 from lightning_dqn.callbacks.model_operation import ModelOperation
-from lightning_dqn.module import DQN
+from lightning_dqn.dqn import DQN
+from lightning_dqn.networks import operations
 
 
 class FreezeLayers(ModelOperation):
@@ -103,7 +103,7 @@ class FreezeLayers(ModelOperation):
         self._held = None
 
     def _chosen(self, module: DQN) -> list[nn.Parameter]:
-        layers = model_ops.layers_with_weights(
+        layers = operations.layers_with_weights(
             module.q_network, include=self.include, exclude=self.exclude
         )
         return [p for layer in layers.values() for p in layer.parameters(recurse=False)]

@@ -10,8 +10,9 @@ import pytorch_lightning as pl
 from lightning_dqn.agent import Agent
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
 from lightning_dqn.games.matches import SeatRecords, play_both_seats
-from lightning_dqn.games.opponents import Opponent, opponent_name, opponent_of
-from lightning_dqn.games.policy_opponent import PolicyOpponent
+from lightning_dqn.games.opponents.choice import opponent_name, opponent_of
+from lightning_dqn.games.opponents.opponent import Opponent
+from lightning_dqn.games.opponents.policy import PolicyOpponent
 
 TEST_SEED_OFFSET = 1_000_000
 
@@ -23,7 +24,7 @@ class Matches(BoardEvaluation):
     them with their 95 % intervals (Wilson).
 
     Args:
-        opponents: as in :func:`lightning_dqn.games.opponents.opponent_of`.
+        opponents: as in :func:`lightning_dqn.games.opponents.choice.opponent_of`.
         games: in each seat against each opponent.
         random_plies: so many moves of each game are random before the players take over; needed
             against an opponent without chance of its own, or all games are the same one.

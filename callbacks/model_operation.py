@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytorch_lightning as pl
 import torch
 
-from lightning_dqn.module import DQN
+from lightning_dqn.dqn import DQN
 
 
 class ModelOperation(pl.Callback, ABC):

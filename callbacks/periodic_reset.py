@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from lightning_dqn.callbacks.shrink_and_perturb import ShrinkAndPerturb
-from lightning_dqn.module import DQN
+from lightning_dqn.dqn import DQN
 
 
 class PeriodicReset(ShrinkAndPerturb):

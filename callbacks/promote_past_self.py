@@ -10,14 +10,14 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import nn
 
-from lightning_dqn.agent import Agent
+from lightning_dqn.agent import Agent, GreedyPolicy
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
 from lightning_dqn.games.matches import Record, play_both_seats
-from lightning_dqn.games.opponents import Opponent, RandomOpponent
-from lightning_dqn.games.past_selves import PastSelves
-from lightning_dqn.games.policy_opponent import PolicyOpponent
-from lightning_dqn.policy import GreedyPolicy
-from lightning_dqn.statistics import sign_test
+from lightning_dqn.games.opponents.opponent import Opponent
+from lightning_dqn.games.opponents.past_selves import PastSelves
+from lightning_dqn.games.opponents.policy import PolicyOpponent
+from lightning_dqn.games.opponents.random import RandomOpponent
+from lightning_dqn.reporting.statistics import sign_test
 
 
 class PromotePastSelf(BoardEvaluation):
@@ -30,7 +30,8 @@ class PromotePastSelf(BoardEvaluation):
     ``level`` of them.
 
     The training environment's opponent must be a
-    :class:`lightning_dqn.games.past_selves.PastSelves`. The pool's weights are in the checkpoint.
+    :class:`lightning_dqn.games.opponents.past_selves.PastSelves`. The pool's weights are in the
+    checkpoint.
 
     Args:
         games: in all, half in either seat.

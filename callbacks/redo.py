@@ -8,10 +8,11 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_dqn import model_ops
 from lightning_dqn.callbacks.model_operation import CountedOperation
-from lightning_dqn.callbacks.torso_units import Units, find_units, torso_outputs
-from lightning_dqn.module import DQN
+from lightning_dqn.dqn import DQN
+from lightning_dqn.networks import operations
+from lightning_dqn.networks.q_network import QNetwork
+from lightning_dqn.networks.units import Units, find_units, torso_outputs
 
 Entries = dict[nn.Parameter, Tensor]
 """Which entries of parameters were changed, bool of their shapes."""
@@ -98,8 +99,10 @@ class ReDo(CountedOperation):
     @torch.no_grad()
     def act(self, module: DQN) -> None:
         """Recycle the units that are dormant."""
+        network = module.q_network
         assert module.minibatch is not None
-        outputs = torso_outputs(module.q_network, module.minibatch.observation)
+        assert isinstance(network, QNetwork)
+        outputs = torso_outputs(network, module.minibatch.observation)
         dormant = [dormant_scores(outputs[u.activation]) <= self.threshold for u in self._units]
         self.dormant_fraction = float(torch.cat(dormant).float().mean())
         if self.dormant_fraction > 0:
@@ -110,7 +113,7 @@ class ReDo(CountedOperation):
 
     def _renew_incoming(self, dormant: list[Tensor], entries: Entries) -> None:
         layers = [layer for units in self._units for layer in units.incoming]
-        drawn = dict(zip(layers, model_ops.redrawn(layers, seed=self.seed_of_act()), strict=True))
+        drawn = dict(zip(layers, operations.redrawn(layers, seed=self.seed_of_act()), strict=True))
         for units, mask in zip(self._units, dormant, strict=True):
             for layer in units.incoming:
                 old = [*layer.parameters(), *layer.buffers()]

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from lightning_dqn import model_ops
 from lightning_dqn.callbacks.model_operation import CountedOperation
-from lightning_dqn.module import DQN
+from lightning_dqn.dqn import DQN
+from lightning_dqn.networks import operations
 
 
 class ShrinkAndPerturb(CountedOperation):
@@ -79,25 +79,25 @@ class ShrinkAndPerturb(CountedOperation):
         for network in self.networks:
             if network not in known:
                 raise ValueError(f"networks={list(self.networks)}: choose among {known}")
-            model_ops.redrawn(self._layers(module, network), seed=0)
+            operations.redrawn(self._layers(module, network), seed=0)
 
     def act(self, module: DQN) -> None:
         """Move the layers, and forget the moments of those that learn."""
         seed = self.seed_of_act()
         for network in self.networks:
             layers = self._layers(module, network)
-            pair = model_ops.align(
+            pair = operations.align(
                 nn.ModuleList(layers),
-                nn.ModuleList(model_ops.redrawn(layers, seed=seed)),
+                nn.ModuleList(operations.redrawn(layers, seed=seed)),
                 # Statistics as BatchNorm's describe activations: they start anew or stay.
                 buffers="copy" if self.shrink == 0 else "skip",
             )
-            model_ops.lerp(pair, weight=1 - self.shrink)
+            operations.lerp(pair, weight=1 - self.shrink)
             if network == "q_network":
                 module.forget_moments(p for layer in layers for p in layer.parameters())
 
     def _layers(self, module: DQN, network: str) -> list[nn.Module]:
-        layers = model_ops.layers_with_weights(
+        layers = operations.layers_with_weights(
             module.get_submodule(network), include=self.include, exclude=self.exclude
         )
         return list(layers.values())

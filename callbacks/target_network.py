@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 
-from lightning_dqn import model_ops
 from lightning_dqn.callbacks.model_operation import ModelOperation
-from lightning_dqn.model_ops import Aligned, BufferPolicy
-from lightning_dqn.module import DQN
+from lightning_dqn.dqn import DQN
+from lightning_dqn.networks import operations
+from lightning_dqn.networks.operations import Aligned, BufferPolicy
 from lightning_dqn.schedules import Schedule, as_schedule
 
 
@@ -25,7 +25,7 @@ class EMATargetNetwork(ModelOperation):
         decay: 1 - tau, the share of the old weights that stays. Exactly one of the two.
         every_n_updates: act after every n-th update; 1 unless ``every_n_env_steps`` is given.
         every_n_env_steps: act after the first update at or past every multiple of n env steps.
-        buffers: what happens to buffers, see :func:`lightning_dqn.model_ops.align`.
+        buffers: what happens to buffers, see :func:`lightning_dqn.networks.operations.align`.
         network: the copy that moves; made if the module doesn't have it yet. The target network
             of a ``DQN(target_network=False)`` is left unmade, and this callback idle.
         evaluate: let this copy act in evaluation and be exported.
@@ -43,10 +43,10 @@ class EMATargetNetwork(ModelOperation):
         evaluate: bool = False,
     ) -> None:
         if (tau is None) == (decay is None):
-            model_ops.step_size(tau, decay)  # type: ignore[arg-type]  # refuses, with the reason
+            operations.step_size(tau, decay)  # type: ignore[arg-type]  # refuses, with the reason
         given = tau if tau is not None else decay
         if not callable(given):
-            model_ops.step_size(tau, decay)  # type: ignore[arg-type]
+            operations.step_size(tau, decay)  # type: ignore[arg-type]
         super().__init__(every_n_updates=every_n_updates, every_n_env_steps=every_n_env_steps)
         self.schedule = as_schedule(given)  # type: ignore[arg-type]
         self.is_decay = decay is not None
@@ -75,7 +75,7 @@ class EMATargetNetwork(ModelOperation):
 
     def join(self, module: DQN) -> None:
         """Put the copy beside the online network."""
-        self._aligned = model_ops.align(
+        self._aligned = operations.align(
             module.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
 
@@ -83,4 +83,4 @@ class EMATargetNetwork(ModelOperation):
         """Move the copy."""
         value = self.schedule(module.updates)
         assert self._aligned is not None
-        model_ops.lerp(self._aligned, weight=1 - value if self.is_decay else value)
+        operations.lerp(self._aligned, weight=1 - value if self.is_decay else value)

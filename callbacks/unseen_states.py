@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_dqn.module import DQN
-from lightning_dqn.table import Table, UnseenCount
+from lightning_dqn.dqn import DQN
+from lightning_dqn.networks.table import Table, UnseenCount
 
 
 class UnseenStates(pl.Callback):

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import pytorch_lightning as pl
 
-from lightning_dqn import model_ops
 from lightning_dqn.callbacks.model_operation import CountedOperation
-from lightning_dqn.model_ops import Aligned, BufferPolicy
-from lightning_dqn.module import DQN
+from lightning_dqn.dqn import DQN
+from lightning_dqn.networks import operations
+from lightning_dqn.networks.operations import Aligned, BufferPolicy
 
 
 class WeightAverage(CountedOperation):
@@ -25,7 +25,7 @@ class WeightAverage(CountedOperation):
         every_n_env_steps: take one after the first update at or past every multiple of n env steps.
         start: see :class:`lightning_dqn.callbacks.ModelOperation`.
         until: likewise.
-        buffers: what happens to buffers, see :func:`lightning_dqn.model_ops.align`.
+        buffers: what happens to buffers, see :func:`lightning_dqn.networks.operations.align`.
         network: name of the copy that holds the mean; made if the module doesn't have it yet.
         evaluate: let it act in evaluation and be exported, from the first snapshot on.
     """
@@ -66,13 +66,13 @@ class WeightAverage(CountedOperation):
     def join(self, module: DQN) -> None:
         """Put the copy beside the online network."""
         super().join(module)
-        self._aligned = model_ops.align(
+        self._aligned = operations.align(
             module.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
 
     def act(self, module: DQN) -> None:
         """Add a snapshot to the mean."""
         assert self._aligned is not None
-        model_ops.lerp(self._aligned, weight=1 / (self.times_acted + 1))
+        operations.lerp(self._aligned, weight=1 / (self.times_acted + 1))
         if self.evaluate:
             module.evaluation_network = self.network

@@ -7,20 +7,25 @@ line's ``--help`` do not pay for importing torch.
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_dqn.former_names import FormerModules
+
 if TYPE_CHECKING:
-    from lightning_dqn.collector import CollectionConfig
-    from lightning_dqn.datamodule import ReplayDataModule
-    from lightning_dqn.environment_spec import EnvironmentSpec
-    from lightning_dqn.environments import EnvironmentFactory
-    from lightning_dqn.episodes import EvaluationConfig
-    from lightning_dqn.learner import LossOutput
-    from lightning_dqn.module import DQN
-    from lightning_dqn.replay import ReplayBuffer
-    from lightning_dqn.replay_storage import ReplayConfig
-    from lightning_dqn.schedules import ConstantSchedule, ExponentialSchedule, LinearSchedule
+    from lightning_dqn.collecting.collector import CollectionConfig as CollectionConfig
+    from lightning_dqn.collecting.evaluation import EvaluationConfig as EvaluationConfig
+    from lightning_dqn.data import ReplayDataModule as ReplayDataModule
+    from lightning_dqn.dqn import DQN as DQN
+    from lightning_dqn.environments.factory import EnvironmentFactory as EnvironmentFactory
+    from lightning_dqn.environments.spec import EnvironmentSpec as EnvironmentSpec
+    from lightning_dqn.learning.update import LossOutput as LossOutput
+    from lightning_dqn.replay.ring import ReplayBuffer as ReplayBuffer
+    from lightning_dqn.replay.storage import ReplayConfig as ReplayConfig
+    from lightning_dqn.schedules import ConstantSchedule as ConstantSchedule
+    from lightning_dqn.schedules import ExponentialSchedule as ExponentialSchedule
+    from lightning_dqn.schedules import LinearSchedule as LinearSchedule
 
 __version__ = "0.1.0"
 
@@ -29,41 +34,31 @@ _clone = Path(__file__).resolve().parent.parent
 if (_clone / "pyproject.toml").is_file() and str(_clone) not in __path__:
     __path__.append(str(_clone))
 
-_HOME = {
-    "CollectionConfig": "collector",
-    "ConstantSchedule": "schedules",
-    "DQN": "module",
-    "EnvironmentFactory": "environments",
-    "EnvironmentSpec": "environment_spec",
-    "EvaluationConfig": "episodes",
-    "ExponentialSchedule": "schedules",
-    "LinearSchedule": "schedules",
-    "LossOutput": "learner",
-    "ReplayBuffer": "replay",
-    "ReplayConfig": "replay_storage",
-    "ReplayDataModule": "datamodule",
-}
+if not any(isinstance(finder, FormerModules) for finder in sys.meta_path):
+    sys.meta_path.append(FormerModules())
 
-__all__ = [
-    "DQN",
-    "CollectionConfig",
-    "ConstantSchedule",
-    "EnvironmentFactory",
-    "EnvironmentSpec",
-    "EvaluationConfig",
-    "ExponentialSchedule",
-    "LinearSchedule",
-    "LossOutput",
-    "ReplayBuffer",
-    "ReplayConfig",
-    "ReplayDataModule",
-]
+_HOMES = {
+    "collecting.collector": ("CollectionConfig",),
+    "collecting.evaluation": ("EvaluationConfig",),
+    "data": ("ReplayDataModule",),
+    "dqn": ("DQN",),
+    "environments.factory": ("EnvironmentFactory",),
+    "environments.spec": ("EnvironmentSpec",),
+    "learning.update": ("LossOutput",),
+    "replay.ring": ("ReplayBuffer",),
+    "replay.storage": ("ReplayConfig",),
+    "schedules": ("ConstantSchedule", "ExponentialSchedule", "LinearSchedule"),
+}
+"""Module -> the public names that it holds; a test keeps the imports above equal."""
+
+__all__ = sorted(name for names in _HOMES.values() for name in names)
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'lightning_dqn' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"lightning_dqn.{_HOME[name]}"), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"lightning_dqn.{module}"), name)
+    raise AttributeError(f"module 'lightning_dqn' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
 """``python -m lightning_dqn``."""
 
-from lightning_dqn.command_line import main
+from lightning_dqn.commands.main import main
 
 if __name__ == "__main__":
     main()

@@ -14,21 +14,22 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lightning_dqn import model_ops, td
-from lightning_dqn.blueprint import head_of, network_of, spec_of
-from lightning_dqn.environment_spec import EnvironmentSpec
-from lightning_dqn.environments import EnvironmentLike
-from lightning_dqn.heads import Head
-from lightning_dqn.layers import draw_noise
-from lightning_dqn.networks import Layer, NetworkOptions
-from lightning_dqn.policy import GreedyPolicy
+from lightning_dqn import td
+from lightning_dqn.environments.factory import EnvironmentLike
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.networks import operations
+from lightning_dqn.networks.heads.head import Head
+from lightning_dqn.networks.layers import draw_noise
+from lightning_dqn.networks.plain import head_of, network_of, spec_of
+from lightning_dqn.networks.q_network import NetworkOptions
+from lightning_dqn.networks.torsos import Layer
 
 
 class Agent(pl.LightningModule):
     """Acts by a Q-network; what it learns from is the business of a subclass.
 
     Args:
-        environment: what it acts in, as :class:`lightning_dqn.module.DQN` takes it.
+        environment: what it acts in, as :class:`lightning_dqn.dqn.DQN` takes it.
         network: layers or a module of the user's own.
         head: reads action values from the network's output.
         options: dueling, noisy layers, normalisation.
@@ -53,7 +54,7 @@ class Agent(pl.LightningModule):
         self.evaluation_network = "q_network"
         self._copies: list[str] = []
         self._behaviour: GreedyPolicy | None = None
-        self._behaviour_tensors: model_ops.Aligned
+        self._behaviour_tensors: operations.Aligned
 
     def add_network(self, name: str) -> nn.Module:
         """Add a copy of the Q-network under ``name``, saved and moved with the module.
@@ -111,8 +112,8 @@ class Agent(pl.LightningModule):
             network = deepcopy(self.q_network).requires_grad_(False).eval()
             noise = torch.Generator(self.device).manual_seed(torch.initial_seed())
             self._behaviour = GreedyPolicy(draw_noise(network, noise), self.head, self.spec)
-            self._behaviour_tensors = model_ops.align(network, self.q_network)
-        model_ops.copy(self._behaviour_tensors)
+            self._behaviour_tensors = operations.align(network, self.q_network)
+        operations.copy(self._behaviour_tensors)
         return self._behaviour
 
     def forward(self, observation: Tensor) -> Any:
@@ -159,3 +160,67 @@ class Agent(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Make the behaviour policy's copy anew, on the device that learns."""
         self._behaviour = None
+
+
+class GreedyPolicy:
+    """Takes the legal action of the highest value.
+
+    Args:
+        network: observation -> output, float[B, A] or float[B, A, N].
+        head: reads action values from the output.
+        spec: the environment's shapes and types.
+    """
+
+    def __init__(self, network: nn.Module, head: Head, spec: EnvironmentSpec) -> None:
+        self.network = network
+        self.head = head
+        self.spec = spec
+        self._shape = spec.stacked_shape
+        self._dtype: torch.dtype = getattr(torch, spec.observation_dtype)
+
+    @torch.inference_mode()
+    def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
+        """Return the values of all actions, float[B, A] on the network's device.
+
+        Args:
+            observation: [B, *shape], or [B, S, *shape] with frame stacks.
+
+        Raises:
+            ValueError: the observation has another shape.
+        """
+        expected = self._shape
+        if observation.shape[1:] != expected or observation.ndim == 0:
+            raise ValueError(
+                f"observation has the shape {tuple(observation.shape)}, expected "
+                f"(B, {', '.join(map(str, expected))}); a single one becomes a batch by "
+                "observation[None]"
+            )
+        device = next(self.network.parameters()).device
+        batch = torch.as_tensor(observation).to(device, self._dtype)
+        if not self.network.training:
+            return self.head.q_values(self.network(batch))
+        self.network.eval()
+        try:
+            return self.head.q_values(self.network(batch))
+        finally:
+            self.network.train()
+
+    @torch.inference_mode()
+    def act(
+        self,
+        observation: np.ndarray | Tensor,
+        action_mask: np.ndarray | Tensor | None = None,
+        noise: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the greedy legal actions, int64[B].
+
+        Args:
+            observation: [B, *shape], or [B, S, *shape] with frame stacks.
+            action_mask: bool[B, A], True where legal, or None where all are.
+            noise: float32[B, A], added to the values before the best is chosen.
+        """
+        q_values = self.q_values(observation)
+        if noise is not None:
+            q_values = q_values + torch.from_numpy(noise).to(q_values.device)
+        mask = None if action_mask is None else torch.as_tensor(action_mask).to(q_values.device)
+        return td.greedy_action(q_values, mask).cpu().numpy()

@@ -12,6 +12,8 @@ import numpy as np
 from torch import Tensor
 
 NO_ACTION = -1
+
+
 """The action of a row that holds an episode's final observation: no action was taken there."""
 
 

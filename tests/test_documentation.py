@@ -21,12 +21,12 @@ from lightning_dqn.callbacks import (
     PromotePastSelf,
     UnseenStates,
 )
-from lightning_dqn.command_line import compose
-from lightning_dqn.games.game_tree import GameTree
-from lightning_dqn.games.past_selves import PastSelves
-from lightning_dqn.loggers import csv_logger
-from lightning_dqn.table import table
-from lightning_dqn.training import prepare
+from lightning_dqn.games.opponents.past_selves import PastSelves
+from lightning_dqn.games.solved.tree import GameTree
+from lightning_dqn.networks.table import table
+from lightning_dqn.reporting.csv_logger import csv_logger
+from lightning_dqn.runs.compose import compose
+from lightning_dqn.runs.experiment import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
 DIFFER = {"environment/gymnasium.kwargs"}

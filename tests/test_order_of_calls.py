@@ -11,9 +11,9 @@ import torch
 
 from lightning_dqn import DQN, CollectionConfig, LossOutput
 from lightning_dqn.callbacks import EMATargetNetwork
-from lightning_dqn.collector import Collector
-from lightning_dqn.replay import ReplayBuffer
-from lightning_dqn.sampling import PrioritizedSampler, PrioritizedSampling
+from lightning_dqn.collecting.collector import Collector
+from lightning_dqn.replay.ring import ReplayBuffer
+from lightning_dqn.replay.samplers.prioritized import PrioritizedSampler, PrioritizedSampling
 from lightning_dqn.transitions import Transitions
 
 Make = Callable[..., Any]

@@ -94,7 +94,7 @@ def test_the_wheel_holds_no_name_that_a_user_may_have(installed_wheel):
 
 
 def test_the_wheel_holds_the_page(installed_wheel):
-    page = Path("lightning_dqn") / "page"
+    page = Path("lightning_dqn", "games", "play", "page")
     shipped, ours = (
         {str(path.relative_to(root)) for path in (root / page).rglob("*") if path.is_file()}
         for root in (installed_wheel, ROOT)

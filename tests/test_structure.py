@@ -5,99 +5,114 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-RANKS = [
-    {"transitions", "environment_spec", "schedules", "td", "memory", "model_ops", "startup"}
-    | {"statistics", "registration", "value_iteration"}
-    | {"games.game", "games.rendering"},
-    {"gradients", "optimizer_step", "compilation", "metrics", "layers", "munchausen", "sum_tree"}
-    | {"files", "learning_curve", "tabular_environments", "site_server"}
-    | {"games.tictactoe", "games.connect_four", "games.game_tree", "games.pettingzoo_adapter"},
-    {"head", "exploration", "environments", "replay_storage", "frame_stack", "report"}
-    | {"tensor_files", "games.exact_solution"},
-    {"categorical_head", "quantile_heads", "collector", "replay"}
-    | {
-        "games.search_opponent",
-        "games.perfect_opponent",
-        "games.policy_opponent",
-    },
-    {"heads", "sampler", "games.opponents", "games.past_selves"},
-    {"prioritized_sampling", "rollout_sampling"},
-    {"networks", "policy", "sampling", "episodes", "games.board_environment", "games.matches"},
-    {"table", "games.single_board"},
-    {"blueprint", "games.strength", "weight_import", "games.entry_points"},
-    {"agent"},
-    {"learner"},
-    {"datamodule", "module"},
-    {"configuration", "loggers", "weights", "programs", "callbacks", "provenance"},
-    {"simple_command"},
-    {"training", "evaluate", "export", "study_report", "browser_runtime"}
-    | {"playable", "terminal_play"},
-    {"command_help", "command_line", "study_runs", "site"},
-    {"__main__", "study", "import_weights", "play"},
+FLOORS = [
+    {"former_names", "td", "schedules", "transitions", "system"},
+    {"environments"},
+    {"networks", "replay", "collecting", "reporting"},
+    {"agent", "data"},
+    {"learning"},
+    {"dqn"},
+    {"formats"},
+    {"games", "runs"},
+    {"callbacks", "study"},
+    {"commands"},
+    {"__main__"},
 ]
-"""A file imports from lower ranks only; `configuration` and its peers know no training."""
+"""Rooms from the ground up: a file imports from its own room and from lower floors."""
 
-LAZY = {("command_help", "command_line"), ("command_line", "command_help")} | {
-    ("games.policy_opponent", "weights")
-}
-"""Imports inside functions, which wait until the command line or a game needs them."""
+WITHIN: set[tuple[str, str]] = set()
+"""Who may look into a room on the same floor."""
 
 
-def imported_modules(path: Path) -> set[str]:
-    """Return the modules of the package that a file imports while it runs."""
-    tree = ast.parse(path.read_text())
-    hidden = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
-    found = set()
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.ImportFrom) or id(node) in hidden or node.module is None:
-            continue
-        parts = node.module.split(".")
-        if parts[0] != "lightning_dqn":
-            continue
-        if parts[1:] in ([], ["games"]):
-            found |= {".".join([*parts[1:], alias.name]) for alias in node.names}
-        else:
-            found.add(".".join(parts[1:3]) if parts[1] == "games" else parts[1])
-    return found
+def room_of(module: str) -> str:
+    """Return the room of a module of the package, as ``replay`` of ``replay.ring``."""
+    return "__main__" if module.endswith("__main__") else module.split(".")[0]
 
 
-def module_files() -> dict[str, Path]:
-    """Return the package's files by module; those of its games as ``games.<name>``."""
+def modules() -> dict[str, Path]:
+    """Return every file of the package by its module, callbacks included."""
     package = ROOT / "lightning_dqn"
-    files = {path.stem: path for path in package.glob("*.py")}
-    files |= {f"games.{path.stem}": path for path in (package / "games").glob("*.py")}
-    return {name: path for name, path in files.items() if path.stem != "__init__"}
+    found = {
+        ".".join(path.relative_to(package).with_suffix("").parts): path
+        for path in package.rglob("*.py")
+    }
+    found |= {f"callbacks.{path.stem}": path for path in (ROOT / "callbacks").glob("*.py")}
+    del found["__init__"]  # finds the public names in all rooms, when they are asked for
+    return {name.removesuffix(".__init__"): path for name, path in found.items()}
 
 
-def test_every_file_imports_from_lower_ranks_only():
-    rank = {name: number for number, names in enumerate(RANKS) for name in names}
-    files = module_files()
-    assert set(files) == set(rank) - {"callbacks"}
+def imports(path: Path) -> set[str]:
+    """Return the modules of the package that a file imports: at its top, inside functions, or
+    for type checkers alone."""
+    known = modules()
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            inner = name.removeprefix("lightning_dqn.")
+            if inner == name:
+                continue
+            found.add(inner if inner in known else inner.rpartition(".")[0])
+    return found - {""}
+
+
+def test_rooms_import_from_lower_floors_only():
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    files = modules()
+    assert {room_of(name) for name in files} == set(floor)
     wrong = [
         (name, imported)
         for name, path in files.items()
-        for imported in imported_modules(path)
-        if rank[imported] >= rank[name] and (name, imported) not in LAZY
+        for imported in imports(path)
+        if room_of(imported) != (room := room_of(name))
+        and floor[room_of(imported)] >= floor[room]
+        and (room, room_of(imported)) not in WITHIN
     ]
     assert wrong == []
 
 
+def test_no_circle_of_imports():
+    graph = {name: imports(path) for name, path in modules().items()}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join([*trail[trail.index(name) :], name])
+        if name in done:
+            return
+        for imported in sorted(graph.get(name, ())):
+            visit(imported, (*trail, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
 def test_collecting_and_learning_are_strangers():
-    assert "module" not in imported_modules(ROOT / "lightning_dqn" / "datamodule.py")
-    assert "datamodule" not in imported_modules(ROOT / "lightning_dqn" / "module.py")
+    """What they exchange goes through Lightning's loop, in the words of ``transitions``."""
+    for name, path in modules().items():
+        seen = {room_of(imported) for imported in imports(path)}
+        if room_of(name) in ("collecting", "replay", "data"):
+            assert not seen & {"learning", "networks", "agent", "dqn"}, name
+        if room_of(name) in ("learning", "networks", "agent", "dqn"):
+            assert not seen & {"collecting", "replay", "data"}, name
 
 
 def test_the_package_never_imports_its_callbacks():
-    for path in module_files().values():
-        assert "callbacks" not in imported_modules(path), path.name
+    for name, path in modules().items():
+        if room_of(name) != "callbacks":
+            assert "callbacks" not in {room_of(imported) for imported in imports(path)}, name
 
 
 def test_checkpoints_are_never_loaded_with_code():
-    for folder in ("lightning_dqn", "callbacks"):
-        for path in (ROOT / folder).glob("*.py"):
-            assert "weights_only=False" not in path.read_text(), path.name
+    for name, path in modules().items():
+        assert "weights_only=False" not in path.read_text(), name
+
+
+def test_every_room_says_what_it_is():
+    for folder in {path.parent for path in (ROOT / "lightning_dqn").rglob("*.py")}:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder

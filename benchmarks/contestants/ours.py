@@ -18,7 +18,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from lightning_dqn.startup import uncollected
+from lightning_dqn.system.startup import uncollected
 
 with uncollected(freeze=True):  # as the command line does
     import pytorch_lightning as pl
@@ -34,8 +34,8 @@ with uncollected(freeze=True):  # as the command line does
         ReplayDataModule,
     )
     from lightning_dqn.callbacks import EMATargetNetwork
-    from lightning_dqn.heads import ScalarHead
-    from lightning_dqn.networks import mlp
+    from lightning_dqn.networks.heads.scalar import ScalarHead
+    from lightning_dqn.networks.torsos import mlp
 
 IMPORTED = time.perf_counter()
 
@@ -107,8 +107,8 @@ def build(options: argparse.Namespace) -> tuple[DQN, ReplayDataModule]:
 
 def build_preset(options: argparse.Namespace) -> tuple[DQN, ReplayDataModule]:
     """Build the same from a preset's configuration."""
-    from lightning_dqn.command_line import compose, training_module
-    from lightning_dqn.configuration import build as build_node
+    from lightning_dqn.runs.build import build as build_node
+    from lightning_dqn.runs.compose import compose, training_module
 
     training_module()  # registers what the configuration computes
     config = compose(overrides(options))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning_dqn.games.board_environment import BoardGameVectorEnv
 from lightning_dqn.games.connect_four import ConnectFour
+from lightning_dqn.games.environment import BoardGameVectorEnv
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.single_board import BoardGameEnv
 from lightning_dqn.games.tictactoe import Encoding, TicTacToe

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lightning_dqn.exploration import random_actions
+from lightning_dqn.collecting.exploration import random_actions
 from lightning_dqn.games.game import Game
-from lightning_dqn.games.opponents import Opponent
-from lightning_dqn.statistics import wilson_interval
+from lightning_dqn.games.opponents.opponent import Opponent
+from lightning_dqn.reporting.statistics import wilson_interval
 
 
 class Record(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from lightning_dqn.games.board_environment import BoardGameVectorEnv
+from lightning_dqn.games.environment import BoardGameVectorEnv
 
 
 class BoardGameEnv(gym.Env):

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from board_agents import perfect_tictactoe, taught_tictactoe, untrained_connect_four
 from selenium import webdriver
+from support.board_agents import perfect_tictactoe, taught_tictactoe, untrained_connect_four
 
 from lightning_dqn import DQN
-from lightning_dqn.browser_runtime import browser_runtime
 from lightning_dqn.games.connect_four import ConnectFour
 from lightning_dqn.games.game import Game
-from lightning_dqn.games.strength import SampledGames, calibrate
+from lightning_dqn.games.play.runtime import browser_runtime
+from lightning_dqn.games.play.server import address_of, make_server
+from lightning_dqn.games.play.site import rules_of, write_site
+from lightning_dqn.games.play.strength import SampledGames, calibrate
 from lightning_dqn.games.tictactoe import TicTacToe
-from lightning_dqn.site import rules_of, write_site
-from lightning_dqn.site_server import address_of, make_server
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WAIT_SECONDS = 60

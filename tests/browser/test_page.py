@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from lightning_dqn.games.game import Game
-from lightning_dqn.games.strength import calibrate, temperature_for
+from lightning_dqn.games.play.strength import calibrate, temperature_for
 from lightning_dqn.games.tictactoe import TicTacToe
 
 WAIT_SECONDS = 60
@@ -539,7 +539,7 @@ def test_a_file_that_is_broken_or_missing_is_told_on_the_page(
     finally:
         path.write_bytes(whole)
     assert message in text
-    assert "python -m lightning_dqn.play" in text
+    assert "python -m lightning_dqn play" in text
     assert not driver.find_element(By.ID, "play").is_displayed()
 
 

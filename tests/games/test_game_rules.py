@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from naive_games import NaiveBoard, naive_connect_four, naive_tictactoe
+from support.naive_games import NaiveBoard, naive_connect_four, naive_tictactoe
 
-from lightning_dqn.exploration import random_actions
+from lightning_dqn.collecting.exploration import random_actions
 from lightning_dqn.games.connect_four import ConnectFour
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.tictactoe import TicTacToe

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from board_runs import board_data, board_module
-from scripted_opponent import LowestMove
+from support.board_runs import board_data, board_module
+from support.scripted_opponent import LowestMove
 
 from lightning_dqn.callbacks import Matches
 from lightning_dqn.games.connect_four import ConnectFour
-from lightning_dqn.games.game_tree import GameTree
 from lightning_dqn.games.matches import Record, play_both_seats, play_matches
-from lightning_dqn.games.opponents import RandomOpponent
-from lightning_dqn.games.perfect_opponent import PerfectOpponent
-from lightning_dqn.games.search_opponent import SearchOpponent
+from lightning_dqn.games.opponents.perfect import PerfectOpponent
+from lightning_dqn.games.opponents.random import RandomOpponent
+from lightning_dqn.games.opponents.search import SearchOpponent
+from lightning_dqn.games.solved.tree import GameTree
 from lightning_dqn.games.tictactoe import TicTacToe
-from lightning_dqn.loggers import csv_logger
+from lightning_dqn.reporting.csv_logger import csv_logger
 
 GAME = TicTacToe()
 

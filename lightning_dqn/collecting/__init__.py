@@ -1,0 +1,1 @@
+"""Acting in environments: experience to learn from, and evaluation."""

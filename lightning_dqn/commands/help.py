@@ -1,0 +1,50 @@
+"""``--help``: every key with its value and the comment that explains it in the YAML files."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from omegaconf import DictConfig
+
+from lightning_dqn.runs.compose import compose
+from lightning_dqn.runs.keys import choices, explain_key, explain_keys, leaves
+
+HEADER = """\
+Deep Q-learning under pytorch_lightning's Trainer.fit.
+
+  python -m lightning_dqn +experiment=cartpole                    one experiment, as stated
+  python -m lightning_dqn environment.id=Acrobot-v1 data.batch_size=64     keys of your own
+  python -m lightning_dqn +experiment=cartpole module=rainbow     another algorithm
+  python -m lightning_dqn -m +experiment=cartpole seed=0,1,2      a sweep
+  python -m lightning_dqn study +experiment=cartpole seeds=5      several seeds, summed up
+  python -m lightning_dqn resume=runs/cartpole/<time>             continue a run
+  python -m lightning_dqn evaluate run=runs/cartpole/<time>       play test episodes
+
+An experiment of your own is ./conf/experiment/<name>.yaml, or lies in --config-dir <folder>.
+Flags: -m sweep, --cfg job print the configuration, --config-dir <folder>, --hydra-help all flags.
+"""
+
+
+def print_help(overrides: list[str]) -> None:
+    """Print what can be chosen and every key; ``overrides`` show in the values."""
+    config = compose([o for o in overrides if not o.startswith("-")])
+    try:
+        print(help_text(config), flush=True)
+    except BrokenPipeError:  # a pager that was left, or `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def help_text(config: DictConfig) -> str:
+    """Return what can be chosen and every key of ``config`` with its explanation."""
+    lines = [HEADER, "Choices (group=option; what is not there yet with a plus: +group=option)"]
+    longest = max(map(len, choices()))
+    for group, options in sorted(choices().items()):
+        lines.append(f"  {group:<{longest}} {', '.join(sorted(options))}")
+    lines.append("\nKeys (key=value)")
+    explanations = explain_keys()
+    width = 44
+    for key, value in leaves(config):
+        text = f"{key}={value}"
+        lines.append(f"  {text:<{width}} {explain_key(key, explanations)}".rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,212 @@
+"""Environments as gymnasium vector environments in NEXT_STEP mode, and what they look like.
+
+After an episode's end such an environment returns the final observation; the next call ignores
+the action and returns the first observation of a new episode. Everything later relies on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import gymnasium as gym
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+from lightning_dqn.environments.families import missing_extra, registered
+from lightning_dqn.environments.gate import describe_observation
+from lightning_dqn.environments.spec import EnvironmentSpec
+
+Vectorization = Literal["auto", "native", "sync", "async"]
+
+
+class EnvironmentFactory:
+    """Makes vector environments of one kind: for training, for evaluation.
+
+    Args:
+        id: a gymnasium id (``"module:Name-v0"`` imports the module first), a function that
+            returns a new ``gymnasium.Env``, or a ``VectorEnv``.
+        num_envs: E, how many environments the training steps at once.
+        vectorization: ``"native"`` takes the environment's own vector entry point, ``"sync"``
+            steps copies in turn, ``"async"`` in processes; ``"auto"`` is native where it exists
+            and nothing wraps the environment, else sync.
+        frame_stack: S, the number of newest frames that one observation holds.
+        wrappers: functions from ``Env`` to ``Env``, innermost first.
+        kwargs: arguments for the environment.
+
+    Raises:
+        ValueError: the environment isn't registered, lacks an extra, or isn't one for DQN.
+    """
+
+    def __init__(
+        self,
+        id: str | Callable[[], gym.Env] | VectorEnv,
+        *,
+        num_envs: int = 8,
+        vectorization: Vectorization = "auto",
+        frame_stack: int = 1,
+        wrappers: Sequence[Callable[[gym.Env], gym.Env]] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        for name, value in (("num_envs", num_envs), ("frame_stack", frame_stack)):
+            if value < 1:
+                raise ValueError(f"{name}={value}: at least 1")
+        if vectorization not in ("auto", "native", "sync", "async"):
+            raise ValueError(f"vectorization={vectorization!r}: choose auto, native, sync or async")
+        self.id = id
+        self.num_envs = id.num_envs if isinstance(id, VectorEnv) else num_envs
+        self.vectorization = vectorization
+        self.frame_stack = frame_stack
+        self.wrappers = tuple(wrappers)
+        self.kwargs = dict(kwargs or {})
+
+    @classmethod
+    def of(cls, environment: EnvironmentLike, **kwargs: Any) -> EnvironmentFactory:
+        """Return ``environment`` itself if it is a factory, else a factory of it."""
+        return environment if isinstance(environment, cls) else cls(environment, **kwargs)  # type: ignore[arg-type]
+
+    @property
+    def name(self) -> str:
+        """How messages call the environment."""
+        if isinstance(self.id, str):
+            return self.id
+        spec = getattr(self.id, "spec", None)
+        return spec.id if spec is not None else getattr(self.id, "__name__", type(self.id).__name__)
+
+    @cached_property
+    def spec(self) -> EnvironmentSpec:
+        """Shapes and types, read from one environment that is made, reset and closed."""
+        if isinstance(self.id, VectorEnv):
+            _, info = self.id.reset(seed=0)
+            return self._describe(self.id, info)
+        vectorization: Vectorization = "sync" if self._has_single_entry_point() else "native"
+        environment = self.make(num_envs=1, vectorization=vectorization)
+        try:
+            _, info = environment.reset(seed=0)
+            return self._describe(environment, info)
+        finally:
+            environment.close()
+
+    def make(
+        self, num_envs: int | None = None, *, vectorization: Vectorization | None = None
+    ) -> VectorEnv:
+        """Make ``num_envs`` environments stepped as one.
+
+        Args:
+            num_envs: how many; None makes those for training: ``self.num_envs``, or the
+                ``VectorEnv`` itself if that is what was given.
+            vectorization: instead of ``self.vectorization``.
+
+        Raises:
+            ValueError: see the class; also if a ``VectorEnv`` was given that others can't be
+                made like.
+        """
+        if isinstance(self.id, VectorEnv):
+            if self.id.closed:
+                raise ValueError(f"id={self.name}: this VectorEnv is closed; make another one")
+            environment = self.id if num_envs is None else self._like(self.id, num_envs)
+        else:
+            environment = self._make(num_envs or self.num_envs, vectorization or self.vectorization)
+        mode = environment.metadata.get("autoreset_mode")
+        if mode is not AutoresetMode.NEXT_STEP:
+            raise ValueError(
+                f"id={self.name}: its autoreset mode is {mode}, but replay needs "
+                "AutoresetMode.NEXT_STEP; pass that as autoreset_mode where it is made"
+            )
+        return environment
+
+    def _like(self, environment: VectorEnv, num_envs: int) -> VectorEnv:
+        """Make environments like the one given, which is busy training, from its record."""
+        record = environment.spec
+        if record is not None:
+            how = ("num_envs", "vectorization_mode", "vector_kwargs")
+            kwargs = {name: value for name, value in record.kwargs.items() if name not in how}
+            made = EnvironmentFactory(record.id, kwargs=kwargs).make(num_envs)
+            if made.single_observation_space == environment.single_observation_space:
+                return made
+            made.close()
+        raise ValueError(
+            f"id={self.name}: this VectorEnv trains, and others like it to evaluate in can't be "
+            "made; pass an id or a function as EvaluationConfig(environment=...)"
+        )
+
+    def _make(self, num_envs: int, vectorization: Vectorization) -> VectorEnv:
+        native = self._has_native_entry_point()
+        if vectorization == "native" and not native:
+            raise ValueError(
+                f"vectorization=native: {self.name} has no vector entry point of its own, or "
+                "wrappers stand before it; choose auto, sync or async"
+            )
+        if native and vectorization in ("auto", "native"):
+            try:
+                return gym.make_vec(
+                    str(self.id), num_envs, vectorization_mode="vector_entry_point", **self.kwargs
+                )
+            except (TypeError, ValueError) as error:
+                raise ValueError(_about_kwargs(error, self.kwargs)) from error
+        if not self._has_single_entry_point():
+            raise ValueError(
+                f"vectorization={vectorization}: {self.name} exists as a vector environment only; "
+                "choose auto without wrappers"
+            )
+        copies = [self._make_one] * num_envs
+        if vectorization == "async":
+            return gym.vector.AsyncVectorEnv(copies)
+        return gym.vector.SyncVectorEnv(copies)
+
+    def _has_native_entry_point(self) -> bool:
+        if not isinstance(self.id, str) or self.wrappers:
+            return False
+        return registered(self.id).vector_entry_point is not None
+
+    def _has_single_entry_point(self) -> bool:
+        return not isinstance(self.id, str) or registered(self.id).entry_point is not None
+
+    def _make_one(self) -> gym.Env:
+        if isinstance(self.id, str):
+            registered(self.id)
+            try:
+                environment = gym.make(self.id, disable_env_checker=True, **self.kwargs)
+            except (ImportError, gym.error.DependencyNotInstalled) as error:
+                raise ValueError(missing_extra(self.id, error)) from error
+            except (TypeError, ValueError) as error:
+                raise ValueError(_about_kwargs(error, self.kwargs)) from error
+        else:
+            assert not isinstance(self.id, VectorEnv)
+            environment = self.id(**self.kwargs)
+        for wrapper in self.wrappers:
+            environment = wrapper(environment)
+        return environment
+
+    def _describe(self, environment: VectorEnv, info: Mapping[str, Any]) -> EnvironmentSpec:
+        actions = environment.single_action_space
+        if not isinstance(actions, gym.spaces.Discrete):
+            raise ValueError(
+                f"id={self.name}: its action space is {actions}, but DQN needs Discrete actions; "
+                "choose another environment or name a wrapper that makes them discrete"
+            )
+        shape, dtype, num_states = describe_observation(
+            environment.single_observation_space, self.name
+        )
+        return EnvironmentSpec(
+            observation_shape=shape,
+            observation_dtype=dtype,
+            num_actions=int(actions.n),
+            num_states=num_states,
+            has_action_mask="action_mask" in info,
+            frame_stack=self.frame_stack,
+            zero_sum_turns=bool(environment.metadata.get("zero_sum_turns")),
+            game=environment.metadata.get("game"),
+        )
+
+
+EnvironmentLike = str | Callable[[], gym.Env] | VectorEnv | EnvironmentFactory
+
+
+def _about_kwargs(error: Exception, kwargs: Mapping[str, Any]) -> str:
+    """Return what an environment says of its arguments, without gymnasium's own words."""
+    text = (str(error) or type(error).__name__).splitlines()[0]
+    text = text.partition(" was raised from the environment creator")[0]
+    if text.startswith(tuple(f"{name}=" for name in kwargs)):
+        return f"kwargs.{text}"
+    return f"kwargs={dict(kwargs)}: {text}" if isinstance(error, TypeError) else text

@@ -1,0 +1,1 @@
+"""Trained agents as files, and weights from elsewhere."""

@@ -1,0 +1,59 @@
+"""A learner's own past as its opponent.
+
+Shapes: M boards.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lightning_dqn.collecting.exploration import random_actions
+from lightning_dqn.games.game import Game
+from lightning_dqn.games.opponents.policy import PolicyOpponent
+from lightning_dqn.transitions import Policy
+
+
+class PastSelves:
+    """A pool of past selves; each move is made by one of them, drawn at random.
+
+    As long as the pool is empty moves are random.
+    :class:`lightning_dqn.callbacks.PromotePastSelf` fills it.
+
+    Args:
+        p_latest: probability of the newest; else each of the pool is equally likely.
+        epsilon: probability of a random legal move instead.
+        capacity: how many are kept; the oldest goes first.
+    """
+
+    def __init__(self, *, p_latest: float = 0.5, epsilon: float = 0.05, capacity: int = 10) -> None:
+        for name, value in (("p_latest", p_latest), ("epsilon", epsilon)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}={value}: a probability, between 0 and 1")
+        if capacity < 1:
+            raise ValueError(f"capacity={capacity}: at least 1")
+        self.p_latest = p_latest
+        self.epsilon = epsilon
+        self.capacity = capacity
+        self.policies: tuple[Policy, ...] = ()
+
+    def add(self, policy: Policy) -> None:
+        """Make ``policy`` the newest past self; it must not learn any more."""
+        self.policies = (*self.policies, policy)[-self.capacity :]
+
+    def clear(self) -> None:
+        """Forget all past selves."""
+        self.policies = ()
+
+    def act(self, game: Game, state: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Return a move for each board, each by a past self drawn for it, int64[M]."""
+        action = random_actions(len(state), game.num_actions, game.legal_moves(state), generator)
+        policies = self.policies
+        if not policies:
+            return action
+        number = generator.integers(len(policies), size=len(state))
+        number[generator.random(len(state)) < self.p_latest] = len(policies) - 1
+        for drawn in np.unique(number):
+            boards = number == drawn
+            player = PolicyOpponent(policies[drawn], self.epsilon)
+            action[boards] = player.act(game, state[boards], generator)
+        return action

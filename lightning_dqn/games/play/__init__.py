@@ -1,0 +1,1 @@
+"""A person plays a trained agent, in the terminal or in a page."""

@@ -1,0 +1,119 @@
+"""A trained agent to play against: in the terminal, as a page's folder, or served."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import webbrowser
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+
+from lightning_dqn.dqn import DQN
+from lightning_dqn.formats.saved import load_agent
+from lightning_dqn.games.game import Game
+from lightning_dqn.games.play.playable import playable_game
+from lightning_dqn.games.play.runtime import browser_runtime
+from lightning_dqn.games.play.server import address_of, make_server
+from lightning_dqn.games.play.site import check_output, rules_of, write_site
+from lightning_dqn.games.play.strength import (
+    SampledGames,
+    Strength,
+    calibrate,
+    strength_for,
+    tree_of,
+)
+from lightning_dqn.games.play.terminal import TerminalPlay
+from lightning_dqn.system.files import SUMMARY
+
+
+def play(options: DictConfig) -> None:
+    """Play in the terminal, write the page, or serve it until Ctrl-C.
+
+    Raises:
+        ValueError: a key's value, the checkpoint or the game is at fault.
+    """
+    module = load_agent(options.checkpoint).eval()
+    game = playable_game(module.spec, options.game)
+    if options.terminal:
+        _play_in_terminal(module, game, options)
+    elif options.output is not None:
+        folder = Path(options.output)
+        check_output(folder)
+        _write(folder, module, game, options)
+        print(f"{folder}: the page, for any web host; python -m http.server -d {folder} serves it")
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            _serve(Path(temporary), module, game, options)
+
+
+def _play_in_terminal(module: DQN, game: Game, options: DictConfig) -> None:
+    temperature = 0.0
+    if options.score is not None:
+        strength = strength_for(_calibrated(module, game), options.score)
+        print(_meaning(strength))
+        temperature = strength.temperature
+    TerminalPlay(
+        module,
+        game,
+        starts=options.starts,
+        temperature=temperature,
+        generator=np.random.default_rng(options.seed),
+    ).run()
+
+
+def _serve(folder: Path, module: DQN, game: Game, options: DictConfig) -> None:
+    with make_server(folder, options.port) as server:
+        _write(folder, module, game, options)
+        address = address_of(server)
+        print(f"Play at {address}    (Ctrl-C ends it)", flush=True)
+        if options.browser:
+            webbrowser.open(address)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+def _write(folder: Path, module: DQN, game: Game, options: DictConfig) -> None:
+    rules = rules_of(game, options.rules)
+    runtime = browser_runtime(options.runtime)
+    strengths = _calibrated(module, game)
+    training = _training(module, Path(options.checkpoint))
+    write_site(folder, module, game, strengths, rules=rules, runtime=runtime, training=training)
+
+
+def _calibrated(module: DQN, game: Game) -> list[Strength]:
+    sampled = SampledGames()
+    if tree_of(game) is None:
+        print(
+            f"Measuring its strength: {sampled.games:,} games against a random player at each of "
+            f"{sampled.temperatures} temperatures",
+            flush=True,
+        )
+    return calibrate(module, game, sampled)
+
+
+def _meaning(strength: Strength) -> str:
+    return (
+        f"The agent scores {strength.score:.0%} against a random player: it wins "
+        f"{strength.win:.0%}, draws {strength.draw:.0%}, loses {strength.loss:.0%}."
+    )
+
+
+def _training(module: DQN, checkpoint: Path) -> str:
+    """Return a line about how the agent was trained, empty where nothing tells."""
+    parts = []
+    if module.env_steps:
+        parts.append(f"Trained for {module.env_steps:,} env steps, {module.updates:,} updates")
+    try:
+        summary = json.loads((checkpoint / SUMMARY).read_text())
+        if not parts:
+            parts.append(
+                f"Trained for {summary['env_steps']:,} env steps, {summary['updates']:,} updates"
+            )
+        if summary["episode_return"] is not None:
+            parts.append(f"mean test return {summary['episode_return']:.2f}")
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # a checkpoint, or a folder with weights alone
+    return "; ".join(parts) + "." * bool(parts)

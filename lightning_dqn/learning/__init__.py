@@ -1,0 +1,1 @@
+"""One update of the weights: target, loss, gradients, optimizer."""

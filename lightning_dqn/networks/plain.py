@@ -1,0 +1,152 @@
+"""What a DQN is built from, and the plain values that build it again.
+
+Plain values (numbers, text, lists, mappings) are what a checkpoint may hold: they load without
+running code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.networks.heads.categorical import CategoricalHead
+from lightning_dqn.networks.heads.head import Head
+from lightning_dqn.networks.heads.quantile import (
+    ImplicitQuantileHead,
+    ProposedQuantileHead,
+    QuantileHead,
+)
+from lightning_dqn.networks.heads.scalar import ScalarHead
+from lightning_dqn.networks.q_network import NetworkOptions, QNetwork
+from lightning_dqn.networks.table import build_table, is_table
+from lightning_dqn.networks.torsos import Layer, mlp
+
+
+def spec_of(environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any]) -> EnvironmentSpec:
+    """Return the shapes of an environment, whatever way it is given."""
+    if isinstance(environment, EnvironmentSpec):
+        return environment
+    if isinstance(environment, Mapping):
+        shape = tuple(environment["observation_shape"])
+        return EnvironmentSpec(**{**environment, "observation_shape": shape})
+    return EnvironmentFactory.of(environment).spec
+
+
+def spec_to_plain(spec: EnvironmentSpec) -> dict[str, Any]:
+    """Return the fields of ``spec``; :func:`spec_of` takes them back."""
+    return {**dataclasses.asdict(spec), "observation_shape": list(spec.observation_shape)}
+
+
+def head_of(head: Head | Mapping[str, Any] | None) -> Head:
+    """Return a head, whatever way it is given."""
+    if head is None:
+        return ScalarHead()
+    if isinstance(head, str):
+        raise ValueError(
+            f"head={head!r} is the name of a head of your own; hand the head over, as in "
+            f"DQN.load_from_checkpoint(path, head={head}(...))"
+        )
+    return head_from_plain(head) if isinstance(head, Mapping) else head
+
+
+def network_of(
+    network: Sequence[Layer] | nn.Module | None,
+    spec: EnvironmentSpec,
+    head: Head,
+    options: NetworkOptions,
+) -> nn.Module:
+    """Return the Q-network: a table, built from layers, or the user's own after a look at it.
+
+    Raises:
+        ValueError: it doesn't fit the environment.
+    """
+    if isinstance(network, str):
+        raise ValueError(
+            f"network={network!r} is the name of a module of your own; hand the module over, "
+            f"as in DQN.load_from_checkpoint(path, network={network}(...))"
+        )
+    if not isinstance(network, nn.Module):
+        layers = mlp() if network is None else network
+        if is_table(layers):
+            return build_table(spec, layers, head, options)
+        return QNetwork(spec, layers, head=head, options=options)
+    for name in ("dueling", "noisy", "layer_norm"):
+        if getattr(options, name):
+            raise ValueError(
+                f"{name}=True shapes a network built from layers, not a module of your own"
+            )
+    _check_own_network(network, spec, head)
+    return network
+
+
+def network_to_plain(network: Sequence[Layer] | nn.Module | None) -> Any:
+    """Return a list of layers as plain values, a module of the user's own as its name."""
+    if isinstance(network, nn.Module):
+        return type(network).__name__
+    return _plain(mlp() if network is None else network)
+
+
+def _check_own_network(network: nn.Module, spec: EnvironmentSpec, head: Head) -> None:
+    name = type(network).__name__
+    observation = spec.example_observations(2)
+    try:
+        with torch.no_grad():
+            found = tuple(head.q_values(network(observation)).shape)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"network={name} doesn't take observations of the shape {tuple(observation.shape)} "
+            f"and type {observation.dtype}, as the environment gives them: {error}"
+        ) from error
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ValueError(f"network={name} has no parameter that could learn")
+    if found != (2, spec.num_actions):
+        raise ValueError(
+            f"network={name} gives the shape {found} for 2 observations; expected "
+            f"{(2, spec.num_actions)}, a value for each of the {spec.num_actions} actions"
+        )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+_HEADS = {
+    kind.__name__: kind
+    for kind in (
+        ScalarHead,
+        CategoricalHead,
+        QuantileHead,
+        ImplicitQuantileHead,
+        ProposedQuantileHead,
+    )
+}
+
+
+def head_to_plain(head: Head) -> dict[str, Any] | str:
+    """Return a head of the package as plain values, one of the user's own as its name."""
+    name = type(head).__name__
+    if _HEADS.get(name) is not type(head):
+        return name
+    return {name: dataclasses.asdict(head)}
+
+
+def head_from_plain(plain: Mapping[str, Any]) -> Head:
+    """Make the head that :func:`head_to_plain` described.
+
+    Raises:
+        ValueError: no head has that name.
+    """
+    [(name, arguments)] = plain.items()
+    if name not in _HEADS:
+        raise ValueError(f"head={name!r}: choose one of {sorted(_HEADS)}")
+    return _HEADS[name](**arguments)

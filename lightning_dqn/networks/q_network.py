@@ -1,0 +1,176 @@
+"""Q-networks as lists of layers.
+
+A network is written as a list, in YAML or in Python, and built against the environment's
+shapes: ``[{"Linear": 120}, "ReLU", {"Linear": 84}, "ReLU"]``. An entry names a class of
+``torch.nn`` (or ``ChannelsFirst``); its argument is the output size alone (the input size
+follows from the layer before), a list of positional arguments with the input size first, or a
+mapping of keyword arguments. The head that turns features into action values is added after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.networks.heads.head import Head
+from lightning_dqn.networks.heads.scalar import ScalarHead
+from lightning_dqn.networks.layers import ChannelsFirst, LinearFactory, NoisyLinear, Preprocess
+from lightning_dqn.networks.torsos import Layer
+
+_SIZED_BY_INPUT = {"Linear": "in_features", "Conv1d": "in_channels", "Conv2d": "in_channels"}
+
+
+_SHAPED_BY_INPUT = {"LayerNorm"}
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """How a list of layers becomes a Q-network, whatever the list.
+
+    Args:
+        dueling: split the last layer into value and advantage.
+        noisy: linear layers of torso and head are noisy ones.
+        noisy_sigma: their initial noise.
+        layer_norm: normalise the output of every linear layer and convolution of the torso.
+    """
+
+    dueling: bool = False
+    noisy: bool = False
+    noisy_sigma: float = 0.5
+    layer_norm: bool = False
+
+    @property
+    def linear(self) -> LinearFactory:
+        """Return what makes linear layers."""
+        return partial(NoisyLinear, sigma=self.noisy_sigma) if self.noisy else nn.Linear
+
+
+class QNetwork(nn.Module):
+    """Preprocessing, a torso built from a list of layers, and the layers of action values.
+
+    Args:
+        spec: the environment's shapes.
+        layers: the torso.
+        head: makes the last layers and reads their output.
+        options: dueling, noisy layers, normalisation.
+
+    Raises:
+        ValueError: a layer doesn't exist or doesn't fit; the message names it.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        layers: Sequence[Layer],
+        *,
+        head: Head | None = None,
+        options: NetworkOptions | None = None,
+    ) -> None:
+        super().__init__()
+        head, options = head or ScalarHead(), options or NetworkOptions()
+        self.preprocess = Preprocess(spec.num_states, spec.observation_dtype == "uint8")
+        example = self.preprocess(spec.example_observations(1))
+        self.torso = build_layers(layers, example, options)
+        with torch.no_grad():
+            features = self.torso.eval()(example).flatten(1).shape[1]
+        self.torso.train()
+        self.head = head.decoder(
+            features, spec.num_actions, dueling=options.dueling, linear=options.linear
+        )
+
+    def forward(self, observation: Tensor) -> Any:
+        """Return what the head reads: float[B, A], float[B, A, N] or quantiles."""
+        return self.head(self.torso(self.preprocess(observation)).flatten(1))
+
+
+def build_layers(
+    layers: Sequence[Layer], example: Tensor, options: NetworkOptions | None = None
+) -> nn.Sequential:
+    """Build ``layers`` one on another, sizing each by the output of the one before.
+
+    Args:
+        layers: see the top of this file.
+        example: float[1, ...], an observation after preprocessing.
+        options: noisy layers, normalisation.
+
+    Raises:
+        ValueError: naming the layer's position, its text and the shape that reached it.
+    """
+    options = options or NetworkOptions()
+    built = nn.Sequential()
+    origin = "the observation"
+    for position, layer in enumerate(layers):
+        name, arguments = _name_and_arguments(layer, position)
+        where = f"network[{position}] {name}"
+        try:
+            module = _build_layer(name, arguments, example, options)
+            with torch.no_grad():
+                output = module.eval()(example)
+            if not isinstance(output, Tensor):
+                raise TypeError(f"it returns a {type(output).__name__}, not a tensor")
+        except Exception as error:  # what a layer raises is up to the layer
+            shape = list(example.shape[1:])
+            text = (str(error) or type(error).__name__).splitlines()[0]
+            raise ValueError(
+                f"{where}{_as_call(arguments)} doesn't fit: {origin} gives it the shape {shape} "
+                f"({text})"
+            ) from error
+        built.append(module.train())
+        if options.layer_norm and name in _SIZED_BY_INPUT:
+            built.append(nn.LayerNorm(output.shape[1:]))
+        example, origin = output, where
+    return built
+
+
+def _name_and_arguments(layer: Layer, position: int) -> tuple[str, Any]:
+    if isinstance(layer, str):
+        return layer, None
+    if isinstance(layer, Mapping) and len(layer) == 1:
+        return next(iter(layer.items()))
+    raise ValueError(
+        f"network[{position}]={layer!r}: a layer is a name like 'ReLU' or one name with its "
+        "arguments like {'Linear': 120}"
+    )
+
+
+def _build_layer(name: str, arguments: Any, example: Tensor, options: NetworkOptions) -> nn.Module:
+    kind: Any = ChannelsFirst if name == "ChannelsFirst" else getattr(nn, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise ValueError(f"torch.nn has no layer named {name!r}")
+    if kind is nn.Linear:
+        kind = options.linear
+    if arguments is None:
+        return kind(example.shape[1:]) if name in _SHAPED_BY_INPUT else kind()
+    if isinstance(arguments, Mapping):
+        size = _SIZED_BY_INPUT.get(name)
+        inferred = {size: example.shape[1]} if size and size not in arguments else {}
+        if size == "in_features" and inferred:
+            inferred = {size: example.shape[-1]}
+        return kind(**inferred, **{str(key): _tupled(value) for key, value in arguments.items()})
+    if isinstance(arguments, Sequence) and not isinstance(arguments, str):
+        return kind(*map(_tupled, arguments))
+    if name in _SIZED_BY_INPUT:
+        return kind(example.shape[-1], arguments)
+    return kind(arguments)
+
+
+def _tupled(value: Any) -> Any:
+    """Return a list as a tuple: some layers of torch take sizes in no other form."""
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    return tuple(map(_tupled, value)) if is_list else value
+
+
+def _as_call(arguments: Any) -> str:
+    if arguments is None:
+        return "()"
+    if isinstance(arguments, Mapping):
+        return f"({', '.join(f'{key}={value}' for key, value in arguments.items())})"
+    if isinstance(arguments, Sequence) and not isinstance(arguments, str):
+        return f"({', '.join(map(str, arguments))})"
+    return f"({arguments})"

@@ -1,0 +1,305 @@
+"""The replay ring: every observation stored once, everything else derived when sampling.
+
+Shapes: T time indices of the ring, E environments, U updates, B batch, S stacked frames,
+A actions. A cell is one (time, environment) of the ring, numbered time * E + environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.replay.storage import (
+    ReplayConfig,
+    allocate,
+    check_discount,
+    check_ring_fits,
+    ring_device,
+    ring_folder,
+    ring_layout,
+)
+from lightning_dqn.transitions import NO_ACTION, Rows, Transitions
+
+
+class ReplayBuffer:
+    """A ring over time of the rows of E environments.
+
+    Rows go in with :meth:`extend`, minibatches come out with :meth:`sample`. A row is a start
+    if an action was taken there and its successor is stored; every start is equally likely.
+    The next observation, the n-step return and its discount, frame stacks and the next legal
+    actions are found by index arithmetic on the ring's device, so ``gamma`` and ``n_step`` may
+    be changed at any time. Another choice of starts is a sampler's
+    (:mod:`lightning_dqn.replay.samplers`) over the same ring.
+
+    Args:
+        spec: shapes and types of the rows.
+        num_envs: E.
+        config: capacity and the meaning of a transition.
+        device: where the ring lies if ``config.storage`` is ``"accelerator"``.
+        directory: of the memory-mapped file if ``config.directory`` is None.
+        seed: of the sampling generator.
+
+    Attributes:
+        gamma: discount of one env step.
+        n_step: length of a chain, or the range (low, high) from which each sample draws its own.
+        after_write: functions called with the times [begin, end) that were just written; they
+            don't cross the end of the ring.
+
+    Raises:
+        ValueError: the ring doesn't fit the memory, or is too short for a chain and a stack; the
+            sign of the discount is wrong.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        num_envs: int,
+        config: ReplayConfig | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        directory: str | Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.spec = spec
+        self.num_envs = num_envs
+        self.config = config or ReplayConfig()
+        self.gamma = self.config.gamma_at(0)
+        self.n_step: int | tuple[int, int] = self.config.n_step_at(0)
+        self.after_write: list[Callable[[int, int], None]] = []
+        check_discount(spec, self.config)
+        self.num_times = -(-self.config.capacity // num_envs)
+        if self.num_times < spec.frame_stack + 1:
+            raise ValueError(
+                f"capacity={self.config.capacity}: {num_envs} environments with frame stacks of "
+                f"{spec.frame_stack} need at least {num_envs * (spec.frame_stack + 1)}"
+            )
+        check_ring_fits(spec, num_envs, self.config, device=device, directory=directory)
+        self.device = ring_device(self.config, device)
+        folder = ring_folder(self.config, directory)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self._columns = {
+            name: allocate((self.num_times * num_envs, *shape), dtype, self.device, folder)
+            for name, (shape, dtype) in ring_layout(spec).items()
+        }
+        # Flat cells of all starts in order of time: a ring of its own beside the rows.
+        self._starts = torch.zeros(self.num_times * num_envs, dtype=torch.int64, device=self.device)
+        self._starts_at = np.zeros(self.num_times, dtype=np.int64)
+        self._starts_head = 0
+        self._starts_tail = 0
+        self._cursor = 0
+        self._times_stored = 0
+        self._outputs: dict[str, Tensor] = {}
+
+    @property
+    def num_rows(self) -> int:
+        """Rows stored, those that hold a final observation included."""
+        return self._times_stored * self.num_envs
+
+    @property
+    def num_starts(self) -> int:
+        """Rows that can be sampled as the start of a transition."""
+        return self._starts_head - self._newest_starts() - self._first_start()
+
+    def follow_schedules(self, env_steps: int) -> None:
+        """Set ``gamma`` and ``n_step``, where they are schedules, to their value by now."""
+        if callable(self.config.gamma):
+            self.gamma = self.config.gamma_at(env_steps)
+        if callable(self.config.n_step):
+            self.n_step = self.config.n_step_at(env_steps)
+
+    def extend(self, rows: Rows) -> None:
+        """Append ``rows``, overwriting the oldest.
+
+        Raises:
+            ValueError: more time indices at once than the ring has.
+        """
+        num_new = len(rows.action)
+        if num_new > self.num_times:
+            raise ValueError(
+                f"capacity={self.config.capacity} keeps {self.num_times} rows of each environment, "
+                f"but {num_new} arrive at once"
+            )
+        written = 0
+        while written < num_new:
+            count = min(num_new - written, self.num_times - self._cursor)
+            part = Rows(*(None if c is None else c[written : written + count] for c in rows))  # type: ignore[arg-type]
+            self._write(part, count)
+            written += count
+
+    def sample(self, num_updates: int, batch_size: int) -> Transitions:
+        """Draw U minibatches of transitions uniformly, with replacement.
+
+        Returns:
+            [U, B, ...] on the ring's device. The memory is used again by the next call of the
+            same size.
+
+        Raises:
+            ValueError: no row is a start yet.
+        """
+        if self.num_starts < 1:
+            raise ValueError("the replay ring holds no transition yet: collect some rows first")
+        draw = torch.randint(
+            self._first_start(),
+            self._starts_head - self._newest_starts(),
+            (num_updates * batch_size,),
+            generator=self.generator,
+            device=self.device,
+        )
+        cells = self._starts[draw % len(self._starts)]
+        return self.transitions_at(cells).unflatten(num_updates, batch_size)
+
+    def start_cells(self) -> Tensor:
+        """Return the cells of all starts, oldest first, int64[num_starts]."""
+        positions = torch.arange(self._first_start(), self._starts_head - self._newest_starts())
+        return self._starts[positions.to(self.device) % len(self._starts)]
+
+    def transitions_at(self, cells: Tensor) -> Transitions:
+        """Return the transitions that start in ``cells``, int64[M] -> [M, ...]."""
+        reward, discount, last = self._follow_chain(cells)
+        has_mask = self.spec.has_action_mask
+        return Transitions(
+            observation=self._observations(cells, "observation"),
+            action=self._gather("action", cells),
+            reward=reward,
+            discount=discount,
+            next_observation=self._observations(last, "next_observation"),
+            next_action_mask=self._gather("action_mask", last, "next") if has_mask else None,
+            action_mask=self._gather("action_mask", cells) if has_mask else None,
+        )
+
+    def newest_cells(self, num_times: int) -> Tensor:
+        """Return the cells of the newest times stored, oldest first, int64[<= num_times, E]."""
+        count = min(num_times, self._times_stored)
+        times = (self._cursor - count + torch.arange(count, device=self.device)) % self.num_times
+        return times.unsqueeze(1) * self.num_envs + torch.arange(self.num_envs, device=self.device)
+
+    def read(self, column: str, cells: Tensor | slice) -> Tensor:
+        """Return a column of rows, as ``"reward"``, at cells int64[...] or a slice of them."""
+        return self._columns[column][cells]
+
+    def observations(self, cells: Tensor) -> Tensor:
+        """Return the observations of cells int64[M], frames stacked, [M, *shape] or [M, S, *shape].
+
+        The memory is used again by the next call of the same size.
+        """
+        return self._observations(cells, "observation")
+
+    def oldest_incomplete_times(self) -> np.ndarray:
+        """Return the times whose frame stacks have lost their oldest frames, int64[S-1] or [0]."""
+        if self._times_stored < self.num_times:
+            return np.zeros(0, np.int64)
+        return (self._cursor + np.arange(self.spec.frame_stack - 1)) % self.num_times
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return cursors and the generator's state, but not the rows."""
+        return {"generator": self.generator.get_state(), "gamma": self.gamma, "n_step": self.n_step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        self.generator.set_state(state["generator"].cpu())
+        self.gamma, self.n_step = state["gamma"], state["n_step"]
+
+    def _write(self, rows: Rows, count: int) -> None:
+        """Write ``count`` time indices that don't cross the end of the ring."""
+        begin, end = self._cursor, self._cursor + count
+        cells = slice(begin * self.num_envs, end * self.num_envs)
+        for name, column in self._columns.items():
+            values = torch.from_numpy(np.ascontiguousarray(getattr(rows, name)))
+            column[cells] = values.flatten(0, 1).to(column.device, column.dtype)
+        self._starts_tail += int(self._starts_at[begin:end].sum())
+        is_start = rows.action != NO_ACTION
+        self._starts_at[begin:end] = is_start.sum(axis=1)
+        new = torch.from_numpy(np.flatnonzero(is_start) + begin * self.num_envs)
+        places = torch.arange(self._starts_head, self._starts_head + len(new)) % len(self._starts)
+        self._starts[places.to(self.device)] = new.to(self.device)
+        self._starts_head += len(new)
+        self._cursor = end % self.num_times
+        self._times_stored = min(self._times_stored + count, self.num_times)
+        for notify in self.after_write:
+            notify(begin, end)
+
+    def _newest_starts(self) -> int:
+        """Count the starts whose successor isn't stored yet."""
+        return int(self._starts_at[self._cursor - 1]) if self._times_stored else 0
+
+    def _first_start(self) -> int:
+        """Return the position of the oldest start whose frame stack is whole."""
+        return self._starts_tail + int(self._starts_at[self.oldest_incomplete_times()].sum())
+
+    def _follow_chain(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return reward, discount and the cell bootstrapped from, after up to n_step steps.
+
+        A chain stops at its episode's end and before it would leave the newest stored row.
+        """
+        gamma = float(self.gamma)  # an int times a bool tensor would be an int64 tensor
+        reward = self._gather("reward", cells)
+        discount = gamma * (~self._columns["terminated"][cells])
+        last = self._successor(cells)
+        shortest, longest = (
+            (self.n_step, self.n_step) if isinstance(self.n_step, int) else self.n_step
+        )
+        if longest == 1:
+            return reward, discount, last
+        goes_on = ~self._ended(cells)
+        length: int | Tensor = longest
+        if shortest < longest:
+            length = torch.randint(
+                shortest, longest + 1, cells.shape, generator=self.generator, device=self.device
+            )
+        for steps in range(1, longest):
+            goes_on = goes_on & ~self._is_newest(last) & (length > steps)
+            reward = reward + torch.where(goes_on, discount * self._columns["reward"][last], 0.0)
+            factor = gamma * (~self._columns["terminated"][last])
+            discount = torch.where(goes_on, discount * factor, discount)
+            ended = self._ended(last)
+            last = torch.where(goes_on, self._successor(last), last)
+            goes_on = goes_on & ~ended
+        return reward, discount, last
+
+    def _successor(self, cells: Tensor) -> Tensor:
+        return (cells + self.num_envs) % (self.num_times * self.num_envs)
+
+    def _is_newest(self, cells: Tensor) -> Tensor:
+        newest = (self._cursor - 1) % self.num_times
+        return cells.div(self.num_envs, rounding_mode="floor") == newest
+
+    def _ended(self, cells: Tensor) -> Tensor:
+        return self._columns["terminated"][cells] | self._columns["truncated"][cells]
+
+    def _observations(self, cells: Tensor, output: str) -> Tensor:
+        """Gather observations, [M, *shape] or [M, S, *shape] oldest frame first.
+
+        Frames before the episode's first are that first frame, as when acting.
+        """
+        stack = self.spec.frame_stack
+        if stack == 1:
+            return self._gather("observation", cells, output)
+        frames = [cells]
+        for _ in range(stack - 1):
+            cells = self._predecessor_in_episode(cells)
+            frames.append(cells)
+        index = torch.stack(frames[::-1], dim=1).flatten()
+        return self._gather("observation", index, output).unflatten(0, (-1, stack))
+
+    def _predecessor_in_episode(self, cells: Tensor) -> Tensor:
+        before = (cells - self.num_envs) % (self.num_times * self.num_envs)
+        oldest = 0 if self._times_stored < self.num_times else self._cursor
+        is_first = cells.div(self.num_envs, rounding_mode="floor") == oldest
+        is_first = is_first | (self._columns["action"][before] == NO_ACTION)
+        return torch.where(is_first, cells, before)
+
+    def _gather(self, name: str, cells: Tensor, output: str | None = None) -> Tensor:
+        """Gather a column's cells into memory that is used again: fresh pages cost far more."""
+        column = self._columns[name]
+        key = output or name
+        size = (len(cells), *column.shape[1:])
+        kept = self._outputs.get(key)
+        if kept is None or kept.shape != size:
+            kept = self._outputs[key] = torch.empty(size, dtype=column.dtype, device=self.device)
+        return torch.index_select(column, 0, cells, out=kept)

@@ -1,0 +1,107 @@
+"""Lambda-returns of the newest rollout.
+
+Shapes: T time indices, E environments, U updates, B batch, M transitions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_dqn import td
+from lightning_dqn.replay.ring import ReplayBuffer
+from lightning_dqn.replay.samplers.rollout import RolloutSampler
+from lightning_dqn.transitions import Transitions, Valuer
+
+
+@dataclass(frozen=True)
+class LambdaReturns:
+    """Learning from the newest rollout only, by lambda-returns: no replay, no target network.
+
+    As PQN, Gallici et al. 2024 (arxiv.org/abs/2407.04811): an iteration collects
+    ``rollout_length`` steps of every environment, values them with the weights of that moment,
+    and goes ``epochs`` times over them in ``minibatches`` parts.
+
+    Args:
+        trace: lambda; 0 bootstraps after one step, 1 is Monte Carlo.
+        rollout_length: T, env steps of each environment in an iteration.
+        epochs: passes over the rollout.
+        minibatches: parts of it, an update each.
+    """
+
+    trace: float = 0.65
+    rollout_length: int = 32
+    epochs: int = 2
+    minibatches: int = 16
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.trace <= 1:
+            raise ValueError(f"trace={self.trace}: between 0 and 1")
+        for name in ("rollout_length", "epochs", "minibatches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: at least 1")
+
+
+class LambdaReturnSampler(RolloutSampler):
+    """Serves the newest rollout with its lambda-returns, shuffled anew in each epoch.
+
+    Args:
+        replay: a ring that holds a rollout, rows of final observations included.
+        config: lambda.
+    """
+
+    def __init__(self, replay: ReplayBuffer, config: LambdaReturns) -> None:
+        super().__init__(replay)
+        self.config = config
+
+    def sample(
+        self, num_updates: int, batch_size: int, env_steps: int, valuer: Valuer
+    ) -> Transitions:
+        """Return minibatches [U, B, ...] whose reward is the whole target."""
+        replay = self.replay
+        # The row before the new ones has its successor only now.
+        cells = replay.newest_cells(self.take_new_times() + 1)
+        is_start = self.starts_among(cells[:-1])
+        starts = cells[:-1][is_start]
+        targets = self._returns(cells, valuer)[is_start]
+        draw = self._shuffled(len(starts), num_updates * batch_size)
+        chosen = starts[draw]
+        target = targets[draw]
+        return Transitions(
+            observation=replay.observations(chosen),
+            action=replay.read("action", chosen),
+            reward=target,
+            discount=torch.zeros_like(target),
+            next_observation=None,
+            next_action_mask=None,
+        ).unflatten(num_updates, batch_size)
+
+    def _returns(self, cells: Tensor, valuer: Valuer) -> Tensor:
+        """Return the lambda-return of every row but the newest, float[T, E]."""
+        replay = self.replay
+        num_times, num_envs = cells.shape
+        following = cells[1:]
+        mask = None
+        if replay.spec.has_action_mask:
+            mask = replay.read("action_mask", following.flatten())
+        value = valuer.greedy_value(replay.observations(following.flatten()), mask)
+        terminated = replay.read("terminated", cells[:-1])
+        ended = terminated | replay.read("truncated", cells[:-1])
+        continues = ~ended
+        continues[-1] = False
+        return td.lambda_returns(
+            replay.read("reward", cells[:-1]),
+            float(replay.gamma) * (~terminated),
+            value.to(replay.device).unflatten(0, (num_times - 1, num_envs)),
+            continues,
+            self.config.trace,
+        )
+
+    def _shuffled(self, number: int, wanted: int) -> Tensor:
+        """Return ``wanted`` places below ``number``: permutation after permutation."""
+        generator, device = self.replay.generator, self.replay.device
+        passes = -(-wanted // number)
+        order = [torch.randperm(number, generator=generator, device=device) for _ in range(passes)]
+        return torch.cat(order)[:wanted]

@@ -1,0 +1,121 @@
+"""Prioritised replay: transitions of which there is more to learn are drawn more often.
+
+Shapes: U updates, B batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lightning_dqn.replay.ring import ReplayBuffer
+from lightning_dqn.replay.samplers.sampler import Sampler
+from lightning_dqn.replay.sum_tree import SumTree
+from lightning_dqn.schedules import LinearSchedule, Schedule, as_schedule
+from lightning_dqn.transitions import NO_ACTION, Transitions, Valuer
+
+
+@dataclass(frozen=True)
+class PrioritizedSampling:
+    """Proportional prioritised replay, Schaul et al. 2016 (arxiv.org/abs/1511.05952), algorithm 1.
+
+    A transition is drawn with a probability proportional to (priority + epsilon)^alpha, its loss
+    multiplied with (number of transitions * probability)^-beta over the largest of the minibatch.
+    New transitions get the largest value there has been.
+
+    Args:
+        alpha: 0 is uniform, 1 fully proportional.
+        beta: how far the weights undo the bias, a number or a schedule over env steps; 1 wholly.
+        epsilon: keeps transitions without error from never being seen again.
+    """
+
+    alpha: float = 0.6
+    beta: float | Schedule = field(default_factory=lambda: LinearSchedule(0.4, 1.0, 100_000))
+    epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha={self.alpha}: between 0 and 1")
+        if isinstance(self.beta, int | float) and not 0 <= self.beta <= 1:
+            raise ValueError(f"beta={self.beta}: between 0 and 1")
+        if self.epsilon <= 0:
+            raise ValueError(f"epsilon={self.epsilon}: must be above 0")
+
+
+class PrioritizedSampler(Sampler):
+    """Draws transitions by priority; priorities live beside the ring, one for each of its cells.
+
+    Args:
+        replay: an empty ring.
+        config: how priorities count.
+    """
+
+    uses_priorities = True
+
+    def __init__(self, replay: ReplayBuffer, config: PrioritizedSampling) -> None:
+        super().__init__(replay)
+        self.config = config
+        self.beta = as_schedule(config.beta)
+        self.tree = SumTree(replay.num_times * replay.num_envs, replay.device)
+        self._largest = torch.ones((), dtype=self.tree.dtype, device=replay.device)
+        self._newest: int | None = None
+        self._drawn: Tensor | None = None
+        replay.after_write.append(self._follow_write)
+
+    def sample(
+        self, num_updates: int, batch_size: int, env_steps: int, valuer: Valuer
+    ) -> Transitions:
+        """Return minibatches [U, B, ...] with their importance weights.
+
+        Raises:
+            ValueError: no row is a start yet.
+        """
+        num_starts = self.replay.num_starts
+        if num_starts < 1:
+            raise ValueError("the replay ring holds no transition yet: collect some rows first")
+        cells = self.tree.sample(num_updates, batch_size, self.replay.generator)
+        self._drawn = cells
+        transitions = self.replay.transitions_at(cells).unflatten(num_updates, batch_size)
+        odds = (self.tree[cells] * (num_starts / self.tree.total)).unflatten(
+            0, (num_updates, batch_size)
+        )
+        weight = odds.pow(-self.beta(env_steps))
+        weight = weight / weight.amax(dim=1, keepdim=True)
+        return transitions._replace(weight=weight.float())
+
+    def update_priorities(self, priority: Tensor) -> None:
+        """Take what there was to learn from the newest sample's transitions.
+
+        Where a transition was drawn more than once the largest priority holds.
+
+        Args:
+            priority: float[U, B], its sign doesn't count; what isn't finite counts as 0.
+        """
+        assert self._drawn is not None, "priorities of nothing: sample comes first, extend after"
+        finite = priority.to(self.tree.device, self.tree.dtype).nan_to_num(0.0, 0.0, 0.0)
+        value = (finite.abs() + self.config.epsilon).pow(self.config.alpha).flatten()
+        self.tree.update(self._drawn, value)
+        self._largest = torch.maximum(self._largest, value.max())
+
+    def _follow_write(self, begin: int, end: int) -> None:
+        """Give new starts the largest priority, once their successor is stored, and others none."""
+        replay = self.replay
+        self._drawn = None  # what was drawn may be overwritten
+        if self._newest is not None:
+            self._fill(self._newest, self._newest + 1)
+        self._fill(begin, end)
+        self._clear(end - 1)
+        for time in replay.oldest_incomplete_times():
+            self._clear(int(time))
+        self._newest = end - 1
+
+    def _fill(self, begin: int, end: int) -> None:
+        first, last = begin * self.replay.num_envs, end * self.replay.num_envs
+        is_start = self.replay.read("action", slice(first, last)) != NO_ACTION
+        self.tree.fill(first, last, is_start * self._largest)
+
+    def _clear(self, time: int) -> None:
+        num_envs = self.replay.num_envs
+        self.tree.fill(time * num_envs, (time + 1) * num_envs, 0.0)

@@ -1,0 +1,46 @@
+"""Learning from the newest rollout only, without replay.
+
+Shapes: T time indices, E environments.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+
+from torch import Tensor
+
+from lightning_dqn.replay.ring import ReplayBuffer
+from lightning_dqn.replay.samplers.sampler import Sampler
+from lightning_dqn.transitions import NO_ACTION
+
+
+class RolloutSampler(Sampler, ABC):
+    """Serves what was collected since it served last, and nothing older.
+
+    Args:
+        replay: a ring that holds an iteration, rows of final observations included.
+    """
+
+    def __init__(self, replay: ReplayBuffer) -> None:
+        super().__init__(replay)
+        self._new_times = 0
+        replay.after_write.append(self._count_write)
+
+    def take_new_times(self) -> int:
+        """Return how many times were written since the last call."""
+        taken, self._new_times = self._new_times, 0
+        return taken
+
+    def starts_among(self, cells: Tensor) -> Tensor:
+        """Return which of cells int64[T, E] are starts, bool[T, E].
+
+        Raises:
+            ValueError: none is.
+        """
+        is_start = self.replay.read("action", cells) != NO_ACTION
+        if not is_start.any():
+            raise ValueError("the replay ring holds no transition yet: collect some rows first")
+        return is_start
+
+    def _count_write(self, begin: int, end: int) -> None:
+        self._new_times += end - begin

@@ -1,0 +1,1 @@
+"""What a run tells: rows of metrics, statistics, and where they go."""

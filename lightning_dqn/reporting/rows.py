@@ -1,0 +1,118 @@
+"""What a run tells of itself: the rows of metrics, and the alarm when learning breaks.
+
+Shapes: U updates.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor, nn
+
+from lightning_dqn.reporting.metrics import EpisodeLength, EpisodeReturn
+from lightning_dqn.transitions import Episode, Iteration
+
+ROLLOUT_WINDOW_EPISODES = 100
+
+
+UPDATE_STATISTICS = ("train/loss", "train/q_value", "train/td_error", "train/gradient_norm")
+
+
+"""What is kept of every update, in this order."""
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or a gradient was not finite; the weights never saw it."""
+
+
+class Report(nn.Module):
+    """Gathers what happened and makes rows of it, keyed as in the README's glossary.
+
+    A module without weights: the newest training episodes are saved with the learner.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rollout_return = EpisodeReturn(window=ROLLOUT_WINDOW_EPISODES)
+        self.rollout_length = EpisodeLength(window=ROLLOUT_WINDOW_EPISODES)
+        self.evaluation_return = EpisodeReturn()
+        self.evaluation_length = EpisodeLength()
+        self._since = (time.perf_counter(), 0, 0)
+
+    def start_clock(self, env_steps: int, updates: int) -> None:
+        """Measure speeds from now on."""
+        self._since = (time.perf_counter(), env_steps, updates)
+
+    def count_rollout(self, episodes: list[Episode]) -> None:
+        """Count finished training episodes."""
+        self.rollout_return.update(episodes)
+        self.rollout_length.update(episodes)
+
+    def count_evaluation(self, episode: Episode) -> None:
+        """Count a finished evaluation episode."""
+        self.evaluation_return.update([episode])
+        self.evaluation_length.update([episode])
+
+    def start_evaluation(self) -> None:
+        """Forget the episodes of the last evaluation."""
+        self.evaluation_return.reset()
+        self.evaluation_length.reset()
+
+    def training_row(
+        self, statistics: Tensor, iteration: Iteration, env_steps: int, updates: int
+    ) -> dict[str, float]:
+        """Return the row of an iteration.
+
+        Args:
+            statistics: float[U, 4], see ``UPDATE_STATISTICS``.
+            iteration: what was learned from.
+            env_steps: so far.
+            updates: so far.
+        """
+        means = statistics.mean(dim=0).tolist()
+        row = dict(zip(UPDATE_STATISTICS, means, strict=True))
+        row |= {"train/updates": updates, "rollout/epsilon": iteration.epsilon}
+        if self.rollout_return.num_episodes > 0:
+            row["rollout/episode_return"] = self.rollout_return.compute().item()
+            row["rollout/episode_length"] = self.rollout_length.compute().item()
+        then, old_env_steps, old_updates = self._since
+        seconds = time.perf_counter() - then
+        row["time/env_steps_per_second"] = (env_steps - old_env_steps) / seconds
+        row["time/updates_per_second"] = (updates - old_updates) / seconds
+        self.start_clock(env_steps, updates)
+        return row
+
+    def evaluation_row(self, stage: str) -> dict[str, float]:
+        """Return the row of an evaluation under ``stage``, empty if no episode was played."""
+        if self.evaluation_return.num_episodes == 0:
+            return {}
+        return {
+            f"{stage}/episode_return": self.evaluation_return.compute().item(),
+            f"{stage}/episode_return_std": self.evaluation_return.standard_deviation().item(),
+            f"{stage}/episode_length": self.evaluation_length.compute().item(),
+            f"{stage}/episodes": self.evaluation_return.num_episodes,
+        }
+
+
+def check_finite(statistics: Tensor, updates: int, env_steps: int) -> None:
+    """Sound the alarm if one of the last U updates was not finite.
+
+    Args:
+        statistics: float[U, 4], see ``UPDATE_STATISTICS``.
+        updates: so far, these included.
+        env_steps: so far.
+
+    Raises:
+        NonFiniteError: naming the update and what it looked like.
+    """
+    if bool(torch.isfinite(statistics).all()):
+        return
+    first = int((~torch.isfinite(statistics).all(dim=1)).nonzero()[0])
+    values = zip(UPDATE_STATISTICS, statistics[first].tolist(), strict=True)
+    text = ", ".join(f"{name.removeprefix('train/')} {value:g}" for name, value in values)
+    raise NonFiniteError(
+        f"update {updates - len(statistics) + first + 1} (env step {env_steps}) was not finite: "
+        f"{text}. The weights did not see it. Lower the learning rate or max_gradient_norm, or "
+        "scale the rewards down"
+    )

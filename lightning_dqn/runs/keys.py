@@ -1,0 +1,88 @@
+"""What there is to choose and to set: groups, keys, and the comments that explain them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+
+def explain_key(key: str, explanations: Mapping[str, str]) -> str:
+    """Return what a key means; of one that has no word of its own, what it is a part of."""
+    while key and key not in explanations:
+        key = key.rpartition(".")[0]
+    return explanations.get(key, "")
+
+
+def choices() -> dict[str, list[str]]:
+    """Return the shipped options of every group."""
+    found: dict[str, list[str]] = {}
+    for group, name, _ in _config_files():
+        if group:
+            found.setdefault(group, []).append(name)
+    return found
+
+
+def explain_keys() -> dict[str, str]:
+    """Return the comment behind every key of the shipped files, by its full path."""
+    explanations: dict[str, str] = {}
+    for group, _, text in _config_files():
+        lines = text.splitlines()
+        root = yaml.compose(text)
+        prefix = group.replace("/", ".")
+        if group == "experiment" or root is None:
+            continue
+        for path, line in _key_lines(root, (prefix,) if prefix else ()):
+            _, mark, comment = lines[line].partition("  # ")
+            if mark:
+                explanations.setdefault(".".join(path), comment.strip())
+    return explanations
+
+
+def leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the keys that hold values, with the values as one would type them."""
+    values: Any = OmegaConf.to_container(config, resolve=False)
+    for name in values:
+        key = f"{prefix}{name}"
+        value = values[name]
+        is_empty_choice = value == {} and key.replace(".", "/") in choices()
+        if str(name).startswith("_") or key == "run_dir" or is_empty_choice:
+            continue
+        if isinstance(value, dict) and value:
+            yield from leaves(config[name], f"{key}.")
+        else:
+            yield key, "null" if value is None else _typed(value)
+
+
+def _typed(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | ListConfig):
+        return "[" + ",".join(map(str, value)) + "]"
+    return str(value)
+
+
+def _key_lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        inner = (*path, key.value)
+        yield inner, key.start_mark.line
+        yield from _key_lines(value, inner)
+
+
+def _config_files(
+    folder: Traversable | None = None, group: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """Yield group, option and text of every shipped YAML file."""
+    folder = folder or files("lightning_dqn.conf")
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        if entry.is_dir() and not entry.name.startswith("_"):
+            inner = f"{group}/{entry.name}" if group else entry.name
+            yield from _config_files(entry, inner)
+        elif entry.name.endswith(".yaml"):
+            yield group, entry.name.removesuffix(".yaml"), entry.read_text()

@@ -1,0 +1,122 @@
+"""A run: fit, test, save, sum up."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+
+from lightning_dqn.formats.saved import save_weights
+from lightning_dqn.reporting.wandb_logger import WandbLogger
+from lightning_dqn.runs.experiment import Experiment, build_trainer, prepare
+from lightning_dqn.runs.provenance import provenance
+from lightning_dqn.system.files import SUMMARY, write_json
+
+__all__ = ["Summary", "prepare", "run"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to; ``str`` of it is what the terminal shows at the end."""
+
+    name: str
+    run_dir: Path
+    env_steps: int
+    updates: int
+    seconds: float
+    tested: str
+    episode_return: float | None
+    episode_return_std: float | None
+    episodes: int
+
+    def __str__(self) -> str:
+        rate = self.env_steps / max(self.seconds, 1e-9)
+        lines = [
+            f"{self.name}: {self._result()}",
+            f"  trained   {self.env_steps:,} env steps, {self.updates:,} updates in "
+            f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
+            f"  files     {self.run_dir}",
+            f"  evaluate  {_python()} -m lightning_dqn evaluate run={self.run_dir}",
+            f"  continue  {_python()} -m lightning_dqn resume={self.run_dir} trainer.max_epochs=N",
+        ]
+        return "\n".join(lines)
+
+    def _result(self) -> str:
+        if self.episode_return is None:
+            return "not tested"
+        return (
+            f"return {self.episode_return:.1f} ± {self.episode_return_std:.1f} over "
+            f"{self.episodes} test episodes ({self.tested})"
+        )
+
+
+def run(experiment: Experiment) -> Summary:
+    """Train, test the best checkpoint, save its weights and return the summary.
+
+    The summary is also the run folder's ``summary.json``, written last: where it lies, the run is
+    complete.
+    """
+    began = time.perf_counter()
+    config, module, data = experiment.config, experiment.module, experiment.data
+    run_dir = Path(config.run_dir)
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    trainer = build_trainer(config, run_dir)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    start, first_env_step = time.perf_counter(), module.env_steps
+    trainer.fit(module, data, ckpt_path=config.ckpt_path)
+    seconds = time.perf_counter() - start
+    trained = {"env_steps": module.env_steps - first_env_step, "updates": module.updates}
+    best = _best_checkpoint(trainer)
+    results: dict[str, float] = {}
+    if config.test:
+        [results] = trainer.test(module, data, ckpt_path=best, verbose=False)  # type: ignore[assignment]
+    elif best:
+        checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+        module.on_load_checkpoint(checkpoint)
+        module.load_state_dict(checkpoint["state_dict"])
+    tested = (
+        f"the best checkpoint, of env step {module.env_steps:,}" if best else "the last weights"
+    )
+    save_weights(module, run_dir)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
+    summary = Summary(
+        name=config.name,
+        run_dir=_shown(run_dir),
+        seconds=seconds,
+        tested=tested,
+        episode_return=results.get("test/episode_return"),
+        episode_return_std=results.get("test/episode_return_std"),
+        episodes=int(results.get("test/episodes", 0)),
+        **trained,
+    )
+    wall_seconds = time.perf_counter() - began
+    counted = {"first_env_step": first_env_step, "wall_seconds": wall_seconds}
+    origin = provenance(trainer.strategy.root_device)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / SUMMARY, {**asdict(summary), "seed": config.seed, **counted, **origin})
+    return summary
+
+
+def _best_checkpoint(trainer: pl.Trainer) -> str | None:
+    callback = trainer.checkpoint_callback
+    return (getattr(callback, "best_model_path", None) or None) if callback is not None else None
+
+
+def _python() -> str:
+    """Return how to call this Python: by its path if it lies in the working directory."""
+    executable = Path(sys.executable)
+    return str(_shown(executable)) if executable.is_relative_to(Path.cwd()) else "python"
+
+
+def _shown(path: Path) -> Path:
+    """Return ``path`` relative to the working directory where it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,179 @@
+"""The learning curve of several runs: their evaluations over the env steps, joined and drawn.
+
+Shapes: R runs, G points of the common grid of env steps.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
+
+METRICS = "metrics.csv"
+
+
+METRIC = "eval/episode_return"
+
+
+MEANING = {METRIC: "mean return of the evaluation episodes"}
+
+
+"""What a plot calls metrics instead of their keys."""
+
+
+PLOT_HINT = "pip install 'lightning-dqn[plot]'"
+
+
+class Evaluations(NamedTuple):
+    """A run's evaluations, float64 each: rising env steps, and the value of a metric at each."""
+
+    env_steps: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+
+class Curve(NamedTuple):
+    """A metric of several runs over the env steps, float64[G] each.
+
+    ``low`` and ``high`` are the interval of the interquartile mean, NaN for a single run.
+    """
+
+    env_steps: NDArray[np.float64]
+    iqm: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def read_evaluations(run_dir: Path, metric: str = METRIC) -> Evaluations | None:
+    """Read a run's evaluations by ``metric`` from its ``metrics.csv``; None if it has none.
+
+    Where a run was evaluated twice at the same env step, the later one counts.
+    """
+    rows = _rows(run_dir)
+    found = {float(row["time/env_steps"]): float(row[metric]) for row in rows if row.get(metric)}
+    if not found:
+        return None
+    env_steps = np.array(sorted(found))
+    return Evaluations(env_steps, np.array([found[one] for one in env_steps]))
+
+
+def evaluated_metrics(run_dir: Path) -> set[str]:
+    """Return the metrics that a run's evaluations logged, ``eval/...``."""
+    found = {key for row in _rows(run_dir) for key, value in row.items() if value}
+    return {key for key in found if key.startswith("eval/")}
+
+
+def _rows(run_dir: Path) -> list[dict[str, str]]:
+    path = run_dir / METRICS
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def join(runs: Sequence[Evaluations], confidence: float = 0.95) -> Curve | None:
+    """Return the interquartile mean of the runs and its interval over a common grid.
+
+    The grid is the part of the env steps that all runs cover, with the points of the run that was
+    evaluated least often; between its own evaluations a run is interpolated, beyond them never.
+
+    Returns:
+        None if the runs have no env step in common.
+    """
+    if not runs:
+        return None
+    low = max(run.env_steps[0] for run in runs)
+    high = min(run.env_steps[-1] for run in runs)
+    if low > high:
+        return None
+    points = min((run.env_steps for run in runs), key=len)
+    grid = np.unique([low, *points[(low < points) & (points < high)], high])
+    values = np.array([np.interp(grid, *run) for run in runs])  # [R, G]
+    interval = np.full((len(grid), 2), np.nan)
+    if len(runs) > 1:
+        # The same draws at every point, so that the band is as smooth as the runs are.
+        ends = [stratified_bootstrap_interval(r, confidence=confidence) for r in values.T]
+        interval = np.array(ends)
+    return Curve(grid, interquartile_mean(values, axis=0), *interval.T)
+
+
+def write_curve(curve: Curve, path: Path) -> None:
+    """Write the curve as CSV, empty where there is no interval."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Curve._fields)
+        for point in zip(*curve, strict=True):
+            writer.writerow("" if np.isnan(value) else f"{value:.10g}" for value in point)
+
+
+def read_curve(path: Path) -> Curve | None:
+    """Read what :func:`write_curve` wrote; None if there is no such file."""
+    if not path.is_file():
+        return None
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return Curve(*(np.array([float(row[key] or "nan") for row in rows]) for key in Curve._fields))
+
+
+def plot(
+    curves: Mapping[str, Curve],
+    path: Path,
+    *,
+    title: str,
+    metric: str = METRIC,
+    log: bool = False,
+    single: Sequence[Evaluations] = (),
+) -> str | None:
+    """Draw a line with its band for each curve, and single runs as thin lines.
+
+    Args:
+        curves: by their label.
+        path: of the picture.
+        title: above it.
+        metric: whose values the curves are.
+        log: show the upper three to four powers of ten on a logarithmic scale, what is nearer to
+            0 on a linear one.
+        single: runs beside the curves.
+
+    Returns:
+        None, or why there is no plot: matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return f"{path.name} left out, matplotlib is missing: {PLOT_HINT}"
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    legend: dict[str, Any] = {}
+    for run in single:
+        [legend["single seeds"]] = axes.plot(*run, color="0.6", linewidth=0.8, alpha=0.8)
+    for number, (name, curve) in enumerate(curves.items()):
+        color = f"C{number % 10}"
+        marker = "o" if len(curve.env_steps) == 1 else None
+        [line] = axes.plot(curve.env_steps, curve.iqm, color=color, linewidth=2, marker=marker)
+        band = axes.fill_between(curve.env_steps, curve.low, curve.high, fc=color, alpha=0.2, lw=0)
+        legend[name] = (band, line)
+    axes.set(title=title, xlabel="env steps", ylabel=MEANING.get(metric, metric))
+    axes.set_xlim(left=0)
+    if log:
+        _scale_by_powers(axes, np.concatenate([curve.iqm for curve in curves.values()]))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(list(legend.values()), list(legend), edgecolor="none", framealpha=0.8)
+    figure.savefig(path, dpi=150)
+    return None
+
+
+def _scale_by_powers(axes: Any, values: NDArray[np.float64]) -> None:
+    largest = np.abs(values).max() or 1.0
+    smallest = 10.0 ** np.floor(np.log10(largest) - 3)
+    axes.set_yscale("symlog", linthresh=smallest)
+    if values.min() >= 0:
+        axes.set_ylim(bottom=-0.2 * smallest)  # 0 lies above the edge

@@ -1,0 +1,1 @@
+"""Memory, files, start-up: what the operating system has a say in."""

@@ -1,0 +1,377 @@
+"""The collector against scripts: what it counts, what it writes down, what it refuses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector import SyncVectorEnv
+
+sys.path.insert(0, str(Path(__file__).parent))
+from support.scripted_env import (
+    EpisodeScript,
+    ScriptedEnv,
+    Scripts,
+    episodes,
+    scripted_rows,
+    scripted_vector,
+    spec_of,
+)
+
+from lightning_dqn.collecting.collector import CollectionConfig, Collector
+from lightning_dqn.replay.ring import ReplayBuffer
+from lightning_dqn.replay.storage import ReplayConfig
+from lightning_dqn.schedules import LinearSchedule
+from lightning_dqn.transitions import NO_ACTION, Episode, Rows
+
+UNEVEN: Scripts = [
+    episodes(1),
+    [EpisodeScript((0.5, -1.0, 2.0), terminated=False, truncated=True)],
+    [EpisodeScript((1.0, 4.0), terminated=True, truncated=True), *episodes(5)],
+]
+
+
+class LastLegalAction:
+    """A policy that takes the last legal action and remembers what it was shown."""
+
+    def __init__(self, num_actions: int = 4) -> None:
+        self.num_actions = num_actions
+        self.observations: list[np.ndarray] = []
+        self.masks: list[np.ndarray | None] = []
+
+    def act(self, observation: np.ndarray, action_mask: np.ndarray | None = None) -> np.ndarray:
+        self.observations.append(observation)
+        self.masks.append(action_mask)
+        if action_mask is None:
+            return np.full(len(observation), self.num_actions - 1)
+        return self.num_actions - 1 - action_mask[:, ::-1].argmax(axis=1)
+
+
+def collector_of(
+    scripts: Scripts = UNEVEN,
+    *,
+    spec: Any = None,
+    epsilon: Any = 0.0,
+    temperature: Any = 0.0,
+    seed: int = 0,
+    **kwargs: Any,
+) -> Collector:
+    spec = spec or spec_of()
+    environment = scripted_vector(
+        scripts, dtype=spec.observation_dtype, masked=spec.has_action_mask, **kwargs
+    )
+    return Collector(environment, spec, epsilon=epsilon, temperature=temperature, seed=seed)
+
+
+def joined(parts: list[Rows]) -> Rows:
+    columns = zip(*parts, strict=True)
+    return Rows(*(None if c[0] is None else np.concatenate(c) for c in columns))  # type: ignore[arg-type]
+
+
+# Counting
+
+
+def test_rows_of_resets_are_not_env_steps():
+    collector = collector_of([episodes(1)])
+    rows = collector.collect(None, 3)
+    # step, reset, step, reset, step
+    assert rows.action[:, 0].tolist()[1::2] == [NO_ACTION] * 2
+    assert (len(rows.action), collector.env_steps) == (5, 3)
+
+
+def test_env_steps_are_those_the_environments_counted():
+    collector = collector_of()
+    for until in (1, 8, 9, 40, 101):
+        collector.collect(None, until)
+        played = sum(len(env.actions) for env in collector.environment.envs)
+        assert collector.env_steps == played
+
+
+def test_a_row_without_an_action_is_exactly_a_final_observation():
+    spec = spec_of()
+    rows = collector_of().collect(None, 60)
+    expected = scripted_rows(UNEVEN, len(rows.action), spec)
+    assert ((rows.action == NO_ACTION) == (expected.action == NO_ACTION)).all()
+    ended = rows.terminated | rows.truncated
+    assert ((rows.action == NO_ACTION)[1:] == ended[:-1]).all()
+
+
+def test_collecting_goes_to_the_count_and_less_than_one_round_beyond():
+    collector = collector_of([episodes(100)] * 4)
+    assert len(collector.collect(None, 5).action) == 2
+    assert collector.env_steps == 8
+
+
+def test_a_count_that_is_reached_already_takes_no_step():
+    collector = collector_of([episodes(100)] * 4)
+    collector.collect(None, 5)
+    for until in (8, 7, 0, -5):
+        assert len(collector.collect(None, until).action) == 0
+    assert collector.env_steps == 8
+
+
+def test_the_first_collection_of_nothing_takes_no_step():
+    rows = collector_of().collect(None, 0)
+    assert rows.action.shape == (0, 3)
+
+
+# Rows
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "bool", "int64"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_rows_equal_the_script(dtype, masked):
+    spec = spec_of(dtype, masked=masked)
+    rows = collector_of(spec=spec).collect(None, 60)
+    expected = scripted_rows(UNEVEN, len(rows.action), spec)
+    for name, column, value in zip(Rows._fields, rows, expected, strict=True):
+        if name == "action":
+            continue
+        if value is None:
+            assert column is None
+        else:
+            assert (column.dtype, name) == (value.dtype, name)
+            np.testing.assert_array_equal(column, value, err_msg=name)
+
+
+def test_actions_written_down_are_those_the_environments_got():
+    collector = collector_of(epsilon=0.5)
+    rows = collector.collect(LastLegalAction(), 60)
+    for env in range(3):
+        actions = rows.action[:, env]
+        assert actions[actions != NO_ACTION].tolist() == collector.environment.envs[env].actions
+
+
+def test_collecting_in_parts_or_at_once_gives_the_same_rows():
+    at_once = collector_of(seed=4)
+    whole = at_once.collect(None, 50)
+    in_parts = collector_of(seed=4)
+    parts = joined([in_parts.collect(None, until) for until in (1, 2, 3, 9, 30, 50)])
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert at_once.take_episodes() == in_parts.take_episodes()
+
+
+def test_rows_given_out_are_not_changed_by_later_steps():
+    collector = collector_of()
+    rows = collector.collect(None, 20)
+    before = [None if c is None else c.copy() for c in rows]
+    collector.collect(None, 60)
+    for column, value in zip(rows, before, strict=True):
+        np.testing.assert_array_equal(column, value)
+
+
+def test_action_spaces_that_do_not_start_at_zero_are_numbered_from_zero_in_rows():
+    collector = collector_of([episodes(3)], first_action=7)
+    rows = collector.collect(LastLegalAction(), 20)
+    assert set(rows.action.flatten()) == {NO_ACTION, 3}
+    collector.collect(None, 80)  # ScriptedEnv refuses an action outside of 7..10
+    assert set(collector.environment.envs[0].actions) == {0, 1, 2, 3}
+
+
+# Episodes
+
+
+def test_returns_and_lengths_of_episodes_are_those_of_the_script():
+    collector = collector_of()
+    collector.collect(None, 33)
+    by_script = {(1.0, 1), (1.5, 3), (5.0, 2), (15.0, 5)}
+    assert set(collector.episodes) == {Episode(*e) for e in by_script}
+    ended = sum(env.episode for env in collector.environment.envs)
+    # An environment whose final observation waits for its reset hasn't begun the next episode.
+    assert len(collector.episodes) == ended + int(collector._ended.sum())
+
+
+def test_an_episode_over_several_collections_is_counted_whole():
+    collector = collector_of([episodes(6)])
+    for until in range(1, 7):
+        assert not collector.episodes
+        collector.collect(None, until)
+    assert collector.episodes == [Episode(21.0, 6)]
+
+
+def test_episodes_are_taken_once():
+    collector = collector_of([episodes(2)])
+    collector.collect(None, 4)
+    assert collector.take_episodes() == [Episode(3.0, 2)] * 2
+    assert collector.take_episodes() == []
+
+
+# Choosing actions
+
+
+@pytest.mark.parametrize("policy", [None, LastLegalAction()], ids=["warm-up", "epsilon-greedy"])
+def test_only_legal_actions_are_taken(policy):
+    collector = collector_of(spec=spec_of(masked=True), epsilon=0.5)
+    rows = collector.collect(policy, 400)
+    assert rows.action_mask is not None
+    took = rows.action != NO_ACTION
+    legal = np.take_along_axis(rows.action_mask, np.maximum(rows.action, 0)[..., None], axis=2)
+    assert legal[..., 0][took].all()
+    assert {0, 1, 2, 3} == set(rows.action[took])
+
+
+def test_the_policy_gets_the_mask_of_its_observation():
+    policy = LastLegalAction()
+    rows = collector_of(spec=spec_of(masked=True)).collect(policy, 60)
+    np.testing.assert_array_equal(rows.action_mask, np.stack(policy.masks))
+
+
+def test_without_exploration_the_policy_alone_acts():
+    rows = collector_of(epsilon=0.0).collect(LastLegalAction(), 60)
+    assert set(rows.action.flatten()) == {NO_ACTION, 3}
+
+
+def test_full_exploration_is_uniform_over_all_actions():
+    rows = collector_of(epsilon=1.0).collect(LastLegalAction(), 4_000)
+    counts = np.bincount(rows.action[rows.action != NO_ACTION], minlength=4)
+    assert (abs(counts / counts.sum() - 0.25) < 0.03).all()
+
+
+def test_epsilon_follows_its_schedule_over_env_steps():
+    collector = collector_of([episodes(10_000)], epsilon=LinearSchedule(1.0, 0.0, 2_000))
+    action = collector.collect(LastLegalAction(), 4_000).action[:, 0]
+    explored = (action != 3) / 0.75  # a random action is the greedy one in one of four cases
+    assert explored[:500].mean() == pytest.approx(0.875, abs=0.1)
+    assert explored[1_500:2_000].mean() == pytest.approx(0.125, abs=0.1)
+    assert explored[2_000:].mean() == 0
+
+
+@pytest.mark.parametrize("frame_stack", [1, 3])
+def test_the_policy_sees_the_stacks_that_the_ring_makes_of_the_same_rows(frame_stack):
+    spec = spec_of(frame_stack=frame_stack)
+    policy = LastLegalAction()
+    collector = collector_of(spec=spec)
+    rows = joined([collector.collect(policy, until) for until in (7, 20, 60)])
+    ring = ReplayBuffer(spec, 3, ReplayConfig(capacity=3 * (len(rows.action) + 1)))
+    ring.extend(rows)
+    cells = ring.start_cells()
+    seen = torch.from_numpy(np.stack(policy.observations)).flatten(0, 1)
+    assert ring.num_starts == int((rows.action[:-1] != NO_ACTION).sum())
+    assert torch.equal(ring.transitions_at(cells).observation, seen[cells])
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_reward_that_is_not_finite_is_refused_by_environment_and_name(value):
+    bad = EpisodeScript((1.0, 1.0, float(value), 1.0))
+    collector = collector_of([episodes(9), [bad]])
+    with pytest.raises(ValueError, match=r"environment 1 gave a non-finite reward .* at step 2"):
+        collector.collect(None, 20)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_observation_that_is_not_finite_is_refused_by_environment_and_name(value):
+    def spoil(observation: np.ndarray) -> np.ndarray:
+        return np.where(observation[2] == 2, np.float32(value), observation)
+
+    def spoiled() -> gym.Env[Any, Any]:
+        env = ScriptedEnv(episodes(5), env=1)
+        return gym.wrappers.TransformObservation(env, spoil, env.observation_space)
+
+    collector = Collector(SyncVectorEnv([lambda: ScriptedEnv(episodes(9)), spoiled]), spec_of())
+    ring = ReplayBuffer(spec_of(), 2, ReplayConfig(capacity=100))
+    ring.extend(collector.collect(None, 4))
+    with pytest.raises(ValueError, match=r"environment 1 gave a non-finite observation"):
+        ring.extend(collector.collect(None, 20))
+    assert ring.num_rows == 4
+    assert torch.isfinite(ring.sample(1, 50).next_observation).all()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("warmup_env_steps", -1), ("epsilon", 1.1), ("epsilon", -0.1)]
+)
+def test_a_setting_that_means_nothing_is_refused_by_name(key, value):
+    with pytest.raises(ValueError, match=f"{key}="):
+        CollectionConfig(**{key: value})
+
+
+# Seeds and state
+
+
+def test_the_same_seed_collects_the_same_rows_and_another_seed_others():
+    one, same, other = (collector_of(seed=s).collect(None, 90) for s in (1, 1, 2))
+    np.testing.assert_array_equal(one.action, same.action)
+    assert not np.array_equal(one.action, other.action)
+
+
+def test_each_environment_is_reset_with_a_seed_of_its_own():
+    environment = gym.make_vec("MountainCar-v0", 3, vectorization_mode="sync")
+    seen = Collector(environment, spec_of(), seed=5)
+    seen._reset()
+    alone = gym.make("MountainCar-v0").reset(seed=7)[0]
+    np.testing.assert_array_equal(seen._observation[2], alone)
+    assert not np.array_equal(seen._observation[0], seen._observation[1])
+
+
+def test_counters_and_generator_continue_from_their_state():
+    collector = collector_of([episodes(10_000)])
+    collector.collect(None, 30)
+    state = collector.state_dict()
+    expected = collector.collect(None, 60).action
+    resumed = collector_of([episodes(10_000)])
+    resumed.load_state_dict(state)
+    assert resumed.env_steps == 30
+    np.testing.assert_array_equal(resumed.collect(None, 60).action, expected)
+
+
+@pytest.mark.parametrize("env_steps", [4, 6], ids=["midway", "at-the-end"])
+def test_a_restart_begins_new_episodes_with_nothing_left_of_the_old(env_steps):
+    spec = spec_of(frame_stack=3)
+    collector = collector_of([episodes(6)], spec=spec)
+    collector.collect(None, env_steps)
+    collector.take_episodes()
+    collector.load_state_dict(collector.state_dict())
+    policy = LastLegalAction()
+    rows = collector.collect(policy, env_steps + 6)
+    assert NO_ACTION not in rows.action
+    assert policy.observations[0][0, :, 1:].tolist() == [[1, 0]] * 3
+    assert collector.take_episodes() == [Episode(21.0, 6)]
+
+
+class NearlyEqual:
+    """Always prefers action 2, by a little, and keeps the noise it was given."""
+
+    def __init__(self) -> None:
+        self.noise: list[np.ndarray | None] = []
+
+    def act(
+        self,
+        observation: np.ndarray,
+        action_mask: np.ndarray | None = None,
+        noise: np.ndarray | None = None,
+    ) -> np.ndarray:
+        self.noise.append(noise)
+        values = np.array([0.0, 0.0, 0.1, 0.0], np.float32)
+        values = values if noise is None else values + noise
+        return np.broadcast_to(values, (len(observation), 4)).argmax(axis=1)
+
+
+def test_boltzmann_exploration_follows_its_schedule_and_its_seed():
+    """Noise while the temperature is above 0, none after; the same with the same seed."""
+    taken = []
+    for _ in range(2):
+        policy = NearlyEqual()
+        collector = collector_of(spec=spec_of(), temperature=LinearSchedule(5.0, 0.0, 12), seed=3)
+        rows = collector.collect(policy, 30)
+        taken.append(rows.action)
+        is_given = [noise is not None for noise in policy.noise]
+        assert is_given == sorted(is_given, reverse=True)
+        assert True in is_given
+        assert False in is_given
+        late = rows.action[sum(is_given) :]
+        assert set(late[late != NO_ACTION]) == {2}
+    assert len(set(taken[0][taken[0] != NO_ACTION])) > 1
+    np.testing.assert_array_equal(*taken)
+
+
+def test_a_temperature_below_zero_is_refused():
+    with pytest.raises(ValueError, match="temperature=-1: at least 0"):
+        CollectionConfig(temperature=-1)

@@ -1,0 +1,170 @@
+"""A module comes back from its files; what is damaged or something else is refused."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lightning_dqn import DQN
+from lightning_dqn.callbacks import EMATargetNetwork
+from lightning_dqn.formats.saved import (
+    HYPERPARAMETERS,
+    WEIGHTS,
+    load_agent,
+    load_weights,
+    save_weights,
+)
+from lightning_dqn.learning.targets import Munchausen
+from lightning_dqn.networks.heads.categorical import CategoricalHead
+from lightning_dqn.networks.heads.quantile import (
+    ImplicitQuantileHead,
+    ProposedQuantileHead,
+    QuantileHead,
+)
+from lightning_dqn.networks.heads.scalar import ScalarHead
+
+
+@pytest.fixture
+def module(make_module, make_data, make_trainer) -> DQN:
+    module = make_module(dueling=True)
+    average = EMATargetNetwork(decay=0.5, network="average_network", evaluate=True)
+    make_trainer(callbacks=[EMATargetNetwork(tau=0.1), average]).fit(module, make_data())
+    return module
+
+
+def test_a_module_comes_back_with_all_its_networks(module, tmp_path):
+    save_weights(module, tmp_path)
+    loaded = load_weights(tmp_path)
+    observation = torch.randn(5, 4)
+    assert torch.equal(loaded.q_values(observation), module.q_values(observation))
+    assert loaded.evaluation_network == "average_network"
+    for name, tensor in module.networks_state().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_the_files_are_readable_without_this_package(module, tmp_path):
+    path = save_weights(module, tmp_path)
+    assert path == tmp_path / WEIGHTS
+    names = set(load_file(path))
+    assert {"q_network.torso.0.weight", "target_network.torso.0.weight"} <= names
+    description = json.loads((tmp_path / HYPERPARAMETERS).read_text())
+    assert description["hyperparameters"]["environment"]["num_actions"] == 2
+
+
+def test_writing_again_replaces_both_files_and_leaves_nothing_beside_them(module, tmp_path):
+    save_weights(module, tmp_path)
+    torch.nn.init.zeros_(module.average_network.head.value.weight)
+    save_weights(module, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS, HYPERPARAMETERS}
+    assert not load_weights(tmp_path).average_network.head.value.weight.any()
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="nowhere: no readable weights there"):
+        load_weights(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_refused(keep, module, tmp_path):
+    path = save_weights(module, tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    with pytest.raises(ValueError, match="no readable weights there"):
+        load_weights(tmp_path)
+
+
+def test_weights_of_another_network_are_refused(module, make_module, tmp_path):
+    save_weights(module, tmp_path)
+    save_weights(make_module(network=[{"Linear": 3}]), tmp_path / "other")
+    (tmp_path / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
+    with pytest.raises(ValueError, match=r"doesn't fit module\.json"):
+        load_weights(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        ScalarHead(error="mse"),
+        CategoricalHead(5, -1.0, 1.0),
+        QuantileHead(3),
+        ImplicitQuantileHead(4, num_evaluation_quantiles=5, num_cosines=6),
+        ProposedQuantileHead(4, num_cosines=6),
+    ],
+    ids=lambda head: type(head).__name__,
+)
+@pytest.mark.parametrize("target_network", [False, True])
+def test_every_head_comes_back(head, target_network, make_module, tmp_path):
+    options = {"dueling": True, "noisy": True, "layer_norm": True, "munchausen": Munchausen(0.5)}
+    module = make_module(head=head, double=False, target_network=target_network, **options)
+    save_weights(module, tmp_path)
+    loaded = load_weights(tmp_path)
+    assert (loaded.head, loaded.munchausen) == (head, Munchausen(0.5))
+    assert loaded.networks_state().keys() == module.networks_state().keys()
+    observation = torch.randn(5, 4)
+    assert torch.equal(loaded.q_values(observation), module.q_values(observation))
+
+
+def test_a_folder_and_a_checkpoint_hold_the_same_agent(module, tmp_path):
+    save_weights(module, tmp_path / "run")
+    module.trainer.save_checkpoint(tmp_path / "last.ckpt")
+    for path in (tmp_path / "run", tmp_path / "last.ckpt", str(tmp_path / "last.ckpt")):
+        loaded = load_agent(path)
+        assert loaded.evaluation_network == "average_network"
+        assert loaded.networks_state().keys() == module.networks_state().keys()
+        for name, tensor in module.networks_state().items():
+            assert torch.equal(loaded.state_dict()[name], tensor), (path, name)
+    assert load_agent(tmp_path / "last.ckpt").updates == module.updates > 0
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_refused(keep, module, tmp_path):
+    path = tmp_path / "last.ckpt"
+    module.trainer.save_checkpoint(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    with pytest.raises(ValueError, match=r"last\.ckpt: no readable checkpoint"):
+        load_agent(path)
+
+
+def test_what_is_no_checkpoint_of_a_dqn_is_refused(tmp_path):
+    path = tmp_path / "some.ckpt"
+    with pytest.raises(ValueError, match=r"some\.ckpt: there is no such file or folder"):
+        load_agent(path)
+    path.write_text("weights, but in words\n")
+    with pytest.raises(ValueError, match=r"some\.ckpt: no readable checkpoint"):
+        load_agent(path)
+    for content in (torch.ones(3), {"state_dict": {}}):
+        torch.save(content, path)
+        with pytest.raises(ValueError, match=r"some\.ckpt: this checkpoint holds no DQN"):
+            load_agent(path)
+
+
+class Loud:
+    """Says so when it is unpickled."""
+
+    loads = 0
+
+    def __reduce__(self) -> tuple:
+        return (Loud._load, ())
+
+    @staticmethod
+    def _load() -> None:
+        Loud.loads += 1
+
+
+def test_a_checkpoint_with_code_is_refused_and_not_run(tmp_path):
+    torch.save({"dqn": Loud()}, tmp_path / "some.ckpt")
+    with pytest.raises(ValueError, match=r"some\.ckpt: no readable checkpoint"):
+        load_agent(tmp_path / "some.ckpt")
+    assert Loud.loads == 0
+
+
+def test_a_checkpoint_whose_parts_do_not_fit_is_refused(module, tmp_path):
+    path = tmp_path / "last.ckpt"
+    module.trainer.save_checkpoint(path)
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["q_network.torso.0.weight"] = torch.ones(3, 4)
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match="its weights don't fit its hyper-parameters"):
+        load_agent(path)

@@ -1,0 +1,288 @@
+"""When the learning step is compiled, and that it then computes the same."""
+
+from __future__ import annotations
+
+import logging
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from lightning_dqn import DQN
+from lightning_dqn.callbacks import EMATargetNetwork
+from lightning_dqn.learning import compilation
+from lightning_dqn.learning.compilation import (
+    PAYS_BACK_AFTER_UPDATES,
+    compile_step,
+    has_cxx_compiler,
+)
+from lightning_dqn.learning.targets import Munchausen
+from lightning_dqn.networks.heads.categorical import CategoricalHead
+from lightning_dqn.networks.heads.quantile import (
+    ImplicitQuantileHead,
+    ProposedQuantileHead,
+    QuantileHead,
+)
+from lightning_dqn.networks.heads.scalar import ScalarHead
+
+# The compiler of torch 2.9 to 2.13 uses parts of torch that torch itself deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+CPU = torch.device("cpu")
+
+
+def eager(batch: Tensor) -> tuple[list[Tensor], Tensor]:
+    return [2 * batch], batch.sum()
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A compiler that notes what it gets and changes nothing."""
+    compiled: list[Any] = []
+
+    def compile_(step: Any, **options: Any) -> Any:
+        compiled.append(step)
+        return step
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.setattr(compilation, "has_cxx_compiler", lambda: True)
+    return compiled
+
+
+def _lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name == compilation.__name__]
+
+
+@pytest.mark.parametrize("mode", ["always", "true", None, 2])
+def test_an_unknown_mode_is_refused_with_the_known_ones(mode: Any) -> None:
+    with pytest.raises(ValueError, match=f"compile={mode!r}: choose auto, true or false"):
+        compile_step(eager, mode, expected_updates=1, device=CPU)
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected_updates", "is_compiled"),
+    [
+        (False, None, False),
+        (True, 1, True),
+        ("auto", PAYS_BACK_AFTER_UPDATES - 1, False),
+        ("auto", PAYS_BACK_AFTER_UPDATES, True),
+        ("auto", None, True),
+    ],
+)
+def test_auto_compiles_where_the_updates_pay_it_back(
+    compiler: list[Any], mode: Any, expected_updates: int | None, is_compiled: bool
+) -> None:
+    step = compile_step(eager, mode, expected_updates=expected_updates, device=CPU)
+    assert compiler == [eager] * is_compiled
+    assert (step is eager) is not is_compiled
+
+
+@pytest.mark.parametrize(("mode", "expected_updates"), [(True, 1), ("auto", None)])
+def test_without_a_compiler_learning_is_eager_with_one_line_of_notice(
+    compiler: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mode: Any,
+    expected_updates: int | None,
+) -> None:
+    monkeypatch.setattr(compilation, "has_cxx_compiler", lambda: False)
+    step = compile_step(eager, mode, expected_updates=expected_updates, device=CPU)
+    assert step is eager
+    assert compiler == []
+    [line] = _lines(caplog)
+    assert "no C++ compiler" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(("mode", "expected_updates"), [(False, None), ("auto", 1)])
+def test_who_does_not_want_a_compiler_is_not_told_that_it_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mode: Any,
+    expected_updates: int | None,
+) -> None:
+    monkeypatch.setattr(compilation, "has_cxx_compiler", lambda: False)
+    compile_step(eager, mode, expected_updates=expected_updates, device=CPU)
+    assert _lines(caplog) == []
+
+
+def test_an_accelerator_needs_no_cxx_compiler(
+    compiler: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "has_cxx_compiler", lambda: False)
+    compile_step(eager, True, expected_updates=1, device=torch.device("cuda"))
+    assert compiler == [eager]
+
+
+def test_a_step_that_does_not_compile_runs_eagerly_with_one_line_of_notice(
+    compiler: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(batch: Tensor) -> Any:
+        raise RuntimeError("graph break\nand a hundred lines more")
+
+    monkeypatch.setattr(torch, "compile", lambda step, **options: broken)
+    step = compile_step(eager, True, expected_updates=1, device=CPU)
+    for _ in range(3):
+        [gradient], _ = step(torch.ones(2))
+        assert gradient.tolist() == [2.0, 2.0]
+    [line] = _lines(caplog)
+    assert line.endswith("graph break")
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_compiled_step_that_gives_other_numbers_is_not_used(
+    compiler: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    which: int,
+) -> None:
+    def wrong(batch: Tensor) -> Any:
+        [gradient], statistics = eager(batch)
+        return [gradient * (1.01 if which == 0 else 1)], statistics * (1.01 if which == 1 else 1)
+
+    monkeypatch.setattr(torch, "compile", lambda step, **options: wrong)
+    step = compile_step(eager, True, expected_updates=1, device=CPU)
+    for _ in range(3):
+        [gradient], statistics = step(torch.ones(2))
+        assert (gradient.tolist(), statistics.item()) == ([2.0, 2.0], 2.0)
+    assert len(_lines(caplog)) == 1
+
+
+def test_a_compiled_step_that_agrees_is_used_also_on_numbers_that_are_not_finite(
+    compiler: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = []
+
+    def same(batch: Tensor) -> Any:
+        calls.append(1)
+        return eager(batch)
+
+    monkeypatch.setattr(torch, "compile", lambda step, **options: same)
+    step = compile_step(eager, True, expected_updates=1, device=CPU)
+    for _ in range(3):
+        step(torch.tensor([1.0, torch.nan]))
+    assert len(calls) == 4, "once more on the first minibatch, to check"
+    assert _lines(caplog) == []
+
+
+def test_the_compiler_that_cxx_names_is_the_one_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CXX", sys.executable)
+    assert has_cxx_compiler()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert not has_cxx_compiler()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other compilers")
+@pytest.mark.parametrize(("name", "found"), [("g++", True), ("clang++", False)])
+def test_only_a_compiler_that_torch_would_call_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, found: bool
+) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / name).touch()
+    (tmp_path / name).chmod(stat.S_IRWXU)
+    assert has_cxx_compiler() is found
+
+
+class Comparison(pl.Callback):
+    """Holds a compiled loss_and_gradients against the eager one, in the modes of a fit."""
+
+    def __init__(self, make_batch: Callable[..., Any]) -> None:
+        self.make_batch = make_batch
+        self.compared = 0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+    ) -> None:
+        if self.compared:
+            return
+        assert isinstance(pl_module, DQN)
+        if pl_module.uses_target_network:
+            assert not pl_module.target_network.training
+        step = compile_step(
+            pl_module.loss_and_gradients, True, expected_updates=None, device=pl_module.device
+        )
+        for seed in range(3):
+            batch = self.make_batch(seed=seed)
+            batch = batch._replace(weight=torch.rand(len(batch.action)))
+            found, expected = (
+                _seeded(seed, one, batch) for one in (step, pl_module.loss_and_gradients)
+            )
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+            for weight in pl_module.q_network.parameters():  # compiled code must read them anew
+                nn.init.uniform_(weight, -1, 1)
+            self.compared += 1
+        poisoned = batch._replace(reward=batch.reward * torch.nan)
+        gradients, _, _ = step(poisoned)
+        assert not any(gradient.any() for gradient in gradients)
+
+
+def _seeded(seed: int, step: Callable[..., Any], batch: Any) -> Any:
+    torch.manual_seed(seed)
+    return step(batch)
+
+
+SMALL_IMPLICIT = ImplicitQuantileHead(6, num_evaluation_quantiles=5, num_cosines=8)
+SMALL_PROPOSED = ProposedQuantileHead(6, num_cosines=8)
+COMPILED = {
+    "default": {},
+    "rainbow": {"head": CategoricalHead(9, -5.0, 5.0), "dueling": True, "noisy": True},
+    "M-IQN": {"head": SMALL_IMPLICIT, "munchausen": Munchausen()},
+    "FQF": {"head": SMALL_PROPOSED, "layer_norm": True, "noisy": True},
+}
+COMPILED_SLOWLY = {
+    "mse": {"head": ScalarHead(error="mse"), "double": False},
+    "alone": {"double": False, "target_network": False, "layer_norm": True},
+    "noisy": {"noisy": True},
+    "M-DQN": {"munchausen": Munchausen(), "double": False},
+    "C51": {"head": CategoricalHead()},
+    "M-C51": {"head": CategoricalHead(9, -5.0, 5.0), "munchausen": Munchausen()},
+    "QR": {"head": QuantileHead(7), "dueling": True},
+    "QR of one": {"head": QuantileHead(1), "noisy": True},
+    "M-QR": {"head": QuantileHead(7, huber_threshold=0.0), "munchausen": Munchausen()},
+    "IQN": {"head": SMALL_IMPLICIT, "noisy": True, "dueling": True},
+    "IQN alone": {"head": SMALL_IMPLICIT, "double": False, "target_network": False},
+    "M-FQF": {
+        "head": SMALL_PROPOSED,
+        "noisy": True,
+        "dueling": True,
+        "munchausen": Munchausen(),
+    },
+    "FQF of one": {"head": ProposedQuantileHead(1, num_cosines=8)},
+}
+
+
+@pytest.mark.skipif(not has_cxx_compiler(), reason="no C++ compiler")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(pytest.param(arguments, id=name) for name, arguments in COMPILED.items()),
+        *(
+            pytest.param(arguments, id=name, marks=pytest.mark.slow)
+            for name, arguments in COMPILED_SLOWLY.items()
+        ),
+    ],
+)
+def test_the_compiled_loss_and_gradients_are_those_of_the_eager_ones(
+    make_trainer: Any,
+    make_data: Any,
+    make_module: Any,
+    make_batch: Any,
+    caplog: pytest.LogCaptureFixture,
+    arguments: dict[str, Any],
+) -> None:
+    caplog.set_level(logging.WARNING)
+    comparison = Comparison(make_batch)
+    module = make_module(compile=False, max_gradient_norm=0.5, **arguments)
+    moves = [EMATargetNetwork(tau=0.1)] if module.uses_target_network else []
+    make_trainer(callbacks=[*moves, comparison]).fit(module, make_data())
+    assert comparison.compared == 3
+    assert _lines(caplog) == [], "it was compiled"

@@ -1,0 +1,571 @@
+"""The replay ring against its naive twin, and the defects that rings are known for by name."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+from support.naive_replay import NaiveReplay, NaiveTransition, chunks, scripts_of_envs
+from support.scripted_env import Scripts, episodes, frame, scripted_rows, spec_of
+
+from lightning_dqn.replay.ring import ReplayBuffer
+from lightning_dqn.replay.storage import ReplayConfig, check_batches_fit
+from lightning_dqn.schedules import ConstantSchedule, LinearSchedule
+from lightning_dqn.transitions import Transitions
+
+
+def ring_of(
+    scripts: Scripts,
+    num_times: int,
+    *,
+    keeps: int | None = None,
+    spec: Any = None,
+    seed: int = 0,
+    chunk: int | None = None,
+    **config: Any,
+) -> ReplayBuffer:
+    """Return a ring that kept the last ``keeps`` of ``num_times`` rows of each environment."""
+    spec = spec or spec_of()
+    num_envs = len(scripts)
+    capacity = (keeps or num_times) * num_envs
+    ring = ReplayBuffer(spec, num_envs, ReplayConfig(capacity=capacity, **config), seed=seed)
+    rows = scripted_rows(scripts, num_times, spec)
+    for part in chunks(rows, [chunk or min(num_times, keeps or num_times)]):
+        ring.extend(part)
+    return ring
+
+
+def transition_from(ring: ReplayBuffer, env: int, episode: int, step: int) -> Transitions:
+    """Return the only transition that starts at this place."""
+    cells = ring.start_cells()
+    all_of_them = ring.transitions_at(cells)
+    observation = all_of_them.observation
+    newest_frame = observation[:, -1] if ring.spec.frame_stack > 1 else observation
+    place = torch.from_numpy(frame(env, episode, step))
+    (found,) = torch.nonzero((newest_frame == place).all(dim=1)).flatten().tolist()
+    return Transitions(*(None if c is None else c[found].clone() for c in all_of_them))  # type: ignore[arg-type]
+
+
+def places_sampled(ring: ReplayBuffer, batch: int = 4_000) -> set[tuple[int, ...]]:
+    """Return (env, episode, step) of all that ``sample`` draws from."""
+    observation = ring.sample(1, batch).observation[0]
+    frames = observation[:, -1] if ring.spec.frame_stack > 1 else observation
+    return {tuple(int(x) for x in row) for row in frames}
+
+
+# The twin
+
+
+def assert_transition_is(transitions: Transitions, i: int, expected: NaiveTransition) -> None:
+    """Compare the i-th transition with the twin's."""
+    for column, value in zip(transitions, expected, strict=True):
+        if value is None:
+            assert column is None
+        else:
+            np.testing.assert_allclose(column[i].numpy(), value, rtol=1e-6, atol=1e-6)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    scripts=scripts_of_envs,
+    num_times=st.integers(1, 40),
+    room=st.integers(1, 14),
+    uneven=st.integers(0, 2),
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    gamma=st.sampled_from([0.9, 1.0, 0.0, -1.0, -0.5, 1, -1]),
+    n_step=st.integers(1, 5),
+    frame_stack=st.integers(1, 3),
+    dtype=st.sampled_from(["float32", "uint8", "bool", "int64"]),
+    masked=st.booleans(),
+)
+def test_the_ring_has_the_starts_and_transitions_of_its_naive_twin(
+    scripts, num_times, room, uneven, sizes, gamma, n_step, frame_stack, dtype, masked
+):
+    num_envs, kept = len(scripts), frame_stack + room
+    spec = spec_of(dtype, masked=masked, frame_stack=frame_stack)
+    capacity = max(2, kept * num_envs - min(uneven, num_envs - 1))
+    ring = ReplayBuffer(spec, num_envs, ReplayConfig(capacity, gamma=gamma, n_step=n_step))
+    twin = NaiveReplay(num_envs, kept, gamma=gamma, n_step=n_step, frame_stack=frame_stack)
+    for part in chunks(scripted_rows(scripts, num_times, spec), [min(s, kept) for s in sizes]):
+        ring.extend(part)
+        twin.extend(part)
+    expected = twin.starts()
+    cells = ring.start_cells()
+    assert sorted(cells.tolist()) == sorted(expected)
+    assert ring.num_starts == len(expected)
+    transitions = ring.transitions_at(cells)
+    for i, cell in enumerate(cells.tolist()):
+        assert_transition_is(transitions, i, expected[cell])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    scripts=scripts_of_envs,
+    num_times=st.integers(4, 40),
+    room=st.integers(3, 14),
+    shortest=st.integers(1, 4),
+    more=st.integers(1, 3),
+    gamma=st.sampled_from([0.9, -0.5]),
+    frame_stack=st.integers(1, 3),
+)
+def test_each_sample_of_a_range_is_the_twins_transition_of_some_length(
+    scripts, num_times, room, shortest, more, gamma, frame_stack
+):
+    num_envs, kept, longest = len(scripts), frame_stack + room, shortest + more
+    spec = spec_of(masked=True, frame_stack=frame_stack)
+    config = ReplayConfig(kept * num_envs, gamma=gamma, n_step=[shortest, longest])
+    ring = ReplayBuffer(spec, num_envs, config)
+    twin = NaiveReplay(num_envs, kept, gamma=gamma, n_step=1, frame_stack=frame_stack)
+    for part in chunks(scripted_rows(scripts, num_times, spec), [3]):
+        ring.extend(part)
+        twin.extend(part)
+    by_length = [twin.starts(n) for n in range(shortest, longest + 1)]
+    cells = ring.start_cells()
+    transitions = ring.transitions_at(cells)
+    for i, cell in enumerate(cells.tolist()):
+        reward, discount = float(transitions.reward[i]), float(transitions.discount[i])
+        possible = [
+            of_length[cell]
+            for of_length in by_length
+            if (reward, discount)
+            == pytest.approx((of_length[cell].reward, of_length[cell].discount), abs=1e-5)
+        ]
+        assert possible
+        frames = [expected.next_observation.tolist() for expected in possible]
+        assert transitions.next_observation[i].tolist() in frames
+
+
+def test_starts_come_oldest_first():
+    ring = ring_of([episodes(3), episodes(2, 5)], 17, keeps=8)
+    age = (ring.start_cells() // 2 - ring._cursor) % 8
+    assert age.tolist() == sorted(age.tolist())
+
+
+# Ends of episodes
+
+
+def test_the_final_observation_is_bootstrapped_from():
+    ring = ring_of([episodes(2, terminated=False, truncated=True)], 8)
+    assert transition_from(ring, 0, 0, 1).next_observation.tolist() == [0, 0, 2]
+
+
+def test_termination_ends_the_value():
+    ring = ring_of([episodes(2)], 8, gamma=0.9)
+    assert transition_from(ring, 0, 0, 0).discount == pytest.approx(0.9)
+    assert transition_from(ring, 0, 0, 1).discount == 0.0
+
+
+def test_truncation_keeps_the_bootstrap():
+    ring = ring_of([episodes(2, terminated=False, truncated=True)], 8, gamma=0.9)
+    assert transition_from(ring, 0, 0, 1).discount == pytest.approx(0.9)
+
+
+def test_terminated_and_truncated_on_one_step_is_terminated():
+    ring = ring_of([episodes(2, truncated=True)], 8, gamma=0.9)
+    last = transition_from(ring, 0, 0, 1)
+    assert last.discount == 0.0
+    assert last.next_observation.tolist() == [0, 0, 2]
+
+
+def test_an_episode_of_one_step_ends_where_it_begins():
+    ring = ring_of([episodes(1, terminated=False, truncated=True)], 6, n_step=3, gamma=0.5)
+    only = transition_from(ring, 0, 0, 0)
+    assert (only.reward.item(), only.discount.item()) == (1.0, 0.5)
+    assert only.next_observation.tolist() == [0, 0, 1]
+
+
+def test_rows_of_final_observations_are_never_sampled():
+    ring = ring_of([episodes(2), episodes(3)], 20)
+    ends = {0: 2, 1: 3}
+    assert all(step < ends[env] for env, _, step in places_sampled(ring))
+    assert (ring.sample(4, 500).action >= 0).all()
+
+
+# Which rows are starts
+
+
+def test_every_row_with_an_action_and_a_successor_is_sampled():
+    ring = ring_of([episodes(2), episodes(3)], 7)
+    assert places_sampled(ring) == {
+        *((0, 0, step) for step in (0, 1)),
+        *((0, 1, step) for step in (0, 1)),
+        *((1, 0, step) for step in (0, 1, 2)),
+        *((1, 1, step) for step in (0, 1)),  # (1, 1, 2) is the newest
+    }
+
+
+def test_a_full_ring_keeps_its_oldest_row_as_a_start():
+    ring = ring_of([episodes(100)], 12, keeps=5)
+    assert places_sampled(ring) == {(0, 0, step) for step in (7, 8, 9, 10)}
+
+
+def test_a_full_ring_with_stacks_leaves_out_only_rows_whose_stack_is_overwritten():
+    spec = spec_of(frame_stack=3)
+    ring = ring_of([episodes(100)], 12, keeps=6, spec=spec)
+    assert places_sampled(ring) == {(0, 0, step) for step in (8, 9, 10)}
+
+
+def test_a_ring_that_is_not_full_has_all_stacks():
+    ring = ring_of([episodes(100)], 5, keeps=6, spec=spec_of(frame_stack=3))
+    assert places_sampled(ring) == {(0, 0, step) for step in (0, 1, 2, 3)}
+    assert transition_from(ring, 0, 0, 0).observation.tolist() == [[0, 0, 0]] * 3
+
+
+def test_unequal_episodes_of_many_environments_are_each_their_own():
+    lengths = range(1, 9)
+    ring = ring_of([episodes(n) for n in lengths], 60, keeps=31, n_step=3)
+    every = ring.transitions_at(ring.start_cells())
+    assert torch.equal(every.observation[:, :2], every.next_observation[:, :2])
+    ahead = every.next_observation[:, 2] - every.observation[:, 2]
+    assert ahead.min() >= 1
+    assert ahead.max() == 3
+
+
+def test_the_ring_wraps_without_joining_its_ends():
+    ring = ring_of([episodes(4)], 23, keeps=7, chunk=3)
+    every = ring.transitions_at(ring.start_cells())
+    assert torch.equal(every.next_observation[:, 1], every.observation[:, 1])
+    assert torch.equal(every.next_observation[:, 2], every.observation[:, 2] + 1)
+
+
+def test_one_extend_or_many_make_the_same_ring():
+    whole = ring_of([episodes(3), episodes(5)], 20, n_step=2)
+    piecewise = ring_of([episodes(3), episodes(5)], 20, n_step=2, chunk=1)
+    assert torch.equal(whole.start_cells(), piecewise.start_cells())
+    for one, other in zip(whole.sample(2, 50), piecewise.sample(2, 50), strict=True):
+        assert (one is None and other is None) or torch.equal(one, other)
+
+
+# What samplers are told
+
+
+def test_what_is_told_of_writes_covers_them_and_never_crosses_the_end():
+    ring = ReplayBuffer(spec_of(), 2, ReplayConfig(10))
+    told: list[tuple[int, int]] = []
+    ring.after_write.append(lambda begin, end: told.append((begin, end)))
+    for part in chunks(scripted_rows([episodes(3)] * 2, 16, spec_of()), [3, 4, 5, 4]):
+        ring.extend(part)
+    assert told == [(0, 3), (3, 5), (0, 2), (2, 5), (0, 2), (2, 5), (0, 1)]
+
+
+def test_what_is_told_of_a_write_is_stored_already():
+    ring = ReplayBuffer(spec_of(), 1, ReplayConfig(5))
+    seen: list[list[float]] = []
+    ring.after_write.append(
+        lambda begin, end: seen.append(ring.read("observation", slice(begin, end))[:, 2].tolist())
+    )
+    for part in chunks(scripted_rows([episodes(100)], 7, spec_of()), [4, 3]):
+        ring.extend(part)
+    assert seen == [[0, 1, 2, 3], [4], [5, 6]]
+
+
+@pytest.mark.parametrize("stored", [3, 5, 8])
+def test_the_newest_cells_come_oldest_first_and_are_never_more_than_stored(stored):
+    ring = ring_of([episodes(100)] * 2, stored, keeps=5, chunk=1)
+    for wanted in (0, 1, 4, 9):
+        cells = ring.newest_cells(wanted)
+        assert cells.shape == (min(wanted, stored, 5), 2)
+        places = ring.read("observation", cells)[..., [0, 2]].tolist()
+        first = stored - len(cells)
+        assert places == [[[env, step] for env in (0, 1)] for step in range(first, stored)]
+
+
+def test_observations_of_any_rows_are_stacked():
+    ring = ring_of([episodes(100)], 9, keeps=5, spec=spec_of(frame_stack=3), chunk=1)
+    newest = ring.observations(ring.newest_cells(1).flatten())
+    assert newest.tolist() == [[[0, 0, 6], [0, 0, 7], [0, 0, 8]]]
+    incomplete = ring.oldest_incomplete_times()
+    assert ring.read("observation", torch.from_numpy(incomplete))[:, 2].tolist() == [4, 5]
+
+
+# Chains of n steps
+
+
+def test_a_chain_adds_discounted_rewards_and_bootstraps_n_steps_on():
+    ring = ring_of([episodes(6)], 12, n_step=3, gamma=0.5)
+    first = transition_from(ring, 0, 0, 0)
+    assert first.reward.item() == 1 + 0.5 * 2 + 0.25 * 3
+    assert first.discount.item() == 0.125
+    assert first.next_observation.tolist() == [0, 0, 3]
+
+
+@pytest.mark.parametrize(("terminated", "discount"), [(True, 0.0), (False, 0.25)])
+def test_a_chain_stops_at_the_end_of_its_episode(terminated, discount):
+    script = episodes(4, terminated=terminated, truncated=not terminated)
+    ring = ring_of([script], 12, n_step=3, gamma=0.5)
+    late = transition_from(ring, 0, 0, 2)
+    assert late.reward.item() == 3 + 0.5 * 4
+    assert late.discount.item() == discount
+    assert late.next_observation.tolist() == [0, 0, 4]
+
+
+def test_a_chain_stops_at_the_newest_row_and_loses_no_start():
+    ring = ring_of([episodes(100)], 13, keeps=6, n_step=3, gamma=0.5)
+    newest_start = transition_from(ring, 0, 0, 11)
+    assert newest_start.reward.item() == 12
+    assert newest_start.discount.item() == 0.5
+    assert newest_start.next_observation.tolist() == [0, 0, 12]
+    before = transition_from(ring, 0, 0, 10)
+    assert before.reward.item() == 11 + 0.5 * 12
+    assert before.next_observation.tolist() == [0, 0, 12]
+    assert ring.num_starts == 5
+
+
+def test_a_chain_in_a_zero_sum_game_changes_its_sign_each_step():
+    ring = ring_of([episodes(6)], 12, n_step=3, gamma=-1)
+    first = transition_from(ring, 0, 0, 0)
+    assert (first.reward.item(), first.discount.item()) == (1 - 2 + 3, -1.0)
+
+
+def test_gamma_and_n_step_may_change_between_samples():
+    ring = ring_of([episodes(6)], 12, n_step=1, gamma=0.5)
+    assert transition_from(ring, 0, 0, 0).discount.item() == 0.5
+    ring.gamma, ring.n_step = -0.5, 2
+    first = transition_from(ring, 0, 0, 0)
+    assert (first.reward.item(), first.discount.item()) == (1 - 0.5 * 2, 0.25)
+    assert first.next_observation.tolist() == [0, 0, 2]
+
+
+def lengths_drawn(ring: ReplayBuffer, draws: int) -> list[int]:
+    """Return how often each chain length 1, 2, ... comes in a ring of one endless episode."""
+    sample = ring.sample(1, draws)
+    steps = (sample.next_observation[0, :, 2] - sample.observation[0, :, 2]).long()
+    uncut = sample.observation[0, :, 2] < 100
+    return torch.bincount(steps[uncut], minlength=6)[1:].tolist()
+
+
+def test_all_lengths_of_a_range_are_equally_frequent():
+    ring = ring_of([episodes(120)], 110, n_step=[2, 5], seed=3)
+    none, *counts = lengths_drawn(ring, 8_000)
+    assert none == 0
+    expected = sum(counts) / 4
+    chi_square = sum((count - expected) ** 2 / expected for count in counts)
+    assert chi_square < 16.3, "the 99.9 % quantile of 3 degrees of freedom"
+
+
+def test_a_range_of_one_length_draws_nothing():
+    fixed, ranged = (ring_of([episodes(120)], 110, n_step=n) for n in (3, [3, 3]))
+    assert torch.equal(fixed.sample(2, 50).reward, ranged.sample(2, 50).reward)
+    assert torch.equal(fixed.generator.get_state(), ranged.generator.get_state())
+
+
+def test_schedules_of_gamma_and_n_step_follow_env_steps():
+    gamma, n_step = LinearSchedule(0.5, 0.9, 100), LinearSchedule(5, 1, 100)
+    ring = ring_of([episodes(120)], 110, gamma=gamma, n_step=n_step)
+    assert (ring.gamma, ring.n_step) == (0.5, (5, 5))
+    ring.follow_schedules(60)
+    assert ring.gamma == pytest.approx(0.74)
+    assert ring.n_step == (3, 3), "5 - 0.6 * 4 = 2.6"
+    assert set(np.flatnonzero(lengths_drawn(ring, 200))) == {2}, "chains of 3"
+    ring.follow_schedules(1_000)
+    assert (ring.gamma, ring.n_step) == (pytest.approx(0.9), (1, 1))
+
+
+# Stacks, masks, types
+
+
+def test_a_stack_repeats_the_first_frame_and_never_crosses_a_reset():
+    ring = ring_of([episodes(4)], 12, spec=spec_of(frame_stack=3))
+    first, third = transition_from(ring, 0, 1, 0), transition_from(ring, 0, 1, 2)
+    assert first.observation.tolist() == [[0, 1, 0]] * 3
+    assert first.next_observation.tolist() == [[0, 1, 0], [0, 1, 0], [0, 1, 1]]
+    assert third.observation.tolist() == [[0, 1, 0], [0, 1, 1], [0, 1, 2]]
+
+
+def test_the_stack_of_a_final_observation_ends_with_it():
+    ring = ring_of([episodes(4)], 12, spec=spec_of(frame_stack=3))
+    last = transition_from(ring, 0, 0, 3)
+    assert last.next_observation.tolist() == [[0, 0, 2], [0, 0, 3], [0, 0, 4]]
+
+
+def test_the_mask_is_that_of_the_next_state():
+    rows = scripted_rows([episodes(5)], 8, spec_of(masked=True))
+    ring = ring_of([episodes(5)], 8, spec=spec_of(masked=True), n_step=2)
+    mask = transition_from(ring, 0, 0, 0).next_action_mask
+    assert rows.action_mask is not None
+    assert mask.tolist() == rows.action_mask[2, 0].tolist()
+    assert mask.tolist() != rows.action_mask[1, 0].tolist()
+
+
+def test_the_mask_of_the_state_itself_is_there_too():
+    rows = scripted_rows([episodes(5)], 8, spec_of(masked=True))
+    ring = ring_of([episodes(5)], 8, spec=spec_of(masked=True), n_step=2)
+    mask = transition_from(ring, 0, 0, 1).action_mask
+    assert rows.action_mask is not None
+    assert mask.tolist() == rows.action_mask[1, 0].tolist()
+
+
+def test_no_mask_is_made_up_where_the_environment_has_none():
+    sample = ring_of([episodes(5)], 8).sample(1, 3)
+    assert sample.next_action_mask is None
+    assert sample.action_mask is None
+
+
+def test_uniform_samples_carry_no_weight():
+    assert ring_of([episodes(5)], 8).sample(1, 3).weight is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "bool", "int64"])
+@pytest.mark.parametrize("gamma", [0.9, -1])
+@pytest.mark.parametrize("n_step", [1, 2])
+def test_columns_have_the_types_the_learner_relies_on(dtype, gamma, n_step):
+    spec = spec_of(dtype, masked=True)
+    batch = ring_of([episodes(3)], 9, spec=spec, gamma=gamma, n_step=n_step).sample(2, 5)
+    assert batch.observation.dtype == batch.next_observation.dtype == getattr(torch, dtype)
+    assert batch.observation.shape == (2, 5, *spec.observation_shape)
+    assert (batch.action.dtype, batch.action.shape) == (torch.int64, (2, 5))
+    assert (batch.reward.dtype, batch.reward.shape) == (torch.float32, (2, 5))
+    assert (batch.discount.dtype, batch.discount.shape) == (torch.float32, (2, 5))
+    assert batch.next_action_mask is not None
+    assert (batch.next_action_mask.dtype, batch.next_action_mask.shape) == (torch.bool, (2, 5, 4))
+    assert batch.action_mask is not None
+    assert (batch.action_mask.dtype, batch.action_mask.shape) == (torch.bool, (2, 5, 4))
+
+
+def test_float64_observations_are_stored_as_float32():
+    rows = scripted_rows([episodes(3)], 9, spec_of())
+    ring = ReplayBuffer(spec_of(), 1, ReplayConfig(20))
+    ring.extend(rows._replace(observation=rows.observation.astype(np.float64)))
+    assert ring.sample(1, 3).observation.dtype == torch.float32
+
+
+def test_minibatches_share_the_memory_of_the_sample():
+    sample = ring_of([episodes(3)], 9).sample(3, 5)
+    for u, minibatch in enumerate(sample.minibatches()):
+        assert torch.equal(minibatch.observation, sample.observation[u])
+        assert minibatch.reward.data_ptr() == sample.reward[u].data_ptr()
+
+
+# Sampling
+
+
+def test_sampling_is_uniform_over_starts():
+    ring = ring_of([episodes(1, 4), episodes(7)], 57, keeps=29, seed=3)
+    draws, starts = 40_000, ring.num_starts
+    observation = ring.sample(8, draws // 8).observation.flatten(0, 1)
+    _, counts = torch.unique(observation, dim=0, return_counts=True)
+    assert len(counts) == starts
+    expected = draws / starts
+    chi_square = ((counts - expected) ** 2 / expected).sum().item()
+    freedom = starts - 1
+    assert abs(chi_square - freedom) < 4 * (2 * freedom) ** 0.5
+
+
+def test_each_of_the_minibatches_is_another_draw():
+    observation = ring_of([episodes(50)], 50).sample(2, 40).observation
+    assert not torch.equal(observation[0], observation[1])
+
+
+def test_the_same_seed_draws_the_same_samples():
+    one, same, other = (ring_of([episodes(50)], 50, seed=s).sample(2, 40) for s in (1, 1, 2))
+    assert torch.equal(one.observation, same.observation)
+    assert not torch.equal(one.observation, other.observation)
+
+
+def test_the_generator_state_continues_the_draws():
+    ring = ring_of([episodes(50)], 50)
+    state = ring.state_dict()
+    drawn = ring.sample(1, 40).observation.clone()
+    ring.sample(1, 40)
+    ring.load_state_dict(state)
+    assert torch.equal(ring.sample(1, 40).observation, drawn)
+
+
+@pytest.mark.parametrize("num_times", [0, 1])
+def test_sampling_before_a_row_has_a_successor_raises(num_times):
+    ring = ReplayBuffer(spec_of(), 2, ReplayConfig(20))
+    ring.extend(chunks(scripted_rows([episodes(3)] * 2, 2, spec_of()), [1])[0]) if num_times else 0
+    assert ring.num_starts == 0
+    assert len(ring.start_cells()) == 0
+    with pytest.raises(ValueError, match="holds no transition yet"):
+        ring.sample(1, 1)
+
+
+# Sizes and storage
+
+
+def test_more_rows_at_once_than_the_ring_has_are_refused():
+    ring = ReplayBuffer(spec_of(), 1, ReplayConfig(4))
+    with pytest.raises(ValueError, match=r"capacity=4 .* 5 arrive at once"):
+        ring.extend(scripted_rows([episodes(3)], 5, spec_of()))
+    assert ring.num_rows == 0
+
+
+def test_a_capacity_too_small_for_a_stack_and_its_successor_is_refused():
+    spec = spec_of(frame_stack=3)
+    with pytest.raises(ValueError, match=r"capacity=6: .* at least 8"):
+        ReplayBuffer(spec, 2, ReplayConfig(6))
+    assert ReplayBuffer(spec, 2, ReplayConfig(8)).num_times == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("capacity", 1),
+        ("gamma", 1.01),
+        ("gamma", -1.01),
+        ("gamma", 1.5),
+        ("gamma", float("nan")),
+        ("gamma", ConstantSchedule(1.5)),
+        ("n_step", 0),
+        ("n_step", 1.5),
+        ("n_step", [3, 1]),
+        ("n_step", [0, 2]),
+        ("n_step", [3]),
+        ("n_step", [1, 2, 3]),
+        ("n_step", [1, 2.5]),
+        ("n_step", ConstantSchedule(0.4)),
+        ("storage", "disk"),
+    ],
+)
+def test_a_setting_that_means_nothing_is_refused_by_name(key, value):
+    with pytest.raises(ValueError, match=f"{key}="):
+        ReplayConfig(**{key: value})
+
+
+def test_the_capacity_is_rounded_up_to_whole_rows_of_environments():
+    ring = ring_of([episodes(3)] * 3, 9, keeps=4)
+    assert ring.num_rows == 12
+    assert ReplayBuffer(spec_of(), 3, ReplayConfig(10)).num_times == 4
+
+
+@pytest.mark.parametrize("storage", ["cpu", "accelerator", "memmap"])
+def test_a_huge_ring_is_refused_at_once_by_the_name_of_its_capacity(storage, tmp_path):
+    config = ReplayConfig(10**13, storage=storage, directory=str(tmp_path))
+    begin = time.perf_counter()
+    with pytest.raises(ValueError, match=r"capacity=10000000000000: .* free"):
+        ReplayBuffer(spec_of(), 8, config)
+    assert time.perf_counter() - begin < 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_batches_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="batch_size=1000000000 x updates_per_iteration=1000"):
+        check_batches_fit(spec_of(), 1_000, 10**9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "bool", "int64"])
+def test_a_memory_mapped_ring_equals_one_in_memory(dtype, tmp_path):
+    spec = spec_of(dtype, masked=True, frame_stack=2)
+    arguments = {"keeps": 9, "spec": spec, "n_step": 2}
+    scripts = [episodes(3, 5), episodes(4)]
+    in_memory = ring_of(scripts, 30, **arguments)
+    mapped = ring_of(scripts, 30, storage="memmap", directory=str(tmp_path), **arguments)
+    for one, other in zip(in_memory.sample(2, 60), mapped.sample(2, 60), strict=True):
+        assert (one is None and other is None) or torch.equal(one, other)
+    assert not list(tmp_path.iterdir()), "the open files are removed already, so none is left over"
+
+
+def test_memory_mapped_rings_in_one_directory_are_apart(tmp_path):
+    rings = [ring_of([episodes(n)], 30, storage="memmap", directory=str(tmp_path)) for n in (30, 2)]
+    assert [ring.num_starts for ring in rings] == [29, 20]
+    assert places_sampled(rings[0]) == {(0, 0, step) for step in range(29)}

@@ -1,0 +1,131 @@
+import sys
+
+import numpy as np
+import pytest
+
+from lightning_dqn.study.curve import (
+    Evaluations,
+    evaluated_metrics,
+    join,
+    plot,
+    read_curve,
+    read_evaluations,
+    write_curve,
+)
+
+
+def run(env_steps, value) -> Evaluations:
+    return Evaluations(np.array(env_steps, dtype=float), np.array(value, dtype=float))
+
+
+def test_evaluations_are_the_rows_that_hold_one(tmp_path):
+    rows = ["eval/episode_return,time/env_steps,train/loss"]
+    rows += ["9.5,323,", ",400,0.3", "12,583,", "13,583,", "7,100,"]
+    (tmp_path / "metrics.csv").write_text("\n".join(rows))
+    env_steps, returns = read_evaluations(tmp_path)
+    assert env_steps.tolist() == [100, 323, 583]
+    assert returns.tolist() == [7, 9.5, 13]
+
+
+def test_any_metric_of_the_evaluations_is_read(tmp_path):
+    rows = ["eval/mean_regret,eval/episode_return,eval/never,time/env_steps,train/loss"]
+    rows += ["0.5,1,,100,", ",2,,200,", ",,,250,0.3", "0.25,3,,300,"]
+    (tmp_path / "metrics.csv").write_text("\n".join(rows))
+    env_steps, regret = read_evaluations(tmp_path, "eval/mean_regret")
+    assert env_steps.tolist() == [100, 300]
+    assert regret.tolist() == [0.5, 0.25]
+    assert read_evaluations(tmp_path, "eval/never") is None
+    assert evaluated_metrics(tmp_path) == {"eval/mean_regret", "eval/episode_return"}
+    assert evaluated_metrics(tmp_path / "nowhere") == set()
+
+
+@pytest.mark.parametrize("text", [None, "time/env_steps\n5\n", "eval/episode_return\n"])
+def test_a_run_without_evaluations_has_none(text, tmp_path):
+    if text is not None:
+        (tmp_path / "metrics.csv").write_text(text)
+    assert read_evaluations(tmp_path) is None
+
+
+def test_runs_on_the_same_grid_are_taken_point_by_point():
+    curve = join([run([10, 20], [y, 2 * y]) for y in (0, 1, 2, 100)])
+    assert curve.env_steps.tolist() == [10, 20]
+    assert curve.iqm.tolist() == [1.5, 3.0]
+    assert (curve.low <= curve.iqm).all()
+    assert (curve.iqm <= curve.high).all()
+
+
+def test_runs_are_interpolated_where_all_were_evaluated_and_never_beyond():
+    first, second = run([0, 10, 20, 30], [0, 10, 20, 30]), run([5, 25, 45], [0, 20, 40])
+    curve = join([first, second])
+    assert curve.env_steps.tolist() == [5, 25, 30]
+    assert curve.iqm.tolist() == [2.5, 22.5, 27.5]
+
+
+@pytest.mark.parametrize("runs", [[], [run([1, 2], [0, 0]), run([3, 4], [0, 0])]])
+def test_runs_with_no_env_step_in_common_have_no_curve(runs):
+    assert join(runs) is None
+
+
+def test_a_single_run_has_a_line_and_no_interval(tmp_path):
+    curve = join([run([10, 20], [1, 2])])
+    assert curve.iqm.tolist() == [1, 2]
+    assert np.isnan([curve.low, curve.high]).all()
+    write_curve(curve, tmp_path / "curve.csv")
+    assert (tmp_path / "curve.csv").read_text().splitlines()[1] == "10,1,,"
+
+
+def test_a_written_curve_is_read_again(tmp_path):
+    curve = join([run([10, 20], [1, 2]), run([11, 20], [3, 1 / 3])])
+    write_curve(curve, tmp_path / "curve.csv")
+    assert (tmp_path / "curve.csv").read_text().startswith("env_steps,iqm,low,high\n")
+    np.testing.assert_allclose(read_curve(tmp_path / "curve.csv"), curve, rtol=1e-9)
+    assert read_curve(tmp_path / "nothing.csv") is None
+
+
+def test_one_plot_holds_lines_bands_and_single_runs(tmp_path):
+    runs = [run([10, 20], [y, 2 * y]) for y in (0, 1, 2)]
+    note = plot({"a": join(runs), "b": join(runs[:1])}, tmp_path / "a.png", title="A", single=runs)
+    assert note is None
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("metric", "label"),
+    [
+        ("eval/mean_regret", "eval/mean_regret"),
+        ("eval/episode_return", "mean return of the evaluation episodes"),
+    ],
+)
+def test_the_axis_says_what_is_drawn(metric, label, tmp_path, monkeypatch):
+    labels = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig",
+        lambda figure, *_, **__: labels.append(figure.axes[0].get_ylabel()),
+    )
+    plot({"a": join([run([1, 2], [1, 0])])}, tmp_path / "a.png", title="A", metric=metric)
+    assert labels == [label]
+
+
+@pytest.mark.parametrize(
+    ("values", "bottom"), [([10, 0.1, 0], -0.002), ([0, 0, 0], -0.0002), ([-10, 0.1, 0], None)]
+)
+def test_a_logarithmic_scale_shows_powers_of_ten_and_zero(values, bottom, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig", lambda figure, *_, **__: figures.append(figure)
+    )
+    curves = {"a": join([run([1, 2, 3], values)])}
+    plot(curves, tmp_path / "a.png", title="A", log=True)
+    [axes] = figures[0].axes
+    heights = axes.transData.transform([(0, y) for y in (0, 0.01, 0.1, 1)])[:, 1]
+    assert heights[0] < heights[1]
+    assert heights[2] - heights[1] == pytest.approx(heights[3] - heights[2])
+    lowest = axes.get_ylim()[0]
+    assert lowest < -10 if bottom is None else lowest == pytest.approx(bottom)
+
+
+def test_without_matplotlib_one_line_names_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    note = plot({"a": join([run([1], [1])])}, tmp_path / "curve.png", title="A")
+    assert note == ("curve.png left out, matplotlib is missing: pip install 'lightning-dqn[plot]'")
+    assert list(tmp_path.iterdir()) == []

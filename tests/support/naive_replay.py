@@ -1,0 +1,130 @@
+"""The naive twin of the replay ring: lists of episodes and obvious loops, no index arithmetic.
+
+Also the scripts that both are tried on.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from lightning_dqn.transitions import NO_ACTION, Rows
+from support.scripted_env import EpisodeScript
+
+endings = st.sampled_from([(True, False), (False, True), (True, True)])
+rewards = st.lists(st.integers(-8, 8).map(lambda x: x / 4), min_size=1, max_size=6).map(tuple)
+one_episode = st.builds(lambda r, e: EpisodeScript(r, *e), rewards, endings)
+scripts_of_envs = st.lists(st.lists(one_episode, min_size=1, max_size=4), min_size=1, max_size=3)
+
+
+def chunks(rows: Rows, sizes: list[int]) -> list[Rows]:
+    """Split rows over time into parts of these sizes, repeated as needed."""
+    parts, begin = [], 0
+    while begin < len(rows.action):
+        end = begin + sizes[len(parts) % len(sizes)]
+        parts.append(Rows(*(None if c is None else c[begin:end] for c in rows)))  # type: ignore[arg-type]
+        begin = end
+    return parts
+
+
+class Row(NamedTuple):
+    """One row of one environment; ``time`` counts all rows since the beginning."""
+
+    time: int
+    observation: np.ndarray
+    action: int
+    reward: float
+    terminated: bool
+    truncated: bool
+    action_mask: np.ndarray | None
+
+
+class NaiveTransition(NamedTuple):
+    """What the ring must say of one start."""
+
+    observation: np.ndarray
+    action: int
+    reward: float
+    discount: float
+    next_observation: np.ndarray
+    next_action_mask: np.ndarray | None
+    action_mask: np.ndarray | None
+    weight: None = None
+
+
+class NaiveReplay:
+    """Keeps every episode of every environment for ever and forgets nothing.
+
+    What the ring would have overwritten is left out only when starts are listed.
+    """
+
+    def __init__(
+        self, num_envs: int, num_times: int, *, gamma: float, n_step: int, frame_stack: int
+    ) -> None:
+        self.num_envs = num_envs
+        self.num_times = num_times
+        self.gamma = gamma
+        self.n_step = n_step
+        self.frame_stack = frame_stack
+        self.now = 0
+        self.episodes: list[list[list[Row]]] = [[[]] for _ in range(num_envs)]
+
+    def extend(self, rows: Rows) -> None:
+        """Append each row to its environment's newest episode; a final row closes that."""
+        for t in range(len(rows.action)):
+            for env in range(self.num_envs):
+                values: list[Any] = [None if c is None else c[t, env] for c in rows]
+                self.episodes[env][-1].append(Row(self.now, *values))
+                if rows.action[t, env] == NO_ACTION:
+                    self.episodes[env].append([])
+            self.now += 1
+
+    def starts(self, n_step: int | None = None) -> dict[int, NaiveTransition]:
+        """Return the transition of every start, by the cell that the ring keeps it in."""
+        n_step = n_step or self.n_step
+        return {
+            (row.time % self.num_times) * self.num_envs + env: self._transition(episode, i, n_step)
+            for env in range(self.num_envs)
+            for episode in self.episodes[env]
+            for i, row in enumerate(episode)
+            if self._is_start(row)
+        }
+
+    def time_of(self, cell: int) -> int:
+        """Return when the row that the ring keeps in this cell was made."""
+        newest = self.now - 1
+        return newest - (newest - cell // self.num_envs) % self.num_times
+
+    def _is_start(self, row: Row) -> bool:
+        is_newest = row.time == self.now - 1
+        oldest = max(0, self.now - self.num_times)
+        if self.now >= self.num_times:  # the ring no longer knows what came before its oldest row
+            oldest += self.frame_stack - 1
+        return row.action != NO_ACTION and not is_newest and row.time >= oldest
+
+    def _transition(self, episode: list[Row], i: int, n_step: int) -> NaiveTransition:
+        reward, discount, j = 0.0, 1.0, i
+        for row in episode[i : i + n_step]:
+            if row.action == NO_ACTION or row.time == self.now - 1:
+                break
+            reward += discount * float(row.reward)
+            discount *= 0.0 if row.terminated else self.gamma
+            j += 1
+        return NaiveTransition(
+            self.stack(episode, i),
+            int(episode[i].action),
+            reward,
+            discount,
+            self.stack(episode, j),
+            episode[j].action_mask,
+            episode[i].action_mask,
+        )
+
+    def stack(self, episode: list[Row], i: int) -> np.ndarray:
+        """Return the i-th observation of an episode, with the frames before it."""
+        if self.frame_stack == 1:
+            return episode[i].observation
+        frames = range(i - self.frame_stack + 1, i + 1)
+        return np.stack([episode[max(0, k)].observation for k in frames])

@@ -1,0 +1,143 @@
+"""The greedy policy: what it takes, what it refuses, what it chooses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lightning_dqn.agent import GreedyPolicy
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.networks.heads.categorical import CategoricalHead
+from lightning_dqn.networks.heads.head import Head
+from lightning_dqn.networks.heads.quantile import (
+    ImplicitQuantileHead,
+    ProposedQuantileHead,
+    QuantileHead,
+)
+from lightning_dqn.networks.heads.scalar import ScalarHead
+from lightning_dqn.networks.layers import draw_noise
+from lightning_dqn.networks.q_network import NetworkOptions, QNetwork
+
+VECTOR = EnvironmentSpec((3,), "float32", num_actions=3)
+
+
+def policy(spec: EnvironmentSpec = VECTOR, network: nn.Module | None = None) -> GreedyPolicy:
+    return GreedyPolicy(network or QNetwork(spec, ["Flatten"]), ScalarHead(), spec)
+
+
+class Same(nn.Module):
+    """Takes observations for action values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, observation: torch.Tensor) -> torch.Tensor:
+        return observation * self.scale
+
+
+Q_VALUES = np.array([[1.0, 5.0, 3.0], [2.0, -1.0, 0.0]], np.float32)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 4), (2, 3, 1), (2, 1, 3), ()])
+def test_an_observation_of_another_shape_is_refused_with_the_right_one(shape: Any) -> None:
+    with pytest.raises(ValueError) as caught:
+        policy().q_values(np.zeros(shape, np.float32))
+    message = str(caught.value)
+    assert f"observation has the shape {shape}, expected (B, 3)" in message
+    assert "a single one becomes a batch by observation[None]" in message
+
+
+def test_a_single_discrete_state_is_refused() -> None:
+    spec = EnvironmentSpec((), "int64", num_actions=2, num_states=5)
+    with pytest.raises(ValueError, match=r"observation has the shape \(\)"):
+        policy(spec).q_values(np.array(3))
+
+
+def test_a_frame_without_its_stack_is_refused() -> None:
+    spec = EnvironmentSpec((3,), "float32", num_actions=2, frame_stack=4)
+    with pytest.raises(ValueError, match=r"expected \(B, 4, 3\)"):
+        policy(spec).q_values(np.zeros((2, 3), np.float32))
+    assert policy(spec).q_values(np.zeros((2, 4, 3), np.float32)).shape == (2, 2)
+
+
+def test_a_mask_of_another_shape_is_refused() -> None:
+    with pytest.raises(AssertionError, match="shapes differ"):
+        policy().act(np.zeros((2, 3), np.float32), np.ones((2, 2), bool))
+
+
+def test_the_greedy_action_is_the_best_legal_one() -> None:
+    greedy = policy(network=Same())
+    assert greedy.act(Q_VALUES).tolist() == [1, 0]
+    mask = np.array([[True, False, True], [False, True, True]])
+    assert greedy.act(Q_VALUES, mask).tolist() == [2, 2]
+    assert greedy.act(torch.from_numpy(Q_VALUES), torch.from_numpy(mask)).tolist() == [2, 2]
+
+
+def test_actions_are_int64_numbers_of_numpy() -> None:
+    actions = policy(network=Same()).act(Q_VALUES)
+    assert isinstance(actions, np.ndarray)
+    assert (actions.dtype, actions.shape) == (np.int64, (2,))
+
+
+def test_observations_of_another_type_are_read_as_the_environments() -> None:
+    q_values = policy(network=Same()).q_values(Q_VALUES.astype(np.float64))
+    assert q_values.dtype == torch.float32
+    assert q_values.tolist() == Q_VALUES.tolist()
+
+
+def test_discrete_states_are_told_apart() -> None:
+    spec = EnvironmentSpec((), "int64", num_actions=2, num_states=5)
+    greedy = policy(spec)
+    linear = greedy.network.head
+    assert isinstance(linear, nn.Linear)
+    q_values = greedy.q_values(np.array([4, 0]))
+    torch.testing.assert_close(q_values, linear.weight.T[[4, 0]] + linear.bias)
+
+
+def test_acting_keeps_no_graph() -> None:
+    q_values = policy().q_values(np.zeros((2, 3), np.float32))
+    assert not q_values.requires_grad
+
+
+def test_the_policy_follows_its_network() -> None:
+    network = Same()
+    greedy = policy(network=network)
+    nn.init.constant_(network.scale, -1.0)
+    assert greedy.act(Q_VALUES).tolist() == [0, 1]
+
+
+HEADS = [
+    CategoricalHead(num_atoms=5, v_min=-1.0, v_max=1.0),
+    QuantileHead(num_quantiles=3),
+    ImplicitQuantileHead(num_quantiles=4, num_evaluation_quantiles=5),
+    ProposedQuantileHead(num_quantiles=4),
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
+def test_every_head_acts_by_its_means_the_same_each_time(head: Head) -> None:
+    network = QNetwork(VECTOR, [{"Linear": 4}], head=head)
+    greedy = GreedyPolicy(network, head, VECTOR)
+    q_values = greedy.q_values(Q_VALUES)
+    assert q_values.shape == (2, 3)
+    assert torch.equal(greedy.q_values(Q_VALUES), q_values), "no fraction is drawn"
+    assert greedy.act(Q_VALUES).tolist() == q_values.argmax(dim=1).tolist()
+    assert network.training
+
+
+@pytest.mark.parametrize("head", [ScalarHead(), *HEADS], ids=lambda head: type(head).__name__)
+def test_a_noisy_network_acts_with_noise_where_its_layers_draw_it(head: Head) -> None:
+    options = NetworkOptions(noisy=True)
+    network = QNetwork(VECTOR, [{"Linear": 4}], head=head, options=options)
+    greedy = GreedyPolicy(network, head, VECTOR)
+    assert torch.equal(greedy.q_values(Q_VALUES), greedy.q_values(Q_VALUES)), "evaluation"
+    draw_noise(network.eval(), torch.Generator().manual_seed(0))
+    same = np.ones((2, 3), np.float32)
+    one, other = greedy.q_values(same)
+    assert not torch.equal(one, other), "each environment has noise of its own"
+    assert not torch.equal(greedy.q_values(same)[0], one)
