@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BROWSER := $(VENV)/.browser
 ARGS ?= +experiment=cartpole
+# The package as it is installed, callbacks and configuration inside, for the type checker.
+TYPED := build/typed/lightning_dqn
 
 .PHONY: help train test test-slow lint format bench clean
 
@@ -55,6 +57,8 @@ test-slow: $(READY)
 lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@rm -rf $(TYPED) && mkdir -p $(TYPED)
+	@ln -s $(CURDIR)/lightning_dqn/* $(CURDIR)/callbacks $(CURDIR)/conf $(TYPED)
 	@$(BIN)/mypy
 
 format: $(READY)

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from gymnasium.vector import VectorEnv
 
-from lightning_dqn.agent import Agent
+from lightning_dqn.dqn import DQN
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.games.environment import BoardGameVectorEnv
 from lightning_dqn.games.opponents.policy import check_plays
@@ -37,18 +37,18 @@ class BoardEvaluation(pl.Callback, ABC):
         self.every_n_epochs = every_n_epochs
 
     @abstractmethod
-    def measure(self, trainer: pl.Trainer, agent: Agent) -> Mapping[str, float]:
+    def measure(self, trainer: pl.Trainer, module: DQN) -> Mapping[str, float]:
         """Return what is logged, by key without ``eval/`` or ``test/``."""
 
-    def prepare(self, trainer: pl.Trainer, agent: Agent, stage: str) -> None:
+    def prepare(self, trainer: pl.Trainer, module: DQN, stage: str) -> None:
         """Prepare; called once a fit or test, when ``environment`` is there."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the game, and refuse a module that doesn't play it."""
-        agent = self._as_agent(pl_module)
+        module = self._as_dqn(pl_module)
         self.environment = self._environment_of(trainer)
-        check_plays(agent.spec, self.environment.game, "the module")
-        self.prepare(trainer, agent, stage)
+        check_plays(module.spec, self.environment.game, "the module")
+        self.prepare(trainer, module, stage)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log ``eval/``."""
@@ -61,7 +61,7 @@ class BoardEvaluation(pl.Callback, ABC):
         self._tell(trainer, pl_module, "test")
 
     def _tell(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        row = self.measure(trainer, self._as_agent(pl_module))
+        row = self.measure(trainer, self._as_dqn(pl_module))
         # Tensors, since Lightning makes float32 of numbers.
         tensors = {
             f"{stage}/{name}": torch.tensor(value, dtype=torch.float64)
@@ -72,8 +72,8 @@ class BoardEvaluation(pl.Callback, ABC):
             warnings.filterwarnings("ignore", message=".*no logger configured.*")
             pl_module.log_dict(tensors)
 
-    def _as_agent(self, module: pl.LightningModule) -> Agent:
-        if not isinstance(module, Agent):
+    def _as_dqn(self, module: pl.LightningModule) -> DQN:
+        if not isinstance(module, DQN):
             name = type(self).__name__
             raise TypeError(f"{name} looks at a DQN, not at a {type(module).__name__}")
         return module

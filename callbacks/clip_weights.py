@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
 from lightning_dqn.callbacks.model_operation import ModelOperation
+from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.operations import Aligned
@@ -32,9 +33,9 @@ class ClipWeights(ModelOperation):
         include: a regular expression searched in the names of weights, as ``torso.0.weight``;
             None takes all.
         exclude: a regular expression; weights in whose names it is found are left alone.
-        every_n_updates: act after every n-th update; 1 unless ``every_n_env_steps`` is given.
-        every_n_env_steps: act after the first update at or past every multiple of n env steps.
         power_iterations: each time, for ``max_spectral_norm``; 1 in the paper.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every update unless
+            it says otherwise.
     """
 
     def __init__(
@@ -45,12 +46,11 @@ class ClipWeights(ModelOperation):
         max_spectral_norm: float | None = None,
         include: str | None = None,
         exclude: str | None = None,
-        every_n_updates: int | None = None,
-        every_n_env_steps: int | None = None,
         power_iterations: int = 2,
+        **period: Unpack[PeriodArguments],
     ) -> None:
         self.bound = operations.clip_bound(max_value, max_norm, max_spectral_norm)
-        super().__init__(every_n_updates=every_n_updates, every_n_env_steps=every_n_env_steps)
+        super().__init__(**period)
         if power_iterations < 1:
             raise ValueError(f"power_iterations={power_iterations}: at least 1")
         self.power_iterations = power_iterations

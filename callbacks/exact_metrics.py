@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import pytorch_lightning as pl
 
-from lightning_dqn.agent import Agent
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
+from lightning_dqn.dqn import DQN
 from lightning_dqn.games.environment import Rewards, Seat
 from lightning_dqn.games.opponents.perfect import PerfectOpponent
 from lightning_dqn.games.opponents.random import RandomOpponent
@@ -63,7 +63,7 @@ class ExactMetrics(BoardEvaluation):
         self._solution: ExactSolution
         self._observation: np.ndarray
 
-    def prepare(self, trainer: pl.Trainer, agent: Agent, stage: str) -> None:
+    def prepare(self, trainer: pl.Trainer, module: DQN, stage: str) -> None:
         """Find all positions and solve the game."""
         environment = self.environment
         try:
@@ -78,13 +78,13 @@ class ExactMetrics(BoardEvaluation):
         )
         self._observation = environment.game.encode(tree.state[~tree.is_over])
 
-    def measure(self, trainer: pl.Trainer, agent: Agent) -> Mapping[str, float]:
+    def measure(self, trainer: pl.Trainer, module: DQN) -> Mapping[str, float]:
         """Return all that is known of the policy."""
         tree = self._solution.tree
         q_values = np.zeros(tree.legal.shape)
-        q_values[~tree.is_over] = agent.q_values(self._observation).double().cpu().numpy()
+        q_values[~tree.is_over] = module.q_values(self._observation).double().cpu().numpy()
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        gamma = data.replay_config.gamma_at(getattr(agent, "env_steps", 0))
+        gamma = data.replay_config.gamma_at(module.env_steps)
         policy = tree.greedy_policy(q_values)
         return (
             self._solution.errors(q_values, policy, gamma)

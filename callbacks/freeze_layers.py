@@ -53,7 +53,10 @@ class FreezeLayers(ModelOperation):
     def state_key(self) -> str:
         """Key of this callback, one for each choice of layers and counts."""
         return self._generate_state_key(
-            include=self.include, exclude=self.exclude, start=self.start, until=self.until
+            include=self.include,
+            exclude=self.exclude,
+            start=self.period.start,
+            until=self.period.until,
         )
 
     def join(self, module: DQN) -> None:
@@ -64,7 +67,7 @@ class FreezeLayers(ModelOperation):
         """
         self._chosen(module)
         self._held = None
-        if self.is_in_window(self.count(module)):
+        if self.period.is_in_window(self.period.count(module)):
             self._freeze(module)
             if not any(p.requires_grad for p in module.q_network.parameters()):
                 self._thaw(module)
@@ -86,7 +89,7 @@ class FreezeLayers(ModelOperation):
     def __call__(self, module: DQN) -> None:
         """Freeze or thaw when the time has come; called after every update."""
         super().__call__(module)
-        if self._held is not None and not self.is_in_window(self.count(module)):
+        if self._held is not None and not self.period.is_in_window(self.period.count(module)):
             self._thaw(module)
             module.refresh_trainable()
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytorch_lightning as pl
 
-from lightning_dqn.agent import Agent
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
+from lightning_dqn.dqn import DQN
 from lightning_dqn.games.matches import SeatRecords, play_both_seats
 from lightning_dqn.games.opponents.choice import opponent_name, opponent_of
 from lightning_dqn.games.opponents.opponent import Opponent
@@ -52,16 +52,16 @@ class Matches(BoardEvaluation):
         self.seed = seed
         self._players: dict[str, Opponent] = {}
 
-    def prepare(self, trainer: pl.Trainer, agent: Agent, stage: str) -> None:
+    def prepare(self, trainer: pl.Trainer, module: DQN, stage: str) -> None:
         """Make the opponents."""
         game = self.environment.game
         self._players = {name: opponent_of(o, game) for name, o in self.opponents.items()}
 
-    def measure(self, trainer: pl.Trainer, agent: Agent) -> Mapping[str, float]:
+    def measure(self, trainer: pl.Trainer, module: DQN) -> Mapping[str, float]:
         """Play, and return the rates; print them if this is a test."""
         row: dict[str, float] = {}
         for name, opponent in self._players.items():
-            records = self._play(agent, opponent, is_test=bool(trainer.testing))
+            records = self._play(module, opponent, is_test=bool(trainer.testing))
             for seat, record in records._asdict().items():
                 row |= {f"{name}/{seat}/{key}": rate for key, rate in record.rates.items()}
             if trainer.testing:
@@ -71,11 +71,11 @@ class Matches(BoardEvaluation):
                 )
         return row
 
-    def _play(self, agent: Agent, opponent: Opponent, *, is_test: bool) -> SeatRecords:
+    def _play(self, module: DQN, opponent: Opponent, *, is_test: bool) -> SeatRecords:
         generator = np.random.default_rng(self.seed + TEST_SEED_OFFSET * is_test)
         return play_both_seats(
             self.environment.game,
-            PolicyOpponent(agent),
+            PolicyOpponent(module.agent),
             opponent,
             self.games,
             generator,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import pytorch_lightning as pl
 import torch
 
+from lightning_dqn.callbacks.period import Period, PeriodArguments
 from lightning_dqn.dqn import DQN
 
 
@@ -19,39 +20,14 @@ class ModelOperation(pl.Callback, ABC):
     operations act in the order of the Trainer's callbacks, each on what the one before left.
 
     Args:
-        every_n_updates: act after every n-th update.
-        every_n_env_steps: act after the first update at or past every multiple of n env steps.
-        start: the first multiple that counts, in updates or, with ``every_n_env_steps``, env steps.
-        until: the multiple, in the same unit, from which none counts any more; None: no end.
+        period: when it acts, see :class:`lightning_dqn.callbacks.period.PeriodArguments`:
+            ``every_n_updates`` or ``every_n_env_steps``, ``start`` and ``until``.
     """
 
     default_period: ClassVar[int] = 1
 
-    def __init__(
-        self,
-        *,
-        every_n_updates: int | None = None,
-        every_n_env_steps: int | None = None,
-        start: int = 0,
-        until: int | None = None,
-    ) -> None:
-        if every_n_updates is not None and every_n_env_steps is not None:
-            raise ValueError(
-                f"every_n_updates={every_n_updates}, every_n_env_steps={every_n_env_steps}: "
-                "give one of the two"
-            )
-        self.counts_env_steps = every_n_env_steps is not None
-        unit = "every_n_env_steps" if self.counts_env_steps else "every_n_updates"
-        period = every_n_env_steps if self.counts_env_steps else every_n_updates
-        self.period = self.default_period if period is None else period
-        if self.period < 1:
-            raise ValueError(f"{unit}={period}: at least 1")
-        if start < 0:
-            raise ValueError(f"start={start}: at least 0")
-        if until is not None and until <= start:
-            raise ValueError(f"until={until}: must lie above start={start}")
-        self.start = start
-        self.until = until
+    def __init__(self, **period: Unpack[PeriodArguments]) -> None:
+        self.period = Period.of(period, default=self.default_period)
         self._periods_done = 0
 
     @abstractmethod
@@ -78,7 +54,7 @@ class ModelOperation(pl.Callback, ABC):
         if not self.applies_to(module):
             return
         self.join(module)
-        self._periods_done = self.count(module) // self.period
+        self._periods_done = self.period.number(module)
         module.after_update.append(self)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -93,20 +69,12 @@ class ModelOperation(pl.Callback, ABC):
 
     def __call__(self, module: DQN) -> None:
         """Operate if a period is over; called after every update."""
-        periods = self.count(module) // self.period
-        if periods == self._periods_done:
+        number = self.period.number(module)
+        if number == self._periods_done:
             return
-        self._periods_done = periods
-        if self.is_in_window(periods * self.period):
+        self._periods_done = number
+        if self.period.is_in_window(number * self.period.length):
             self.operate(module)
-
-    def count(self, module: DQN) -> int:
-        """Return the updates or the env steps so far, whichever the period is in."""
-        return module.env_steps if self.counts_env_steps else module.updates
-
-    def is_in_window(self, count: int) -> bool:
-        """Tell whether ``start <= count < until``."""
-        return self.start <= count and (self.until is None or count < self.until)
 
     def as_dqn(self, module: pl.LightningModule) -> DQN:
         """Return ``module`` if it is a DQN.

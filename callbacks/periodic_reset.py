@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
+from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.callbacks.shrink_and_perturb import ShrinkAndPerturb
 from lightning_dqn.dqn import DQN
 
@@ -24,10 +25,8 @@ class PeriodicReset(ShrinkAndPerturb):
         networks: whose layers: ``q_network`` and, by choice, copies as ``target_network``, which
             get the same new weights.
         max_resets: how often at most; None: no limit.
-        every_n_updates: act after every n-th update; 20,000 unless ``every_n_env_steps`` is given.
-        every_n_env_steps: act after the first update at or past every multiple of n env steps.
-        start: see :class:`lightning_dqn.callbacks.ModelOperation`.
-        until: likewise.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 20,000 updates unless
+            it says otherwise.
     """
 
     default_period: ClassVar[int] = 20_000
@@ -39,10 +38,7 @@ class PeriodicReset(ShrinkAndPerturb):
         exclude: str | None = None,
         networks: Sequence[str] = ("q_network",),
         max_resets: int | None = None,
-        every_n_updates: int | None = None,
-        every_n_env_steps: int | None = None,
-        start: int = 0,
-        until: int | None = None,
+        **period: Unpack[PeriodArguments],
     ) -> None:
         if max_resets is not None and max_resets < 0:
             raise ValueError(f"max_resets={max_resets}: at least 0, or None for no limit")
@@ -51,10 +47,7 @@ class PeriodicReset(ShrinkAndPerturb):
             include=include,
             exclude=exclude,
             networks=networks,
-            every_n_updates=every_n_updates,
-            every_n_env_steps=every_n_env_steps,
-            start=start,
-            until=until,
+            **period,
         )
         self.max_resets = max_resets
 

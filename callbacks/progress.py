@@ -96,5 +96,5 @@ class EnvStepProgressBar(ProgressBar):
 def _total_env_steps(trainer: pl.Trainer, data: Any) -> int | None:
     if trainer.max_epochs is None or trainer.max_epochs < 0:
         return None
-    left = trainer.max_epochs * data.iterations_per_epoch * data.env_steps_per_iteration
-    return left + data.collection.warmup_env_steps
+    left = trainer.max_epochs * data.iterations_per_epoch * data.pace.env_steps_per_iteration
+    return left + data.pace.warmup_env_steps

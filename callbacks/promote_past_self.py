@@ -12,6 +12,7 @@ from torch import nn
 
 from lightning_dqn.agent import Agent, GreedyPolicy
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
+from lightning_dqn.dqn import DQN
 from lightning_dqn.games.matches import Record, play_both_seats
 from lightning_dqn.games.opponents.opponent import Opponent
 from lightning_dqn.games.opponents.past_selves import PastSelves
@@ -67,7 +68,7 @@ class PromotePastSelf(BoardEvaluation):
         self._agent: Agent
         self._networks: list[nn.Module] = []
 
-    def prepare(self, trainer: pl.Trainer, agent: Agent, stage: str) -> None:
+    def prepare(self, trainer: pl.Trainer, module: DQN, stage: str) -> None:
         """Find the pool, and empty it if the agent hasn't learned yet.
 
         Raises:
@@ -83,8 +84,8 @@ class PromotePastSelf(BoardEvaluation):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if data.collection.overlap:
             raise ValueError("PromotePastSelf: overlap=True collects while validation goes on")
-        self._pool, self._agent = opponent, agent
-        if stage == "fit" and getattr(agent, "updates", 0) == 0:
+        self._pool, self._agent = opponent, module.agent
+        if stage == "fit" and module.updates == 0:
             self._fill([])
             self.promotions = 0
 
@@ -96,12 +97,12 @@ class PromotePastSelf(BoardEvaluation):
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Promote nobody: a test changes nothing."""
 
-    def measure(self, trainer: pl.Trainer, agent: Agent) -> Mapping[str, float]:
+    def measure(self, trainer: pl.Trainer, module: DQN) -> Mapping[str, float]:
         """Play, promote the agent if it is better, and return how often it won."""
-        record = self._play(agent)
+        record = self._play(module)
         is_fit = trainer.state.fn == "fit"
         if is_fit and sign_test(record.wins, record.wins + record.losses) <= self.level:
-            network = deepcopy(agent.get_submodule(agent.evaluation_network))
+            network = deepcopy(self._agent.get_submodule(self._agent.evaluation_network))
             self._fill([*self._networks, network.requires_grad_(False).eval()])
             self.promotions += 1
         return {"promotion_win_rate": record.wins / self.games, "promotions": self.promotions}
@@ -124,16 +125,16 @@ class PromotePastSelf(BoardEvaluation):
             networks.append(network)
         self._fill(networks)
 
-    def _play(self, agent: Agent) -> Record:
+    def _play(self, module: DQN) -> Record:
         newest: Opponent = RandomOpponent()
         if self._networks:
             newest = PolicyOpponent(self._pool.policies[-1])
         records = play_both_seats(
             self.environment.game,
-            PolicyOpponent(agent),
+            PolicyOpponent(module.agent),
             newest,
             self.games // 2,
-            np.random.default_rng([self.seed, getattr(agent, "env_steps", 0)]),
+            np.random.default_rng([self.seed, module.env_steps]),
             random_plies=self.random_plies,
         )
         return records.total

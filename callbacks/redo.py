@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from lightning_dqn.callbacks.model_operation import CountedOperation
+from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.q_network import QNetwork
@@ -33,10 +34,8 @@ class ReDo(CountedOperation):
     Args:
         threshold: the score up to which a unit is dormant: its mean activation as a share of its
             layer's, see :func:`dormant_scores`.
-        every_n_updates: look after every n-th update; 1,000 unless ``every_n_env_steps`` is given.
-        every_n_env_steps: look after the first update at or past every multiple of n env steps.
-        start: see :class:`lightning_dqn.callbacks.ModelOperation`.
-        until: likewise.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 1,000 updates unless
+            it says otherwise.
 
     Attributes:
         dormant_fraction: share of all units that were dormant at the newest look, before they
@@ -49,19 +48,11 @@ class ReDo(CountedOperation):
         self,
         *,
         threshold: float = 0.025,
-        every_n_updates: int | None = None,
-        every_n_env_steps: int | None = None,
-        start: int = 0,
-        until: int | None = None,
+        **period: Unpack[PeriodArguments],
     ) -> None:
         if not threshold >= 0:
             raise ValueError(f"threshold={threshold}: at least 0")
-        super().__init__(
-            every_n_updates=every_n_updates,
-            every_n_env_steps=every_n_env_steps,
-            start=start,
-            until=until,
-        )
+        super().__init__(**period)
         self.threshold = threshold
         self.dormant_fraction = float("nan")
         self._units: list[Units] = []
@@ -69,7 +60,7 @@ class ReDo(CountedOperation):
     @property
     def state_key(self) -> str:
         """Key of this callback's state in a checkpoint."""
-        return self._generate_state_key(start=self.start)
+        return self._generate_state_key(start=self.period.start)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what goes on."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from torch import nn
 
 from lightning_dqn.callbacks.model_operation import CountedOperation
+from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
 
@@ -26,10 +27,8 @@ class ShrinkAndPerturb(CountedOperation):
             ``torso.0`` or ``head``; None takes all.
         exclude: a regular expression; layers in whose names it is found are left alone.
         networks: whose layers: ``q_network`` and, by choice, copies as ``target_network``.
-        every_n_updates: act after every n-th update; 40,000 unless ``every_n_env_steps`` is given.
-        every_n_env_steps: act after the first update at or past every multiple of n env steps.
-        start: see :class:`lightning_dqn.callbacks.ModelOperation`.
-        until: likewise.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 40,000 updates unless
+            it says otherwise.
     """
 
     default_period: ClassVar[int] = 40_000
@@ -41,21 +40,13 @@ class ShrinkAndPerturb(CountedOperation):
         include: str | None = None,
         exclude: str | None = None,
         networks: Sequence[str] = ("q_network",),
-        every_n_updates: int | None = None,
-        every_n_env_steps: int | None = None,
-        start: int = 0,
-        until: int | None = None,
+        **period: Unpack[PeriodArguments],
     ) -> None:
         if not 0 <= shrink <= 1:
             raise ValueError(f"shrink={shrink}: must lie between 0 and 1")
         if isinstance(networks, str) or not networks:
             raise ValueError(f"networks={networks!r}: expected a list of names of networks")
-        super().__init__(
-            every_n_updates=every_n_updates,
-            every_n_env_steps=every_n_env_steps,
-            start=start,
-            until=until,
-        )
+        super().__init__(**period)
         self.shrink = shrink
         self.include = include
         self.exclude = exclude
@@ -65,7 +56,10 @@ class ShrinkAndPerturb(CountedOperation):
     def state_key(self) -> str:
         """Key of this callback's state in a checkpoint, one for each choice of layers."""
         return self._generate_state_key(
-            include=self.include, exclude=self.exclude, networks=self.networks, start=self.start
+            include=self.include,
+            exclude=self.exclude,
+            networks=self.networks,
+            start=self.period.start,
         )
 
     def join(self, module: DQN) -> None:
@@ -75,7 +69,7 @@ class ShrinkAndPerturb(CountedOperation):
             ValueError: one can't, none is chosen, or there is no such network.
         """
         super().join(module)
-        known = ["q_network", *module.networks_description()["networks"]]
+        known = ["q_network", *module.agent.copies]
         for network in self.networks:
             if network not in known:
                 raise ValueError(f"networks={list(self.networks)}: choose among {known}")
@@ -98,6 +92,6 @@ class ShrinkAndPerturb(CountedOperation):
 
     def _layers(self, module: DQN, network: str) -> list[nn.Module]:
         layers = operations.layers_with_weights(
-            module.get_submodule(network), include=self.include, exclude=self.exclude
+            module.agent.get_submodule(network), include=self.include, exclude=self.exclude
         )
         return list(layers.values())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import pytorch_lightning as pl
 
 from lightning_dqn.callbacks.model_operation import ModelOperation
+from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.operations import Aligned, BufferPolicy
@@ -23,12 +26,12 @@ class EMATargetNetwork(ModelOperation):
         tau: step toward the online network, network <- network + tau * (online - network); a
             number or a schedule over updates.
         decay: 1 - tau, the share of the old weights that stays. Exactly one of the two.
-        every_n_updates: act after every n-th update; 1 unless ``every_n_env_steps`` is given.
-        every_n_env_steps: act after the first update at or past every multiple of n env steps.
         buffers: what happens to buffers, see :func:`lightning_dqn.networks.operations.align`.
         network: the copy that moves; made if the module doesn't have it yet. The target network
-            of a ``DQN(target_network=False)`` is left unmade, and this callback idle.
+            of a ``DQN(target=Target(slow_copy=False))`` is left unmade, and this callback idle.
         evaluate: let this copy act in evaluation and be exported.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every update unless
+            it says otherwise.
     """
 
     def __init__(
@@ -36,18 +39,17 @@ class EMATargetNetwork(ModelOperation):
         *,
         tau: float | Schedule | None = None,
         decay: float | Schedule | None = None,
-        every_n_updates: int | None = None,
-        every_n_env_steps: int | None = None,
         buffers: BufferPolicy = "copy",
         network: str = "target_network",
         evaluate: bool = False,
+        **period: Unpack[PeriodArguments],
     ) -> None:
         if (tau is None) == (decay is None):
             operations.step_size(tau, decay)  # type: ignore[arg-type]  # refuses, with the reason
         given = tau if tau is not None else decay
         if not callable(given):
             operations.step_size(tau, decay)  # type: ignore[arg-type]
-        super().__init__(every_n_updates=every_n_updates, every_n_env_steps=every_n_env_steps)
+        super().__init__(**period)
         self.schedule = as_schedule(given)  # type: ignore[arg-type]
         self.is_decay = decay is not None
         self.buffers = buffers
@@ -65,18 +67,18 @@ class EMATargetNetwork(ModelOperation):
         module = self.as_dqn(pl_module)
         if not self.applies_to(module):
             return
-        module.add_network(self.network)
+        module.agent.add_network(self.network)
         if self.evaluate:
-            module.evaluation_network = self.network
+            module.agent.evaluation_network = self.network
 
     def applies_to(self, module: DQN) -> bool:
         """Tell whether the module has the network, or takes one more."""
-        return self.network != "target_network" or module.uses_target_network
+        return self.network != "target_network" or module.target.slow_copy
 
     def join(self, module: DQN) -> None:
         """Put the copy beside the online network."""
         self._aligned = operations.align(
-            module.get_submodule(self.network), module.q_network, buffers=self.buffers
+            module.agent.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
 
     def operate(self, module: DQN) -> None:

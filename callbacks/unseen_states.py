@@ -59,5 +59,5 @@ class UnseenStates(pl.Callback):
 def _acting_table(module: pl.LightningModule) -> Table | None:
     if not isinstance(module, DQN):
         raise TypeError(f"UnseenStates looks at a DQN, not at a {type(module).__name__}")
-    network = module.get_submodule(module.evaluation_network)
+    network = module.agent.get_submodule(module.agent.evaluation_network)
     return network if isinstance(network, Table) else None

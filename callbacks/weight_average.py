@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import pytorch_lightning as pl
 
 from lightning_dqn.callbacks.model_operation import CountedOperation
+from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.operations import Aligned, BufferPolicy
@@ -20,14 +21,11 @@ class WeightAverage(CountedOperation):
     n-th snapshot has the weight 1/n. Until the first one the Q-network itself acts in evaluation.
 
     Args:
-        every_n_updates: take a snapshot after every n-th update; 1,000 unless
-            ``every_n_env_steps`` is given.
-        every_n_env_steps: take one after the first update at or past every multiple of n env steps.
-        start: see :class:`lightning_dqn.callbacks.ModelOperation`.
-        until: likewise.
         buffers: what happens to buffers, see :func:`lightning_dqn.networks.operations.align`.
         network: name of the copy that holds the mean; made if the module doesn't have it yet.
         evaluate: let it act in evaluation and be exported, from the first snapshot on.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 1,000 updates unless
+            it says otherwise.
     """
 
     default_period: ClassVar[int] = 1000
@@ -35,20 +33,12 @@ class WeightAverage(CountedOperation):
     def __init__(
         self,
         *,
-        every_n_updates: int | None = None,
-        every_n_env_steps: int | None = None,
-        start: int = 0,
-        until: int | None = None,
         buffers: BufferPolicy = "copy",
         network: str = "average_network",
         evaluate: bool = True,
+        **period: Unpack[PeriodArguments],
     ) -> None:
-        super().__init__(
-            every_n_updates=every_n_updates,
-            every_n_env_steps=every_n_env_steps,
-            start=start,
-            until=until,
-        )
+        super().__init__(**period)
         self.buffers = buffers
         self.network = network
         self.evaluate = evaluate
@@ -61,13 +51,13 @@ class WeightAverage(CountedOperation):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Make the copy if the module doesn't have it."""
-        self.as_dqn(pl_module).add_network(self.network)
+        self.as_dqn(pl_module).agent.add_network(self.network)
 
     def join(self, module: DQN) -> None:
         """Put the copy beside the online network."""
         super().join(module)
         self._aligned = operations.align(
-            module.get_submodule(self.network), module.q_network, buffers=self.buffers
+            module.agent.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
 
     def act(self, module: DQN) -> None:
@@ -75,4 +65,4 @@ class WeightAverage(CountedOperation):
         assert self._aligned is not None
         operations.lerp(self._aligned, weight=1 / (self.times_acted + 1))
         if self.evaluate:
-            module.evaluation_network = self.network
+            module.agent.evaluation_network = self.network

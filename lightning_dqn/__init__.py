@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from lightning_dqn.former_names import FormerModules
 
 if TYPE_CHECKING:
-    from lightning_dqn.collecting.collector import CollectionConfig as CollectionConfig
     from lightning_dqn.collecting.evaluation import EvaluationConfig as EvaluationConfig
+    from lightning_dqn.collecting.source import CollectionConfig as CollectionConfig
     from lightning_dqn.data import ReplayDataModule as ReplayDataModule
     from lightning_dqn.dqn import DQN as DQN
     from lightning_dqn.environments.factory import EnvironmentFactory as EnvironmentFactory
@@ -38,8 +38,8 @@ if not any(isinstance(finder, FormerModules) for finder in sys.meta_path):
     sys.meta_path.append(FormerModules())
 
 _HOMES = {
-    "collecting.collector": ("CollectionConfig",),
     "collecting.evaluation": ("EvaluationConfig",),
+    "collecting.source": ("CollectionConfig",),
     "data": ("ReplayDataModule",),
     "dqn": ("DQN",),
     "environments.factory": ("EnvironmentFactory",),

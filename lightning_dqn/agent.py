@@ -5,12 +5,11 @@ Shapes: B batch, A actions, N outputs per action.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Self
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
@@ -19,53 +18,73 @@ from lightning_dqn.environments.factory import EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.heads.head import Head
-from lightning_dqn.networks.layers import draw_noise
-from lightning_dqn.networks.plain import head_of, network_of, spec_of
-from lightning_dqn.networks.q_network import NetworkOptions
-from lightning_dqn.networks.torsos import Layer
+from lightning_dqn.networks.layers import draw_noise, has_noise
+from lightning_dqn.networks.plain import (
+    NetworkLike,
+    build_network,
+    head_of,
+    head_to_plain,
+    network_of,
+    network_to_plain,
+    spec_of,
+    spec_to_plain,
+)
 
 
-class Agent(pl.LightningModule):
-    """Acts by a Q-network; what it learns from is the business of a subclass.
+class Agent(nn.Module):
+    """Acts by a Q-network, and holds its copies; it neither learns nor knows of Lightning.
 
     Args:
-        environment: what it acts in, as :class:`lightning_dqn.dqn.DQN` takes it.
-        network: layers or a module of the user's own.
+        environment: what it acts in: anything :class:`EnvironmentFactory` takes, a factory, an
+            :class:`EnvironmentSpec` or its plain values. Only shapes are read.
+        network: a description as ``MLP(hidden=[64])``, layers, or a module of one's own from
+            observations, as the environment gives them, to what the head reads.
         head: reads action values from the network's output.
-        options: dueling, noisy layers, normalisation.
 
     Attributes:
         q_network: the network that learns and explores.
+        copies: names of the networks beside it.
         evaluation_network: name of the network that acts in evaluation and is exported.
+        hyperparameters: the arguments as plain values, which build the same agent again.
     """
 
     def __init__(
         self,
         environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any],
         *,
-        network: Sequence[Layer] | nn.Module | None,
-        head: Head | Mapping[str, Any] | None,
-        options: NetworkOptions,
+        network: NetworkLike | None = None,
+        head: Head | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        described = network_of(network)
         self.spec = spec_of(environment)
         self.head = head_of(head)
-        self.q_network = network_of(network, self.spec, self.head, options)
+        self.q_network = build_network(described, self.spec, self.head)
         self.evaluation_network = "q_network"
-        self._copies: list[str] = []
+        self.copies: list[str] = []
+        self.hyperparameters = {
+            "environment": spec_to_plain(self.spec),
+            "network": network_to_plain(described),
+            "head": head_to_plain(self.head),
+        }
         self._behaviour: GreedyPolicy | None = None
         self._behaviour_tensors: operations.Aligned
 
+    @property
+    def device(self) -> torch.device:
+        """The device of the Q-network."""
+        return next(self.q_network.parameters()).device
+
     def add_network(self, name: str) -> nn.Module:
-        """Add a copy of the Q-network under ``name``, saved and moved with the module.
+        """Add a copy of the Q-network under ``name``, saved and moved with the agent.
 
         The copy never learns by itself; an operation in ``after_update`` moves it.
         """
-        if name not in self._copies:
+        if name not in self.copies:
             if hasattr(self, name):
-                raise ValueError(f"network={name!r}: the module has an attribute of that name")
+                raise ValueError(f"network={name!r}: the agent has an attribute of that name")
             self.add_module(name, deepcopy(self.q_network).requires_grad_(False))
-            self._copies.append(name)
+            self.copies.append(name)
         return self.get_submodule(name)
 
     def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
@@ -111,7 +130,9 @@ class Agent(pl.LightningModule):
         if self._behaviour is None:
             network = deepcopy(self.q_network).requires_grad_(False).eval()
             noise = torch.Generator(self.device).manual_seed(torch.initial_seed())
-            self._behaviour = GreedyPolicy(draw_noise(network, noise), self.head, self.spec)
+            self._behaviour = GreedyPolicy(
+                draw_noise(network, noise), self.head, self.spec, explores=has_noise(network)
+            )
             self._behaviour_tensors = operations.align(network, self.q_network)
         operations.copy(self._behaviour_tensors)
         return self._behaviour
@@ -122,44 +143,39 @@ class Agent(pl.LightningModule):
 
     def networks_description(self) -> dict[str, Any]:
         """Return the names of the networks and of the one that acts, as plain values."""
-        return {"networks": list(self._copies), "evaluation_network": self.evaluation_network}
+        return {"networks": list(self.copies), "evaluation_network": self.evaluation_network}
 
-    def networks_state(self) -> dict[str, Tensor]:
-        """Return the weights of all networks, as ``q_network.torso.0.weight``."""
-        kept = tuple(f"{name}." for name in ("q_network", *self._copies))
-        return {name: t for name, t in self.state_dict().items() if name.startswith(kept)}
+    def restore_networks(self, description: Mapping[str, Any]) -> None:
+        """Add the networks of a :meth:`networks_description`, so that weights can be loaded."""
+        for name in description["networks"]:
+            self.add_network(name)
+        self.evaluation_network = description["evaluation_network"]
 
     @classmethod
-    def from_networks(
+    def from_plain(
         cls,
         hyperparameters: Mapping[str, Any],
         networks: Mapping[str, Any],
         state: Mapping[str, Tensor],
     ) -> Self:
-        """Build a module from its ``hparams``, ``networks_description`` and ``networks_state``.
+        """Build the agent of ``hyperparameters``, a ``networks_description`` and a ``state_dict``.
 
         Raises:
             RuntimeError: the weights don't fit.
         """
-        module = cls(**hyperparameters)
-        module._restore_networks(networks)
-        missing, unexpected = module.load_state_dict(state, strict=False)
-        missing = [name for name in missing if name in module.networks_state()]
+        agent = cls(**hyperparameters)
+        agent.restore_networks(networks)
+        missing, unexpected = agent.load_state_dict(state, strict=False)
         if missing or unexpected:
             raise RuntimeError(f"missing {missing}, unexpected {unexpected}")
-        return module
+        return agent
 
-    def _restore_networks(self, description: Mapping[str, Any]) -> None:
-        for name in description["networks"]:
-            self.add_network(name)
-        self.evaluation_network = description["evaluation_network"]
+    def forget_behaviour(self) -> None:
+        """Make the behaviour policy anew when it is next asked for, as on another device."""
+        self._behaviour = None
 
     def _policy(self, network: str) -> GreedyPolicy:
         return GreedyPolicy(self.get_submodule(network), self.head, self.spec)
-
-    def on_fit_start(self) -> None:
-        """Make the behaviour policy's copy anew, on the device that learns."""
-        self._behaviour = None
 
 
 class GreedyPolicy:
@@ -169,9 +185,13 @@ class GreedyPolicy:
         network: observation -> output, float[B, A] or float[B, A, N].
         head: reads action values from the output.
         spec: the environment's shapes and types.
+        explores: its actions are noisy enough to collect with: none at random is needed.
     """
 
-    def __init__(self, network: nn.Module, head: Head, spec: EnvironmentSpec) -> None:
+    def __init__(
+        self, network: nn.Module, head: Head, spec: EnvironmentSpec, *, explores: bool = False
+    ) -> None:
+        self.explores = explores
         self.network = network
         self.head = head
         self.spec = spec

@@ -1,4 +1,4 @@
-"""DQN as a LightningModule.
+"""Deep Q-learning, readable in one file: an agent acts, a target judges, an update learns.
 
 Shapes: U updates, B batch, A actions, N outputs per action.
 """
@@ -6,10 +6,12 @@ Shapes: U updates, B batch, A actions, N outputs per action.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Literal, cast
 
+import numpy as np
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities import rank_zero_warn
@@ -17,43 +19,25 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lightning_dqn.agent import Agent, GreedyPolicy
 from lightning_dqn.environments.factory import EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.learning.compilation import (
-    DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES,
-    PAYS_BACK_AFTER_UPDATES,
-    Compile,
-    Step,
-    compile_step,
-    same_draws,
-)
-from lightning_dqn.learning.optimizer_step import OptimizerStep
-from lightning_dqn.learning.targets import Munchausen
-from lightning_dqn.learning.update import QLearner
-from lightning_dqn.networks.heads.categorical import CategoricalHead
+from lightning_dqn.former_names import former_arguments, former_tensor_names
+from lightning_dqn.learning.compilation import Compile, same_draws
+from lightning_dqn.learning.targets import Target
+from lightning_dqn.learning.update import LossOutput, Update
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
-from lightning_dqn.networks.q_network import NetworkOptions
-from lightning_dqn.networks.torsos import Layer
+from lightning_dqn.networks.plain import NetworkLike
 from lightning_dqn.reporting.rows import Report, check_finite
 from lightning_dqn.transitions import Episode, Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
-
-
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SUPPORTED_PRECISIONS = ("32-true", "bf16-mixed")
 
 
-MOST_OUTSIDE_RANGE = 0.05
-
-
-"""Share of the targets' probability beyond a C51's atoms that is let pass without a word."""
-
-
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-
-
-class DQN(QLearner):
+class DQN(pl.LightningModule):
     """Deep Q-learning (Mnih et al. 2015, doi.org/10.1038/nature14236) under ``Trainer.fit``.
 
     The target network moves only by a callback, usually
@@ -62,33 +46,26 @@ class DQN(QLearner):
     Args:
         environment: what the module learns to act in: anything :class:`EnvironmentFactory`
             takes, a factory, or an :class:`EnvironmentSpec`. Only shapes are read.
-        network: the torso as a list of layers (see :mod:`lightning_dqn.networks`), or a module
-            of your own from observations, as the environment gives them, to float[B, A].
+        network: ``MLP(hidden=[64], dueling=True)`` or another of
+            :mod:`lightning_dqn.networks.torsos`, a list of layers, or a module of your own from
+            observations, as the environment gives them, to float[B, A].
         head: how the output stands for action values, and the error that is minimised.
-        double: the online network chooses the next action, the target network values it (van
-            Hasselt et al. 2016, arxiv.org/abs/1509.06461).
-        dueling: split the last layer into value and advantage (Wang et al. 2016).
-        noisy: explore by learned noise in the linear layers (Fortunato et al. 2018); collect
-            with ``CollectionConfig(epsilon_greedy=False)`` then.
-        noisy_sigma: the noise in the beginning.
-        layer_norm: normalise the output of every linear layer and convolution of the torso.
-        munchausen: add the scaled log-policy to the reward and learn the values of a softmax
-            policy (Vieillard et al. 2020); with ``double`` that policy is the online network's.
-        target_network: value the next state by a slower copy; False: by the online network.
+        target: who values the next state: Double DQN, a slower copy, Munchausen.
         optimizer: from parameters to a torch optimizer.
         lr_scheduler: from the optimizer to a torch scheduler, stepped once an iteration.
         max_gradient_norm: gradients of all parameters together are scaled down to this L2
             norm; None leaves them.
         compile: compile loss and gradients with ``torch.compile``; ``"auto"``: where the
             number of updates pays it back.
+        former: arguments of 0.1 (``double``, ``dueling``, ...), for one version more.
 
     Attributes:
-        q_network: the network that learns and explores.
-        target_network: the copy that values the next state.
+        agent: networks and acting; what is saved, exported and played with.
+        target: who values the next state.
+        update: one update of the weights.
         after_update: functions of the module, called in order after every update. Callbacks
             append to it.
         minibatch: what the newest update learned from, for operations that look at activations.
-        evaluation_network: name of the network that acts in evaluation and is exported.
         updates: optimizer steps so far.
         env_steps: env steps so far, those of this update's share of its iteration included.
     """
@@ -97,33 +74,28 @@ class DQN(QLearner):
         self,
         environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any],
         *,
-        network: Sequence[Layer] | nn.Module | None = None,
+        network: NetworkLike | None = None,
         head: Head | Mapping[str, Any] | None = None,
-        double: bool = True,
-        dueling: bool = False,
-        noisy: bool = False,
-        noisy_sigma: float = 0.5,
-        layer_norm: bool = False,
-        munchausen: Munchausen | Mapping[str, float] | None = None,
-        target_network: bool = True,
+        target: Target | Mapping[str, Any] | None = None,
         optimizer: OptimizerFactory | None = None,
         lr_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         max_gradient_norm: float | None = 10.0,
         compile: Compile = "auto",
+        **former: Any,
     ) -> None:
-        super().__init__(
-            environment,
-            network=network,
-            head=head,
-            options=NetworkOptions(dueling, noisy, noisy_sigma, layer_norm),
-            double=double,
-            munchausen=munchausen,
-            target_network=target_network,
-            max_gradient_norm=max_gradient_norm,
-        )
-        self.save_hyperparameters({"compile": compile})
+        super().__init__()
         self.automatic_optimization = False
-        self.compile_mode = compile
+        network, target = former_arguments(network, target, former)
+        self.agent = Agent(environment, network=network, head=head)
+        self.target = Target.of(target)
+        if self.target.slow_copy:
+            self.agent.add_network("target_network")
+        self.update = Update(
+            self.loss,
+            self.agent.q_network,
+            max_gradient_norm=max_gradient_norm,
+            compile=compile,
+        )
         self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3, fused=True)
         self._make_lr_scheduler = lr_scheduler
         self.after_update: list[ModelOperation] = []
@@ -131,19 +103,61 @@ class DQN(QLearner):
         self.updates = 0
         self.env_steps = 0
         self.report = Report()
-        self._has_warned_of_range = False
+        self._has_warned = False
+        self.save_hyperparameters(
+            {
+                **self.agent.hyperparameters,
+                "target": self.target.to_plain(),
+                "max_gradient_norm": max_gradient_norm,
+                "compile": compile,
+            }
+        )
 
-    # --- learning
+    # --- what is learned
 
-    def training_step(self, iteration: Iteration, batch_idx: int) -> None:
-        """Make the iteration's U updates: gradients, optimizer, then ``after_update``."""
+    def loss(self, batch: Transitions) -> LossOutput:
+        """Return the loss of one minibatch; override it to learn otherwise.
+
+        The prediction Q(s, a) is held against r + discount * V(s'), which is constant.
+
+        Args:
+            batch: columns [B, ...].
+        """
+        head = self.agent.head
+        output = self.agent.q_network(batch.observation)
+        prediction = head.select(output, batch.action)
+        reward, bootstrap = self.bootstrap(batch, output)
+        error = head.loss(prediction, reward, batch.discount, bootstrap)
+        weighted = error.loss if batch.weight is None else batch.weight * error.loss
+        told = (error.td_error.detach(), error.q_value.detach(), error.priority.detach())
+        return LossOutput(weighted.mean(), *told)
+
+    @torch.no_grad()
+    def bootstrap(self, batch: Transitions, output: Any) -> tuple[Tensor, Any]:
+        """Return the rewards, float[B], and what the next states are worth.
+
+        Args:
+            batch: columns [B, ...].
+            output: of the Q-network for ``batch.observation``.
+        """
+        online = self.agent.q_network
+        slow = self.agent.get_submodule("target_network") if self.target.slow_copy else online
+        return self.target(batch, output, online=online, slow=slow, head=self.agent.head)
+
+    # --- how learning is driven
+
+    def training_step(self, iteration: Iteration, batch_idx: int) -> dict[str, Tensor]:
+        """Make the iteration's U updates, and after each what ``after_update`` holds.
+
+        Returns:
+            ``priority``, float[U, B]: how much there was to learn from each transition.
+        """
         optimizer = cast(LightningOptimizer, self.optimizers())
         minibatches = iteration.transitions.minibatches()
         before = iteration.env_steps - iteration.new_env_steps
         statistics, priorities = [], []
         for index, minibatch in enumerate(minibatches, start=1):
-            step = self._learning_step(minibatch)
-            self._step_optimizer(step.gradients, optimizer, is_last=index == len(minibatches))
+            step = self.update(minibatch, optimizer, is_last=index == len(minibatches))
             self.minibatch = minibatch
             self.updates += 1
             self.env_steps = before + iteration.new_env_steps * index // len(minibatches)
@@ -155,12 +169,11 @@ class DQN(QLearner):
             cast(LRScheduler, scheduler).step()
         self.report.count_rollout(iteration.episodes)
         self._tell(torch.stack(statistics), iteration)
-        if iteration.update_priorities is not None:
-            iteration.update_priorities(torch.stack(priorities))
+        return {"priority": torch.stack(priorities)}
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of the online network, and its scheduler if there is one."""
-        optimizer = self._make_optimizer(self.q_network.parameters())
+        optimizer = self._make_optimizer(self.agent.q_network.parameters())
         if self._make_lr_scheduler is None:
             return optimizer
         return [optimizer], [self._make_lr_scheduler(optimizer)]
@@ -172,20 +185,18 @@ class DQN(QLearner):
         if self.trainer.precision not in SUPPORTED_PRECISIONS:
             choice = " or ".join(SUPPORTED_PRECISIONS)
             raise ValueError(f"precision={self.trainer.precision}: choose {choice}")
-        self._trainable = self.trainable_parameters()
-        super().on_fit_start()
-        self._compile_step()
+        self.agent.forget_behaviour()
+        self._prepare_update()
         self.report.start_clock(self.env_steps, self.updates)
 
     def on_train_start(self) -> None:
         """Set the copies to evaluation mode, and warn of a target network that nothing moves."""
-        optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
-        self._raw_step = OptimizerStep(optimizer, self._trainable)
-        for name in self._copies:
-            self.get_submodule(name).eval()
-        if not self.uses_target_network:
+        self.update.drive(self._optimizer())
+        for name in self.agent.copies:
+            self.agent.get_submodule(name).eval()
+        if not self.target.slow_copy:
             return
-        draw_noise(self.get_submodule("target_network"))
+        draw_noise(self.agent.get_submodule("target_network"))
         moved = [getattr(operation, "network", None) for operation in self.after_update]
         if "target_network" not in moved:
             rank_zero_warn(
@@ -195,8 +206,8 @@ class DQN(QLearner):
 
     def on_train_end(self) -> None:
         """Give the copies back the mode that Lightning expects at the start of the next fit."""
-        for name in self._copies:
-            self.get_submodule(name).train()
+        for name in self.agent.copies:
+            self.agent.get_submodule(name).train()
 
     def refresh_trainable(self) -> None:
         """Learn the parameters whose ``requires_grad`` is set at this moment; others stay.
@@ -206,23 +217,79 @@ class DQN(QLearner):
         Raises:
             ValueError: none is left.
         """
-        self._trainable = self.trainable_parameters()
-        if not self._trainable:
-            raise ValueError("every parameter of q_network is frozen: nothing is left to learn")
-        for parameter in self.q_network.parameters():
+        for parameter in self.agent.q_network.parameters():
             if not parameter.requires_grad:
                 parameter.grad = None
-        optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
-        self._raw_step = OptimizerStep(optimizer, self._trainable)
-        self._compile_step()
+        self._prepare_update()
+        self.update.drive(self._optimizer())
 
     def forget_moments(self, parameters: Iterable[nn.Parameter]) -> None:
         """Zero what the optimizer remembers of ``parameters``, as when they are drawn anew."""
-        optimizer = cast(LightningOptimizer, self.optimizers()).optimizer
+        optimizer = self._optimizer()
         for parameter in parameters:
             for value in optimizer.state.get(parameter, {}).values():
                 if isinstance(value, Tensor):
                     value.zero_()
+
+    def _prepare_update(self) -> None:
+        self.update.prepare(
+            expected_updates=self._expected_updates(),
+            device=self.device,
+            is_distributional=self.agent.head.outputs_per_action > 1,
+        )
+
+    def _optimizer(self) -> Optimizer:
+        return cast(LightningOptimizer, self.optimizers()).optimizer
+
+    def _expected_updates(self) -> int | None:
+        """Return the updates of the whole run, None if it has no set end."""
+        data = getattr(self.trainer, "datamodule", None)
+        epochs = self.trainer.max_epochs
+        if not isinstance(epochs, int) or epochs < 0 or data is None:
+            return None
+        return epochs * data.iterations_per_epoch * data.updates_per_iteration
+
+    # --- acting
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """What the agent knows of its environment."""
+        return self.agent.spec
+
+    @property
+    def q_network(self) -> nn.Module:
+        """The network that learns and explores."""
+        return self.agent.q_network
+
+    @property
+    def target_network(self) -> nn.Module:
+        """The copy that values the next state."""
+        return self.agent.get_submodule("target_network")
+
+    def forward(self, observation: Tensor) -> Any:
+        """Return the evaluation network's output, which the head reads."""
+        return self.agent(observation)
+
+    def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
+        """Return the values of all actions, float[B, A]; see :meth:`Agent.q_values`."""
+        return self.agent.q_values(observation)
+
+    def act(
+        self,
+        observation: np.ndarray | Tensor,
+        action_mask: np.ndarray | Tensor | None = None,
+        noise: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the greedy legal actions, int64[B]; see :meth:`Agent.act`."""
+        return self.agent.act(observation, action_mask, noise)
+
+    def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
+        """Return the best legal actions' values, float[M]; see :meth:`Agent.greedy_value`."""
+        return self.agent.greedy_value(observation, action_mask)
+
+    def behaviour_policy(self) -> GreedyPolicy:
+        """Return who collects, with the weights of this moment; see the agent's."""
+        return self.agent.behaviour_policy()
 
     # --- evaluation
 
@@ -250,7 +317,7 @@ class DQN(QLearner):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the counters and the names of the networks."""
         counters = {"updates": self.updates, "env_steps": self.env_steps}
-        checkpoint["dqn"] = {**counters, **self.networks_description()}
+        checkpoint["dqn"] = {**counters, **self.agent.networks_description()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them back, before the weights are loaded.
@@ -262,45 +329,10 @@ class DQN(QLearner):
             raise ValueError("this checkpoint holds no DQN: it was saved from another module")
         state = checkpoint["dqn"]
         self.updates, self.env_steps = state["updates"], state["env_steps"]
-        self._restore_networks(state)
+        self.agent.restore_networks(state)
+        checkpoint["state_dict"] = former_tensor_names(checkpoint["state_dict"], state["networks"])
 
-    # --- inner parts
-
-    _learning_step: Step
-    _raw_step: OptimizerStep
-    _trainable: list[nn.Parameter]
-
-    def _compile_step(self) -> None:
-        self._learning_step = compile_step(
-            self.loss_and_gradients,
-            self.compile_mode,
-            expected_updates=self._expected_updates(),
-            device=self.device,
-            pays_back_after=(
-                DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES
-                if self.head.outputs_per_action > 1
-                else PAYS_BACK_AFTER_UPDATES
-            ),
-        )
-
-    def _step_optimizer(
-        self, gradients: Sequence[Tensor], optimizer: LightningOptimizer, *, is_last: bool
-    ) -> None:
-        """Step the optimizer; by Lightning's own step once an iteration, for its hooks."""
-        if not is_last:
-            self._raw_step(gradients)
-            return
-        for parameter, gradient in zip(self._trainable, gradients, strict=True):
-            parameter.grad = gradient
-        optimizer.step()
-
-    def _expected_updates(self) -> int | None:
-        """Return the updates of the whole run, None if it has no set end."""
-        data = getattr(self.trainer, "datamodule", None)
-        epochs = self.trainer.max_epochs
-        if not isinstance(epochs, int) or epochs < 0 or data is None:
-            return None
-        return epochs * data.iterations_per_epoch * data.updates_per_iteration
+    # --- what is told
 
     def _tell(self, statistics: Tensor, iteration: Iteration) -> None:
         """Check and log, reading from an accelerator only when a row is due."""
@@ -309,25 +341,22 @@ class DQN(QLearner):
             check_finite(statistics, self.updates, self.env_steps)
         if is_due:
             row = self.report.training_row(statistics, iteration, self.env_steps, self.updates)
-            optimizer = cast(LightningOptimizer, self.optimizers())
-            self._log_row({**row, "train/learning_rate": float(optimizer.param_groups[0]["lr"])})
-            self._check_range()
+            learning_rate = float(self._optimizer().param_groups[0]["lr"])
+            self._log_row({**row, "train/learning_rate": learning_rate})
+            self._warn_of_targets()
 
     @torch.no_grad()
-    def _check_range(self) -> None:
-        """Warn once of a C51 whose atoms don't reach as far as the returns: it fails silently."""
-        head, batch = self.head, self.minibatch
-        if not isinstance(head, CategoricalHead) or batch is None or self._has_warned_of_range:
+    def _warn_of_targets(self) -> None:
+        """Pass on once what the head has to say of the targets."""
+        head, batch = self.agent.head, self.minibatch
+        if not head.judges_targets or batch is None or self._has_warned:
             return
         with same_draws(self.device):  # how often rows are logged must not change what is learned
-            reward, bootstrap = self._target(batch, self.q_network(batch.observation))
-        share = float(head.share_outside(reward, batch.discount, bootstrap))
-        if share > MOST_OUTSIDE_RANGE:
-            self._has_warned_of_range = True
-            rank_zero_warn(
-                f"v_min={head.v_min}, v_max={head.v_max}: {share:.0%} of what the returns may be "
-                "lies beyond; widen the range of the head (value_range on the command line)"
-            )
+            reward, bootstrap = self.bootstrap(batch, self.agent.q_network(batch.observation))
+        warning = head.judge_targets(reward, batch.discount, bootstrap)
+        if warning is not None:
+            self._has_warned = True
+            rank_zero_warn(warning)
 
     def _tell_evaluation(self, stage: Literal["eval", "test"]) -> None:
         row = self.report.evaluation_row(stage)

@@ -1,17 +1,20 @@
-"""Modules and commands that have moved since 0.1: their old names work for one version more.
+"""What had another name in 0.1: modules, commands, arguments, tensors, words of a configuration.
 
-Importing one says in a line where it is now. This file goes with version 0.3.
+The old names work for one version more; using one says in a line what it is called now. Files
+made by 0.1 are read without a word. This file goes with version 0.3.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
+from typing import Any
 
 PACKAGE = "lightning_dqn"
 
@@ -20,7 +23,7 @@ MOVED = {
     "browser_runtime": "games.play.runtime",
     "callbacks.torso_units": "networks.units",
     "categorical_head": "networks.heads.categorical",
-    "collector": "collecting.collector",
+    "collector": "collecting.collector collecting.source",
     "command_help": "runs.keys commands.help",
     "command_line": "runs.compose commands.main commands.train",
     "compilation": "learning.compilation",
@@ -60,7 +63,7 @@ MOVED = {
     "model_ops": "networks.operations",
     "module": "dqn",
     "munchausen": "learning.targets",
-    "networks": "networks.q_network networks.torsos networks.layers",
+    "networks": "networks.torsos networks.q_network networks.layers",
     "optimizer_step": "learning.optimizer_step",
     "play": "games.play.session",
     "playable": "games.play.playable",
@@ -71,7 +74,7 @@ MOVED = {
     "quantile_heads": "networks.heads.quantile",
     "registration": "environments.families",
     "replay": "replay.ring",
-    "replay_storage": "replay.storage",
+    "replay_storage": "replay.storage replay.reading",
     "report": "reporting.rows",
     "rollout_sampling": (
         "replay.samplers.rollout replay.samplers.online replay.samplers.lambda_returns"
@@ -90,7 +93,7 @@ MOVED = {
     "study_report": "study.results",
     "study_runs": "study.processes",
     "sum_tree": "replay.sum_tree",
-    "table": "networks.table",
+    "table": "networks.table networks.torsos",
     "tabular_environments": "environments.tabular",
     "tensor_files": "formats.tensors",
     "terminal_play": "games.play.terminal",
@@ -156,3 +159,144 @@ def run_command(name: str) -> None:
     text = f"python -m {PACKAGE}.{name} is now python -m {PACKAGE} {name}"
     print(f"lightning-dqn: {text}; the old one goes with 0.3", file=sys.stderr)
     importlib.import_module(f"{PACKAGE}.commands.{name}").main(sys.argv[1:])
+
+
+NETWORK_ARGUMENTS = ("dueling", "noisy", "noisy_sigma", "layer_norm")
+"""Of ``DQN`` in 0.1, now of its network."""
+
+TARGET_ARGUMENTS = {"double": "double", "target_network": "slow_copy", "munchausen": "munchausen"}
+"""Of ``DQN`` in 0.1 -> of its target now."""
+
+_FORMER_ARGUMENTS = (*NETWORK_ARGUMENTS, *TARGET_ARGUMENTS)
+
+
+def former_arguments(network: Any, target: Any, former: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return what ``DQN`` takes as network and target, with arguments of 0.1 laid over them.
+
+    Args:
+        network: as given.
+        target: as given.
+        former: the arguments that ``DQN`` no longer has.
+
+    Raises:
+        TypeError: ``DQN`` never had one of them.
+        ValueError: the network isn't built from layers and can't be told otherwise.
+    """
+    of_network = {name: former[name] for name in NETWORK_ARGUMENTS if name in former}
+    of_target = {new: former[old] for old, new in TARGET_ARGUMENTS.items() if old in former}
+    for name in former:
+        if name not in _FORMER_ARGUMENTS:
+            raise TypeError(f"DQN got an unexpected keyword argument {name!r}")
+    return _laid_over(network, of_network, "network"), _laid_over(target, of_target, "target")
+
+
+def former_hyperparameters(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hyper-parameters of a file, of today or of 0.1, in today's form."""
+    kept = {name: value for name, value in saved.items() if name not in _FORMER_ARGUMENTS}
+    former = {name: value for name, value in saved.items() if name in _FORMER_ARGUMENTS}
+    if not isinstance(saved["network"], str):
+        of_network = {name: former[name] for name in NETWORK_ARGUMENTS if name in former}
+        kept["network"] = _laid_over(saved["network"], of_network, "network")
+    of_target = {new: former[old] for old, new in TARGET_ARGUMENTS.items() if old in former}
+    return {**kept, **({"target": of_target} if of_target else {})}
+
+
+def _laid_over(given: Any, former: Mapping[str, Any], name: str) -> Any:
+    if not former:
+        return given
+    if given is None or isinstance(given, Mapping):
+        return {**(given or {}), **former}
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return {"layers": given, **former}
+    if dataclasses.is_dataclass(given):
+        return dataclasses.replace(given, **former)  # type: ignore[type-var]
+    for option, value in former.items():
+        if value and option != "noisy_sigma":
+            raise ValueError(
+                f"{option}={value} shapes a {name} built from layers, not a module of your own"
+            )
+    return given
+
+
+def former_tensor_names(state: Mapping[str, Any], copies: Sequence[str]) -> dict[str, Any]:
+    """Return a module's state with networks where they are now: in its agent.
+
+    Args:
+        state: of a ``DQN``, of today or of 0.1.
+        copies: names of the networks beside ``q_network``.
+    """
+    networks = ("q_network", *copies)
+    return {
+        f"agent.{name}" if name.split(".")[0] in networks else name: tensor
+        for name, tensor in state.items()
+    }
+
+
+ALGORITHMS = [
+    "c51",
+    "der",
+    "double_dqn",
+    "dqn",
+    "dueling",
+    "fqf",
+    "iqn",
+    "m_iqn",
+    "munchausen_dqn",
+    "noisy_dqn",
+    "per",
+    "pqn",
+    "q_learning",
+    "qr_dqn",
+    "rainbow",
+]
+"""Options that the group ``module`` had in 0.1, now of the group ``algorithm``."""
+
+FORMER_ROOT_KEYS = {
+    "alpha": "hints.step_size",
+    "td_error": "hints.td_error",
+    "value_range": "hints.value_range",
+}
+"""Key at a configuration's root -> where it is now."""
+
+WORDS = {
+    **FORMER_ROOT_KEYS,
+    "data.collection.epsilon_greedy": "data.collection.random_actions",
+    "module.double": "module.target.double",
+    "module.munchausen": "module.target.munchausen",
+    "module.target_network": "module.target.slow_copy",
+    **{f"module.{name}": f"module.network.{name}" for name in NETWORK_ARGUMENTS},
+    "module/munchausen": "module/target/munchausen",
+}
+"""Key or group of a configuration -> what it is called now."""
+
+
+def former_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments of a command line in today's words, and a line for each that changed."""
+    words = [_word(argument) for argument in arguments]
+    told = [
+        f"{old} is now {new}; the old word goes with 0.3"
+        for old, new in zip(arguments, words, strict=True)
+        if old != new
+    ]
+    return words, told
+
+
+def _word(argument: str) -> str:
+    bare = argument.lstrip("+~")
+    key, equals, value = bare.partition("=")
+    prefix = argument[: len(argument) - len(bare)]
+    if key == "module" and equals and set(value.split(",")) <= set(ALGORITHMS):
+        return f"{prefix}algorithm={value}"
+    for old, new in WORDS.items():
+        if key == old or key.startswith(f"{old}."):
+            return f"{prefix}{new}{key.removeprefix(old)}{equals}{value}"
+    return argument
+
+
+def former_choices() -> dict[str, dict[str, Any]]:
+    """Return the options of the group ``module`` that a user's own files may still choose.
+
+    Returns:
+        Option -> its content, which chooses the algorithm.
+    """
+    return {name: {"defaults": ["/module/default", f"/algorithm/{name}"]} for name in ALGORITHMS}

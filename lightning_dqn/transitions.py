@@ -5,15 +5,12 @@ Shapes: T time, E environments, U updates, B batch, A actions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor
 
 NO_ACTION = -1
-
-
 """The action of a row that holds an episode's final observation: no action was taken there."""
 
 
@@ -96,8 +93,6 @@ class Iteration(NamedTuple):
         new_env_steps: env steps that this iteration's collection took.
         epsilon: the exploration rate of its last step.
         episodes: training episodes that ended in it.
-        update_priorities: takes how much there was to learn from each transition, float[U, B]
-            if sampling goes by that; the sign doesn't count.
     """
 
     transitions: Transitions
@@ -105,11 +100,29 @@ class Iteration(NamedTuple):
     new_env_steps: int
     epsilon: float
     episodes: list[Episode]
-    update_priorities: Callable[[Tensor], None] | None = None
+
+
+class UpdateStatistics(NamedTuple):
+    """What is told of every update; each a number, or float[U] of U updates.
+
+    Attributes:
+        loss: what was minimised.
+        q_value: mean predicted value of the actions learned from.
+        td_error: mean absolute TD error.
+        gradient_norm: L2 norm of all gradients together, before clipping.
+    """
+
+    loss: Any
+    q_value: Any
+    td_error: Any
+    gradient_norm: Any
 
 
 class Policy(Protocol):
-    """Who chooses the actions: all that the collecting side knows of the learning side."""
+    """Who chooses the actions: all that the collecting side knows of the learning side.
+
+    One that explores by itself may say so by a true attribute ``explores``.
+    """
 
     def act(
         self,

@@ -11,6 +11,7 @@ import hypothesis  # noqa: F401
 import pytest
 import pytorch_lightning as pl
 import torch
+from support.switches import switched_dqn
 
 from lightning_dqn import DQN, CollectionConfig, ReplayDataModule
 from lightning_dqn.transitions import Transitions
@@ -62,7 +63,7 @@ def make_module() -> Callable[..., DQN]:
     def make(*, seed: int = 0, kind: type[DQN] = DQN, **arguments: Any) -> DQN:
         torch.manual_seed(seed)
         tiny: dict[str, Any] = {"network": [{"Linear": 8}, "ReLU"], "compile": False}
-        return kind("CartPole-v1", **{**tiny, **arguments})
+        return switched_dqn("CartPole-v1", kind=kind, **{**tiny, **arguments})
 
     return make
 

@@ -23,7 +23,7 @@ from lightning_dqn.callbacks import (
 )
 from lightning_dqn.games.opponents.past_selves import PastSelves
 from lightning_dqn.games.solved.tree import GameTree
-from lightning_dqn.networks.table import table
+from lightning_dqn.networks.torsos import Tabular
 from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.runs.compose import compose
 from lightning_dqn.runs.experiment import prepare
@@ -42,7 +42,7 @@ def logged_keys(folder: Path, make_trainer) -> set[str]:
         collection=CollectionConfig(warmup_env_steps=64),
         evaluation=EvaluationConfig(num_envs=2, test_episodes_per_env=1),
     )
-    module = DQN("FrozenLake-v1", network=table())
+    module = DQN("FrozenLake-v1", network=Tabular())
     trainer = make_trainer(
         logger=csv_logger(folder),
         callbacks=[EMATargetNetwork(tau=0.1), UnseenStates()],

@@ -15,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 from support.six_transitions import six_transitions
+from support.switches import switched_dqn
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
@@ -39,7 +40,8 @@ PAIR = EnvironmentSpec((2,), "float32", num_actions=2)
 def linear_dqn(**arguments: Any) -> DQN:
     """Online values (s0, 2 s1), target values (3 s0, s1) of an observation (s0, s1)."""
     arguments = {"head": ScalarHead(error="mse"), **arguments}
-    module = DQN(PAIR, network=nn.Linear(2, 2, bias=False), compile=False, **arguments)
+    network = nn.Linear(2, 2, bias=False)
+    module = switched_dqn(PAIR, network=network, compile=False, **arguments)
     with torch.no_grad():
         module.q_network.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
         module.target_network.weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 1.0]]))
@@ -156,7 +158,7 @@ TWINNED = [
 def twinned_dqn(head: Head, **arguments: Any) -> DQN:
     """Linear networks of 3 actions, the target network another than the online one."""
     torch.manual_seed(0)
-    module = DQN(TRIO, network=[], head=head, compile=False, **arguments)
+    module = switched_dqn(TRIO, network=[], head=head, compile=False, **arguments)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.normal_()
@@ -198,11 +200,11 @@ class NaiveTwin:
 
     def sample(self, b: int) -> tuple[float, float, float]:
         """Return loss, Q-value and TD error of sample b."""
-        head, munchausen = self.module.head, self.module.munchausen
+        head, munchausen = self.module.agent.head, self.module.target.munchausen
         row = {name: None if c is None else c[b] for name, c in self.columns.items()}
         action, reward, discount = int(row["action"]), row["reward"], row["discount"]
         following = self.outcomes("target_network", row["next_observation"])
-        chooser = "q_network" if self.module.uses_double_q else "target_network"
+        chooser = "q_network" if self.module.target.double else "target_network"
         q_values = [
             sum(v * p for v, p in zip(*pair, strict=True))
             for pair in self.outcomes(chooser, row["next_observation"])
@@ -235,10 +237,10 @@ class NaiveTwin:
 
     def outcomes(self, network: str, observation: Any) -> list[tuple[list[float], list[float]]]:
         """Return the values and their probabilities of each action."""
-        head = self.module.head
+        head = self.module.agent.head
         weight, bias = (
             p.detach().numpy().astype(float)
-            for p in self.module.get_submodule(network).head.parameters()
+            for p in self.module.agent.get_submodule(network).head.parameters()
         )
         size = len(bias) // 3
         outcomes = []
@@ -282,7 +284,7 @@ class NaiveTwin:
         self, outcomes: list[tuple[list[float], list[float]]], policy: dict[int, float]
     ) -> tuple[list[float], list[float]]:
         """Average probabilities of fixed values, values of fixed probabilities."""
-        kept = 0 if isinstance(self.module.head, CategoricalHead) else 1
+        kept = 0 if isinstance(self.module.agent.head, CategoricalHead) else 1
         averaged = [
             sum(policy[a] * outcomes[a][1 - kept][n] for a in range(3))
             for n in range(len(outcomes[0][0]))
@@ -291,7 +293,7 @@ class NaiveTwin:
 
     def project(self, target: list[float], probabilities: list[float]) -> list[float]:
         """Share each value's probability out among the two atoms beside it."""
-        head = self.module.head
+        head = self.module.agent.head
         assert isinstance(head, CategoricalHead)
         last = head.num_atoms - 1
         projected = [0.0] * head.num_atoms
@@ -305,7 +307,7 @@ class NaiveTwin:
 
     def error(self, values: list[float], target: list[float]) -> float:
         """Return the scalar head's error, or the mean over all pairs of quantiles."""
-        head = self.module.head
+        head = self.module.agent.head
         if isinstance(head, ScalarHead):
             threshold = math.inf if head.error == "mse" else head.huber_threshold
             return self.huber(target[0] - values[0], threshold)
@@ -341,7 +343,7 @@ def test_only_the_online_network_gets_gradients_and_only_by_its_prediction(doubl
 
 def test_the_optimizer_holds_the_online_network_alone() -> None:
     module = linear_dqn()
-    module.add_network("average")
+    module.agent.add_network("average")
     optimizer = module.configure_optimizers()
     assert [p for group in optimizer.param_groups for p in group["params"]] == [
         module.q_network.weight
@@ -518,13 +520,13 @@ def test_what_shapes_a_list_of_layers_is_refused_for_a_network_of_ones_own(optio
 
 def test_settings_of_munchausen_are_checked_also_as_plain_values() -> None:
     with pytest.raises(ValueError, match="alpha=2: between 0 and 1"):
-        DQN(PAIR, munchausen={"alpha": 2})
+        DQN(PAIR, target={"munchausen": {"alpha": 2}})
 
 
 def test_a_name_in_use_is_refused_for_another_copy() -> None:
     module = linear_dqn()
-    with pytest.raises(ValueError, match="network='spec': the module has an attribute"):
-        module.add_network("spec")
+    with pytest.raises(ValueError, match="network='spec': the agent has an attribute"):
+        module.agent.add_network("spec")
 
 
 # --- acting
@@ -540,10 +542,10 @@ def test_q_values_and_actions_of_a_network_of_ones_own() -> None:
 
 def test_a_copy_starts_as_the_online_network_and_asking_twice_gives_the_same() -> None:
     module = linear_dqn()
-    copy = module.add_network("average")
+    copy = module.agent.add_network("average")
     assert torch.equal(copy.weight, module.q_network.weight)
     assert copy.weight is not module.q_network.weight
-    assert module.add_network("average") is copy
+    assert module.agent.add_network("average") is copy
 
 
 def test_the_behaviour_policy_keeps_the_weights_of_its_moment_until_asked_again() -> None:
@@ -566,7 +568,7 @@ def test_acting_leaves_dropout_out_and_the_mode_as_it_was() -> None:
 
 def test_gradients_can_be_asked_for_outside_a_fit(make_module: Make, make_batch: Make) -> None:
     module = make_module()
-    gradients, statistics, priority = module.loss_and_gradients(make_batch())
+    gradients, statistics, priority = module.update.step(make_batch())
     assert [g.shape for g in gradients] == [p.shape for p in module.q_network.parameters()]
     assert statistics.shape == (4,)
     assert priority.shape == (16,)
@@ -574,7 +576,7 @@ def test_gradients_can_be_asked_for_outside_a_fit(make_module: Make, make_batch:
 
 def test_what_is_told_of_an_update_is_that_of_its_loss() -> None:
     module, batch = linear_dqn(max_gradient_norm=None), two_transitions()
-    gradients, statistics, priority = module.loss_and_gradients(batch)
+    gradients, statistics, priority = module.update.step(batch)
     output = module.loss(batch)
     [expected] = torch.autograd.grad(output.loss, [module.q_network.weight])
     torch.testing.assert_close(gradients, [expected])
@@ -593,7 +595,7 @@ def test_a_loss_of_ones_own_without_priorities_gives_the_size_of_its_td_errors()
     module = Own(TRIO, network=[], head=QuantileHead(3), compile=False)
     batch = six_transitions()
     size = module.loss(batch).td_error.abs()
-    torch.testing.assert_close(module.loss_and_gradients(batch).priority, size)
+    torch.testing.assert_close(module.update.step(batch).priority, size)
 
 
 @pytest.mark.parametrize("target_network", [False, True])
@@ -624,7 +626,7 @@ def test_a_head_of_ones_own_must_be_handed_over_again() -> None:
     module = DQN("CartPole-v1", head=OwnHead())
     with pytest.raises(ValueError, match="head='OwnHead' is the name of a head of your own"):
         DQN(**module.hparams)
-    assert isinstance(DQN(**{**module.hparams, "head": OwnHead()}).head, OwnHead)
+    assert isinstance(DQN(**{**module.hparams, "head": OwnHead()}).agent.head, OwnHead)
 
 
 # --- noise
@@ -632,7 +634,7 @@ def test_a_head_of_ones_own_must_be_handed_over_again() -> None:
 
 def test_a_noisy_network_explores_and_its_evaluation_does_not() -> None:
     torch.manual_seed(0)
-    module = DQN("CartPole-v1", network=[{"Linear": 8}, "ReLU"], noisy=True, compile=False)
+    module = switched_dqn("CartPole-v1", network=[{"Linear": 8}, "ReLU"], noisy=True, compile=False)
     observation = torch.randn(3, 4)
     policy = module.behaviour_policy()
     assert not torch.equal(policy.q_values(observation), policy.q_values(observation))
@@ -701,7 +703,8 @@ def test_hyperparameters_are_plain_values_also_of_a_configuration() -> None:
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1),
     )
     plain = json.loads(json.dumps(dict(module.hparams)))
-    assert plain["network"] == [{"Linear": 8}, {"Linear": {"out_features": 4}}, "ReLU"]
+    layers = [{"Linear": 8}, {"Linear": {"out_features": 4}}, "ReLU"]
+    assert plain["network"]["layers"] == layers
     assert plain["head"] == {"ScalarHead": {"error": "huber", "huber_threshold": 1.0}}
     assert DQN(**plain).spec == module.spec
 
@@ -714,21 +717,19 @@ def test_hyperparameters_are_plain_values_also_of_a_configuration() -> None:
         {"layer_norm": True},
         {"munchausen": Munchausen(0.5, 0.1, -0.5)},
         {"munchausen": {"alpha": 0.5}},
-        {"double": False, "target_network": False},
+        {"double": False, "slow_copy": False},
         {"max_gradient_norm": None},
         *({"head": head} for head in EVERY_HEAD),
     ],
     ids=str,
 )
 def test_every_argument_comes_back_from_plain_hyperparameters(changed: dict[str, Any]) -> None:
-    module = DQN(PAIR, network=[{"Linear": 3}], compile=False, **changed)
+    module = switched_dqn(PAIR, network=[{"Linear": 3}], compile=False, **changed)
     again = DQN(**json.loads(json.dumps(dict(module.hparams))))
     assert again.hparams == module.hparams
-    assert again.head == module.head
-    assert again.munchausen == module.munchausen
-    assert again.uses_double_q == module.uses_double_q
-    assert again.uses_target_network == module.uses_target_network
-    assert again.max_gradient_norm == module.max_gradient_norm
+    assert again.agent.head == module.agent.head
+    assert again.target == module.target
+    assert again.update.max_gradient_norm == module.update.max_gradient_norm
     assert str(again.q_network) == str(module.q_network)
     again.load_state_dict(module.state_dict())
 
@@ -738,7 +739,7 @@ def test_a_checkpoint_brings_every_head_back(save: Make, make_module: Make, head
     module = make_module(head=head, noisy=True, layer_norm=True, munchausen=Munchausen())
     loaded = DQN.load_from_checkpoint(save(module))
     assert loaded.hparams == module.hparams
-    assert (loaded.head, loaded.munchausen) == (head, Munchausen())
+    assert (loaded.agent.head, loaded.target.munchausen) == (head, Munchausen())
     observation = torch.randn(5, 4)
     assert torch.equal(loaded.q_values(observation), module.q_values(observation))
 
@@ -751,7 +752,7 @@ def test_a_checkpoint_alone_brings_the_module_back(save: Make, make_module: Make
     assert torch.load(path, weights_only=True)["hyper_parameters"]
     loaded = DQN.load_from_checkpoint(path)
     assert loaded.hparams == module.hparams
-    assert loaded.head == module.head
+    assert loaded.agent.head == module.agent.head
     observation = torch.randn(5, 4)
     assert torch.equal(loaded.q_values(observation), module.q_values(observation))
     assert torch.equal(loaded.target_network(observation), module.target_network(observation))

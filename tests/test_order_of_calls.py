@@ -106,17 +106,17 @@ def test_the_step_sees_the_gradient_of_its_own_loss_and_the_target_the_new_weigh
     gradients: list[torch.Tensor] = []
     positions: list[torch.Tensor] = []
 
-    class NotedDQN(DQN):
-        def loss_and_gradients(self, batch: Transitions) -> Any:
-            found = super().loss_and_gradients(batch)
-            gradients.append(torch.cat([g.flatten() for g in found[0]]))
-            positions.append(torch.nn.utils.parameters_to_vector(self.q_network.parameters()))
-            if len(positions) > 1:
-                copied = torch.nn.utils.parameters_to_vector(self.target_network.parameters())
-                assert torch.equal(copied, positions[-1])
-            return found
+    def noted(batch: Transitions) -> Any:
+        found = step(batch)
+        gradients.append(torch.cat([g.flatten() for g in found.gradients]))
+        positions.append(torch.nn.utils.parameters_to_vector(module.q_network.parameters()))
+        if len(positions) > 1:
+            copied = torch.nn.utils.parameters_to_vector(module.target_network.parameters())
+            assert torch.equal(copied, positions[-1])
+        return found
 
-    module = make_module(kind=NotedDQN, optimizer=lambda p: torch.optim.SGD(p, lr=1.0))
+    module = make_module(optimizer=lambda p: torch.optim.SGD(p, lr=1.0))
+    step, module.update.step = module.update.step, noted
     make_trainer(callbacks=[EMATargetNetwork(tau=1)]).fit(module, make_data())
     assert len(positions) == ITERATIONS * UPDATES
     for before, gradient, after in zip(positions, gradients, positions[1:], strict=False):
@@ -158,13 +158,24 @@ def test_before_optimizer_step_fires_once_an_iteration_with_gradients_present(
     assert seen == [3, 7, 11], "before the last update of each iteration"
 
 
-def test_without_epsilon_greedy_only_the_warm_up_is_random(
-    make_trainer: Any, make_data: Any, make_module: Any
+class ToldEpsilon(pl.Callback):
+    """Writes down what each iteration tells of random actions."""
+
+    def __init__(self) -> None:
+        self.epsilon: list[float] = []
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, module: Any, iteration: Any, batch_idx: int
+    ) -> None:
+        self.epsilon.append(iteration.epsilon)
+
+
+@pytest.mark.parametrize(("noisy", "epsilon"), [(True, 0.0), (False, 1.0)])
+def test_a_network_with_noise_takes_random_actions_in_the_warm_up_alone(
+    make_trainer: Any, make_data: Any, make_module: Any, noisy: bool, epsilon: float
 ) -> None:
-    always = CollectionConfig(warmup_env_steps=16, epsilon=1.0, epsilon_greedy=False)
-    data, told = make_data(collection=always), []
-    module = make_module()
-    module.after_update.append(lambda _: told.append(data.collector.epsilon(module.env_steps)))
-    make_trainer(callbacks=[EMATargetNetwork(tau=0.1)]).fit(module, data)
-    assert told
-    assert set(told) == {0.0}
+    data = make_data(collection=CollectionConfig(warmup_env_steps=16, epsilon=1.0))
+    told = ToldEpsilon()
+    callbacks = [EMATargetNetwork(tau=0.1), told]
+    make_trainer(callbacks=callbacks).fit(make_module(noisy=noisy), data)
+    assert told.epsilon == [epsilon] * ITERATIONS

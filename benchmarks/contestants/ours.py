@@ -34,6 +34,7 @@ with uncollected(freeze=True):  # as the command line does
         ReplayDataModule,
     )
     from lightning_dqn.callbacks import EMATargetNetwork
+    from lightning_dqn.learning.targets import Target
     from lightning_dqn.networks.heads.scalar import ScalarHead
     from lightning_dqn.networks.torsos import mlp
 
@@ -63,7 +64,7 @@ class Stopwatch(pl.Callback):
         self.episode_returns += [episode.episode_return for episode in batch.episodes]
         if batch_idx == 0:
             before = time.perf_counter()
-            pl_module._learning_step(batch.transitions.minibatches()[0])
+            pl_module.update.learn(batch.transitions.minibatches()[0])
             self.compile_s = time.perf_counter() - before
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: DQN) -> None:
@@ -97,7 +98,7 @@ def build(options: argparse.Namespace) -> tuple[DQN, ReplayDataModule]:
         environment,
         network=mlp(WORK_UNIT.hidden_sizes),
         head=ScalarHead(error="mse"),
-        double=False,
+        target=Target(double=False),
         optimizer=partial(torch.optim.Adam, lr=WORK_UNIT.learning_rate, fused=True),
         max_gradient_norm=None,
         compile=options.compile,
@@ -122,7 +123,7 @@ def overrides(options: argparse.Namespace) -> list[str]:
     updates = options.updates_per_iteration
     value_min, value_max = WORK_UNIT.value_range
     return [
-        f"module={options.preset}",
+        f"algorithm={options.preset}",
         f"module.network.hidden={list(WORK_UNIT.hidden_sizes)}",
         f"module.optimizer.lr={WORK_UNIT.learning_rate}",
         "module.max_gradient_norm=null",

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from lightning_dqn.collecting.exploration import epsilon_greedy
-from lightning_dqn.environments.factory import EnvironmentLike
-from lightning_dqn.environments.frame_stack import FrameStack
-from lightning_dqn.environments.gate import read_action_mask
+from lightning_dqn.collecting.actor import Actor
+from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.transitions import Episode, Policy
 
+TEST_SEED_OFFSET = 1_000_000
+"""Between the seeds of validation and of a test."""
+
 Observer = Callable[[np.ndarray, np.ndarray], None]
-
-
 """Looks on before each step: observations [E, *shape], and in which an action is chosen for an
 episode that counts, bool[E]."""
 
@@ -76,27 +76,51 @@ def play_episodes(
         seed: of the environments and of the random actions.
         observers: called before each step.
     """
-    num_envs = environment.num_envs
-    generator = np.random.default_rng(seed)
-    frames = FrameStack(spec.frame_stack)
-    observation, info = environment.reset(seed=seed)
-    stacked = frames.push(observation)
-    start = int(environment.single_action_space.start)  # type: ignore[attr-defined]
-    remaining = np.full(num_envs, episodes_per_env)
-    returns, lengths = np.zeros(num_envs), np.zeros(num_envs, np.int64)
-    ended = np.zeros(num_envs, bool)
+    exploration = Exploration(epsilon=epsilon)
+    actor = Actor(environment, spec, exploration, np.random.default_rng(seed))
+    actor.reset(seed)
+    remaining = np.full(actor.num_envs, episodes_per_env)
     while remaining.any():
         for observe in observers:
-            observe(stacked, (remaining > 0) & ~ended)
-        mask = read_action_mask(info, num_envs, spec.num_actions)
-        action = policy.act(stacked, mask)
-        if epsilon > 0:
-            action, _ = epsilon_greedy(action, epsilon, spec.num_actions, mask, generator)
-        observation, reward, terminated, truncated, info = environment.step(action + start)
-        returns = np.where(ended, 0.0, returns + reward)
-        lengths = np.where(ended, 0, lengths + 1)
-        stacked = frames.push(observation, ended)
-        ended = terminated | truncated
-        for i in np.flatnonzero(ended & (remaining > 0)):
-            remaining[i] -= 1
-            yield Episode(float(returns[i]), int(lengths[i]))
+            observe(actor.stacked, (remaining > 0) & ~actor.ended)
+        for environment_index, episode in actor.step(policy, env_steps=0).episodes:
+            if remaining[environment_index] > 0:
+                remaining[environment_index] -= 1
+                yield episode
+
+
+class Evaluator:
+    """Plays the episodes of evaluations, in environments of its own.
+
+    Args:
+        environment: the training's, used where ``config`` names no other.
+        config: how a policy is evaluated.
+    """
+
+    def __init__(self, environment: EnvironmentFactory, config: EvaluationConfig) -> None:
+        self.spec = environment.spec
+        self.config = config
+        self._factory = EnvironmentFactory.of(config.environment or environment)
+        self._environment: VectorEnv | None = None
+
+    def play(
+        self, policy: Policy, *, seed: int, episodes_per_env: int, observers: Sequence[Observer]
+    ) -> Iterator[Episode]:
+        """Yield the episodes of one evaluation as they finish; see :func:`play_episodes`."""
+        if self._environment is None:
+            self._environment = self._factory.make(self.config.num_envs)
+        return play_episodes(
+            self._environment,
+            self.spec,
+            policy,
+            episodes_per_env=episodes_per_env,
+            epsilon=self.config.epsilon,
+            seed=seed,
+            observers=observers,
+        )
+
+    def close(self) -> None:
+        """Close the environments; may be called more than once."""
+        if self._environment is not None:
+            self._environment.close()
+        self._environment = None

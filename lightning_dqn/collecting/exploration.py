@@ -1,11 +1,47 @@
-"""Random and epsilon-greedy actions, vectorised over environments.
+"""How actions stray from the best: at random, for several steps, by Boltzmann's rule.
 
-Shapes: E environments, A actions.
+Vectorised over environments. Shapes: E environments, A actions.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
 import numpy as np
+
+from lightning_dqn.schedules import LinearSchedule, Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploration:
+    """How actions stray from the best.
+
+    Args:
+        epsilon: probability of a random action, a number or a schedule over env steps.
+        random_actions: False takes none after the warm-up, whatever ``epsilon``; ``"auto"``: none
+            where the network explores by noise of its own.
+        random_action_max_steps: a random action is held for up to so many env steps, see
+            :class:`HeldActions`; 1 is plain epsilon-greedy.
+        temperature: of Boltzmann exploration, a number or a schedule over env steps, in units of
+            return: actions that aren't random are drawn from softmax(Q / temperature), so that
+            those tried most are nearly the best; 0 takes the best.
+    """
+
+    epsilon: float | Schedule = field(default_factory=lambda: LinearSchedule(1.0, 0.05, 10_000))
+    random_actions: bool | Literal["auto"] = "auto"
+    random_action_max_steps: int = 1
+    temperature: float | Schedule = 0.0
+
+    def __post_init__(self) -> None:
+        if self.random_action_max_steps < 1:
+            raise ValueError(f"random_action_max_steps={self.random_action_max_steps}: at least 1")
+        if isinstance(self.epsilon, int | float) and not 0 <= self.epsilon <= 1:
+            raise ValueError(f"epsilon={self.epsilon}: a probability, between 0 and 1")
+        if isinstance(self.temperature, int | float) and self.temperature < 0:
+            raise ValueError(f"temperature={self.temperature}: at least 0")
+        if not isinstance(self.random_actions, bool) and self.random_actions != "auto":
+            raise ValueError(f"random_actions={self.random_actions!r}: choose auto, true or false")
 
 
 def random_actions(
@@ -91,3 +127,12 @@ class HeldActions:
     def forget(self, ended: np.ndarray) -> None:
         """Hold nothing in the environments whose episode ended, bool[E]."""
         self._remaining[ended] = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is held, as plain values; the generator is its owner's to save."""
+        return {"action": self._action.tolist(), "remaining": self._remaining.tolist()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        self._action = np.array(state["action"], np.int64)
+        self._remaining = np.array(state["remaining"], np.int64)

@@ -24,7 +24,6 @@ Play test episodes with the policy of a finished run.
   seed=1_010_000     of the episodes; the default plays those of the run's own test
 """
 
-
 DEFAULTS = {
     "run": None,
     "checkpoint": None,

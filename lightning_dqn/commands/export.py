@@ -32,7 +32,6 @@ The network that acts in evaluation is exported. A program is read back and held
 module on random observations, in batches of 1 and 7, before its file appears.
 """
 
-
 DEFAULTS = {"checkpoint": None, "output": None, "format": None, "keys": "dfdx"}
 
 
@@ -43,8 +42,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _run(arguments: Sequence[str]) -> None:
     options = _options(arguments)
-    module = load_agent(options.checkpoint)
-    print(export(module, options.output, options.format, keys=options["keys"]))
+    agent = load_agent(options.checkpoint)
+    print(export(agent, options.output, options.format, keys=options["keys"]))
 
 
 def _options(arguments: Sequence[str]) -> DictConfig:

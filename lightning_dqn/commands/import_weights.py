@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lightning_dqn.agent import Agent
 from lightning_dqn.commands.command import USAGE_ERROR
-from lightning_dqn.dqn import DQN
 from lightning_dqn.formats.matching import ImportReport, import_weights
 from lightning_dqn.formats.saved import WEIGHTS, save_weights
 from lightning_dqn.formats.tensors import read_tensors
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.compose import compose, explain, training_module
+from lightning_dqn.runs.compose import compose, explain, parse_arguments, training_module
 
 USAGE = """\
 Make the folder of a run from weights that were trained elsewhere.
@@ -37,7 +36,6 @@ Make the folder of a run from weights that were trained elsewhere.
 All other keys are those of python -m lightning_dqn, as is --config-dir: they say which environment
 and network the weights are for, as +experiment=cartpole module/head=quantile.
 """
-
 
 DEFAULTS: dict[str, Any] = {"file": None, "output": None, "key_map": None, "partial": False}
 
@@ -73,28 +71,28 @@ def make_run(arguments: Sequence[str]) -> ImportReport:
     if (output / WEIGHTS).exists():
         raise ConfigError(f"output={output}: holds {WEIGHTS} already; name another folder")
     tensors = read_tensors(options["file"])
-    parsed = get_args_parser().parse_args(rest)
+    parsed = parse_arguments(rest)
     config = compose(parsed.overrides, config_dir=parsed.config_dir)
     module = training_module().prepare(config).module
-    report = import_into(module, tensors, options["key_map"], partial=options["partial"])
+    report = import_into(module.agent, tensors, options["key_map"], partial=options["partial"])
     config.run_dir = str(output)
-    save_weights(module, output)
+    save_weights(module.agent, output, module.hparams)
     (output / ".hydra").mkdir(exist_ok=True)
     OmegaConf.save(config, output / ".hydra" / "config.yaml")
     return report
 
 
 def import_into(
-    module: DQN,
+    agent: Agent,
     tensors: Mapping[str, Any],
     key_map: Mapping[str, str] | None = None,
     *,
     partial: bool = False,
 ) -> ImportReport:
     """Import weights into the Q-network and all its copies, see :func:`import_weights`."""
-    report = import_weights(module.q_network, tensors, key_map, partial=partial)
-    for name in module.networks_description()["networks"]:
-        module.get_submodule(name).load_state_dict(module.q_network.state_dict())
+    report = import_weights(agent.q_network, tensors, key_map, partial=partial)
+    for name in agent.copies:
+        agent.get_submodule(name).load_state_dict(agent.q_network.state_dict())
     return report
 
 

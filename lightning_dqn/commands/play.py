@@ -36,7 +36,6 @@ In the terminal:
   seed=null          of the agent's moves below its best, and of nothing else
 """
 
-
 DEFAULTS = {
     "checkpoint": None,
     "game": None,
@@ -50,7 +49,6 @@ DEFAULTS = {
     "score": None,
     "seed": None,
 }
-
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "terminal": (bool,),

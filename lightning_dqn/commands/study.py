@@ -44,8 +44,6 @@ All other keys are those of python -m lightning_dqn, as is --config-dir.
 
 
 OF_REPORTS = ("metric", "log")
-
-
 INTERRUPTED = 130
 
 

@@ -7,19 +7,20 @@ import sys
 from collections.abc import Sequence
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.commands.command import USAGE_ERROR
 from lightning_dqn.commands.help import print_help
+from lightning_dqn.former_names import former_words
 from lightning_dqn.runs.compose import (
     CONFIG_MODULE,
     compose,
     expand_resume,
     explain,
     grid_jobs,
+    parse_arguments,
     training_module,
 )
 
@@ -29,7 +30,10 @@ def main(arguments: Sequence[str]) -> None:
     if "--help" in arguments or "-h" in arguments:
         return print_help([a for a in arguments if a not in ("--help", "-h")])
     try:
-        arguments = expand_resume(list(arguments))
+        arguments, told = former_words(arguments)
+        for line in told:
+            print(f"lightning-dqn: {line}", file=sys.stderr)
+        arguments, _ = former_words(expand_resume(arguments))
         check(arguments)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
@@ -56,7 +60,7 @@ def check(arguments: list[str]) -> None:
         HydraException: the configuration can't be composed.
         ValueError: it can, but not run.
     """
-    parsed = get_args_parser().parse_args(arguments)
+    parsed = parse_arguments(arguments)
     if not parsed.run and any(
         (parsed.cfg, parsed.info, parsed.hydra_help, parsed.shell_completion)
     ):

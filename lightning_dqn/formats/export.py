@@ -1,4 +1,4 @@
-"""A trained module in the formats of other programs.
+"""A trained agent in the formats of other programs.
 
 Shapes: B batch, A actions.
 """
@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from lightning_dqn.dqn import DQN
+from lightning_dqn.agent import Agent
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.formats.matching import dfdx_names
 from lightning_dqn.formats.programs import INPUT, OUTPUT, RUNTIMES, Agreement, QValues, compare
@@ -21,10 +21,7 @@ from lightning_dqn.formats.tensors import write_tensors
 from lightning_dqn.system.files import write_json, write_whole
 
 Format = Literal["safetensors", "npz", "onnx", "torchscript", "torch_export"]
-
-
 Keys = Literal["dfdx", "own"]
-
 
 SUFFIXES: dict[Format, str] = {
     "safetensors": ".safetensors",
@@ -44,7 +41,7 @@ class Exported:
         format: one of ``Format``.
         num_bytes: its size.
         description: what lies beside it as JSON.
-        agreement: of a program with the module; None for weights.
+        agreement: of a program with the agent; None for weights.
     """
 
     path: Path
@@ -67,11 +64,11 @@ class Exported:
         return "\n".join([*lines, f"  description {_beside(self.path)}"])
 
 
-def export(module: DQN, path: str | Path, format: Format, *, keys: Keys = "dfdx") -> Exported:
-    """Write ``module`` to ``path``, and a JSON with its description beside it.
+def export(agent: Agent, path: str | Path, format: Format, *, keys: Keys = "dfdx") -> Exported:
+    """Write ``agent`` to ``path``, and a JSON with its description beside it.
 
     Args:
-        module: it stays as it is.
+        agent: it stays as it is.
         path: its suffix is the format's, see ``SUFFIXES``.
         format: safetensors and npz hold weights; onnx, torchscript and torch_export a program
             from observations, of the environment's type and any batch size, to float[B, A].
@@ -83,14 +80,14 @@ def export(module: DQN, path: str | Path, format: Format, *, keys: Keys = "dfdx"
     """
     path = Path(path)
     _check_output(path, format)
-    values = QValues(module)
+    values = QValues(agent)
     _check_finite(values.network)
     agreement = None
     if format in RUNTIMES:
-        contents = _signature(values, module.spec)
+        contents = _signature(values, agent.spec)
         runtime = RUNTIMES[format]
-        content = runtime.make(values, module.spec)
-        agreement = compare(values, runtime.load(content), module.spec)
+        content = runtime.make(values, agent.spec)
+        agreement = compare(values, runtime.load(content), agent.spec)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, lambda temporary: temporary.write_bytes(content))
     else:
@@ -98,7 +95,7 @@ def export(module: DQN, path: str | Path, format: Format, *, keys: Keys = "dfdx"
         contents = {"weights": {name: list(tensor.shape) for name, tensor in tensors.items()}}
         path.parent.mkdir(parents=True, exist_ok=True)
         write_tensors(path, tensors)
-    description = {"format": format, **contents, "hyperparameters": dict(module.hparams)}
+    description = {"format": format, **contents, "hyperparameters": agent.hyperparameters}
     write_json(_beside(path), description)
     return Exported(path, format, path.stat().st_size, description, agreement)
 

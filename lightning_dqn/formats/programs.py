@@ -1,4 +1,4 @@
-"""A module's Q-values as a program of another runtime: TorchScript, torch.export, ONNX.
+"""An agent's Q-values as a program of another runtime: TorchScript, torch.export, ONNX.
 
 Shapes: B batch, A actions.
 """
@@ -19,48 +19,34 @@ import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-from lightning_dqn.dqn import DQN
+from lightning_dqn.agent import Agent
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.networks.heads.categorical import CategoricalHead
 
 INPUT, OUTPUT = "observation", "q_values"
-
-
 BATCH_SIZES = (1, 7)
-
-
 LARGEST_DIFFERENCE = 1e-5
-
-
-"""Of a program's values from the module's, as a share of the largest value."""
-
-
+"""Of a program's values from the agent's, as a share of the largest value."""
 OPSET = 18
-
-
 """Of ONNX: the oldest that torch's exporter writes, which the most runtimes read."""
 
-
 Program = Callable[[Tensor], Tensor]
-
-
 """From observations, [B, *shape] or [B, S, *shape], to float[B, A]."""
 
 
 class QValues(nn.Module):
     """The map that is exported: observations -> values of all actions, without noise.
 
-    It holds a copy of the module's evaluation network, on the CPU and in evaluation mode.
+    It holds a copy of the agent's evaluation network, on the CPU and in evaluation mode.
 
     Args:
-        module: what is exported.
+        agent: what is exported.
     """
 
-    def __init__(self, module: DQN) -> None:
+    def __init__(self, agent: Agent) -> None:
         super().__init__()
-        network = deepcopy(module.get_submodule(module.evaluation_network))
+        network = deepcopy(agent.get_submodule(agent.evaluation_network))
         self.network = network.cpu().requires_grad_(False)
-        self.head = module.head
+        self.head = agent.head
         self.eval()
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -73,7 +59,7 @@ class QValues(nn.Module):
 
 
 class Agreement(NamedTuple):
-    """How far a program's values are from the module's.
+    """How far a program's values are from the agent's.
 
     Attributes:
         largest_difference: of one value.
@@ -85,10 +71,10 @@ class Agreement(NamedTuple):
 
 
 def compare(values: nn.Module, program: Program, spec: EnvironmentSpec) -> Agreement:
-    """Hold a program's values against the module's, on random observations.
+    """Hold a program's values against the agent's, on random observations.
 
     Args:
-        values: the module's values, a :class:`QValues`.
+        values: the agent's values, a :class:`QValues`.
         program: what was read back.
         spec: says what observations to draw.
 
@@ -111,13 +97,13 @@ def compare(values: nn.Module, program: Program, spec: EnvironmentSpec) -> Agree
         if found.shape != expected.shape or not torch.isfinite(found).all():
             raise ValueError(
                 f"the program read back gives {list(found.shape)}, or values that aren't finite, "
-                f"where the module gives {list(expected.shape)}"
+                f"where the agent gives {list(expected.shape)}"
             )
         largest = max(largest, float((found - expected).abs().max()))
         scale = max(scale, float(expected.abs().max()))
     if not largest <= LARGEST_DIFFERENCE * scale:
         raise ValueError(
-            f"the program read back differs from the module by {largest:.2g}, where values are up "
+            f"the program read back differs from the agent by {largest:.2g}, where values are up "
             f"to {scale:.2g}: it isn't kept"
         )
     return Agreement(largest, scale)
@@ -234,8 +220,7 @@ def _quiet() -> Iterator[None]:
 
 def _range(values: nn.Module) -> float:
     """Return the size that values are computed from, where it isn't their own."""
-    head = getattr(values, "head", None)
-    return max(abs(head.v_min), abs(head.v_max)) if isinstance(head, CategoricalHead) else 0.0
+    return values.head.largest_value if isinstance(values, QValues) else 0.0
 
 
 class Runtime(NamedTuple):

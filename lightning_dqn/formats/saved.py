@@ -1,4 +1,4 @@
-"""A trained module from its files: weights without code, or a checkpoint.
+"""A trained agent as files: weights without code, or a checkpoint of a run.
 
 Weights without code are safetensors, with the hyper-parameters beside them as JSON.
 """
@@ -6,60 +6,91 @@ Weights without code are safetensors, with the hyper-parameters beside them as J
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from torch import Tensor
 
-from lightning_dqn.dqn import DQN
-from lightning_dqn.system.files import write_json, write_whole
+from lightning_dqn.agent import Agent
+from lightning_dqn.formats.tensors import write_tensors
+from lightning_dqn.former_names import former_hyperparameters, former_tensor_names
+from lightning_dqn.system.files import write_json
 
 WEIGHTS = "module.safetensors"
-
-
 HYPERPARAMETERS = "module.json"
 
+_OF_AGENT = ("environment", "network", "head")
 
-def save_weights(module: DQN, directory: str | Path) -> Path:
-    """Write the module's networks and hyper-parameters into ``directory``.
+
+class Saved(NamedTuple):
+    """What files hold of an agent.
+
+    Attributes:
+        hyperparameters: plain values, of the agent and of what it learned by.
+        networks: names of the networks and of the one that acts.
+        state: of the agent.
+        counters: ``updates`` and ``env_steps``, where a checkpoint was read.
+    """
+
+    hyperparameters: Mapping[str, Any]
+    networks: Mapping[str, Any]
+    state: Mapping[str, Tensor]
+    counters: Mapping[str, int]
+
+    def agent(self) -> Agent:
+        """Build the agent.
+
+        Raises:
+            RuntimeError: the weights don't fit the hyper-parameters.
+            KeyError: a hyper-parameter is missing.
+        """
+        own = {name: self.hyperparameters[name] for name in _OF_AGENT}
+        return Agent.from_plain(own, self.networks, self.state)
+
+
+def save_weights(
+    agent: Agent, directory: str | Path, hyperparameters: Mapping[str, Any] | None = None
+) -> Path:
+    """Write an agent's networks and hyper-parameters into ``directory``.
 
     Both files are written beside their place and then renamed, so that neither is ever half
     there.
+
+    Args:
+        agent: stays as it is.
+        directory: made if it doesn't exist.
+        hyperparameters: of what it learned by, written beside the agent's own.
 
     Returns:
         The path of the weights.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    tensors = {name: t.detach().cpu().contiguous() for name, t in module.networks_state().items()}
-    description = {"hyperparameters": dict(module.hparams), **module.networks_description()}
+    description = {
+        "hyperparameters": {**(hyperparameters or {}), **agent.hyperparameters},
+        **agent.networks_description(),
+    }
     write_json(directory / HYPERPARAMETERS, description)
-    write_whole(directory / WEIGHTS, lambda path: save_file(tensors, path))
+    write_tensors(directory / WEIGHTS, agent.state_dict())
     return directory / WEIGHTS
 
 
-def load_weights(directory: str | Path) -> DQN:
-    """Build the module that :func:`save_weights` wrote into ``directory``.
+def load_weights(directory: str | Path) -> Agent:
+    """Build the agent that :func:`save_weights` wrote into ``directory``.
 
     Raises:
         ValueError: a file is missing, damaged, or doesn't fit the other.
     """
-    directory = Path(directory)
-    try:
-        description = json.loads((directory / HYPERPARAMETERS).read_text())
-        tensors = load_file(directory / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ValueError(f"{directory}: no readable weights there ({error})") from error
-    try:
-        return DQN.from_networks(description["hyperparameters"], description, tensors)
-    except (RuntimeError, KeyError) as error:
-        raise ValueError(f"{directory / WEIGHTS} doesn't fit {HYPERPARAMETERS}: {error}") from error
+    return load_agent(directory)
 
 
-def load_agent(path: str | Path) -> DQN:
-    """Build the module that a run's folder or a checkpoint holds, on the CPU.
+def load_agent(path: str | Path) -> Agent:
+    """Build the agent that a run's folder or a checkpoint holds, on the CPU.
 
     Args:
         path: the folder of a run, or a ``.ckpt`` file.
@@ -68,18 +99,40 @@ def load_agent(path: str | Path) -> DQN:
         ValueError: it is missing, damaged, or something else.
     """
     path = Path(path)
-    if path.is_dir():
-        return load_weights(path)
-    if not path.exists():
-        raise ValueError(f"{path}: there is no such file or folder")
-    _check_checkpoint(path)
+    saved = read_saved(path)
     try:
-        return DQN.load_from_checkpoint(path, map_location="cpu")
+        return saved.agent()
     except (RuntimeError, KeyError, TypeError) as error:
+        if path.is_dir():
+            text = f"{path / WEIGHTS} doesn't fit {HYPERPARAMETERS}: {error}"
+            raise ValueError(text) from error
         raise ValueError(f"{path}: its weights don't fit its hyper-parameters: {error}") from error
 
 
-def _check_checkpoint(path: Path) -> None:
+def read_saved(path: str | Path) -> Saved:
+    """Read what a run's folder or a checkpoint holds of an agent; see :func:`load_agent`."""
+    path = Path(path)
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such file or folder")
+    return _read_checkpoint(path)
+
+
+def _read_folder(directory: Path) -> Saved:
+    try:
+        description = json.loads((directory / HYPERPARAMETERS).read_text())
+        tensors = load_file(directory / WEIGHTS)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{directory}: no readable weights there ({error})") from error
+    try:
+        hyperparameters = former_hyperparameters(description["hyperparameters"])
+    except KeyError as error:
+        raise ValueError(f"{directory / HYPERPARAMETERS}: {error} is missing") from error
+    return Saved(hyperparameters, description, tensors, {})
+
+
+def _read_checkpoint(path: Path) -> Saved:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
@@ -88,3 +141,18 @@ def _check_checkpoint(path: Path) -> None:
         ) from error
     if not isinstance(checkpoint, dict) or "dqn" not in checkpoint:
         raise ValueError(f"{path}: this checkpoint holds no DQN: it was saved from something else")
+    about = checkpoint["dqn"]
+    try:
+        state = former_tensor_names(checkpoint["state_dict"], about["networks"])
+        return Saved(
+            hyperparameters=former_hyperparameters(checkpoint["hyper_parameters"]),
+            networks=about,
+            state={
+                name.removeprefix("agent."): tensor
+                for name, tensor in state.items()
+                if name.startswith("agent.")
+            },
+            counters={name: about[name] for name in ("updates", "env_steps")},
+        )
+    except KeyError as error:
+        raise ValueError(f"{path}: {error} is missing in this checkpoint") from error

@@ -9,39 +9,20 @@ from lightning_dqn.games.game import Game, Outcome
 
 ROWS, COLUMNS = 6, 7
 
-
 _HEIGHT = ROWS + 1
-
-
 """Bits of a column: its cells from below, and one that stays empty, so that no line wraps."""
 
-
 _COLUMN = np.arange(COLUMNS)
-
-
 _BOTTOM = np.uint64(1) << (_COLUMN * _HEIGHT).astype(np.uint64)
-
-
 _TOP = np.uint64(1) << (_COLUMN * _HEIGHT + ROWS - 1).astype(np.uint64)
-
-
 _FULL = np.uint64(sum(((1 << ROWS) - 1) << (column * _HEIGHT) for column in range(COLUMNS)))
-
-
 _SHIFTS = np.array([1, _HEIGHT - 1, _HEIGHT, _HEIGHT + 1], np.uint64)[:, None, None]
-
-
 """One cell up, diagonally down, to the right, diagonally up; along the first axis."""
-
-
 _TWICE = _SHIFTS + _SHIFTS
-
 
 _BIT_OF_CELL = np.array(
     [[column * _HEIGHT + ROWS - 1 - row for column in range(COLUMNS)] for row in range(ROWS)]
 )
-
-
 """int64[6, 7], the uppermost row first."""
 
 

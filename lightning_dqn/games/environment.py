@@ -18,8 +18,6 @@ from lightning_dqn.games.opponents.random import RandomOpponent
 from lightning_dqn.games.rendering import render_image, render_text
 
 Seat = Literal["first", "second", "random"]
-
-
 FIRST, SECOND = 0, 1
 
 

@@ -5,23 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 SYMBOLS = {1: "X", -1: "O", 0: "."}
-
-
 """Of the player who began, of the other, of an empty cell."""
 
-
 CELL = 64
-
-
 """Pixels of a cell's side."""
 
-
 _PAPER = np.array([250, 249, 246], np.uint8)
-
-
 _LINE = np.array([214, 211, 203], np.uint8)
-
-
 _COLORS = {1: np.array([31, 111, 139], np.uint8), -1: np.array([217, 119, 66], np.uint8)}
 
 

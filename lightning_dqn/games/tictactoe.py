@@ -11,58 +11,28 @@ from lightning_dqn.games.game import Game, Outcome
 
 Encoding = Literal["signed", "planes", "index"]
 
-
 _CELLS = np.arange(9).reshape(3, 3)
-
-
 _BIT = 1 << np.arange(9)
-
-
 _IS_SET = ((np.arange(512)[:, None] & _BIT) > 0).view(np.int8)
-
-
 """int8[512, 9], the cells of every set of cells."""
 
-
 _AS_FLOAT = _IS_SET.astype(np.float32)
-
-
 _IS_EMPTY = _IS_SET == 0
-
-
 """bool[512, 9]."""
 
-
 _LINES = [*_CELLS, *_CELLS.T, _CELLS.diagonal(), _CELLS[:, ::-1].diagonal()]
-
-
 _HAS_LINE = np.any([_IS_SET[:, line].all(axis=1) for line in _LINES], axis=0)
-
-
 """bool[512]."""
-
 
 _SCORE = _HAS_LINE.view(np.int8)
 
-
 _TURNS = [np.rot90(_CELLS, turns) for turns in range(4)]
-
-
 _IMAGES = np.stack([board.ravel() for turn in _TURNS for board in (turn, turn.T)])
-
-
 """int64[8, 9], where each cell goes to."""
-
-
 _TRANSFORMED = (_IS_SET.astype(np.int64) @ (1 << _IMAGES).T).T
-
-
 """int64[8, 512], where each set of cells goes to."""
 
-
 _BASE_3 = _IS_SET.astype(np.int64) @ 3 ** np.arange(9)
-
-
 """int64[512], each set of cells as digits of a number in base 3."""
 
 

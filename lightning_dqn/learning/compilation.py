@@ -17,25 +17,14 @@ from lightning_dqn.system.startup import uncollected
 
 log = logging.getLogger(__name__)
 
-
 Compile = bool | Literal["auto"]
-
-
 Step = Callable[[Any], Any]
-
-
 """From a minibatch to tensors in tuples and lists."""
 
-
 PAYS_BACK_AFTER_UPDATES = 50_000
-
-
 """Below this many updates the seconds of compiling a small network are not won back."""
 
-
 DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES = 4_000
-
-
 """The same where every action has many outputs: uncompiled, each update then takes ten times as
 long, for its large temporaries."""
 

@@ -1,16 +1,19 @@
-"""Munchausen reinforcement learning: the agent is rewarded for being sure of its action.
+"""What a prediction is held against: r + discount * V(s'), and who says what s' is worth.
 
 Shapes: B batch, A actions.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_dqn import td
+from lightning_dqn.networks.heads.head import Head
+from lightning_dqn.transitions import Transitions
 
 
 class SoftNext(NamedTuple):
@@ -27,7 +30,9 @@ class SoftNext(NamedTuple):
 
 @dataclass(frozen=True)
 class Munchausen:
-    """Vieillard et al. 2020 (arxiv.org/abs/2007.14430), eqs. 1 and 2.
+    """The agent is rewarded for being sure of its action.
+
+    Vieillard et al. 2020 (arxiv.org/abs/2007.14430), eqs. 1 and 2.
 
     Args:
         alpha: share of the scaled log-policy that is added to the reward; 0 is soft DQN.
@@ -68,3 +73,79 @@ class Munchausen:
         """
         policy, log_policy = td.softmax_policy(q_values, self.temperature, action_mask)
         return SoftNext(policy, -self.temperature * (policy * log_policy).sum(dim=1))
+
+
+@dataclass(frozen=True)
+class Target:
+    """Who values the next state, and what is added to the reward.
+
+    Args:
+        double: the online network chooses the next action, the slow copy values it (van Hasselt
+            et al. 2016, arxiv.org/abs/1509.06461).
+        slow_copy: value the next state by a slower copy of the Q-network, the target network, which
+            a callback moves; False: by the online network.
+        munchausen: add the scaled log-policy to the reward and learn the values of a softmax
+            policy; with ``double`` that policy is the online network's. None: the greedy policy's.
+
+    Raises:
+        ValueError: ``double`` without a second network.
+    """
+
+    double: bool = True
+    slow_copy: bool = True
+    munchausen: Munchausen | None = None
+
+    def __post_init__(self) -> None:
+        if self.double and not self.slow_copy:
+            raise ValueError(
+                "double=True: without a target network one network would choose the next action "
+                "and value it; set double=False"
+            )
+
+    @classmethod
+    def of(cls, target: Target | Mapping[str, Any] | None) -> Target:
+        """Return a target, whatever way it is given."""
+        if not isinstance(target, Mapping):
+            return cls() if target is None else target
+        munchausen = target.get("munchausen")
+        if isinstance(munchausen, Mapping):
+            munchausen = Munchausen(**munchausen)
+        return cls(**{**target, "munchausen": munchausen})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values, which :meth:`of` takes back."""
+        return asdict(self)
+
+    def __call__(
+        self, batch: Transitions, output: Any, *, online: nn.Module, slow: nn.Module, head: Head
+    ) -> tuple[Tensor, Any]:
+        """Return the reward, with what is added to it, and the next state's value.
+
+        Args:
+            batch: columns [B, ...].
+            output: the online network's for ``batch.observation``.
+            online: the network that learns.
+            slow: the one that values the next state.
+            head: reads their output.
+
+        Returns:
+            float[B], and what ``head.loss`` takes as bootstrap.
+        """
+        if batch.next_observation is None:  # the reward is the whole target, the discount 0
+            if self.munchausen is not None:
+                raise ValueError(
+                    "munchausen: lambda-returns hold the greedy value of the next states already; "
+                    "sample transitions from the replay ring instead"
+                )
+            return batch.reward, head.select(head.distribution(output), batch.action)
+        next_output = slow(batch.next_observation)
+        chooser = online(batch.next_observation) if self.double else next_output
+        next_q_values = head.q_values(chooser)
+        if self.munchausen is None:
+            next_action = td.greedy_action(next_q_values, batch.next_action_mask)
+            return batch.reward, head.select(head.distribution(next_output), next_action)
+        q_values = head.q_values(slow(batch.observation))
+        bonus = self.munchausen.reward_bonus(q_values, batch.action, batch.action_mask)
+        following = self.munchausen.soft_next(next_q_values, batch.next_action_mask)
+        reward = batch.reward + bonus + batch.discount * following.entropy_bonus
+        return reward, head.mix(next_output, following.policy)

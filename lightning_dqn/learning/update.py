@@ -1,28 +1,27 @@
-"""What is learned: the loss of a minibatch and its gradients.
+"""One update of the weights: loss -> gradients -> safe -> optimizer.
 
-Shapes: B batch, A actions, N outputs per action.
+Shapes: B batch.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from lightning_dqn import td
-from lightning_dqn.agent import Agent
-from lightning_dqn.environments.factory import EnvironmentLike
-from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.learning.compilation import (
+    DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES,
+    PAYS_BACK_AFTER_UPDATES,
+    Compile,
+    Step,
+    compile_step,
+)
 from lightning_dqn.learning.gradients import make_safe
-from lightning_dqn.learning.targets import Munchausen
-from lightning_dqn.networks.heads.head import Head
-from lightning_dqn.networks.plain import head_to_plain, network_to_plain, spec_to_plain
-from lightning_dqn.networks.q_network import NetworkOptions
-from lightning_dqn.networks.torsos import Layer
-from lightning_dqn.transitions import Transitions
+from lightning_dqn.learning.optimizer_step import OptimizerStep
+from lightning_dqn.transitions import Transitions, UpdateStatistics
 
 
 class LossOutput(NamedTuple):
@@ -42,13 +41,16 @@ class LossOutput(NamedTuple):
     priority: Tensor | None = None
 
 
+Loss = Callable[[Transitions], LossOutput]
+
+
 class LearningStep(NamedTuple):
-    """What :meth:`DQN.loss_and_gradients` returns.
+    """What :meth:`Update.step` returns.
 
     Attributes:
-        gradients: of every trainable parameter of ``q_network``, clipped; all zero if the loss
-            or one of them was not finite.
-        statistics: float[4]: loss, mean Q-value, mean |TD error|, gradient norm before clipping.
+        gradients: of every trainable parameter, clipped; all zero if the loss or one of them was
+            not finite.
+        statistics: float[4], an :class:`UpdateStatistics` in one tensor.
         priority: float[B].
     """
 
@@ -57,119 +59,124 @@ class LearningStep(NamedTuple):
     priority: Tensor
 
 
-class QLearner(Agent):
-    """An agent with a loss: Q-learning against a target, in every variant.
+class Update:
+    """Updates the weights of a network along the gradients of a loss.
 
     Args:
-        environment: see :class:`lightning_dqn.dqn.DQN`, as for all others.
-        network: layers or a module of the user's own.
-        head: reads action values from the network's output.
-        options: dueling, noisy layers, normalisation.
-        double: the online network chooses the next action.
-        munchausen: adds the log-policy to the reward.
-        target_network: value the next state by a slower copy.
-        max_gradient_norm: the largest L2 norm of all gradients together.
+        loss: of a minibatch.
+        network: its parameters whose ``requires_grad`` is set learn.
+        max_gradient_norm: gradients of all parameters together are scaled down to this L2 norm;
+            None leaves them.
+        compile: compile :meth:`step` with ``torch.compile``, see :mod:`compilation
+            <lightning_dqn.learning.compilation>`.
+
+    Attributes:
+        parameters: those that learn.
     """
 
     def __init__(
         self,
-        environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any],
+        loss: Loss,
+        network: nn.Module,
         *,
-        network: Sequence[Layer] | nn.Module | None,
-        head: Head | Mapping[str, Any] | None,
-        options: NetworkOptions,
-        double: bool,
-        munchausen: Munchausen | Mapping[str, float] | None,
-        target_network: bool,
-        max_gradient_norm: float | None,
+        max_gradient_norm: float | None = None,
+        compile: Compile = "auto",
     ) -> None:
-        if double and not target_network:
-            raise ValueError(
-                "double=True: without a target network one network would choose the next action "
-                "and value it; set double=False"
-            )
-        super().__init__(environment, network=network, head=head, options=options)
-        self.uses_double_q = double
-        self.uses_target_network = target_network
-        self.munchausen = (
-            Munchausen(**munchausen) if isinstance(munchausen, Mapping) else munchausen
-        )
+        self.loss = loss
+        self.network = network
         self.max_gradient_norm = max_gradient_norm
-        if target_network:
-            self.add_network("target_network")
-        self._trainable = self.trainable_parameters()
-        self.save_hyperparameters(
-            {
-                "environment": spec_to_plain(self.spec),
-                "network": network_to_plain(network),
-                "head": head_to_plain(self.head),
-                "double": double,
-                **dataclasses.asdict(options),
-                "munchausen": self.munchausen and dataclasses.asdict(self.munchausen),
-                "target_network": target_network,
-                "max_gradient_norm": max_gradient_norm,
-            }
-        )
+        self.compile = compile
+        self.parameters = trainable_parameters(network)
+        self._step: Step = self.step
+        self._optimizer_step: OptimizerStep
 
-    def loss(self, batch: Transitions) -> LossOutput:
-        """Return the loss of one minibatch; override it to learn otherwise.
-
-        Args:
-            batch: columns [B, ...].
-        """
-        output = self.q_network(batch.observation)
-        prediction = self.head.select(output, batch.action)
-        with torch.no_grad():
-            reward, bootstrap = self._target(batch, output)
-        error = self.head.loss(prediction, reward, batch.discount, bootstrap)
-        weighted = error.loss if batch.weight is None else batch.weight * error.loss
-        told = (error.td_error.detach(), error.q_value.detach(), error.priority.detach())
-        return LossOutput(weighted.mean(), *told)
-
-    def loss_and_gradients(self, batch: Transitions) -> LearningStep:
+    def step(self, batch: Transitions) -> LearningStep:
         """Return gradients that are safe to apply, and what is told of the update.
 
         One pure function of the weights and the minibatch, compiled as a whole.
         """
+        output, gradients = self.gradients(batch)
+        # Between these two lines gradients are averaged, where several ranks learn.
+        return self.safe_step(output, gradients)
+
+    def gradients(self, batch: Transitions) -> tuple[LossOutput, tuple[Tensor, ...]]:
+        """Return the loss of a minibatch and its gradients, as they come."""
         output = self.loss(batch)
-        raw = torch.autograd.grad(output.loss, self._trainable)
-        gradients, norm = make_safe(output.loss.detach(), raw, self.max_gradient_norm)
+        return output, torch.autograd.grad(output.loss, self.parameters)
+
+    def safe_step(self, output: LossOutput, gradients: Sequence[Tensor]) -> LearningStep:
+        """Return the gradients clipped, zeroed if anything is not finite, and what is told."""
+        safe, norm = make_safe(output.loss.detach(), gradients, self.max_gradient_norm)
         size = output.td_error.abs()
-        statistics = (output.loss.detach(), output.q_value.mean(), size.mean(), norm)
+        told = UpdateStatistics(output.loss.detach(), output.q_value.mean(), size.mean(), norm)
         return LearningStep(
-            gradients,
-            torch.stack([value.float() for value in statistics]),
+            safe,
+            torch.stack([value.float() for value in told]),
             size if output.priority is None else output.priority,
         )
 
-    def trainable_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the online network that learn."""
-        return [p for p in self.q_network.parameters() if p.requires_grad]
+    def prepare(
+        self, *, expected_updates: int | None, device: torch.device, is_distributional: bool
+    ) -> None:
+        """Look anew for what learns, and compile.
 
-    def _target(self, batch: Transitions, output: Any) -> tuple[Tensor, Any]:
-        """Return the reward, with what Munchausen adds, and the next state's value.
+        Args:
+            expected_updates: of the whole run; None means without end.
+            device: where the weights are.
+            is_distributional: every action has many outputs, so compiling soon pays.
+
+        Raises:
+            ValueError: nothing is left to learn.
+        """
+        self.parameters = trainable_parameters(self.network)
+        if not self.parameters:
+            raise ValueError("every parameter of q_network is frozen: nothing is left to learn")
+        self._step = compile_step(
+            self.step,
+            self.compile,
+            expected_updates=expected_updates,
+            device=device,
+            pays_back_after=(
+                DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES
+                if is_distributional
+                else PAYS_BACK_AFTER_UPDATES
+            ),
+        )
+
+    def drive(self, optimizer: torch.optim.Optimizer) -> None:
+        """Step this optimizer from now on."""
+        self._optimizer_step = OptimizerStep(optimizer, self.parameters)
+
+    def __call__(
+        self, batch: Transitions, optimizer: LightningOptimizer, *, is_last: bool
+    ) -> LearningStep:
+        """Update the weights.
 
         Args:
             batch: columns [B, ...].
-            output: the online network's for ``batch.observation``.
+            optimizer: Lightning's wrapper, whose hooks run once an iteration.
+            is_last: this is the iteration's last update.
         """
-        head = self.head
-        if batch.next_observation is None:  # the reward is the whole target, the discount 0
-            if self.munchausen is not None:
-                raise ValueError(
-                    "munchausen: lambda-returns hold the greedy value of the next states already; "
-                    "sample transitions from the replay ring instead"
-                )
-            return batch.reward, head.select(head.distribution(output), batch.action)
-        network = self.get_submodule("target_network" if self.uses_target_network else "q_network")
-        next_output = network(batch.next_observation)
-        chooser = self.q_network(batch.next_observation) if self.uses_double_q else next_output
-        next_q_values = head.q_values(chooser)
-        if self.munchausen is None:
-            next_action = td.greedy_action(next_q_values, batch.next_action_mask)
-            return batch.reward, head.select(head.distribution(next_output), next_action)
-        q_values = head.q_values(network(batch.observation))
-        bonus = self.munchausen.reward_bonus(q_values, batch.action, batch.action_mask)
-        following = self.munchausen.soft_next(next_q_values, batch.next_action_mask)
-        reward = batch.reward + bonus + batch.discount * following.entropy_bonus
-        return reward, head.mix(next_output, following.policy)
+        step = self.learn(batch)
+        self.apply(step.gradients, optimizer, is_last=is_last)
+        return step
+
+    def learn(self, batch: Transitions) -> LearningStep:
+        """Return what :meth:`step` returns, by the compiled step where there is one."""
+        return self._step(batch)
+
+    def apply(
+        self, gradients: Sequence[Tensor], optimizer: LightningOptimizer, *, is_last: bool
+    ) -> None:
+        """Step the optimizer; by Lightning's own step once an iteration, for its hooks."""
+        if not is_last:
+            self._optimizer_step(gradients)
+            return
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+
+
+def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of a network that learn."""
+    return [p for p in network.parameters() if p.requires_grad]

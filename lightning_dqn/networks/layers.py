@@ -52,8 +52,6 @@ class Preprocess(nn.Module):
 
 
 LinearFactory = Callable[[int, int], nn.Module]
-
-
 """From the sizes of input and output to a layer: nn.Linear or one of its kind."""
 
 
@@ -142,6 +140,11 @@ def draw_noise(network: nn.Module, generator: torch.Generator | None = None) -> 
             layer.train()
             layer.generator = generator
     return network
+
+
+def has_noise(network: nn.Module) -> bool:
+    """Tell whether a network has noisy layers, hence explores by itself."""
+    return any(isinstance(layer, NoisyLinear) for layer in network.modules())
 
 
 class DuelingHead(nn.Module):

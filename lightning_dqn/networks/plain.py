@@ -23,9 +23,9 @@ from lightning_dqn.networks.heads.quantile import (
     QuantileHead,
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.networks.q_network import NetworkOptions, QNetwork
+from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.table import build_table, is_table
-from lightning_dqn.networks.torsos import Layer, mlp
+from lightning_dqn.networks.torsos import MLP, Layer, Layers, Network, NetworkOptions
 
 
 def spec_of(environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any]) -> EnvironmentSpec:
@@ -55,41 +55,49 @@ def head_of(head: Head | Mapping[str, Any] | None) -> Head:
     return head_from_plain(head) if isinstance(head, Mapping) else head
 
 
-def network_of(
-    network: Sequence[Layer] | nn.Module | None,
-    spec: EnvironmentSpec,
-    head: Head,
-    options: NetworkOptions,
-) -> nn.Module:
-    """Return the Q-network: a table, built from layers, or the user's own after a look at it.
+NetworkLike = Network | nn.Module | Sequence[Layer] | Mapping[str, Any]
+"""A network's description, layers alone, plain values, or a module of the user's own."""
+
+
+def network_of(network: NetworkLike | None) -> Network | nn.Module:
+    """Return what the Q-network is built from, or the user's own module, whatever way it is given.
 
     Raises:
-        ValueError: it doesn't fit the environment.
+        ValueError: it is the name that stands for a module of the user's own in a checkpoint.
     """
+    if network is None:
+        return MLP()
     if isinstance(network, str):
         raise ValueError(
             f"network={network!r} is the name of a module of your own; hand the module over, "
             f"as in DQN.load_from_checkpoint(path, network={network}(...))"
         )
-    if not isinstance(network, nn.Module):
-        layers = mlp() if network is None else network
-        if is_table(layers):
-            return build_table(spec, layers, head, options)
-        return QNetwork(spec, layers, head=head, options=options)
-    for name in ("dueling", "noisy", "layer_norm"):
-        if getattr(options, name):
-            raise ValueError(
-                f"{name}=True shapes a network built from layers, not a module of your own"
-            )
-    _check_own_network(network, spec, head)
-    return network
+    if isinstance(network, Network | nn.Module):
+        return network
+    return Layers(**network) if isinstance(network, Mapping) else Layers(layers=network)
 
 
-def network_to_plain(network: Sequence[Layer] | nn.Module | None) -> Any:
-    """Return a list of layers as plain values, a module of the user's own as its name."""
+def build_network(network: Network | nn.Module, spec: EnvironmentSpec, head: Head) -> nn.Module:
+    """Return the Q-network: a table, built from layers, or the user's own after a look at it.
+
+    Raises:
+        ValueError: it doesn't fit the environment.
+    """
+    if isinstance(network, nn.Module):
+        _check_own_network(network, spec, head)
+        return network
+    layers = network.layer_list()
+    if is_table(layers):
+        return build_table(spec, layers, head, network)
+    return QNetwork(spec, layers, head=head, options=network)
+
+
+def network_to_plain(network: Network | nn.Module) -> dict[str, Any] | str:
+    """Return a network's description as plain values, a module of the user's own as its name."""
     if isinstance(network, nn.Module):
         return type(network).__name__
-    return _plain(mlp() if network is None else network)
+    options = {f.name: getattr(network, f.name) for f in dataclasses.fields(NetworkOptions)}
+    return {"layers": _plain(network.layer_list()), **options}
 
 
 def _check_own_network(network: nn.Module, spec: EnvironmentSpec, head: Head) -> None:

@@ -1,17 +1,11 @@
-"""Q-networks as lists of layers.
+"""Q-networks built from lists of layers, see :mod:`lightning_dqn.networks.torsos`.
 
-A network is written as a list, in YAML or in Python, and built against the environment's
-shapes: ``[{"Linear": 120}, "ReLU", {"Linear": 84}, "ReLU"]``. An entry names a class of
-``torch.nn`` (or ``ChannelsFirst``); its argument is the output size alone (the input size
-follows from the layer before), a list of positional arguments with the input size first, or a
-mapping of keyword arguments. The head that turns features into action values is added after it.
+Shapes: B batch, A actions, N outputs per action.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,35 +14,11 @@ from torch import Tensor, nn
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.networks.layers import ChannelsFirst, LinearFactory, NoisyLinear, Preprocess
-from lightning_dqn.networks.torsos import Layer
+from lightning_dqn.networks.layers import ChannelsFirst, Preprocess
+from lightning_dqn.networks.torsos import Layer, NetworkOptions
 
 _SIZED_BY_INPUT = {"Linear": "in_features", "Conv1d": "in_channels", "Conv2d": "in_channels"}
-
-
 _SHAPED_BY_INPUT = {"LayerNorm"}
-
-
-@dataclass(frozen=True)
-class NetworkOptions:
-    """How a list of layers becomes a Q-network, whatever the list.
-
-    Args:
-        dueling: split the last layer into value and advantage.
-        noisy: linear layers of torso and head are noisy ones.
-        noisy_sigma: their initial noise.
-        layer_norm: normalise the output of every linear layer and convolution of the torso.
-    """
-
-    dueling: bool = False
-    noisy: bool = False
-    noisy_sigma: float = 0.5
-    layer_norm: bool = False
-
-    @property
-    def linear(self) -> LinearFactory:
-        """Return what makes linear layers."""
-        return partial(NoisyLinear, sigma=self.noisy_sigma) if self.noisy else nn.Linear
 
 
 class QNetwork(nn.Module):
@@ -95,7 +65,7 @@ def build_layers(
     """Build ``layers`` one on another, sizing each by the output of the one before.
 
     Args:
-        layers: see the top of this file.
+        layers: see the top of :mod:`lightning_dqn.networks.torsos`.
         example: float[1, ...], an observation after preprocessing.
         options: noisy layers, normalisation.
 

@@ -1,7 +1,8 @@
 """A table in place of a network: one value for each discrete state and action.
 
 Where states can be counted this is Q-learning as the textbooks have it, under the same fit. As a
-network it is the list ``[{"Table": {"initial_value": 0.0}}]``, which :func:`table` writes.
+network it is the list ``[{"Table": {"initial_value": 0.0}}]``, which
+:class:`lightning_dqn.networks.torsos.Tabular` stands for.
 Shapes: B batch, S states, A actions.
 """
 
@@ -17,18 +18,7 @@ from torch import Tensor, nn
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.networks.q_network import NetworkOptions
-from lightning_dqn.networks.torsos import Layer
-
-
-def table(initial_value: float = 0.0, *, hidden: object = None) -> list[Layer]:
-    """Return the network that is a table with ``initial_value`` in every place.
-
-    Args:
-        initial_value: see :class:`Table`.
-        hidden: without effect: the sizes that an experiment sets for networks of layers.
-    """
-    return [{"Table": {"initial_value": initial_value}}]
+from lightning_dqn.networks.torsos import Layer, NetworkOptions
 
 
 class Table(nn.Module):

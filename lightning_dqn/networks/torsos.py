@@ -1,21 +1,130 @@
-"""Torsos of Q-networks as lists of layers."""
+"""What a Q-network is built from: a list of layers and how they are built.
+
+A torso is written as a list, in YAML or in Python, and built against the environment's shapes:
+``[{"Linear": 120}, "ReLU", {"Linear": 84}, "ReLU"]``. An entry names a class of ``torch.nn`` (or
+``ChannelsFirst``); its argument is the output size alone (the input size follows from the layer
+before), a list of positional arguments with the input size first, or a mapping of keyword
+arguments. The head that turns features into action values is added after it.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from torch import nn
+
+from lightning_dqn.networks.layers import LinearFactory, NoisyLinear
+
 Layer = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """How a list of layers becomes a Q-network, whatever the list.
+
+    Args:
+        dueling: split the last layer into value and advantage (Wang et al. 2016).
+        noisy: linear layers of torso and head explore by learned noise (Fortunato et al. 2018).
+        noisy_sigma: that noise in the beginning.
+        layer_norm: normalise the output of every linear layer and convolution of the torso.
+    """
+
+    dueling: bool = False
+    noisy: bool = False
+    noisy_sigma: float = 0.5
+    layer_norm: bool = False
+
+    @property
+    def linear(self) -> LinearFactory:
+        """Return what makes linear layers."""
+        return partial(NoisyLinear, sigma=self.noisy_sigma) if self.noisy else nn.Linear
+
+
+class Network(NetworkOptions, ABC):
+    """What a Q-network is built from: a torso of layers and the options."""
+
+    @abstractmethod
+    def layer_list(self) -> list[Layer]:
+        """Return the torso's layers, from observation to features."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers(Network):
+    """A torso of one's own.
+
+    Args:
+        layers: see the top of this file.
+    """
+
+    layers: Sequence[Layer]
+
+    def layer_list(self) -> list[Layer]:
+        """Return the layers."""
+        return list(self.layers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLP(Network):
+    """A perceptron.
+
+    Args:
+        hidden: units of each layer.
+        activation: a layer of torch.nn after each.
+    """
+
+    hidden: Sequence[int] = field(default=(256, 256))
+    activation: str = "ReLU"
+
+    def layer_list(self) -> list[Layer]:
+        """Return the layers."""
+        return mlp(self.hidden, self.activation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinAtarCNN(Network):
+    """One convolution and one hidden layer, for 10x10xC images: Young & Tian 2019.
+
+    See arxiv.org/abs/1903.03176.
+    """
+
+    def layer_list(self) -> list[Layer]:
+        """Return the layers."""
+        return minatar_cnn()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NatureCNN(Network):
+    """Three convolutions and one hidden layer, for stacks of 84x84 frames: Mnih et al. 2015."""
+
+    def layer_list(self) -> list[Layer]:
+        """Return the layers."""
+        return nature_cnn()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tabular(Network):
+    """A table in place of a network, for discrete states; see :mod:`lightning_dqn.networks.table`.
+
+    Args:
+        initial_value: of every state and action in the beginning.
+        hidden: without effect: the sizes that an experiment sets for networks of layers.
+    """
+
+    initial_value: float = 0.0
+    hidden: Sequence[int] | None = None
+
+    def layer_list(self) -> list[Layer]:
+        """Return the one entry that stands for a table."""
+        return [{"Table": {"initial_value": self.initial_value}}]
 
 
 def mlp(hidden: Sequence[int] = (256, 256), activation: str = "ReLU") -> list[Layer]:
     """Return the layers of a perceptron with ``hidden`` units in each layer."""
     return ["Flatten", *(layer for size in hidden for layer in ({"Linear": int(size)}, activation))]
-
-
-def layer_list(layers: Sequence[Layer]) -> list[Layer]:
-    """Return ``layers`` as they are: how a configuration names a network of the user's own."""
-    return list(layers)
 
 
 def minatar_cnn() -> list[Layer]:

@@ -16,10 +16,7 @@ from lightning_dqn.networks.layers import NoisyLinear
 from lightning_dqn.networks.q_network import QNetwork
 
 LAYERS = (nn.Linear, NoisyLinear, nn.Conv2d)
-
-
 """Every parameter of these is [units] or [units, inputs, ...]."""
-
 
 ACTIVATIONS = (
     nn.CELU,
@@ -39,17 +36,9 @@ ACTIVATIONS = (
     nn.Softsign,
     nn.Tanh,
 )
-
-
 NORMALISATIONS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
-
-
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)
-
-
 PASSING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten)
-
-
 """Layers between an activation and the next layer's input that keep units apart."""
 
 

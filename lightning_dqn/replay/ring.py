@@ -15,10 +15,16 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.replay.reading import (
+    Cells,
+    Chain,
+    check_discount,
+    follow_chain,
+    stacked_cells,
+)
 from lightning_dqn.replay.storage import (
     ReplayConfig,
     allocate,
-    check_discount,
     check_ring_fits,
     ring_device,
     ring_folder,
@@ -161,7 +167,7 @@ class ReplayBuffer:
 
     def transitions_at(self, cells: Tensor) -> Transitions:
         """Return the transitions that start in ``cells``, int64[M] -> [M, ...]."""
-        reward, discount, last = self._follow_chain(cells)
+        reward, discount, last = self._chain(cells)
         has_mask = self.spec.has_action_mask
         return Transitions(
             observation=self._observations(cells, "observation"),
@@ -197,7 +203,7 @@ class ReplayBuffer:
         return (self._cursor + np.arange(self.spec.frame_stack - 1)) % self.num_times
 
     def state_dict(self) -> dict[str, Any]:
-        """Return cursors and the generator's state, but not the rows."""
+        """Return the generator's state and how transitions are read, but not the rows."""
         return {"generator": self.generator.get_state(), "gamma": self.gamma, "n_step": self.n_step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -232,67 +238,32 @@ class ReplayBuffer:
         """Return the position of the oldest start whose frame stack is whole."""
         return self._starts_tail + int(self._starts_at[self.oldest_incomplete_times()].sum())
 
-    def _follow_chain(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return reward, discount and the cell bootstrapped from, after up to n_step steps.
+    def _cells(self) -> Cells:
+        """Return the ring as it is read."""
+        newest = (self._cursor - 1) % self.num_times
+        oldest = 0 if self._times_stored < self.num_times else self._cursor
+        return Cells(self._columns, self.num_envs, newest, oldest)
 
-        A chain stops at its episode's end and before it would leave the newest stored row.
-        """
-        gamma = float(self.gamma)  # an int times a bool tensor would be an int64 tensor
-        reward = self._gather("reward", cells)
-        discount = gamma * (~self._columns["terminated"][cells])
-        last = self._successor(cells)
+    def _chain(self, cells: Tensor) -> Chain:
+        """Follow the actions in ``cells`` for as many steps as a transition spans."""
         shortest, longest = (
             (self.n_step, self.n_step) if isinstance(self.n_step, int) else self.n_step
         )
-        if longest == 1:
-            return reward, discount, last
-        goes_on = ~self._ended(cells)
         length: int | Tensor = longest
         if shortest < longest:
             length = torch.randint(
                 shortest, longest + 1, cells.shape, generator=self.generator, device=self.device
             )
-        for steps in range(1, longest):
-            goes_on = goes_on & ~self._is_newest(last) & (length > steps)
-            reward = reward + torch.where(goes_on, discount * self._columns["reward"][last], 0.0)
-            factor = gamma * (~self._columns["terminated"][last])
-            discount = torch.where(goes_on, discount * factor, discount)
-            ended = self._ended(last)
-            last = torch.where(goes_on, self._successor(last), last)
-            goes_on = goes_on & ~ended
-        return reward, discount, last
-
-    def _successor(self, cells: Tensor) -> Tensor:
-        return (cells + self.num_envs) % (self.num_times * self.num_envs)
-
-    def _is_newest(self, cells: Tensor) -> Tensor:
-        newest = (self._cursor - 1) % self.num_times
-        return cells.div(self.num_envs, rounding_mode="floor") == newest
-
-    def _ended(self, cells: Tensor) -> Tensor:
-        return self._columns["terminated"][cells] | self._columns["truncated"][cells]
+        gamma = float(self.gamma)  # an int times a bool tensor would be an int64 tensor
+        return follow_chain(self._cells(), cells, gamma, longest, length)
 
     def _observations(self, cells: Tensor, output: str) -> Tensor:
-        """Gather observations, [M, *shape] or [M, S, *shape] oldest frame first.
-
-        Frames before the episode's first are that first frame, as when acting.
-        """
+        """Gather observations, [M, *shape] or [M, S, *shape] oldest frame first."""
         stack = self.spec.frame_stack
         if stack == 1:
             return self._gather("observation", cells, output)
-        frames = [cells]
-        for _ in range(stack - 1):
-            cells = self._predecessor_in_episode(cells)
-            frames.append(cells)
-        index = torch.stack(frames[::-1], dim=1).flatten()
+        index = stacked_cells(self._cells(), cells, stack).flatten()
         return self._gather("observation", index, output).unflatten(0, (-1, stack))
-
-    def _predecessor_in_episode(self, cells: Tensor) -> Tensor:
-        before = (cells - self.num_envs) % (self.num_times * self.num_envs)
-        oldest = 0 if self._times_stored < self.num_times else self._cursor
-        is_first = cells.div(self.num_envs, rounding_mode="floor") == oldest
-        is_first = is_first | (self._columns["action"][before] == NO_ACTION)
-        return torch.where(is_first, cells, before)
 
     def _gather(self, name: str, cells: Tensor, output: str | None = None) -> Tensor:
         """Gather a column's cells into memory that is used again: fresh pages cost far more."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,71 +13,37 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.schedules import Schedule
+from lightning_dqn.replay.reading import Reading
 from lightning_dqn.system.memory import available_bytes, available_disk_bytes, check_fits
 
 
 @dataclass(frozen=True)
-class ReplayConfig:
-    """What the replay ring keeps and how it makes transitions of it.
+class ReplayConfig(Reading):
+    """What the replay ring keeps, and how it is read.
 
     Args:
+        gamma: see :class:`lightning_dqn.replay.reading.Reading`.
+        n_step: likewise.
         capacity: rows kept, over all environments together.
-        gamma: discount of one env step, or a schedule of it over env steps; negative in zero-sum
-            games in which the next state is the opponent's.
-        n_step: rewards summed before bootstrapping: a number, a schedule of it over env steps,
-            or a range [low, high] from which each sample draws its own.
         storage: ``"cpu"``, ``"accelerator"`` (the memory of the device that learns), or
             ``"memmap"``, a file under ``directory``.
         directory: of the memory-mapped file; the run's directory if None.
     """
 
     capacity: int = 100_000
-    gamma: float | Schedule = 0.99
-    n_step: int | Sequence[int] | Schedule = 1
     storage: str = "cpu"
     directory: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.capacity < 2:
             raise ValueError(f"capacity={self.capacity}: at least 2 rows")
-        self.gamma_at(0)
-        self.n_step_at(0)
         if self.storage not in ("cpu", "accelerator", "memmap"):
             raise ValueError(f"storage={self.storage!r}: choose cpu, accelerator or memmap")
 
-    def gamma_at(self, env_steps: int) -> float:
-        """Return the discount after so many env steps."""
-        gamma = float(self.gamma(env_steps) if callable(self.gamma) else self.gamma)
-        if not -1 <= gamma <= 1:
-            raise ValueError(f"gamma={gamma}: must lie between -1 and 1")
-        return gamma
-
-    def n_step_at(self, env_steps: int) -> tuple[int, int]:
-        """Return the shortest and longest chain after so many env steps."""
-        n_step = self.n_step
-        if callable(n_step):
-            n_step = round(n_step(env_steps))
-        bounds = tuple(n_step) if isinstance(n_step, Sequence) else (n_step, n_step)
-        if len(bounds) != 2 or not all(isinstance(bound, int) for bound in bounds):
-            raise ValueError(f"n_step={self.n_step}: a whole number, or a range [low, high]")
-        if not 1 <= bounds[0] <= bounds[1]:
-            raise ValueError(f"n_step={n_step}: at least 1, and the range must rise")
-        return bounds
-
-
-def check_discount(spec: EnvironmentSpec, config: ReplayConfig) -> None:
-    """Refuse a discount that adds the opponent's value to the learner's.
-
-    Raises:
-        ValueError: the sign is wrong.
-    """
-    gamma = config.gamma_at(0)
-    if spec.zero_sum_turns and gamma > 0:
-        raise ValueError(
-            f"gamma={gamma}: in this environment the next state is the opponent's, whose gain is "
-            f"the learner's loss; set gamma={-gamma}"
-        )
+    def with_capacity(self, capacity: int) -> ReplayConfig:
+        """Return the same of another size."""
+        return replace(self, capacity=capacity)
 
 
 def ring_layout(spec: EnvironmentSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:

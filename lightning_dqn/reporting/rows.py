@@ -11,15 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_dqn.reporting.metrics import EpisodeLength, EpisodeReturn
-from lightning_dqn.transitions import Episode, Iteration
+from lightning_dqn.transitions import Episode, Iteration, UpdateStatistics
 
 ROLLOUT_WINDOW_EPISODES = 100
-
-
-UPDATE_STATISTICS = ("train/loss", "train/q_value", "train/td_error", "train/gradient_norm")
-
-
-"""What is kept of every update, in this order."""
 
 
 class NonFiniteError(RuntimeError):
@@ -65,13 +59,13 @@ class Report(nn.Module):
         """Return the row of an iteration.
 
         Args:
-            statistics: float[U, 4], see ``UPDATE_STATISTICS``.
+            statistics: float[U, 4], an :class:`UpdateStatistics` of each update.
             iteration: what was learned from.
             env_steps: so far.
             updates: so far.
         """
-        means = statistics.mean(dim=0).tolist()
-        row = dict(zip(UPDATE_STATISTICS, means, strict=True))
+        means = UpdateStatistics(*statistics.mean(dim=0).tolist())
+        row = {f"train/{name}": mean for name, mean in means._asdict().items()}
         row |= {"train/updates": updates, "rollout/epsilon": iteration.epsilon}
         if self.rollout_return.num_episodes > 0:
             row["rollout/episode_return"] = self.rollout_return.compute().item()
@@ -99,7 +93,7 @@ def check_finite(statistics: Tensor, updates: int, env_steps: int) -> None:
     """Sound the alarm if one of the last U updates was not finite.
 
     Args:
-        statistics: float[U, 4], see ``UPDATE_STATISTICS``.
+        statistics: float[U, 4], an :class:`UpdateStatistics` of each update.
         updates: so far, these included.
         env_steps: so far.
 
@@ -109,8 +103,8 @@ def check_finite(statistics: Tensor, updates: int, env_steps: int) -> None:
     if bool(torch.isfinite(statistics).all()):
         return
     first = int((~torch.isfinite(statistics).all(dim=1)).nonzero()[0])
-    values = zip(UPDATE_STATISTICS, statistics[first].tolist(), strict=True)
-    text = ", ".join(f"{name.removeprefix('train/')} {value:g}" for name, value in values)
+    values = UpdateStatistics(*statistics[first].tolist())._asdict()
+    text = ", ".join(f"{name} {value:g}" for name, value in values.items())
     raise NonFiniteError(
         f"update {updates - len(statistics) + first + 1} (env step {env_steps}) was not finite: "
         f"{text}. The weights did not see it. Lower the learning rate or max_gradient_norm, or "

@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Scores = ArrayLike | Mapping[str, ArrayLike]
-
-
 """float[R, T], float[R] of a single task, or the runs' scores by task, each of its own length."""
 
 

@@ -26,26 +26,15 @@ from pytorch_lightning.loggers import WandbLogger as LightningWandbLogger
 if TYPE_CHECKING:
     import wandb
 
-
 _logger = logging.getLogger(__name__)
-
 
 STEP_METRIC = "time/env_steps"
 
-
 _CONNECT_SECONDS = 2.0
-
-
 _INIT_SECONDS = 3.0
-
-
 # One service under two names: a key stored for either opens both.
 _HOSTED = ("api.wandb.ai", "api.forge.coreweave.com")
-
-
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
 _PORTS = {"http": 80, "https": 443, "socks5": 1080}
 
 

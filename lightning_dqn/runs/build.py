@@ -108,9 +108,14 @@ def _annotations(target: str, key: str) -> dict[str, Any]:
     function = _locate(target, key)
     function = function.__init__ if inspect.isclass(function) else function
     try:
-        return typing.get_type_hints(function)
+        hints = typing.get_type_hints(function)
     except (NameError, TypeError):  # annotations that exist for type checkers only
         return {}
+    unpacked = [name for name, hint in hints.items() if get_origin(hint) is typing.Unpack]
+    for name in unpacked:  # of ``**period: Unpack[PeriodArguments]``: its keys are arguments
+        [arguments] = get_args(hints.pop(name))
+        hints |= typing.get_type_hints(arguments)
+    return hints
 
 
 def _as_type(value: Any, hint: Any, key: str) -> Any:

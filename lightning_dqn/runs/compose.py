@@ -6,16 +6,23 @@ import difflib
 import logging
 import re
 import warnings
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
+from lightning_dqn.former_names import WORDS, former_choices, former_words
 from lightning_dqn.runs.keys import leaves
 from lightning_dqn.system.startup import uncollected
 
@@ -33,10 +40,18 @@ class OwnConfigs(SearchPathPlugin):
 
 
 Plugins.instance().register(OwnConfigs)
+for _name, _node in former_choices().items():
+    ConfigStore.instance().store(group="module", name=_name, node=_node, package="_global_")
+
+
+def parse_arguments(arguments: Sequence[str]) -> Namespace:
+    """Part Hydra's flags from overrides; the one place beside the sweeper that asks its insides."""
+    return get_args_parser().parse_args(list(arguments))
 
 
 def compose(overrides: list[str], config_dir: str | None = None) -> DictConfig:
     """Compose the configuration outside a run."""
+    overrides, _ = former_words(overrides)
     if config_dir is not None:
         overrides = [*overrides, f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
     with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
@@ -46,9 +61,6 @@ def compose(overrides: list[str], config_dir: str | None = None) -> DictConfig:
 
 def grid_jobs(overrides: list[str]) -> list[list[str]]:
     """Return the jobs of a plain grid sweep; other sweepers check their jobs as they come."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     if any(override.startswith("hydra/sweeper=") for override in overrides):
         return []
     parsed = OverridesParser.create().parse_overrides(overrides)
@@ -103,6 +115,8 @@ def explain(error: Exception) -> str:
     if unknown is None:
         return text
     key = unknown[1]
+    if key in WORDS:
+        return f"{key}: no such key; it is now {WORDS[key]}"
     near = difflib.get_close_matches(key, [name for name, _ in leaves(compose([]))], n=1)
     hint = f"did you mean {near[0]}?" if near else "--help lists them all"
     if near == [key]:

@@ -28,17 +28,17 @@ def evaluate(options: DictConfig) -> np.ndarray:
     config = OmegaConf.load(saved)
     assert isinstance(config, DictConfig)
     factory = build(config, "environment")
-    module = load_agent(options.checkpoint or run)
-    if module.spec != factory.spec:
+    agent = load_agent(options.checkpoint or run)
+    if agent.spec != factory.spec:
         raise ConfigError(f"checkpoint={options.checkpoint}: was not trained on {factory.name}")
-    network = module.get_submodule(module.evaluation_network)
+    network = agent.get_submodule(agent.evaluation_network)
     counts = [UnseenCount(network)] if isinstance(network, Table) else []
     environment = factory.make(options.num_envs)
     try:
         episodes = play_episodes(
             environment,
             factory.spec,
-            module.eval(),
+            agent.eval(),
             episodes_per_env=options.episodes_per_env,
             epsilon=options.epsilon,
             seed=options.seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN, SUPPORTED_PRECISIONS
-from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
-from lightning_dqn.replay.storage import check_discount
+from lightning_dqn.former_names import FORMER_ROOT_KEYS
+from lightning_dqn.replay.reading import check_discount
+from lightning_dqn.replay.samplers.sampler import Pace, as_sampling
+from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.runs.build import ConfigError, build, check_types, invalid
 
 
@@ -34,6 +37,7 @@ def prepare(config: DictConfig) -> Experiment:
     Raises:
         ConfigError: naming the key at fault and the remedy.
     """
+    _take_former_keys(config)
     _check_top(config)
     pl.seed_everything(config.seed, verbose=False)
     environment = build(config, "environment")
@@ -41,12 +45,12 @@ def prepare(config: DictConfig) -> Experiment:
         _ = environment.spec
     except ValueError as error:
         raise invalid("environment", error) from error
-    module = build(config, "module", environment=environment)
     data = build(config, "data", environment=environment, seed=config.seed)
-    if module.munchausen is not None and isinstance(data.sampler_config, LambdaReturns):
+    module = build(config, "module", environment=environment)
+    if module.target.munchausen is not None and data.sampling.gives_whole_targets:
         raise ConfigError(
-            "module.munchausen: lambda-returns hold the greedy value of the next states already; "
-            "set module/munchausen=none or another data/sampler"
+            "module.target.munchausen: lambda-returns hold the greedy value of the next states "
+            "already; set module/target/munchausen=none or another data/sampler"
         )
     try:
         check_discount(environment.spec, data.replay_config)
@@ -85,10 +89,20 @@ def build_trainer(config: DictConfig, run_dir: Path) -> pl.Trainer:
 def total_iterations(config: DictConfig) -> int:
     """Return the iterations of the whole run, for learning-rate schedules over all of it."""
     data = config.data
-    per_iteration = int(data.env_steps_per_iteration)
-    if (data.get("sampler") or {}).get("rollout_length") is not None:
-        per_iteration = int(data.sampler.rollout_length) * int(config.environment.num_envs)
-    return _total_epochs(config) * -(-int(data.env_steps_per_epoch) // per_iteration)
+    asked = Pace(
+        num_envs=int(config.environment.num_envs),
+        frame_stack=1,
+        n_step=1,
+        overlap=False,
+        capacity=int(data.replay.capacity),
+        batch_size=int(data.batch_size),
+        updates_per_iteration=int(data.updates_per_iteration),
+        env_steps_per_iteration=int(data.env_steps_per_iteration),
+        warmup_env_steps=0,
+    )
+    pace = as_sampling(build(config, "data.sampler") or UniformSampling()).pace(asked)
+    iterations = -(-int(data.env_steps_per_epoch) // pace.env_steps_per_iteration)
+    return _total_epochs(config) * iterations
 
 
 def total_env_steps(config: DictConfig) -> int:
@@ -111,6 +125,16 @@ for _resolver in (total_iterations, total_env_steps):
     OmegaConf.register_new_resolver(
         _resolver.__name__, lambda *, _root_, of=_resolver: of(_root_), replace=True
     )
+
+
+def _take_former_keys(config: DictConfig) -> None:
+    """Lay what a user's own file sets by a key of 0.1 over the key that it is now."""
+    for old, new in FORMER_ROOT_KEYS.items():
+        if old in config:
+            warnings.warn(
+                f"{old} is now {new}; the old key goes with 0.3", FutureWarning, stacklevel=2
+            )
+            OmegaConf.update(config, new, config[old], merge=True)
 
 
 def _check_top(config: DictConfig) -> None:

@@ -84,7 +84,7 @@ def run(experiment: Experiment) -> Summary:
     tested = (
         f"the best checkpoint, of env step {module.env_steps:,}" if best else "the last weights"
     )
-    save_weights(module, run_dir)
+    save_weights(module.agent, run_dir, module.hparams)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()

@@ -16,17 +16,9 @@ from numpy.typing import NDArray
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 
 METRICS = "metrics.csv"
-
-
 METRIC = "eval/episode_return"
-
-
 MEANING = {METRIC: "mean return of the evaluation episodes"}
-
-
 """What a plot calls metrics instead of their keys."""
-
-
 PLOT_HINT = "pip install 'lightning-dqn[plot]'"
 
 

@@ -16,10 +16,7 @@ from lightning_dqn.study.results import Failure, duration, read_run
 from lightning_dqn.system.files import SUMMARY
 
 POLL_SECONDS = 0.2
-
-
 STOP_SECONDS = 10.0
-
 
 Say = Callable[[str], None]
 

@@ -30,11 +30,7 @@ from lightning_dqn.study.curve import (
 from lightning_dqn.system.files import SUMMARY, write_json
 
 RESULTS, TABLE, CURVE, PLOT = "results.json", "table.md", "curve.csv", "curve.png"
-
-
 CONFIDENCE = 0.95
-
-
 INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 
 

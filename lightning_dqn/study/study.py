@@ -12,13 +12,12 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.compose import compose, explain, training_module
+from lightning_dqn.runs.compose import compose, explain, parse_arguments, training_module
 from lightning_dqn.study.processes import Say, Study, run_seeds
 from lightning_dqn.study.results import (
     Failure,
@@ -29,10 +28,7 @@ from lightning_dqn.study.results import (
 from lightning_dqn.system.files import write_json
 
 ASKED = "study.json"
-
-
 """What a study was asked for, in its folder from the start."""
-
 
 RESERVED = {
     "seed": "a study takes its seeds as seeds=5 or seeds=3,4,7",
@@ -105,7 +101,7 @@ def check(arguments: Sequence[str], seeds: Sequence[int] = (0,)) -> str:
     for flag in arguments:
         if flag.startswith("-") and not flag.startswith(("--config-dir", "-cd")):
             raise ConfigError(f"{flag}: of the flags a study takes --config-dir only")
-    parsed = get_args_parser().parse_args(list(arguments))
+    parsed = parse_arguments(arguments)
     try:
         _check_overrides(parsed.overrides)
         overrides = [*parsed.overrides, f"seed={seeds[0]}"]

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 SUMMARY = "summary.json"
-
-
 """What a run came to, in its folder; written last."""
 
 

@@ -9,8 +9,6 @@ import psutil
 import torch
 
 USABLE_SHARE = 0.8
-
-
 """What part of the free memory one allocation may take."""
 
 

@@ -14,7 +14,7 @@ import pytest
 from selenium import webdriver
 from support.board_agents import perfect_tictactoe, taught_tictactoe, untrained_connect_four
 
-from lightning_dqn import DQN
+from lightning_dqn.agent import Agent
 from lightning_dqn.games.connect_four import ConnectFour
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.play.runtime import browser_runtime
@@ -40,7 +40,7 @@ class Site:
 
     address: str
     folder: Path
-    module: DQN
+    module: Agent
     game: Game
 
 
@@ -72,7 +72,7 @@ def driver() -> Iterator[Any]:
 
 
 def served(
-    folder: Path, module: DQN, game: Game, runtime: Path, rules: Path | None = None
+    folder: Path, module: Agent, game: Game, runtime: Path, rules: Path | None = None
 ) -> Iterator[Site]:
     strengths = calibrate(module, game, SampledGames(games=100, temperatures=5))
     write_site(
@@ -95,19 +95,19 @@ def served(
 @pytest.fixture(scope="session")
 def tictactoe(tmp_path_factory, runtime) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("tictactoe")
-    yield from served(folder, taught_tictactoe(), TicTacToe(), runtime)
+    yield from served(folder, taught_tictactoe().agent, TicTacToe(), runtime)
 
 
 @pytest.fixture(scope="session")
 def connect_four(tmp_path_factory, runtime) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("connect_four")
-    yield from served(folder, untrained_connect_four(), ConnectFour(), runtime)
+    yield from served(folder, untrained_connect_four().agent, ConnectFour(), runtime)
 
 
 @pytest.fixture(scope="session")
 def perfect(tmp_path_factory, runtime) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("perfect")
-    yield from served(folder, perfect_tictactoe(), TicTacToe("index"), runtime)
+    yield from served(folder, perfect_tictactoe().agent, TicTacToe("index"), runtime)
 
 
 class Mine(TicTacToe):
@@ -136,4 +136,4 @@ def own_game(tmp_path_factory, runtime) -> Iterator[Site]:
     site = folder / "site"
     (site / "rules").mkdir(parents=True)
     (site / "rules" / "known.js").write_bytes(rules_of(TicTacToe()).read_bytes())
-    yield from served(site, taught_tictactoe(), Mine(), runtime, rules)
+    yield from served(site, taught_tictactoe().agent, Mine(), runtime, rules)

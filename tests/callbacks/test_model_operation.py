@@ -25,6 +25,7 @@ from lightning_dqn.callbacks import (
     ShrinkAndPerturb,
     WeightAverage,
 )
+from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.runs.build import ConfigError, build
 from lightning_dqn.runs.compose import compose
 
@@ -242,9 +243,12 @@ def test_options_build_their_operation_with_pythons_defaults(
     values = dict(config.callbacks[group])
     assert values.pop("_target_") == f"lightning_dqn.callbacks.{kind.__name__}"
     parameters = inspect.signature(kind).parameters
-    assert set(values) == set(parameters), "every argument is a key"
+    defaults = {name: parameter.default for name, parameter in parameters.items()}
+    if defaults.pop("period", None) is not None:
+        defaults |= {name: None for name in PeriodArguments.__annotations__} | {"start": 0}
+    assert set(values) == set(defaults), "every argument is a key"
     for name, value in values.items():
-        default = parameters[name].default
+        default = defaults[name]
         default = list(default) if isinstance(default, tuple) else default
         assert value == default or (name in CHOSEN and value is not None), name
 

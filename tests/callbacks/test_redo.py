@@ -11,6 +11,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from support.fixed_iterations import Do, FixedIterations, moments, one_thread, state
+from support.switches import switched_dqn
 from torch import Tensor, nn
 
 from lightning_dqn import DQN
@@ -69,7 +70,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 def make(case: str, **arguments: Any) -> DQN:
     torch.manual_seed(0)
-    return DQN(**{"compile": False, **CASES[case], **arguments})
+    return switched_dqn(**{"compile": False, **CASES[case], **arguments})
 
 
 def weighted_layers(module: DQN) -> list[nn.Module]:
@@ -86,7 +87,7 @@ def kill(layer: nn.Module, *units: int) -> None:
 def output(module: DQN, observation: Tensor) -> Tensor:
     with torch.no_grad():
         module.q_network.eval()
-        q_values = module.head.q_values(module.q_network(observation))
+        q_values = module.agent.head.q_values(module.q_network(observation))
         module.q_network.train()
     return q_values
 

@@ -53,7 +53,7 @@ class Diary(pl.Callback):
 
 
 def weights(module: nn.Module, network: str) -> Tensor:
-    return parameters_to_vector(module.get_submodule(network).parameters()).detach().clone()
+    return parameters_to_vector(module.agent.get_submodule(network).parameters()).detach().clone()
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_wrong_arguments_are_refused_by_name(arguments: dict[str, Any], message:
 
 @pytest.mark.parametrize("name", ["q_network", "spec", "forward"])
 def test_a_name_that_the_module_uses_otherwise_is_refused(fit: Make, name: str) -> None:
-    with pytest.raises(ValueError, match=f"network='{name}': the module has an attribute"):
+    with pytest.raises(ValueError, match=f"network='{name}': the agent has an attribute"):
         fit(EMATargetNetwork(tau=1, network=name))
 
 
@@ -228,7 +228,8 @@ def test_the_policy_for_buffers_is_obeyed(fit: Make, make_module: Make, policy: 
     module = make_module(network=[{"Linear": 8}, {"BatchNorm1d": 8}, "ReLU"])
     fit(EMATargetNetwork(tau=0.5, buffers=policy), module=module)
     online, target = (
-        dict(module.get_submodule(name).named_buffers()) for name in ("q_network", "target_network")
+        dict(module.agent.get_submodule(name).named_buffers())
+        for name in ("q_network", "target_network")
     )
     count = "torso.1.num_batches_tracked"
     assert online[count] > 0
@@ -245,7 +246,7 @@ def test_an_evaluating_average_acts_and_values_instead_of_the_online_network(fit
     for weight in module.q_network.parameters():
         nn.init.zeros_(weight)
     observation = torch.randn(5, 4)
-    expected = module.average(observation)
+    expected = module.agent.average(observation)
     torch.testing.assert_close(module.q_values(observation), expected)
     assert module.act(observation).tolist() == expected.argmax(dim=1).tolist()
     online = module.behaviour_policy().q_values(observation)
@@ -340,7 +341,7 @@ def test_evaluation_alone_needs_no_training(
     )
     trainer.validate(module, data, verbose=False)
     assert isinstance(data, ReplayDataModule)
-    assert module.evaluation_network == "average"
+    assert module.agent.evaluation_network == "average"
     assert module.after_update == []
 
 
@@ -370,7 +371,7 @@ def test_a_continued_run_moves_the_target_at_the_same_updates(
 def test_it_is_idle_where_the_module_has_no_target_network(
     make_trainer: Any, make_data: Any, make_module: Any
 ) -> None:
-    module = make_module(target_network=False, double=False)
+    module = make_module(slow_copy=False, double=False)
     make_trainer(callbacks=[EMATargetNetwork(tau=0.1)]).fit(module, make_data())
     assert module.updates > 0
     assert not hasattr(module, "target_network")

@@ -58,22 +58,22 @@ def test_it_is_the_plain_mean_of_the_snapshots(
 
 def test_the_online_network_acts_until_the_first_snapshot(fit: Make) -> None:
     acting: list[str] = []
-    note = Do(lambda module: acting.append(module.evaluation_network))
+    note = Do(lambda module: acting.append(module.agent.evaluation_network))
     module, _ = fit(WeightAverage(every_n_updates=5), note)
     assert acting == ["q_network"] * 4 + ["average_network"] * 8
     observation = torch.randn(5, 4)
-    assert torch.equal(module.q_values(observation), module.average_network(observation))
+    assert torch.equal(module.q_values(observation), module.agent.average_network(observation))
 
 
 def test_without_evaluation_the_online_network_goes_on_acting(fit: Make) -> None:
     module, _ = fit(WeightAverage(every_n_updates=5, evaluate=False))
-    assert module.evaluation_network == "q_network"
+    assert module.agent.evaluation_network == "q_network"
 
 
 def test_a_slow_and_an_equal_average_stand_side_by_side(fit: Make) -> None:
     slow = EMATargetNetwork(decay=0.9, network="slow")
     module, _ = fit(slow, WeightAverage(every_n_updates=4))
-    tensors = [module.get_submodule(n).head.weight for n in ("slow", "average_network")]
+    tensors = [module.agent.get_submodule(n).head.weight for n in ("slow", "average_network")]
     assert not torch.equal(*tensors)
     assert not torch.equal(tensors[1], module.q_network.head.weight)
 
@@ -86,7 +86,7 @@ def test_the_policy_for_buffers_is_obeyed(fit: Make, make_module: Make, policy: 
     name = "torso.1.running_mean"
     old, new = online.weights[6][name], online.weights[12][name]
     expected = {"copy": new, "average": (old + new) / 2, "skip": torch.zeros(8)}[policy]
-    torch.testing.assert_close(module.average_network.state_dict()[name], expected)
+    torch.testing.assert_close(module.agent.average_network.state_dict()[name], expected)
 
 
 def test_a_continued_run_has_the_mean_of_the_unbroken_one(fit: Make, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_continued_run_has_the_mean_of_the_unbroken_one(fit: Make, tmp_path: P
     average = WeightAverage(every_n_updates=5)
     continued, _ = fit(average, max_epochs=2, ckpt=path)
     assert average.times_acted == 4
-    assert continued.evaluation_network == "average_network"
+    assert continued.agent.evaluation_network == "average_network"
     for name, tensor in state(whole).items():
         assert torch.equal(continued.state_dict()[name], tensor), name
 
@@ -104,7 +104,7 @@ def test_a_continued_run_has_the_mean_of_the_unbroken_one(fit: Make, tmp_path: P
 def test_checkpoint_and_export_carry_the_mean_and_that_it_acts(fit: Make, tmp_path: Path) -> None:
     module, trainer = fit(WeightAverage(every_n_updates=5))
     trainer.save_checkpoint(path := tmp_path / "a.ckpt")
-    save_weights(module, tmp_path)
+    save_weights(module.agent, tmp_path)
     observation = torch.randn(5, 4)
     for loaded in (DQN.load_from_checkpoint(path), load_weights(tmp_path)):
         assert torch.equal(loaded.q_values(observation), module.q_values(observation))

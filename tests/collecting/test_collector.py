@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -11,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import SyncVectorEnv
-
-sys.path.insert(0, str(Path(__file__).parent))
 from support.scripted_env import (
+    UNEVEN,
     EpisodeScript,
+    PaysEachCall,
     ScriptedEnv,
     Scripts,
     episodes,
@@ -22,34 +20,14 @@ from support.scripted_env import (
     scripted_vector,
     spec_of,
 )
+from support.scripted_policies import LastLegalAction
 
-from lightning_dqn.collecting.collector import CollectionConfig, Collector
+from lightning_dqn.collecting.collector import Collector
+from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.storage import ReplayConfig
 from lightning_dqn.schedules import LinearSchedule
 from lightning_dqn.transitions import NO_ACTION, Episode, Rows
-
-UNEVEN: Scripts = [
-    episodes(1),
-    [EpisodeScript((0.5, -1.0, 2.0), terminated=False, truncated=True)],
-    [EpisodeScript((1.0, 4.0), terminated=True, truncated=True), *episodes(5)],
-]
-
-
-class LastLegalAction:
-    """A policy that takes the last legal action and remembers what it was shown."""
-
-    def __init__(self, num_actions: int = 4) -> None:
-        self.num_actions = num_actions
-        self.observations: list[np.ndarray] = []
-        self.masks: list[np.ndarray | None] = []
-
-    def act(self, observation: np.ndarray, action_mask: np.ndarray | None = None) -> np.ndarray:
-        self.observations.append(observation)
-        self.masks.append(action_mask)
-        if action_mask is None:
-            return np.full(len(observation), self.num_actions - 1)
-        return self.num_actions - 1 - action_mask[:, ::-1].argmax(axis=1)
 
 
 def collector_of(
@@ -57,7 +35,6 @@ def collector_of(
     *,
     spec: Any = None,
     epsilon: Any = 0.0,
-    temperature: Any = 0.0,
     seed: int = 0,
     **kwargs: Any,
 ) -> Collector:
@@ -65,7 +42,13 @@ def collector_of(
     environment = scripted_vector(
         scripts, dtype=spec.observation_dtype, masked=spec.has_action_mask, **kwargs
     )
-    return Collector(environment, spec, epsilon=epsilon, temperature=temperature, seed=seed)
+    return Collector(environment, spec, exploration=Exploration(epsilon=epsilon), seed=seed)
+
+
+def envs_of(collector: Collector) -> list[ScriptedEnv]:
+    environment = collector.actor.environment
+    assert isinstance(environment, SyncVectorEnv)
+    return list(environment.envs)  # type: ignore[arg-type]
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -88,7 +71,7 @@ def test_env_steps_are_those_the_environments_counted():
     collector = collector_of()
     for until in (1, 8, 9, 40, 101):
         collector.collect(None, until)
-        played = sum(len(env.actions) for env in collector.environment.envs)
+        played = sum(len(env.actions) for env in envs_of(collector))
         assert collector.env_steps == played
 
 
@@ -144,7 +127,7 @@ def test_actions_written_down_are_those_the_environments_got():
     rows = collector.collect(LastLegalAction(), 60)
     for env in range(3):
         actions = rows.action[:, env]
-        assert actions[actions != NO_ACTION].tolist() == collector.environment.envs[env].actions
+        assert actions[actions != NO_ACTION].tolist() == envs_of(collector)[env].actions
 
 
 def test_collecting_in_parts_or_at_once_gives_the_same_rows():
@@ -171,7 +154,7 @@ def test_action_spaces_that_do_not_start_at_zero_are_numbered_from_zero_in_rows(
     rows = collector.collect(LastLegalAction(), 20)
     assert set(rows.action.flatten()) == {NO_ACTION, 3}
     collector.collect(None, 80)  # ScriptedEnv refuses an action outside of 7..10
-    assert set(collector.environment.envs[0].actions) == {0, 1, 2, 3}
+    assert set(envs_of(collector)[0].actions) == {0, 1, 2, 3}
 
 
 # Episodes
@@ -182,9 +165,9 @@ def test_returns_and_lengths_of_episodes_are_those_of_the_script():
     collector.collect(None, 33)
     by_script = {(1.0, 1), (1.5, 3), (5.0, 2), (15.0, 5)}
     assert set(collector.episodes) == {Episode(*e) for e in by_script}
-    ended = sum(env.episode for env in collector.environment.envs)
+    ended = sum(env.episode for env in envs_of(collector))
     # An environment whose final observation waits for its reset hasn't begun the next episode.
-    assert len(collector.episodes) == ended + int(collector._ended.sum())
+    assert len(collector.episodes) == ended + int(collector.actor.ended.sum())
 
 
 def test_an_episode_over_several_collections_is_counted_whole():
@@ -202,35 +185,7 @@ def test_episodes_are_taken_once():
     assert collector.take_episodes() == []
 
 
-# Choosing actions
-
-
-@pytest.mark.parametrize("policy", [None, LastLegalAction()], ids=["warm-up", "epsilon-greedy"])
-def test_only_legal_actions_are_taken(policy):
-    collector = collector_of(spec=spec_of(masked=True), epsilon=0.5)
-    rows = collector.collect(policy, 400)
-    assert rows.action_mask is not None
-    took = rows.action != NO_ACTION
-    legal = np.take_along_axis(rows.action_mask, np.maximum(rows.action, 0)[..., None], axis=2)
-    assert legal[..., 0][took].all()
-    assert {0, 1, 2, 3} == set(rows.action[took])
-
-
-def test_the_policy_gets_the_mask_of_its_observation():
-    policy = LastLegalAction()
-    rows = collector_of(spec=spec_of(masked=True)).collect(policy, 60)
-    np.testing.assert_array_equal(rows.action_mask, np.stack(policy.masks))
-
-
-def test_without_exploration_the_policy_alone_acts():
-    rows = collector_of(epsilon=0.0).collect(LastLegalAction(), 60)
-    assert set(rows.action.flatten()) == {NO_ACTION, 3}
-
-
-def test_full_exploration_is_uniform_over_all_actions():
-    rows = collector_of(epsilon=1.0).collect(LastLegalAction(), 4_000)
-    counts = np.bincount(rows.action[rows.action != NO_ACTION], minlength=4)
-    assert (abs(counts / counts.sum() - 0.25) < 0.03).all()
+# Acting
 
 
 def test_epsilon_follows_its_schedule_over_env_steps():
@@ -240,6 +195,31 @@ def test_epsilon_follows_its_schedule_over_env_steps():
     assert explored[:500].mean() == pytest.approx(0.875, abs=0.1)
     assert explored[1_500:2_000].mean() == pytest.approx(0.125, abs=0.1)
     assert explored[2_000:].mean() == 0
+
+
+def test_without_exploration_the_policy_alone_acts():
+    for exploration in (None, Exploration(epsilon=0.0)):
+        collector = Collector(scripted_vector(UNEVEN), spec_of(), exploration=exploration)
+        rows = collector.collect(LastLegalAction(), 60)
+        assert set(rows.action.flatten()) == {NO_ACTION, 3}
+
+
+def test_a_row_that_begins_an_episode_holds_no_reward_whatever_the_environment_gave():
+    environment = PaysEachCall(scripted_vector([episodes(2)]))
+    rows = Collector(environment, spec_of()).collect(None, 4)
+    assert rows.reward[:, 0].tolist() == [11.0, 12.0, 0.0, 11.0, 12.0]
+
+
+def test_what_is_upcoming_is_observed_by_the_next_row():
+    spec = spec_of(masked=True)
+    collector = collector_of(spec=spec)
+    for until in (1, 5, 9):
+        collector.collect(None, until)
+        observation, mask = collector.upcoming()
+        rows = collector.collect(None, collector.env_steps + 1)
+        assert rows.action_mask is not None
+        np.testing.assert_array_equal(rows.observation[0], observation)
+        np.testing.assert_array_equal(rows.action_mask[0], mask)
 
 
 @pytest.mark.parametrize("frame_stack", [1, 3])
@@ -285,14 +265,6 @@ def test_an_observation_that_is_not_finite_is_refused_by_environment_and_name(va
     assert torch.isfinite(ring.sample(1, 50).next_observation).all()
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("warmup_env_steps", -1), ("epsilon", 1.1), ("epsilon", -0.1)]
-)
-def test_a_setting_that_means_nothing_is_refused_by_name(key, value):
-    with pytest.raises(ValueError, match=f"{key}="):
-        CollectionConfig(**{key: value})
-
-
 # Seeds and state
 
 
@@ -300,15 +272,6 @@ def test_the_same_seed_collects_the_same_rows_and_another_seed_others():
     one, same, other = (collector_of(seed=s).collect(None, 90) for s in (1, 1, 2))
     np.testing.assert_array_equal(one.action, same.action)
     assert not np.array_equal(one.action, other.action)
-
-
-def test_each_environment_is_reset_with_a_seed_of_its_own():
-    environment = gym.make_vec("MountainCar-v0", 3, vectorization_mode="sync")
-    seen = Collector(environment, spec_of(), seed=5)
-    seen._reset()
-    alone = gym.make("MountainCar-v0").reset(seed=7)[0]
-    np.testing.assert_array_equal(seen._observation[2], alone)
-    assert not np.array_equal(seen._observation[0], seen._observation[1])
 
 
 def test_counters_and_generator_continue_from_their_state():
@@ -334,44 +297,3 @@ def test_a_restart_begins_new_episodes_with_nothing_left_of_the_old(env_steps):
     assert NO_ACTION not in rows.action
     assert policy.observations[0][0, :, 1:].tolist() == [[1, 0]] * 3
     assert collector.take_episodes() == [Episode(21.0, 6)]
-
-
-class NearlyEqual:
-    """Always prefers action 2, by a little, and keeps the noise it was given."""
-
-    def __init__(self) -> None:
-        self.noise: list[np.ndarray | None] = []
-
-    def act(
-        self,
-        observation: np.ndarray,
-        action_mask: np.ndarray | None = None,
-        noise: np.ndarray | None = None,
-    ) -> np.ndarray:
-        self.noise.append(noise)
-        values = np.array([0.0, 0.0, 0.1, 0.0], np.float32)
-        values = values if noise is None else values + noise
-        return np.broadcast_to(values, (len(observation), 4)).argmax(axis=1)
-
-
-def test_boltzmann_exploration_follows_its_schedule_and_its_seed():
-    """Noise while the temperature is above 0, none after; the same with the same seed."""
-    taken = []
-    for _ in range(2):
-        policy = NearlyEqual()
-        collector = collector_of(spec=spec_of(), temperature=LinearSchedule(5.0, 0.0, 12), seed=3)
-        rows = collector.collect(policy, 30)
-        taken.append(rows.action)
-        is_given = [noise is not None for noise in policy.noise]
-        assert is_given == sorted(is_given, reverse=True)
-        assert True in is_given
-        assert False in is_given
-        late = rows.action[sum(is_given) :]
-        assert set(late[late != NO_ACTION]) == {2}
-    assert len(set(taken[0][taken[0] != NO_ACTION])) > 1
-    np.testing.assert_array_equal(*taken)
-
-
-def test_a_temperature_below_zero_is_refused():
-    with pytest.raises(ValueError, match="temperature=-1: at least 0"):
-        CollectionConfig(temperature=-1)

@@ -73,7 +73,7 @@ def test_a_key_map_stands_in_the_arguments_or_in_a_file(weights, monkeypatch):
 
 
 def test_what_does_not_fit_is_told_as_a_table_and_nothing_is_written(weights, monkeypatch, capsys):
-    assert imported("file=elsewhere.npz", "module.dueling=true") == 2
+    assert imported("file=elsewhere.npz", "module.network.dueling=true") == 2
     told = capsys.readouterr().err
     assert told.startswith("lightning-dqn: none of the weights fits the network")
     assert imported("file=elsewhere.npz", "module.network.hidden=[9]") == 2
@@ -103,8 +103,14 @@ def test_a_part_is_taken_only_when_asked(weights, monkeypatch):
         (["file=elsewhere.npz", "key_map=nowhere.yaml"], "key_map=nowhere.yaml: no readable"),
         (["file=elsewhere.npz", "key_map=[1]"], "key_map=[1]: expected a mapping"),
         (["file=elsewhere.npz", "key_map={fc: head}"], "the file holds nothing of the name fc"),
-        (["file=elsewhere.npz", "module.dueling=perhaps"], "module.dueling='perhaps': expected"),
-        (["file=elsewhere.npz", "module.duelling=true"], "did you mean module.dueling?"),
+        (
+            ["file=elsewhere.npz", "module.network.dueling=perhaps"],
+            "module.network.dueling='perhaps': expected",
+        ),
+        (
+            ["file=elsewhere.npz", "module.network.duelling=true"],
+            "did you mean module.network.dueling?",
+        ),
         (["file=elsewhere.npz", "environment.id=CartPoll-v1"], "environment.id=CartPoll-v1"),
     ],
 )

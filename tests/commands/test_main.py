@@ -104,7 +104,7 @@ MISTAKES = {
     ),
     "environment.id=lightning_dqn/BoardGame-v0": "required keyword-only argument: 'game'",
     "environment.id=FrozenLake-v1 +environment.kwargs.map=8x8": "unexpected keyword argument 'map'",
-    "module=q_learning": "a table has a row for each discrete state",
+    "algorithm=q_learning": "a table has a row for each discrete state",
     "data.collection.temperature=-1": "data.collection.temperature=-1: at least 0",
     "callbacks.target_network.tau=2": "callbacks.target_network.tau=2",
     "callbacks.target_network.decay=0.9": "give exactly one of the two",
@@ -116,8 +116,10 @@ MISTAKES = {
     "num_threads=0": "num_threads=0",
     "ckpt_path=nowhere.ckpt": "ckpt_path=nowhere.ckpt: there is no such file",
     "resume=nowhere": "resume=nowhere",
-    "data/sampler=lambda_returns module/munchausen=default": "module.munchausen: lambda-returns",
-    "module.target_network=false": "module.double=True: without a target network",
+    "data/sampler=lambda_returns module/target/munchausen=default": (
+        "module.target.munchausen: lambda-returns"
+    ),
+    "module.target.slow_copy=false": "module.target.double=True: without a target network",
     "data.replay.n_step=[3,1]": "data.replay.n_step=[3, 1]",
     "module/head=categorical module.head.v_min=200": "module.head.v_min=200",
     "data/sampler=prioritized data.sampler.alpha=2": "data.sampler.alpha=2",

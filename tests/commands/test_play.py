@@ -28,7 +28,7 @@ PAGE = browser_runtime.PAGE
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    save_weights(taught_tictactoe(), folder)
+    save_weights(taught_tictactoe().agent, folder)
     summary = {"env_steps": 12_345, "updates": 678, "episode_return": 0.9}
     (folder / "summary.json").write_text(json.dumps(summary))
     return folder
@@ -165,7 +165,7 @@ def test_a_taken_port_is_named(command, run_folder, runtime):
 
 
 def test_a_checkpoint_of_another_environment_is_told_what_can_be_played(command, tmp_path):
-    save_weights(untrained((4,), 2, None), tmp_path)
+    save_weights(untrained((4,), 2, None).agent, tmp_path)
     error = refusal(command, f"checkpoint={tmp_path}")
     assert "tictactoe and connect_four" in error
     assert "module:Class" in error
@@ -185,7 +185,7 @@ def test_a_game_that_is_not_there_is_named(command, run_folder):
 
 
 def test_a_game_of_ones_own_needs_its_rules_for_the_page(command, runtime, tmp_path, monkeypatch):
-    save_weights(untrained((1,), 2, "nim"), tmp_path / "run")
+    save_weights(untrained((1,), 2, "nim").agent, tmp_path / "run")
     monkeypatch.syspath_prepend(Path(__file__).parent)
     named = (f"checkpoint={tmp_path / 'run'}", "game=support.nim_game:Nim")
     assert "rules=<file>.js" in refusal(command, *named, f"runtime={runtime}")

@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from support.switches import switched_dqn
 from torch import Tensor, nn
 
 from lightning_dqn import DQN, EnvironmentSpec
@@ -47,7 +48,7 @@ SPECS = {
 def make(spec: EnvironmentSpec = VECTOR, **options) -> DQN:
     torch.manual_seed(0)
     layers = minatar_cnn() if len(spec.observation_shape) == 3 else ["Flatten", {"Linear": 8}]
-    return DQN(spec, **{"network": [*layers, "ReLU"], "double": False, **options})
+    return switched_dqn(spec, **{"network": [*layers, "ReLU"], "double": False, **options})
 
 
 def observations(spec: EnvironmentSpec, size: int = 13) -> Tensor:
@@ -55,7 +56,9 @@ def observations(spec: EnvironmentSpec, size: int = 13) -> Tensor:
 
 
 def written(module: DQN, folder: Path, format: str, **options) -> export.Exported:
-    return export.export(module, folder / f"policy{export.SUFFIXES[format]}", format, **options)
+    return export.export(
+        module.agent, folder / f"policy{export.SUFFIXES[format]}", format, **options
+    )
 
 
 def run_file(path: Path, format: str, observation: Tensor) -> Tensor:
@@ -112,16 +115,16 @@ def test_every_kind_of_observation_is_taken_in_the_environments_type(spec, forma
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
 def test_what_is_exported_is_the_evaluation_network_without_noise(head):
     module = make(head=head, noisy=True)
-    average = module.add_network("average_network")
+    average = module.agent.add_network("average_network")
     for parameter in average.parameters():
         parameter.add_(0.1)
     module.train()
     observation = observations(VECTOR)
     online = module.q_values(observation)
-    assert torch.equal(QValues(module)(observation), online)
-    module.evaluation_network = "average_network"
-    assert torch.equal(QValues(module)(observation), module.q_values(observation))
-    assert not torch.equal(QValues(module)(observation), online)
+    assert torch.equal(QValues(module.agent)(observation), online)
+    module.agent.evaluation_network = "average_network"
+    assert torch.equal(QValues(module.agent)(observation), module.q_values(observation))
+    assert not torch.equal(QValues(module.agent)(observation), online)
 
 
 def test_an_onnx_file_is_whole_and_names_its_ends(tmp_path):
@@ -150,7 +153,7 @@ def test_torchscript_keeps_the_names_of_the_weights(tmp_path):
 
 
 def test_the_difference_is_the_largest_over_both_batches():
-    values = QValues(make(VECTOR))
+    values = QValues(make(VECTOR).agent)
     agreement = compare(values, lambda o: values(o) + 1e-7 * (len(o) == 7), VECTOR)
     assert agreement.largest_difference == pytest.approx(1e-7, rel=0.5)
     scale = max(
@@ -164,8 +167,8 @@ def test_the_difference_is_the_largest_over_both_batches():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda values, o: values(o) * (1 + 1e-4), "differs from the module"),
-        (lambda values, o: values(o) + 1e-3 * (len(o) == 7), "differs from the module"),
+        (lambda values, o: values(o) * (1 + 1e-4), "differs from the agent"),
+        (lambda values, o: values(o) + 1e-3 * (len(o) == 7), "differs from the agent"),
         (lambda values, o: values(o) / 0 * 0, "aren't finite"),
         (lambda values, o: values(o)[0], r"gives \[3\]"),
         (lambda values, o: values(o.view(1, 4)), "fails on a batch of 7"),
@@ -173,7 +176,7 @@ def test_the_difference_is_the_largest_over_both_batches():
     ids=["everywhere", "batch_of_7", "not_finite", "shape", "batch_size"],
 )
 def test_a_program_that_disagrees_is_refused(wrong, message):
-    values = QValues(make())
+    values = QValues(make().agent)
     with pytest.raises(ValueError, match=message):
         compare(values, lambda observation: wrong(values, observation), VECTOR)
 
@@ -183,8 +186,8 @@ def test_small_values_are_compared_by_their_own_size():
     with torch.no_grad():
         module.q_network.head.weight.mul_(1e-6)
         module.q_network.head.bias.mul_(1e-6)
-    values = QValues(module)
-    with pytest.raises(ValueError, match="differs from the module"):
+    values = QValues(module.agent)
+    with pytest.raises(ValueError, match="differs from the agent"):
         compare(values, lambda o: values(o) + 1e-8, VECTOR)
 
 
@@ -192,12 +195,12 @@ def test_small_values_are_compared_by_their_own_size():
 def test_an_export_that_disagrees_leaves_what_was_there(format, monkeypatch, tmp_path):
     wrong = programs.Runtime(lambda *_: b"new", lambda _: lambda o: torch.zeros(len(o), 3))
     monkeypatch.setitem(export.RUNTIMES, format, wrong)
-    with pytest.raises(ValueError, match="differs from the module"):
+    with pytest.raises(ValueError, match="differs from the agent"):
         written(make(), tmp_path / "new", format)
     assert not (tmp_path / "new").exists()
     before = tmp_path / f"policy{export.SUFFIXES[format]}"
     before.write_text("before")
-    with pytest.raises(ValueError, match="differs from the module"):
+    with pytest.raises(ValueError, match="differs from the agent"):
         written(make(), tmp_path, format)
     assert before.read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == [before.name]
@@ -213,7 +216,7 @@ class CountsItsBatch(nn.Module):
 
 
 def test_a_network_that_a_trace_gets_wrong_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="differs from the module"):
+    with pytest.raises(ValueError, match="differs from the agent"):
         written(make(network=CountsItsBatch()), tmp_path, "torchscript")
     assert list(tmp_path.iterdir()) == []
     check(make(network=CountsItsBatch()), tmp_path, "torch_export")
@@ -260,7 +263,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(format, tmp_path):
 
 @pytest.fixture
 def run(tmp_path) -> Path:
-    save_weights(make(), tmp_path / "run")
+    save_weights(make().agent, tmp_path / "run")
     return tmp_path / "run"
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from support.switches import switched_dqn
 from torch import Tensor, nn
 
-from lightning_dqn import DQN, EnvironmentSpec
+from lightning_dqn import EnvironmentSpec
 from lightning_dqn.formats.matching import (
     ImportReport,
     WrongShape,
@@ -24,7 +25,7 @@ OWN = [f"{layer}.{key}" for layer in ("torso.0", "torso.2", "head") for key in (
 
 def network(seed: int = 0, layers: list = LAYERS, **options) -> nn.Module:
     torch.manual_seed(seed)
-    return DQN(BOARD, network=layers, **options).q_network
+    return switched_dqn(BOARD, network=layers, **options).q_network
 
 
 def from_elsewhere(seed: int = 1) -> nn.Sequential:

@@ -13,6 +13,7 @@ from lightning_dqn.formats.saved import (
     WEIGHTS,
     load_agent,
     load_weights,
+    read_saved,
     save_weights,
 )
 from lightning_dqn.learning.targets import Munchausen
@@ -34,17 +35,17 @@ def module(make_module, make_data, make_trainer) -> DQN:
 
 
 def test_a_module_comes_back_with_all_its_networks(module, tmp_path):
-    save_weights(module, tmp_path)
+    save_weights(module.agent, tmp_path)
     loaded = load_weights(tmp_path)
     observation = torch.randn(5, 4)
     assert torch.equal(loaded.q_values(observation), module.q_values(observation))
     assert loaded.evaluation_network == "average_network"
-    for name, tensor in module.networks_state().items():
+    for name, tensor in module.agent.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
 def test_the_files_are_readable_without_this_package(module, tmp_path):
-    path = save_weights(module, tmp_path)
+    path = save_weights(module.agent, tmp_path)
     assert path == tmp_path / WEIGHTS
     names = set(load_file(path))
     assert {"q_network.torso.0.weight", "target_network.torso.0.weight"} <= names
@@ -53,21 +54,21 @@ def test_the_files_are_readable_without_this_package(module, tmp_path):
 
 
 def test_writing_again_replaces_both_files_and_leaves_nothing_beside_them(module, tmp_path):
-    save_weights(module, tmp_path)
-    torch.nn.init.zeros_(module.average_network.head.value.weight)
-    save_weights(module, tmp_path)
+    save_weights(module.agent, tmp_path)
+    torch.nn.init.zeros_(module.agent.average_network.head.value.weight)
+    save_weights(module.agent, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS, HYPERPARAMETERS}
     assert not load_weights(tmp_path).average_network.head.value.weight.any()
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(ValueError, match="nowhere: no readable weights there"):
+    with pytest.raises(ValueError, match="nowhere: there is no such file or folder"):
         load_weights(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
 def test_a_truncated_file_is_refused(keep, module, tmp_path):
-    path = save_weights(module, tmp_path)
+    path = save_weights(module.agent, tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
     with pytest.raises(ValueError, match="no readable weights there"):
@@ -75,8 +76,8 @@ def test_a_truncated_file_is_refused(keep, module, tmp_path):
 
 
 def test_weights_of_another_network_are_refused(module, make_module, tmp_path):
-    save_weights(module, tmp_path)
-    save_weights(make_module(network=[{"Linear": 3}]), tmp_path / "other")
+    save_weights(module.agent, tmp_path)
+    save_weights(make_module(network=[{"Linear": 3}]).agent, tmp_path / "other")
     (tmp_path / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
     with pytest.raises(ValueError, match=r"doesn't fit module\.json"):
         load_weights(tmp_path)
@@ -96,25 +97,28 @@ def test_weights_of_another_network_are_refused(module, make_module, tmp_path):
 @pytest.mark.parametrize("target_network", [False, True])
 def test_every_head_comes_back(head, target_network, make_module, tmp_path):
     options = {"dueling": True, "noisy": True, "layer_norm": True, "munchausen": Munchausen(0.5)}
-    module = make_module(head=head, double=False, target_network=target_network, **options)
-    save_weights(module, tmp_path)
+    module = make_module(head=head, double=False, slow_copy=target_network, **options)
+    save_weights(module.agent, tmp_path, module.hparams)
     loaded = load_weights(tmp_path)
-    assert (loaded.head, loaded.munchausen) == (head, Munchausen(0.5))
-    assert loaded.networks_state().keys() == module.networks_state().keys()
+    assert loaded.head == head
+    assert read_saved(tmp_path).hyperparameters["target"]["munchausen"]["alpha"] == 0.5
+    assert loaded.state_dict().keys() == module.agent.state_dict().keys()
     observation = torch.randn(5, 4)
     assert torch.equal(loaded.q_values(observation), module.q_values(observation))
 
 
 def test_a_folder_and_a_checkpoint_hold_the_same_agent(module, tmp_path):
-    save_weights(module, tmp_path / "run")
+    save_weights(module.agent, tmp_path / "run")
     module.trainer.save_checkpoint(tmp_path / "last.ckpt")
     for path in (tmp_path / "run", tmp_path / "last.ckpt", str(tmp_path / "last.ckpt")):
         loaded = load_agent(path)
         assert loaded.evaluation_network == "average_network"
-        assert loaded.networks_state().keys() == module.networks_state().keys()
-        for name, tensor in module.networks_state().items():
+        assert loaded.state_dict().keys() == module.agent.state_dict().keys()
+        for name, tensor in module.agent.state_dict().items():
             assert torch.equal(loaded.state_dict()[name], tensor), (path, name)
-    assert load_agent(tmp_path / "last.ckpt").updates == module.updates > 0
+    counters = {"updates": module.updates, "env_steps": module.env_steps}
+    assert read_saved(tmp_path / "last.ckpt").counters == counters
+    assert module.updates > 0
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])

@@ -205,17 +205,15 @@ class Comparison(pl.Callback):
         if self.compared:
             return
         assert isinstance(pl_module, DQN)
-        if pl_module.uses_target_network:
+        if pl_module.target.slow_copy:
             assert not pl_module.target_network.training
         step = compile_step(
-            pl_module.loss_and_gradients, True, expected_updates=None, device=pl_module.device
+            pl_module.update.step, True, expected_updates=None, device=pl_module.device
         )
         for seed in range(3):
             batch = self.make_batch(seed=seed)
             batch = batch._replace(weight=torch.rand(len(batch.action)))
-            found, expected = (
-                _seeded(seed, one, batch) for one in (step, pl_module.loss_and_gradients)
-            )
+            found, expected = (_seeded(seed, one, batch) for one in (step, pl_module.update.step))
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
             for weight in pl_module.q_network.parameters():  # compiled code must read them anew
                 nn.init.uniform_(weight, -1, 1)
@@ -240,7 +238,7 @@ COMPILED = {
 }
 COMPILED_SLOWLY = {
     "mse": {"head": ScalarHead(error="mse"), "double": False},
-    "alone": {"double": False, "target_network": False, "layer_norm": True},
+    "alone": {"double": False, "slow_copy": False, "layer_norm": True},
     "noisy": {"noisy": True},
     "M-DQN": {"munchausen": Munchausen(), "double": False},
     "C51": {"head": CategoricalHead()},
@@ -249,7 +247,7 @@ COMPILED_SLOWLY = {
     "QR of one": {"head": QuantileHead(1), "noisy": True},
     "M-QR": {"head": QuantileHead(7, huber_threshold=0.0), "munchausen": Munchausen()},
     "IQN": {"head": SMALL_IMPLICIT, "noisy": True, "dueling": True},
-    "IQN alone": {"head": SMALL_IMPLICIT, "double": False, "target_network": False},
+    "IQN alone": {"head": SMALL_IMPLICIT, "double": False, "slow_copy": False},
     "M-FQF": {
         "head": SMALL_PROPOSED,
         "noisy": True,
@@ -282,7 +280,7 @@ def test_the_compiled_loss_and_gradients_are_those_of_the_eager_ones(
     caplog.set_level(logging.WARNING)
     comparison = Comparison(make_batch)
     module = make_module(compile=False, max_gradient_norm=0.5, **arguments)
-    moves = [EMATargetNetwork(tau=0.1)] if module.uses_target_network else []
+    moves = [EMATargetNetwork(tau=0.1)] if module.target.slow_copy else []
     make_trainer(callbacks=[*moves, comparison]).fit(module, make_data())
     assert comparison.compared == 3
     assert _lines(caplog) == [], "it was compiled"

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from support.solved_games import GameEnv, engine, nim
+from support.switches import switched_dqn
 
 from lightning_dqn import (
     DQN,
@@ -27,7 +28,8 @@ from lightning_dqn.formats.saved import load_weights, save_weights
 from lightning_dqn.learning.compilation import CheckedCompiledStep, has_cxx_compiler
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.networks.table import Table, UnseenCount, table
+from lightning_dqn.networks.table import Table, UnseenCount
+from lightning_dqn.networks.torsos import Tabular
 from lightning_dqn.replay.samplers.online import OnlineTransitions
 from lightning_dqn.transitions import Transitions
 
@@ -39,15 +41,15 @@ SPEC = EnvironmentSpec((), "int64", 3, num_states=7)
 def q_learning(environment: Any, **arguments: Any) -> DQN:
     """Return textbook Q-learning with a table."""
     own: dict[str, Any] = {
-        "network": table(),
+        "network": Tabular(),
         "head": ScalarHead(error="mse"),
         "double": False,
-        "target_network": False,
+        "slow_copy": False,
         "max_gradient_norm": None,
         "optimizer": partial(torch.optim.SGD, lr=ALPHA),
         "compile": False,
     }
-    return DQN(environment, **{**own, **arguments})
+    return switched_dqn(environment, **{**own, **arguments})
 
 
 def online(environment: Any, **arguments: Any) -> ReplayDataModule:
@@ -198,8 +200,8 @@ def make_batch(states: list[int]) -> Transitions:
 
 
 def test_the_next_states_of_a_minibatch_are_not_seen():
-    module = q_learning(SPEC, double=True, target_network=True)
-    module.loss_and_gradients(make_batch([1, 3, 3]))
+    module = q_learning(SPEC, double=True, slow_copy=True)
+    module.update.step(make_batch([1, 3, 3]))
     assert module.q_network.seen.nonzero().flatten().tolist() == [1, 3]
 
 
@@ -207,13 +209,13 @@ def test_the_next_states_of_a_minibatch_are_not_seen():
 @pytest.mark.skipif(not has_cxx_compiler(), reason="no C++ compiler")
 def test_the_compiled_step_marks_the_same_states_and_gives_the_same_gradients():
     module = q_learning(SPEC)
-    step = CheckedCompiledStep(module.loss_and_gradients, torch.device("cpu"))
+    step = CheckedCompiledStep(module.update.step, torch.device("cpu"))
     step(make_batch([2, 4]))
     assert step._step is not step._eager
     module.q_network.reset_parameters()
     compiled = step(make_batch([0, 5]))
     assert module.q_network.seen.nonzero().flatten().tolist() == [0, 5]
-    eager = module.loss_and_gradients(make_batch([0, 5]))
+    eager = module.update.step(make_batch([0, 5]))
     assert torch.equal(compiled.gradients[0], eager.gradients[0])
 
 
@@ -221,16 +223,17 @@ def test_weights_and_checkpoints_hold_the_table_and_what_it_has_seen(tmp_path, m
     module, data = q_learning(engine_env()), online(engine_env(), env_steps_per_epoch=40)
     trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.1, network="slow", evaluate=True)])
     trainer.fit(module, data)
-    assert module.hparams["network"] == [{"Table": {"initial_value": 0.0}}]
+    assert module.hparams["network"]["layers"] == [{"Table": {"initial_value": 0.0}}]
     trainer.save_checkpoint(tmp_path / "it.ckpt")
-    save_weights(module, tmp_path)
+    save_weights(module.agent, tmp_path)
     seen = module.q_network.seen
     assert 0 < seen.sum() < len(seen)
-    for again in (DQN.load_from_checkpoint(tmp_path / "it.ckpt"), load_weights(tmp_path)):
+    restored = DQN.load_from_checkpoint(tmp_path / "it.ckpt").agent
+    for again in (restored, load_weights(tmp_path)):
         for name in ("q_network", "slow"):
             network = again.get_submodule(name)
             assert isinstance(network, Table)
-            assert torch.equal(network.weight, module.get_submodule(name).weight)
+            assert torch.equal(network.weight, module.agent.get_submodule(name).weight)
             assert torch.equal(network.seen, seen)
         assert again.evaluation_network == "slow"
 
@@ -244,7 +247,7 @@ def test_weights_and_checkpoints_hold_the_table_and_what_it_has_seen(tmp_path, m
         (SPEC, {"dueling": True}, "^dueling=True: a table has no layers"),
         (SPEC, {"noisy": True}, "^noisy=True: "),
         (SPEC, {"layer_norm": True}, "^layer_norm=True: "),
-        (SPEC, {"network": [*table(), "ReLU"]}, "^network=Table: a table is a whole network"),
+        (SPEC, {"network": ["Table", "ReLU"]}, "^network=Table: a table is a whole network"),
         (SPEC, {"network": [{"Table": 3}]}, "^network=Table: 3: expected"),
     ],
 )
@@ -255,7 +258,9 @@ def test_what_a_table_cannot_be_is_refused_with_the_key(spec, arguments, message
 
 def test_a_table_by_its_name_alone_has_values_of_zero():
     assert not q_learning(SPEC, network=["Table"]).q_network.weight.any()
-    assert q_learning(SPEC, network=table(2.0)).q_network.weight.unique().tolist() == [2.0]
+    assert q_learning(
+        SPEC, network=Tabular(initial_value=2.0)
+    ).q_network.weight.unique().tolist() == [2.0]
 
 
 def test_unseen_states_are_logged_and_a_test_warns_of_them(make_trainer):

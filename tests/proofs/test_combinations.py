@@ -19,6 +19,7 @@ import pytest
 import torch
 from support.scripted_env import IdentityEnv
 from support.solved_games import Game, GameEnv, engine, nim
+from support.switches import switched_dqn
 
 from lightning_dqn import (
     DQN,
@@ -147,7 +148,7 @@ def name_of(row: Row) -> str:
 
 
 def make_module(row: Row, environment: GameEnv) -> DQN:
-    return DQN(
+    return switched_dqn(
         environment,
         network=[{"Linear": 32}, "ReLU", {"Linear": 32}, "ReLU"],
         head=HEADS[row["head"]],
@@ -157,7 +158,7 @@ def make_module(row: Row, environment: GameEnv) -> DQN:
         noisy_sigma=0.1,  # as data-efficient Rainbow: few updates have no time for more
         layer_norm=row["layer_norm"],
         munchausen=MUNCHAUSEN[row["munchausen"]],
-        target_network=row["target"] != "none",
+        slow_copy=row["target"] != "none",
         optimizer=partial(torch.optim.Adam, lr=1e-2, fused=True),
         lr_scheduler=partial(
             torch.optim.lr_scheduler.LinearLR,
@@ -184,7 +185,10 @@ def make_data(row: Row, environment: GameEnv, seed: int) -> ReplayDataModule:
         ),
         sampler=SAMPLERS[row["sampler"]],
         collection=CollectionConfig(
-            500, epsilon=LinearSchedule(1.0, 0.05, in_all * 2 // 5), overlap=row["overlap"]
+            500,
+            epsilon=LinearSchedule(1.0, 0.05, in_all * 2 // 5),
+            random_actions=True,  # also of noisy networks: few updates leave no time to explore
+            overlap=row["overlap"],
         ),
         seed=seed,
     )

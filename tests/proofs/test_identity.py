@@ -3,9 +3,9 @@
 import pytest
 import torch
 from support.scripted_env import IdentityEnv
+from support.switches import switched_dqn
 
 from lightning_dqn import (
-    DQN,
     CollectionConfig,
     EnvironmentFactory,
     EvaluationConfig,
@@ -43,7 +43,7 @@ def test_identity_is_learned_without_a_mistake(
         collection=CollectionConfig(100, epsilon=LinearSchedule(1.0, 0.1, 600)),
         evaluation=EvaluationConfig(num_envs=4, test_episodes_per_env=5),
     )
-    module = DQN(
+    module = switched_dqn(
         environment,
         network=[{"Linear": 16}, "ReLU"],
         double=double,

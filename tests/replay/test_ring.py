@@ -2,76 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
-from support.naive_replay import NaiveReplay, NaiveTransition, chunks, scripts_of_envs
-from support.scripted_env import Scripts, episodes, frame, scripted_rows, spec_of
+from support.naive_replay import NaiveReplay, assert_transition_is, chunks, scripts_of_envs
+from support.scripted_env import episodes, scripted_rows, spec_of
+from support.scripted_rings import places_sampled, ring_of, transition_from
 
 from lightning_dqn.replay.ring import ReplayBuffer
-from lightning_dqn.replay.storage import ReplayConfig, check_batches_fit
-from lightning_dqn.schedules import ConstantSchedule, LinearSchedule
-from lightning_dqn.transitions import Transitions
-
-
-def ring_of(
-    scripts: Scripts,
-    num_times: int,
-    *,
-    keeps: int | None = None,
-    spec: Any = None,
-    seed: int = 0,
-    chunk: int | None = None,
-    **config: Any,
-) -> ReplayBuffer:
-    """Return a ring that kept the last ``keeps`` of ``num_times`` rows of each environment."""
-    spec = spec or spec_of()
-    num_envs = len(scripts)
-    capacity = (keeps or num_times) * num_envs
-    ring = ReplayBuffer(spec, num_envs, ReplayConfig(capacity=capacity, **config), seed=seed)
-    rows = scripted_rows(scripts, num_times, spec)
-    for part in chunks(rows, [chunk or min(num_times, keeps or num_times)]):
-        ring.extend(part)
-    return ring
-
-
-def transition_from(ring: ReplayBuffer, env: int, episode: int, step: int) -> Transitions:
-    """Return the only transition that starts at this place."""
-    cells = ring.start_cells()
-    all_of_them = ring.transitions_at(cells)
-    observation = all_of_them.observation
-    newest_frame = observation[:, -1] if ring.spec.frame_stack > 1 else observation
-    place = torch.from_numpy(frame(env, episode, step))
-    (found,) = torch.nonzero((newest_frame == place).all(dim=1)).flatten().tolist()
-    return Transitions(*(None if c is None else c[found].clone() for c in all_of_them))  # type: ignore[arg-type]
-
-
-def places_sampled(ring: ReplayBuffer, batch: int = 4_000) -> set[tuple[int, ...]]:
-    """Return (env, episode, step) of all that ``sample`` draws from."""
-    observation = ring.sample(1, batch).observation[0]
-    frames = observation[:, -1] if ring.spec.frame_stack > 1 else observation
-    return {tuple(int(x) for x in row) for row in frames}
-
+from lightning_dqn.replay.storage import ReplayConfig
+from lightning_dqn.schedules import LinearSchedule
 
 # The twin
-
-
-def assert_transition_is(transitions: Transitions, i: int, expected: NaiveTransition) -> None:
-    """Compare the i-th transition with the twin's."""
-    for column, value in zip(transitions, expected, strict=True):
-        if value is None:
-            assert column is None
-        else:
-            np.testing.assert_allclose(column[i].numpy(), value, rtol=1e-6, atol=1e-6)
 
 
 @settings(max_examples=300, deadline=None)
@@ -103,6 +47,7 @@ def test_the_ring_has_the_starts_and_transitions_of_its_naive_twin(
     assert sorted(cells.tolist()) == sorted(expected)
     assert ring.num_starts == len(expected)
     transitions = ring.transitions_at(cells)
+    assert transitions.weight is None
     for i, cell in enumerate(cells.tolist()):
         assert_transition_is(transitions, i, expected[cell])
 
@@ -150,37 +95,7 @@ def test_starts_come_oldest_first():
     assert age.tolist() == sorted(age.tolist())
 
 
-# Ends of episodes
-
-
-def test_the_final_observation_is_bootstrapped_from():
-    ring = ring_of([episodes(2, terminated=False, truncated=True)], 8)
-    assert transition_from(ring, 0, 0, 1).next_observation.tolist() == [0, 0, 2]
-
-
-def test_termination_ends_the_value():
-    ring = ring_of([episodes(2)], 8, gamma=0.9)
-    assert transition_from(ring, 0, 0, 0).discount == pytest.approx(0.9)
-    assert transition_from(ring, 0, 0, 1).discount == 0.0
-
-
-def test_truncation_keeps_the_bootstrap():
-    ring = ring_of([episodes(2, terminated=False, truncated=True)], 8, gamma=0.9)
-    assert transition_from(ring, 0, 0, 1).discount == pytest.approx(0.9)
-
-
-def test_terminated_and_truncated_on_one_step_is_terminated():
-    ring = ring_of([episodes(2, truncated=True)], 8, gamma=0.9)
-    last = transition_from(ring, 0, 0, 1)
-    assert last.discount == 0.0
-    assert last.next_observation.tolist() == [0, 0, 2]
-
-
-def test_an_episode_of_one_step_ends_where_it_begins():
-    ring = ring_of([episodes(1, terminated=False, truncated=True)], 6, n_step=3, gamma=0.5)
-    only = transition_from(ring, 0, 0, 0)
-    assert (only.reward.item(), only.discount.item()) == (1.0, 0.5)
-    assert only.next_observation.tolist() == [0, 0, 1]
+# Which rows are starts
 
 
 def test_rows_of_final_observations_are_never_sampled():
@@ -188,9 +103,6 @@ def test_rows_of_final_observations_are_never_sampled():
     ends = {0: 2, 1: 3}
     assert all(step < ends[env] for env, _, step in places_sampled(ring))
     assert (ring.sample(4, 500).action >= 0).all()
-
-
-# Which rows are starts
 
 
 def test_every_row_with_an_action_and_a_successor_is_sampled():
@@ -290,42 +202,6 @@ def test_observations_of_any_rows_are_stacked():
 # Chains of n steps
 
 
-def test_a_chain_adds_discounted_rewards_and_bootstraps_n_steps_on():
-    ring = ring_of([episodes(6)], 12, n_step=3, gamma=0.5)
-    first = transition_from(ring, 0, 0, 0)
-    assert first.reward.item() == 1 + 0.5 * 2 + 0.25 * 3
-    assert first.discount.item() == 0.125
-    assert first.next_observation.tolist() == [0, 0, 3]
-
-
-@pytest.mark.parametrize(("terminated", "discount"), [(True, 0.0), (False, 0.25)])
-def test_a_chain_stops_at_the_end_of_its_episode(terminated, discount):
-    script = episodes(4, terminated=terminated, truncated=not terminated)
-    ring = ring_of([script], 12, n_step=3, gamma=0.5)
-    late = transition_from(ring, 0, 0, 2)
-    assert late.reward.item() == 3 + 0.5 * 4
-    assert late.discount.item() == discount
-    assert late.next_observation.tolist() == [0, 0, 4]
-
-
-def test_a_chain_stops_at_the_newest_row_and_loses_no_start():
-    ring = ring_of([episodes(100)], 13, keeps=6, n_step=3, gamma=0.5)
-    newest_start = transition_from(ring, 0, 0, 11)
-    assert newest_start.reward.item() == 12
-    assert newest_start.discount.item() == 0.5
-    assert newest_start.next_observation.tolist() == [0, 0, 12]
-    before = transition_from(ring, 0, 0, 10)
-    assert before.reward.item() == 11 + 0.5 * 12
-    assert before.next_observation.tolist() == [0, 0, 12]
-    assert ring.num_starts == 5
-
-
-def test_a_chain_in_a_zero_sum_game_changes_its_sign_each_step():
-    ring = ring_of([episodes(6)], 12, n_step=3, gamma=-1)
-    first = transition_from(ring, 0, 0, 0)
-    assert (first.reward.item(), first.discount.item()) == (1 - 2 + 3, -1.0)
-
-
 def test_gamma_and_n_step_may_change_between_samples():
     ring = ring_of([episodes(6)], 12, n_step=1, gamma=0.5)
     assert transition_from(ring, 0, 0, 0).discount.item() == 0.5
@@ -370,21 +246,7 @@ def test_schedules_of_gamma_and_n_step_follow_env_steps():
     assert (ring.gamma, ring.n_step) == (pytest.approx(0.9), (1, 1))
 
 
-# Stacks, masks, types
-
-
-def test_a_stack_repeats_the_first_frame_and_never_crosses_a_reset():
-    ring = ring_of([episodes(4)], 12, spec=spec_of(frame_stack=3))
-    first, third = transition_from(ring, 0, 1, 0), transition_from(ring, 0, 1, 2)
-    assert first.observation.tolist() == [[0, 1, 0]] * 3
-    assert first.next_observation.tolist() == [[0, 1, 0], [0, 1, 0], [0, 1, 1]]
-    assert third.observation.tolist() == [[0, 1, 0], [0, 1, 1], [0, 1, 2]]
-
-
-def test_the_stack_of_a_final_observation_ends_with_it():
-    ring = ring_of([episodes(4)], 12, spec=spec_of(frame_stack=3))
-    last = transition_from(ring, 0, 0, 3)
-    assert last.next_observation.tolist() == [[0, 0, 2], [0, 0, 3], [0, 0, 4]]
+# Masks and types
 
 
 def test_the_mask_is_that_of_the_next_state():
@@ -490,7 +352,7 @@ def test_sampling_before_a_row_has_a_successor_raises(num_times):
         ring.sample(1, 1)
 
 
-# Sizes and storage
+# Sizes
 
 
 def test_more_rows_at_once_than_the_ring_has_are_refused():
@@ -507,65 +369,7 @@ def test_a_capacity_too_small_for_a_stack_and_its_successor_is_refused():
     assert ReplayBuffer(spec, 2, ReplayConfig(8)).num_times == 4
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("capacity", 1),
-        ("gamma", 1.01),
-        ("gamma", -1.01),
-        ("gamma", 1.5),
-        ("gamma", float("nan")),
-        ("gamma", ConstantSchedule(1.5)),
-        ("n_step", 0),
-        ("n_step", 1.5),
-        ("n_step", [3, 1]),
-        ("n_step", [0, 2]),
-        ("n_step", [3]),
-        ("n_step", [1, 2, 3]),
-        ("n_step", [1, 2.5]),
-        ("n_step", ConstantSchedule(0.4)),
-        ("storage", "disk"),
-    ],
-)
-def test_a_setting_that_means_nothing_is_refused_by_name(key, value):
-    with pytest.raises(ValueError, match=f"{key}="):
-        ReplayConfig(**{key: value})
-
-
 def test_the_capacity_is_rounded_up_to_whole_rows_of_environments():
     ring = ring_of([episodes(3)] * 3, 9, keeps=4)
     assert ring.num_rows == 12
     assert ReplayBuffer(spec_of(), 3, ReplayConfig(10)).num_times == 4
-
-
-@pytest.mark.parametrize("storage", ["cpu", "accelerator", "memmap"])
-def test_a_huge_ring_is_refused_at_once_by_the_name_of_its_capacity(storage, tmp_path):
-    config = ReplayConfig(10**13, storage=storage, directory=str(tmp_path))
-    begin = time.perf_counter()
-    with pytest.raises(ValueError, match=r"capacity=10000000000000: .* free"):
-        ReplayBuffer(spec_of(), 8, config)
-    assert time.perf_counter() - begin < 1
-    assert not list(tmp_path.iterdir())
-
-
-def test_batches_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="batch_size=1000000000 x updates_per_iteration=1000"):
-        check_batches_fit(spec_of(), 1_000, 10**9)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "uint8", "bool", "int64"])
-def test_a_memory_mapped_ring_equals_one_in_memory(dtype, tmp_path):
-    spec = spec_of(dtype, masked=True, frame_stack=2)
-    arguments = {"keeps": 9, "spec": spec, "n_step": 2}
-    scripts = [episodes(3, 5), episodes(4)]
-    in_memory = ring_of(scripts, 30, **arguments)
-    mapped = ring_of(scripts, 30, storage="memmap", directory=str(tmp_path), **arguments)
-    for one, other in zip(in_memory.sample(2, 60), mapped.sample(2, 60), strict=True):
-        assert (one is None and other is None) or torch.equal(one, other)
-    assert not list(tmp_path.iterdir()), "the open files are removed already, so none is left over"
-
-
-def test_memory_mapped_rings_in_one_directory_are_apart(tmp_path):
-    rings = [ring_of([episodes(n)], 30, storage="memmap", directory=str(tmp_path)) for n in (30, 2)]
-    assert [ring.num_starts for ring in rings] == [29, 20]
-    assert places_sampled(rings[0]) == {(0, 0, step) for step in range(29)}

@@ -14,6 +14,7 @@ from lightning_dqn import (
     ReplayConfig,
     ReplayDataModule,
 )
+from support.switches import switched_dqn
 
 ID = "lightning_dqn/TicTacToe-v0"
 
@@ -39,7 +40,7 @@ def board_module(*, seed: int = 0, **arguments: Any) -> DQN:
     small: dict[str, Any] = {
         "network": [{"Linear": 16}, "ReLU"],
         "compile": False,
-        "target_network": False,
+        "slow_copy": False,
         "double": False,
     }
-    return DQN(EnvironmentFactory(ID), **{**small, **arguments})
+    return switched_dqn(EnvironmentFactory(ID), **{**small, **arguments})

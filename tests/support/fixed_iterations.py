@@ -76,11 +76,13 @@ class Diary(Do):
 
     def __init__(self, network: str = "q_network") -> None:
         self.weights: list[dict[str, Tensor]] = []
-        super().__init__(lambda module: self.weights.append(state(module.get_submodule(network))))
+        super().__init__(
+            lambda module: self.weights.append(state(module.agent.get_submodule(network)))
+        )
         self.network = network
 
     def join(self, module: DQN) -> None:
-        self.weights.append(state(module.get_submodule(self.network)))
+        self.weights.append(state(module.agent.get_submodule(self.network)))
 
     def changes(self, name: str) -> list[int]:
         """Return the updates of this fit after which the tensor ``name`` was another."""

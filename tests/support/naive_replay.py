@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from lightning_dqn.transitions import NO_ACTION, Rows
+from lightning_dqn.transitions import NO_ACTION, Rows, Transitions
 from support.scripted_env import EpisodeScript
 
 endings = st.sampled_from([(True, False), (False, True), (True, True)])
@@ -128,3 +128,17 @@ class NaiveReplay:
             return episode[i].observation
         frames = range(i - self.frame_stack + 1, i + 1)
         return np.stack([episode[max(0, k)].observation for k in frames])
+
+
+def assert_transition_is(
+    transitions: Transitions, at: int | tuple[int, int], expected: NaiveTransition
+) -> None:
+    """Compare the transition at this place, its weight aside, with the twin's."""
+    for name, value in expected._asdict().items():
+        if name == "weight":
+            continue
+        column = getattr(transitions, name)
+        if value is None:
+            assert column is None
+        else:
+            np.testing.assert_allclose(column[at].numpy(), value, rtol=1e-6, atol=1e-6)

@@ -37,6 +37,14 @@ def episodes(
     ]
 
 
+UNEVEN: Scripts = [
+    episodes(1),
+    [EpisodeScript((0.5, -1.0, 2.0), terminated=False, truncated=True)],
+    [EpisodeScript((1.0, 4.0), terminated=True, truncated=True), *episodes(5)],
+]
+"""Three environments whose episodes end at different times and in every way."""
+
+
 def frame(env: int, episode: int, step: int, dtype: str = "float32") -> np.ndarray:
     """Return the observation of this place: no other place has the same."""
     if dtype == "int64":
@@ -50,6 +58,20 @@ def legal_actions(env: int, episode: int, step: int, num_actions: int) -> np.nda
     """Return a mask bool[A] that varies from place to place, one action at least is legal."""
     pattern = (5 * env + 3 * episode + step) % (2**num_actions - 1) + 1
     return (pattern >> np.arange(num_actions)) % 2 == 1
+
+
+def first_steps(script: Sequence[EpisodeScript], number: int) -> list[tuple[int, int]]:
+    """Return (episode, step) of the first steps that a script plays.
+
+    Episode 0 is lost: the environment is reset once to describe it.
+    """
+    steps: list[tuple[int, int]] = []
+    episode = 1
+    while len(steps) < number:
+        length = len(script[episode % len(script)].rewards)
+        steps += [(episode, step) for step in range(length)]
+        episode += 1
+    return steps[:number]
 
 
 def spec_of(
@@ -139,6 +161,13 @@ def scripted_vector(scripts: Scripts, **kwargs: Any) -> SyncVectorEnv:
         return lambda: ScriptedEnv(scripts[env], env=env, **kwargs)
 
     return SyncVectorEnv([make(env) for env in range(len(scripts))])
+
+
+class PaysEachCall(gym.vector.VectorRewardWrapper):
+    """Adds 10 to every reward, also where the call only began an episode."""
+
+    def rewards(self, reward: np.ndarray) -> np.ndarray:
+        return reward + 10
 
 
 def scripted_rows(

@@ -11,8 +11,6 @@ from lightning_dqn.collecting.exploration import random_actions
 from lightning_dqn.games.game import Game
 
 BOARDS_AT_ONCE = 16_384
-
-
 """Boards whose moves are looked at together; a search holds ``depth`` such levels in memory."""
 
 

@@ -21,8 +21,6 @@ GAMES: Mapping[str, tuple[Callable[[], Game], ...]] = {
     ),
     "connect_four": (ConnectFour,),
 }
-
-
 """Name -> the game with each of its encodings."""
 
 

@@ -10,23 +10,13 @@ import tempfile
 from pathlib import Path
 
 PAGE = Path(__file__).parent / "page"
-
-
 """The page's files, as they are shipped."""
 
-
 PACKAGE = "onnxruntime-web"
-
-
 FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
-
-
 """The smallest build: WebAssembly alone, in one thread, so that any web host serves it."""
 
-
 _PINS = ("package.json", "package-lock.json", ".npmrc")
-
-
 _TIMEOUT_SECONDS = 600
 
 

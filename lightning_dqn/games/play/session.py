@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
-from lightning_dqn.dqn import DQN
-from lightning_dqn.formats.saved import load_agent
+from lightning_dqn.agent import Agent
+from lightning_dqn.formats.saved import load_agent, read_saved
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.play.playable import playable_game
 from lightning_dqn.games.play.runtime import browser_runtime
@@ -35,28 +35,28 @@ def play(options: DictConfig) -> None:
     Raises:
         ValueError: a key's value, the checkpoint or the game is at fault.
     """
-    module = load_agent(options.checkpoint).eval()
-    game = playable_game(module.spec, options.game)
+    agent = load_agent(options.checkpoint).eval()
+    game = playable_game(agent.spec, options.game)
     if options.terminal:
-        _play_in_terminal(module, game, options)
+        _play_in_terminal(agent, game, options)
     elif options.output is not None:
         folder = Path(options.output)
         check_output(folder)
-        _write(folder, module, game, options)
+        _write(folder, agent, game, options)
         print(f"{folder}: the page, for any web host; python -m http.server -d {folder} serves it")
     else:
         with tempfile.TemporaryDirectory() as temporary:
-            _serve(Path(temporary), module, game, options)
+            _serve(Path(temporary), agent, game, options)
 
 
-def _play_in_terminal(module: DQN, game: Game, options: DictConfig) -> None:
+def _play_in_terminal(agent: Agent, game: Game, options: DictConfig) -> None:
     temperature = 0.0
     if options.score is not None:
-        strength = strength_for(_calibrated(module, game), options.score)
+        strength = strength_for(_calibrated(agent, game), options.score)
         print(_meaning(strength))
         temperature = strength.temperature
     TerminalPlay(
-        module,
+        agent,
         game,
         starts=options.starts,
         temperature=temperature,
@@ -64,9 +64,9 @@ def _play_in_terminal(module: DQN, game: Game, options: DictConfig) -> None:
     ).run()
 
 
-def _serve(folder: Path, module: DQN, game: Game, options: DictConfig) -> None:
+def _serve(folder: Path, agent: Agent, game: Game, options: DictConfig) -> None:
     with make_server(folder, options.port) as server:
-        _write(folder, module, game, options)
+        _write(folder, agent, game, options)
         address = address_of(server)
         print(f"Play at {address}    (Ctrl-C ends it)", flush=True)
         if options.browser:
@@ -75,15 +75,15 @@ def _serve(folder: Path, module: DQN, game: Game, options: DictConfig) -> None:
             server.serve_forever()
 
 
-def _write(folder: Path, module: DQN, game: Game, options: DictConfig) -> None:
+def _write(folder: Path, agent: Agent, game: Game, options: DictConfig) -> None:
     rules = rules_of(game, options.rules)
     runtime = browser_runtime(options.runtime)
-    strengths = _calibrated(module, game)
-    training = _training(module, Path(options.checkpoint))
-    write_site(folder, module, game, strengths, rules=rules, runtime=runtime, training=training)
+    strengths = _calibrated(agent, game)
+    training = _training(Path(options.checkpoint))
+    write_site(folder, agent, game, strengths, rules=rules, runtime=runtime, training=training)
 
 
-def _calibrated(module: DQN, game: Game) -> list[Strength]:
+def _calibrated(agent: Agent, game: Game) -> list[Strength]:
     sampled = SampledGames()
     if tree_of(game) is None:
         print(
@@ -91,7 +91,7 @@ def _calibrated(module: DQN, game: Game) -> list[Strength]:
             f"{sampled.temperatures} temperatures",
             flush=True,
         )
-    return calibrate(module, game, sampled)
+    return calibrate(agent, game, sampled)
 
 
 def _meaning(strength: Strength) -> str:
@@ -101,11 +101,13 @@ def _meaning(strength: Strength) -> str:
     )
 
 
-def _training(module: DQN, checkpoint: Path) -> str:
+def _training(checkpoint: Path) -> str:
     """Return a line about how the agent was trained, empty where nothing tells."""
     parts = []
-    if module.env_steps:
-        parts.append(f"Trained for {module.env_steps:,} env steps, {module.updates:,} updates")
+    if counters := read_saved(checkpoint).counters:
+        parts.append(
+            f"Trained for {counters['env_steps']:,} env steps, {counters['updates']:,} updates"
+        )
     try:
         summary = json.loads((checkpoint / SUMMARY).read_text())
         if not parts:

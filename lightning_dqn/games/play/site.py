@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lightning_dqn.dqn import DQN
+from lightning_dqn.agent import Agent
 from lightning_dqn.formats.export import export
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.play.runtime import FILES, PAGE
@@ -19,10 +19,7 @@ from lightning_dqn.games.play.strength import Strength, value_scale
 from lightning_dqn.system.files import write_json, write_whole
 
 DESCRIPTION = "game.json"
-
-
 MODEL = "model.onnx"
-
 
 _ASSETS = ("*.html", "*.css", "*.js", "*.svg")
 
@@ -65,7 +62,7 @@ def rules_of(game: Game, rules: str | Path | None = None) -> Path:
 
 def write_site(
     folder: Path,
-    module: DQN,
+    agent: Agent,
     game: Game,
     strengths: Sequence[Strength],
     *,
@@ -77,7 +74,7 @@ def write_site(
 
     Args:
         folder: is made if need be.
-        module: the agent.
+        agent: what plays.
         game: the rules, with the agent's encoding.
         strengths: of :func:`lightning_dqn.games.play.strength.calibrate`.
         rules: see :func:`rules_of`.
@@ -88,7 +85,7 @@ def write_site(
         ValueError: the network can't be exported.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        exported = export(module, Path(temporary) / MODEL, "onnx").path
+        exported = export(agent, Path(temporary) / MODEL, "onnx").path
         for name in ("rules", "onnxruntime"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         _copy(exported, folder / MODEL)
@@ -98,21 +95,21 @@ def write_site(
     for name in FILES:
         _copy(runtime / name, folder / "onnxruntime" / name)
     _copy(rules, folder / "rules" / f"{game.name}.js")
-    write_json(folder / DESCRIPTION, describe(module, game, strengths, training))
+    write_json(folder / DESCRIPTION, describe(agent, game, strengths, training))
 
 
 def describe(
-    module: DQN, game: Game, strengths: Sequence[Strength], training: str
+    agent: Agent, game: Game, strengths: Sequence[Strength], training: str
 ) -> dict[str, Any]:
     """Return what the page must know beside model and rules, as plain values."""
     return {
         "game": game.name,
         "rules": f"rules/{game.name}.js",
         "encoding": getattr(game, "encoding", None),
-        "dtype": module.spec.observation_dtype,
-        "shape": list(module.spec.stacked_shape),
+        "dtype": agent.spec.observation_dtype,
+        "shape": list(agent.spec.stacked_shape),
         "num_actions": game.num_actions,
-        "value_scale": _rounded(value_scale(module, game)),
+        "value_scale": _rounded(value_scale(agent, game)),
         "games_counted": strengths[0].games,
         "strengths": [_strength_to_plain(strength) for strength in strengths],
         "training": training,

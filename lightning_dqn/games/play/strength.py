@@ -23,16 +23,10 @@ from lightning_dqn.games.opponents.random import RandomOpponent
 from lightning_dqn.games.solved.tree import GameTree, Result
 
 MOST_POSITIONS = 20_000
-
-
 """Games with no more positions than this are played out exactly."""
 
-
 FINENESS = 0.008
-
-
 """Neighbours in an exact table differ by no more than this score."""
-
 
 _ROUNDS = 24
 

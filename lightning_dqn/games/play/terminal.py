@@ -12,8 +12,6 @@ from lightning_dqn.games.play.strength import Valuer, move_probabilities
 from lightning_dqn.games.rendering import SYMBOLS
 
 Starts = Literal["you", "agent"]
-
-
 QUIT = ("q", "quit")
 
 

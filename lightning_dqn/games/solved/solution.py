@@ -13,8 +13,6 @@ import numpy as np
 from lightning_dqn.games.solved.tree import GameTree, Result
 
 SAME_VALUE = 1e-9
-
-
 SEATS = ("first", "second")
 
 

@@ -6,12 +6,16 @@ Shapes: B batch, A actions, N outputs per action.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from lightning_dqn import td
 from lightning_dqn.networks.heads.head import Head, HeadLoss, check_outputs, full_precision
+
+MOST_OUTSIDE_RANGE = 0.05
+"""Share of the targets' probability beyond the atoms that is let pass without a word."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class CategoricalHead(Head):
         v_min: the lowest return, discounted.
         v_max: the highest.
     """
+
+    judges_targets: ClassVar[bool] = True
 
     num_atoms: int = 51
     v_min: float = -100.0
@@ -60,6 +66,21 @@ class CategoricalHead(Head):
     def q_values(self, output: Tensor) -> Tensor:
         """Return the expected returns."""
         return self._mean(self.distribution(output))
+
+    @property
+    def largest_value(self) -> float:
+        """Return the size of the atom farthest from 0."""
+        return max(abs(self.v_min), abs(self.v_max))
+
+    def judge_targets(self, reward: Tensor, discount: Tensor, bootstrap: Tensor) -> str | None:
+        """Return a warning if the atoms don't reach as far as the returns: it fails silently."""
+        share = float(self.share_outside(reward, discount, bootstrap))
+        if share <= MOST_OUTSIDE_RANGE:
+            return None
+        return (
+            f"v_min={self.v_min}, v_max={self.v_max}: {share:.0%} of what the returns may be "
+            "lies beyond; widen the range of the head (value_range on the command line)"
+        )
 
     def share_outside(self, reward: Tensor, discount: Tensor, bootstrap: Tensor) -> Tensor:
         """Return how much of the targets' probability lies beyond the atoms, float[].

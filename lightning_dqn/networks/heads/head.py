@@ -7,7 +7,7 @@ Shapes: B batch, A actions, N outputs per action.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,24 @@ class HeadLoss(NamedTuple):
 
 class Head(ABC):
     """What the learner asks of a head; the output of a network is a tensor unless it says else."""
+
+    judges_targets: ClassVar[bool] = False
+    """Whether :meth:`judge_targets` may have something to say."""
+
+    @property
+    def largest_value(self) -> float:
+        """Return the size of what values are computed from, 0 where that is their own."""
+        return 0.0
+
+    def judge_targets(self, reward: Tensor, discount: Tensor, bootstrap: Any) -> str | None:
+        """Return what is wrong with the targets of a minibatch, None if nothing is.
+
+        Args:
+            reward: float[B].
+            discount: float[B].
+            bootstrap: as for :meth:`loss`.
+        """
+        return None
 
     @property
     @abstractmethod

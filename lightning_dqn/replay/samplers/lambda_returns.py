@@ -5,14 +5,16 @@ Shapes: T time indices, E environments, U updates, B batch, M transitions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from lightning_dqn import td
 from lightning_dqn.replay.ring import ReplayBuffer
-from lightning_dqn.replay.samplers.rollout import RolloutSampler
+from lightning_dqn.replay.samplers.rollout import RolloutSampler, rollout_pace
+from lightning_dqn.replay.samplers.sampler import Pace, Upcoming
 from lightning_dqn.transitions import Transitions, Valuer
 
 
@@ -31,6 +33,8 @@ class LambdaReturns:
         minibatches: parts of it, an update each.
     """
 
+    gives_whole_targets: ClassVar[bool] = True
+
     trace: float = 0.65
     rollout_length: int = 32
     epochs: int = 2
@@ -42,6 +46,29 @@ class LambdaReturns:
         for name in ("rollout_length", "epochs", "minibatches"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
+
+    def pace(self, asked: Pace) -> Pace:
+        """Return the pace of a rollout, gone over ``epochs`` times in ``minibatches`` parts.
+
+        Raises:
+            ValueError: rows are to be collected in a thread, by an older policy.
+        """
+        if asked.overlap:
+            raise ValueError(
+                "overlap=True: lambda-returns need rows of the policy that learns from them; "
+                "set overlap=False or sample from replay"
+            )
+        paced = rollout_pace(asked, self.rollout_length)
+        return replace(
+            paced,
+            updates_per_iteration=self.epochs * self.minibatches,
+            batch_size=max(1, paced.env_steps_per_iteration // self.minibatches),
+            warmup_env_steps=2 * asked.num_envs,
+        )
+
+    def make(self, replay: ReplayBuffer, upcoming: Upcoming) -> LambdaReturnSampler:
+        """Return the sampler."""
+        return LambdaReturnSampler(replay, self)
 
 
 class LambdaReturnSampler(RolloutSampler):

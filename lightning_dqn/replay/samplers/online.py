@@ -5,18 +5,16 @@ Shapes: E environments, U updates, A actions, M transitions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_dqn.replay.ring import ReplayBuffer
-from lightning_dqn.replay.samplers.rollout import RolloutSampler
+from lightning_dqn.replay.samplers.rollout import RolloutSampler, rollout_pace
+from lightning_dqn.replay.samplers.sampler import Pace, Upcoming
 from lightning_dqn.transitions import Transitions, Valuer
-
-Upcoming = Callable[[], tuple[np.ndarray, np.ndarray | None]]
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,41 @@ class OnlineTransitions:
             iteration come from the values at its start.
     """
 
+    gives_whole_targets: ClassVar[bool] = False
+
     rollout_length: int = 1
 
     def __post_init__(self) -> None:
         if self.rollout_length < 1:
             raise ValueError(f"rollout_length={self.rollout_length}: at least 1")
+
+    def pace(self, asked: Pace) -> Pace:
+        """Return the pace of an update for each transition.
+
+        Raises:
+            ValueError: rows are to be collected in a thread, or chains are longer than a step.
+        """
+        if asked.overlap:
+            raise ValueError(
+                "overlap=True: online learning collects with what it has just learned; "
+                "set overlap=False or sample from replay"
+            )
+        if asked.n_step != 1:
+            raise ValueError(
+                f"replay.n_step={asked.n_step}: online learning knows the next step "
+                "only; set n_step=1 or sample from replay"
+            )
+        paced = rollout_pace(asked, self.rollout_length)
+        return replace(
+            paced,
+            updates_per_iteration=paced.env_steps_per_iteration,
+            batch_size=1,
+            warmup_env_steps=0,
+        )
+
+    def make(self, replay: ReplayBuffer, upcoming: Upcoming) -> OnlineSampler:
+        """Return the sampler."""
+        return OnlineSampler(replay, upcoming)
 
 
 class OnlineSampler(RolloutSampler):

@@ -6,12 +6,14 @@ Shapes: U updates, B batch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lightning_dqn.replay.ring import ReplayBuffer
-from lightning_dqn.replay.samplers.sampler import Sampler
+from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Upcoming
+from lightning_dqn.replay.samplers.uniform import replay_pace
 from lightning_dqn.replay.sum_tree import SumTree
 from lightning_dqn.schedules import LinearSchedule, Schedule, as_schedule
 from lightning_dqn.transitions import NO_ACTION, Transitions, Valuer
@@ -31,6 +33,8 @@ class PrioritizedSampling:
         epsilon: keeps transitions without error from never being seen again.
     """
 
+    gives_whole_targets: ClassVar[bool] = False
+
     alpha: float = 0.6
     beta: float | Schedule = field(default_factory=lambda: LinearSchedule(0.4, 1.0, 100_000))
     epsilon: float = 1e-6
@@ -42,6 +46,14 @@ class PrioritizedSampling:
             raise ValueError(f"beta={self.beta}: between 0 and 1")
         if self.epsilon <= 0:
             raise ValueError(f"epsilon={self.epsilon}: must be above 0")
+
+    def pace(self, asked: Pace) -> Pace:
+        """Return the pace asked for, with a warm-up after which there is something to draw."""
+        return replay_pace(asked)
+
+    def make(self, replay: ReplayBuffer, upcoming: Upcoming) -> PrioritizedSampler:
+        """Return the sampler."""
+        return PrioritizedSampler(replay, self)
 
 
 class PrioritizedSampler(Sampler):
@@ -98,6 +110,18 @@ class PrioritizedSampler(Sampler):
         value = (finite.abs() + self.config.epsilon).pow(self.config.alpha).flatten()
         self.tree.update(self._drawn, value)
         self._largest = torch.maximum(self._largest, value.max())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the priorities; an iteration's have come back before it is saved."""
+        priorities = self.tree[:].cpu().clone()
+        return {"priorities": priorities, "largest": float(self._largest), "newest": self._newest}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        self.tree.fill(0, self.tree.size, state["priorities"].to(self.tree.device))
+        self._largest.fill_(state["largest"])
+        self._newest = state["newest"]
+        self._drawn = None
 
     def _follow_write(self, begin: int, end: int) -> None:
         """Give new starts the largest priority, once their successor is stored, and others none."""

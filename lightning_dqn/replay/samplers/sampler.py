@@ -1,16 +1,84 @@
-"""Who chooses what of the replay ring is learned from.
+"""What a sampler is: who chooses what of the replay ring is learned from, and at what pace.
 
-Shapes: U updates, B batch.
+A choice of transitions comes in two parts. A *sampling* is what a configuration holds: a frozen
+dataclass that says how collecting and learning are paced for it, refuses what can't go with it,
+and makes its sampler. A *sampler* works over a ring. The data module asks nothing else, so one of
+a user's own needs no change here.
+
+Shapes: E environments, S stacked frames, U updates, B batch.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from torch import Tensor
 
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.transitions import Transitions, Valuer
+
+Upcoming = Callable[[], tuple[np.ndarray, np.ndarray | None]]
+"""Returns the observations [E, *shape] (or [E, S, *shape]) that follow the newest rows, and their
+legal actions bool[E, A] or None."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How collecting and learning take turns.
+
+    Attributes:
+        num_envs: E.
+        frame_stack: S.
+        n_step: as the ring's configuration has it.
+        overlap: collecting goes on in a thread while learning.
+        capacity: rows of the ring.
+        batch_size: B.
+        updates_per_iteration: U.
+        env_steps_per_iteration: collected before them.
+        warmup_env_steps: collected before the first iteration, and again after a restart.
+    """
+
+    num_envs: int
+    frame_stack: int
+    n_step: Any
+    overlap: bool
+    capacity: int
+    batch_size: int
+    updates_per_iteration: int
+    env_steps_per_iteration: int
+    warmup_env_steps: int
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """A choice of transitions, as a configuration holds it.
+
+    Attributes:
+        gives_whole_targets: its transitions' reward is the whole target: nothing is bootstrapped.
+    """
+
+    gives_whole_targets: bool
+
+    def pace(self, asked: Pace) -> Pace:
+        """Return the pace at which it is learned, given the one that is asked for.
+
+        Raises:
+            ValueError: what is asked for can't go with it.
+        """
+        ...
+
+    def make(self, replay: ReplayBuffer, upcoming: Upcoming) -> Sampler:
+        """Return the sampler.
+
+        Args:
+            replay: an empty ring.
+            upcoming: what follows the newest rows.
+        """
+        ...
 
 
 class Sampler(ABC):
@@ -52,3 +120,27 @@ class Sampler(ABC):
             RuntimeError: sampling doesn't go by that.
         """
         raise RuntimeError(f"{type(self).__name__} keeps no priorities")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a continued run needs beside the ring's rows, as plain values and tensors."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave; the ring holds its rows by then."""
+        assert not state, f"{type(self).__name__} keeps no state"
+
+
+def as_sampling(sampling: Any) -> Sampling:
+    """Return what a user gave as a choice of transitions.
+
+    Raises:
+        ValueError: it isn't one.
+    """
+    if isinstance(sampling, type) or not isinstance(sampling, Sampling):
+        raise ValueError(
+            f"sampler={sampling!r}: choose UniformSampling(), PrioritizedSampling(), "
+            "LambdaReturns() or OnlineTransitions() of lightning_dqn.replay.samplers, or an object "
+            "of your own with `pace`, `make` and `gives_whole_targets`, see "
+            "lightning_dqn.replay.samplers.sampler.Sampling"
+        )
+    return sampling

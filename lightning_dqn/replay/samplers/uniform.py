@@ -5,8 +5,27 @@ Shapes: U updates, B batch.
 
 from __future__ import annotations
 
-from lightning_dqn.replay.samplers.sampler import Sampler
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from lightning_dqn.replay.ring import ReplayBuffer
+from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Upcoming
 from lightning_dqn.transitions import Transitions, Valuer
+
+
+@dataclass(frozen=True)
+class UniformSampling:
+    """Every transition of the ring is equally likely, Mnih et al. 2015."""
+
+    gives_whole_targets: ClassVar[bool] = False
+
+    def pace(self, asked: Pace) -> Pace:
+        """Return the pace asked for, with a warm-up after which there is something to draw."""
+        return replay_pace(asked)
+
+    def make(self, replay: ReplayBuffer, upcoming: Upcoming) -> UniformSampler:
+        """Return the sampler."""
+        return UniformSampler(replay)
 
 
 class UniformSampler(Sampler):
@@ -17,3 +36,9 @@ class UniformSampler(Sampler):
     ) -> Transitions:
         """Return minibatches [U, B, ...]."""
         return self.replay.sample(num_updates, batch_size)
+
+
+def replay_pace(asked: Pace) -> Pace:
+    """Return the pace of learning from replay: one transition at least is there before it."""
+    least = 2 * asked.num_envs
+    return replace(asked, warmup_env_steps=max(asked.warmup_env_steps, least))

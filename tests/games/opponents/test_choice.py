@@ -182,7 +182,7 @@ def test_a_run_folder_and_a_checkpoint_play_as_the_agent_did(
     tmp_path: Path, make_trainer: Any
 ) -> None:
     agent = tictactoe_agent()
-    save_weights(agent, tmp_path)
+    save_weights(agent.agent, tmp_path)
     trainer = make_trainer()
     trainer.strategy.connect(agent)
     trainer.save_checkpoint(path := tmp_path / "a.ckpt")
@@ -206,7 +206,7 @@ def test_a_run_folder_and_a_checkpoint_play_as_the_agent_did(
 def test_an_agent_of_another_game_is_refused(
     tmp_path: Path, agent: dict[str, Any], message: str
 ) -> None:
-    save_weights(tictactoe_agent(**agent), tmp_path)
+    save_weights(tictactoe_agent(**agent).agent, tmp_path)
     with pytest.raises(ValueError, match=message):
         BoardGameVectorEnv(GAME, 1, opponent=str(tmp_path))
     with pytest.raises(ValueError, match=message):

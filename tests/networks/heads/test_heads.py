@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from support.six_transitions import six_transitions as any_six_transitions
+from support.switches import switched_dqn
 from torch import Tensor, nn
 
 from lightning_dqn import DQN, EnvironmentSpec
@@ -47,10 +48,10 @@ def make_dqn(head: Head, **arguments: Any) -> DQN:
     """A DQN of 3 actions whose target network is another network."""
     torch.manual_seed(0)
     layers = [{"Linear": 6}, "Tanh"]
-    module = DQN(TRIO, **{"network": layers, "head": head, "compile": False, **arguments})
+    module = switched_dqn(TRIO, **{"network": layers, "head": head, "compile": False, **arguments})
     with torch.no_grad():
-        for name in ("q_network", "target_network")[: 1 + module.uses_target_network]:
-            for parameter in module.get_submodule(name).parameters():
+        for name in ("q_network", *module.agent.copies):
+            for parameter in module.agent.get_submodule(name).parameters():
                 parameter.add_(0.3 * torch.randn_like(parameter))
     return module
 
@@ -464,7 +465,7 @@ def test_a_reward_that_is_the_whole_target_is_that_of_a_terminated_state(head: H
 
 @each_head
 def test_the_online_network_bootstraps_without_a_gradient(head: Head) -> None:
-    alone = make_dqn(head, double=False, target_network=False)
+    alone = make_dqn(head, double=False, slow_copy=False)
     assert not hasattr(alone, "target_network")
     beside = make_dqn(head, double=False)
     beside.q_network.load_state_dict(alone.q_network.state_dict())

@@ -13,41 +13,43 @@ from lightning_dqn.runs.experiment import prepare
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
-HEAD, SAMPLER, MUNCHAUSEN = "module.head._target_", "data.sampler._target_", "module.munchausen"
-NO_RANDOM_ACTIONS = {"data.collection.epsilon_greedy": False}
+HEAD, SAMPLER, MUNCHAUSEN = (
+    "module.head._target_",
+    "data.sampler._target_",
+    "module.target.munchausen",
+)
+TABLE = "lightning_dqn.networks.torsos.Tabular"
 RAINBOW = {
     HEAD: "lightning_dqn.networks.heads.categorical.CategoricalHead",
     SAMPLER: "lightning_dqn.replay.samplers.prioritized.PrioritizedSampling",
     "data.sampler.alpha": 0.5,
-    "module.double": True,
-    "module.dueling": True,
-    "module.noisy": True,
-    **NO_RANDOM_ACTIONS,
+    "module.target.double": True,
+    "module.network.dueling": True,
+    "module.network.noisy": True,
 }
 PLAIN = {
     HEAD: "lightning_dqn.networks.heads.scalar.ScalarHead",
-    SAMPLER: None,
+    SAMPLER: "lightning_dqn.replay.samplers.uniform.UniformSampling",
     MUNCHAUSEN: {},
-    "module.double": False,
-    "module.dueling": False,
-    "module.noisy": False,
-    "module.target_network": True,
+    "module.target.double": False,
+    "module.network.dueling": False,
+    "module.network.noisy": False,
+    "module.target.slow_copy": True,
 }
 # preset: what makes it what it is called, whatever the experiment
 PRESETS = {
-    "default": {"module.target_network": True},
     "dqn": PLAIN,
-    "double_dqn": {**PLAIN, "module.double": True},
-    "dueling": {**PLAIN, "module.double": True, "module.dueling": True},
+    "double_dqn": {**PLAIN, "module.target.double": True},
+    "dueling": {**PLAIN, "module.target.double": True, "module.network.dueling": True},
     "per": {
         **PLAIN,
-        "module.double": True,
+        "module.target.double": True,
         SAMPLER: "lightning_dqn.replay.samplers.prioritized.PrioritizedSampling",
         "data.sampler.alpha": 0.6,
         "data.sampler.beta.start": 0.4,
         "data.sampler.beta.end": 1.0,
     },
-    "noisy_dqn": {**PLAIN, "module.noisy": True, **NO_RANDOM_ACTIONS},
+    "noisy_dqn": {**PLAIN, "module.network.noisy": True},
     "c51": {
         **PLAIN,
         HEAD: "lightning_dqn.networks.heads.categorical.CategoricalHead",
@@ -58,43 +60,49 @@ PRESETS = {
     "fqf": {**PLAIN, HEAD: "lightning_dqn.networks.heads.quantile.ProposedQuantileHead"},
     "munchausen_dqn": {
         **{key: value for key, value in PLAIN.items() if key != MUNCHAUSEN},
-        "module.munchausen.alpha": 0.9,
-        "module.munchausen.temperature": 0.03,
-        "module.munchausen.lower_bound": -1.0,
+        "module.target.munchausen.alpha": 0.9,
+        "module.target.munchausen.temperature": 0.03,
+        "module.target.munchausen.lower_bound": -1.0,
     },
     "m_iqn": {
         HEAD: "lightning_dqn.networks.heads.quantile.ImplicitQuantileHead",
-        "module.double": False,
-        "module.munchausen.alpha": 0.9,
+        "module.target.double": False,
+        "module.target.munchausen.alpha": 0.9,
     },
     "rainbow": RAINBOW,
-    "der": {**RAINBOW, "module.noisy_sigma": 0.1, "data.batch_size": 32},
+    "der": {**RAINBOW, "module.network.noisy_sigma": 0.1, "data.batch_size": 32},
     "pqn": {
         **PLAIN,
         SAMPLER: "lightning_dqn.replay.samplers.lambda_returns.LambdaReturns",
-        "module.layer_norm": True,
-        "module.target_network": False,
+        "module.network.layer_norm": True,
+        "module.target.slow_copy": False,
     },
     "q_learning": {
         HEAD: "lightning_dqn.networks.heads.scalar.ScalarHead",
         MUNCHAUSEN: {},
         "module.head.error": "mse",
-        "module.double": False,
-        "module.target_network": False,
+        "module.target.double": False,
+        "module.target.slow_copy": False,
         "module.max_gradient_norm": None,
     },
 }
 N_STEP = {"rainbow": 3, "der": 20}
 NEEDS = {"minatar": ("minatar",), "lunar_lander": ("Box2D",)}
 CELLS = list(itertools.product(PRESETS, EXPERIMENTS))
-# Building takes longer than composing: each preset once, the experiments in turn.
-BUILT = set(zip(PRESETS, itertools.cycle(EXPERIMENTS), strict=False))
-# A table goes with discrete states only.
-BUILT = {cell for cell in BUILT if cell[0] != "q_learning"} | {("q_learning", "frozen_lake")}
+# Building takes longer than composing: each preset once, the experiments in turn. A table goes with
+# discrete states, hence with the experiments that have one, and these with what a table can do.
+OF_TABLES = ("frozen_lake", "gambler", "taxi", "tictactoe_table", "torus")
+NETWORKS = [experiment for experiment in EXPERIMENTS if experiment not in OF_TABLES]
+BUILT = set(zip([p for p in PRESETS if p != "q_learning"], itertools.cycle(NETWORKS), strict=False))
+BUILT |= {("q_learning", "frozen_lake"), ("q_learning", "taxi"), ("q_learning", "torus")}
+BUILT |= {("dqn", "gambler"), ("dqn", "tictactoe_table")}
 
 
 def values(config, keys) -> dict:
     chosen = {key: OmegaConf.select(config, key) for key in keys}
+    if OmegaConf.select(config, "module.network._target_") == TABLE:  # it has no such options
+        options = [key for key in keys if key.startswith("module.network.")]
+        chosen |= {key: False for key in options if chosen[key] is None}
     return {
         key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         for key, value in chosen.items()
@@ -107,13 +115,13 @@ def own_values(experiment: str) -> dict:
 
 
 def header(preset: str) -> str:
-    text = (CONF / "module" / f"{preset}.yaml").read_text()
+    text = (CONF / "algorithm" / f"{preset}.yaml").read_text()
     lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
     return "\n".join(lines)
 
 
 def test_the_presets_are_these():
-    assert {path.stem for path in (CONF / "module").glob("*.yaml")} == set(PRESETS)
+    assert {path.stem for path in (CONF / "algorithm").glob("*.yaml")} == set(PRESETS)
 
 
 @pytest.mark.filterwarnings(r"ignore:.*pkg_resources:UserWarning")  # MinAtar's and pygame's own
@@ -121,7 +129,7 @@ def test_the_presets_are_these():
 @pytest.mark.filterwarnings("ignore:.*precision lowered by casting to float32:UserWarning")
 @pytest.mark.parametrize(("preset", "experiment"), CELLS)
 def test_a_preset_keeps_its_values_in_every_experiment(preset, experiment):
-    config = compose([f"module={preset}", f"+experiment={experiment}"])
+    config = compose([f"algorithm={preset}", f"+experiment={experiment}"])
     found = values(config, PRESETS[preset])
     own = own_values(experiment)
     sizes = values(own, ["data.batch_size"])  # what an experiment sets of these stays
@@ -132,7 +140,7 @@ def test_a_preset_keeps_its_values_in_every_experiment(preset, experiment):
         for package in NEEDS.get(experiment, ()):
             pytest.importorskip(package)
         built = prepare(config)
-        assert type(built.module.head).__name__ in config.module.head._target_
+        assert type(built.module.agent.head).__name__ in config.module.head._target_
 
 
 def test_every_preset_and_every_experiment_is_built_once():
@@ -141,11 +149,11 @@ def test_every_preset_and_every_experiment_is_built_once():
 
 
 def test_data_efficient_rainbow_makes_an_update_for_each_env_step():
-    data = compose(["module=der"]).data
+    data = compose(["algorithm=der"]).data
     assert data.updates_per_iteration == data.env_steps_per_iteration
 
 
-@pytest.mark.parametrize("preset", sorted(set(PRESETS) - {"default"}))
+@pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_a_preset_names_its_paper_and_numbers_its_differences(preset):
     text = header(preset)
     assert re.search(
@@ -158,14 +166,17 @@ def test_a_preset_names_its_paper_and_numbers_its_differences(preset):
 
 
 def test_q_learning_is_a_table_learned_online_by_the_textbooks_alpha():
-    config = compose(["module=q_learning", "environment.id=FrozenLake-v1", "alpha=0.3"])
-    assert config.module.network._target_ == "lightning_dqn.networks.table.table"
+    config = compose(
+        ["algorithm=q_learning", "environment.id=FrozenLake-v1", "hints.step_size=0.3"]
+    )
+    assert config.module.network._target_ == "lightning_dqn.networks.torsos.Tabular"
     assert config.data.sampler._target_ == "lightning_dqn.replay.samplers.online.OnlineTransitions"
     assert config.module.optimizer == {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.3}
     assert config.callbacks.unseen_states
     built = prepare(config)
-    assert built.data.updates_per_iteration == built.data.env_steps_per_iteration == 8
-    assert built.data.collection.warmup_env_steps == 0
+    pace = built.data.pace
+    assert pace.updates_per_iteration == pace.env_steps_per_iteration == 8
+    assert pace.warmup_env_steps == 0
 
 
 def test_a_table_is_refused_where_states_are_not_discrete():

@@ -1,14 +1,10 @@
-"""The samplers against naive twins, their frequencies and weights by hand, and under a Trainer."""
+"""Prioritised sampling against its naive twin, by hand, and what a fit makes of priorities."""
 
 from __future__ import annotations
 
-import itertools
-import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,56 +13,24 @@ import pytorch_lightning as pl
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.drawing import draw
+from support.naive_replay import NaiveReplay, assert_transition_is, chunks, scripts_of_envs
+from support.paces import asked
+from support.scripted_env import Scripts, episodes, scripted_rows, spec_of
+from support.short_fits import OnBatch, without_target
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-sys.path.insert(0, str(Path(__file__).parent))
-from support.naive_replay import NaiveReplay, NaiveTransition, Row, chunks, scripts_of_envs
-from support.scripted_env import Scripts, episodes, scripted_rows, scripted_vector, spec_of
-
-from lightning_dqn import DQN, CollectionConfig, ReplayDataModule
+from lightning_dqn import DQN, ReplayDataModule
 from lightning_dqn.collecting.collector import Collector
-from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.data import _ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
-from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns, LambdaReturnSampler
-from lightning_dqn.replay.samplers.make import make_sampler
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampler, PrioritizedSampling
-from lightning_dqn.replay.samplers.sampler import Sampler
-from lightning_dqn.replay.samplers.uniform import UniformSampler
+from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.replay.storage import ReplayConfig
 from lightning_dqn.replay.sum_tree import SumTree
 from lightning_dqn.schedules import LinearSchedule
-from lightning_dqn.transitions import NO_ACTION, Iteration, Transitions
-
-Make = Callable[..., Any]
-
-
-class RandomValues:
-    """A learner that values every action of an observation differently and never learns."""
-
-    num_actions = 4
-
-    def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
-        """Return the highest value of a legal action, float[M]."""
-        flat = observation.flatten(1).float()
-        place = flat @ torch.arange(1.0, flat.shape[1] + 1)
-        q_values = torch.sin(place.unsqueeze(1) * torch.arange(1.0, self.num_actions + 1))
-        if action_mask is not None:
-            q_values = q_values.masked_fill(~action_mask, -torch.inf)
-        return q_values.amax(dim=1)
-
-    def act(self, observation: np.ndarray, action_mask: np.ndarray | None = None) -> np.ndarray:
-        """Take the first action."""
-        return np.zeros(len(observation), np.int64)
-
-    def behaviour_policy(self) -> RandomValues:
-        """Return itself: it never learns."""
-        return self
-
-    def of(self, observation: np.ndarray, action_mask: np.ndarray | None) -> float:
-        """Return the value of one observation."""
-        mask = None if action_mask is None else torch.from_numpy(action_mask)[None]
-        return float(self.greedy_value(torch.from_numpy(observation)[None], mask))
+from lightning_dqn.transitions import Iteration, Transitions
 
 
 def prioritized(
@@ -91,10 +55,6 @@ def prioritized(
     return sampler
 
 
-def draw(sampler: Sampler, num_updates: int, batch_size: int, env_steps: int = 0) -> Transitions:
-    return sampler.sample(num_updates, batch_size, env_steps, RandomValues())
-
-
 def set_priorities(sampler: PrioritizedSampler, priority_of_step: Callable[[int], float]) -> None:
     """Give every start the priority of its step, through samples that hold them all."""
     for _ in range(20):
@@ -111,7 +71,7 @@ def chi_square_is_small(counts: Tensor, expected: Tensor) -> bool:
     return abs(chi_square - freedom) < 4 * (2 * freedom) ** 0.5
 
 
-# Prioritised: the twin
+# The twin
 
 
 class NaivePriorities:
@@ -152,19 +112,6 @@ class NaivePriorities:
 
     def _place(self, cell: int) -> tuple[int, int]:
         return self.replay.time_of(cell), cell % self.replay.num_envs
-
-
-def assert_transition_is(
-    transitions: Transitions, at: tuple[int, int], expected: NaiveTransition
-) -> None:
-    for name, value in expected._asdict().items():
-        if name == "weight":
-            continue
-        column = getattr(transitions, name)
-        if value is None:
-            assert column is None
-        else:
-            np.testing.assert_allclose(column[at].numpy(), value, rtol=1e-6, atol=1e-6)
 
 
 sizes_of_priorities = st.lists(
@@ -227,7 +174,7 @@ def assert_priorities_are_equal(sampler: PrioritizedSampler, twin: NaivePrioriti
     assert [stored[cell] for cell in positive] == pytest.approx([by_cell[c] for c in positive])
 
 
-# Prioritised: priorities
+# Priorities
 
 
 def test_new_starts_have_the_largest_priority_there_has_been():
@@ -287,7 +234,7 @@ def test_a_priority_of_half_precision_is_taken():
     assert sampler.tree[0].item() == pytest.approx(2.0, abs=1e-5)
 
 
-# Prioritised: frequencies and weights
+# Frequencies and weights
 
 
 @pytest.mark.parametrize(
@@ -368,7 +315,7 @@ def test_weights_of_beta_1_undo_the_bias_up_to_the_largest():
     assert biased > 1.5 * torch.arange(12.0).square().mean()
 
 
-# Prioritised: what may stall an accelerator
+# What may stall an accelerator
 
 
 class NothingIsReadBack(TorchDispatchMode):
@@ -412,225 +359,102 @@ def test_prioritised_sampling_reads_nothing_back(n_step):
         assert guard.seen > 20, "the guard saw every operation and let it pass"
 
 
-# Lambda-returns: the twin
+# Settings and pace
 
 
-class NaiveReturns:
-    """Lambda-returns by recursion along the episodes that the naive ring remembers."""
-
-    def __init__(self, replay: NaiveReplay, trace: float) -> None:
-        self.replay = replay
-        self.trace = trace
-        self.values = RandomValues()
-        self.newest_before = -1
-
-    def rollout(self) -> dict[tuple[float, ...], tuple[int, float]]:
-        """Return action and target by the newest frame of each row since the last call.
-
-        The row that was the newest then belongs to them: only now its successor is known.
-        """
-        first, self.newest_before = self.newest_before, self.replay.now - 1
-        return {
-            tuple(row.observation.tolist()): (int(row.action), self._target(episode, i))
-            for of_env in self.replay.episodes
-            for episode in of_env
-            for i, row in enumerate(episode)
-            if row.action != NO_ACTION and first <= row.time < self.replay.now - 1
-        }
-
-    def _target(self, episode: list[Row], i: int) -> float:
-        row, after = episode[i], episode[i + 1]
-        value = self.values.of(self.replay.stack(episode, i + 1), after.action_mask)
-        ends = row.terminated or row.truncated
-        assert ends == (after.action == NO_ACTION)
-        if not ends and after.time < self.replay.now - 1:
-            value = (1 - self.trace) * value + self.trace * self._target(episode, i + 1)
-        discount = 0.0 if row.terminated else self.replay.gamma
-        return float(row.reward) + discount * value
-
-
-def served(transitions: Transitions, update: int) -> list[tuple[tuple[float, ...], int, float]]:
-    """Return the newest frame, action and target of one minibatch's rows."""
-    observation = transitions.observation[update].flatten(1)[:, -3:]
-    columns = (observation, transitions.action[update], transitions.reward[update])
-    frames, actions, targets = (column.tolist() for column in columns)
-    return [(tuple(f), a, t) for f, a, t in zip(frames, actions, targets, strict=True)]
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    scripts=scripts_of_envs,
-    rollouts=st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=3), min_size=1, max_size=5),
-    gamma=st.sampled_from([0.9, -1.0, -0.5]),
-    trace=st.sampled_from([0.0, 0.65, 1.0]),
-    frame_stack=st.integers(1, 3),
-    masked=st.booleans(),
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("alpha", -0.1),
+        ("alpha", 1.1),
+        ("beta", -0.1),
+        ("beta", 2),
+        ("epsilon", 0.0),
+    ],
 )
-def test_rollouts_and_lambda_returns_are_those_of_the_naive_twin(
-    scripts, rollouts, gamma, trace, frame_stack, masked
-):
-    """A ring of the longest rollout, the row before it and that row's stack is large enough."""
-    num_envs, epochs = len(scripts), 2
-    kept = max(map(sum, rollouts)) + frame_stack
-    spec = spec_of(masked=masked, frame_stack=frame_stack)
-    ring = ReplayBuffer(spec, num_envs, ReplayConfig(max(2, kept * num_envs), gamma=gamma))
-    sampler = LambdaReturnSampler(ring, LambdaReturns(trace))
-    naive_ring = NaiveReplay(num_envs, kept, gamma=gamma, n_step=1, frame_stack=frame_stack)
-    twin = NaiveReturns(naive_ring, trace)
-    parts = iter(chunks(scripted_rows(scripts, 90, spec), [*itertools.chain(*rollouts)]))
-    for rollout in rollouts:
-        for part in [next(parts) for _ in rollout]:
-            ring.extend(part)
-            naive_ring.extend(part)
-        expected = twin.rollout()
-        if not expected:
-            with pytest.raises(ValueError, match="holds no transition yet"):
-                draw(sampler, 1, 1)
-            continue
-        transitions = draw(sampler, epochs, len(expected))
-        assert transitions.next_observation is transitions.weight is None
-        assert not transitions.discount.any()
-        for epoch in range(epochs):
-            found = {
-                place: (action, target) for place, action, target in served(transitions, epoch)
-            }
-            assert found.keys() == expected.keys(), "each start exactly once"
-            for place, (action, target) in expected.items():
-                assert found[place] == (action, pytest.approx(target, abs=1e-4))
+def test_a_setting_that_means_nothing_is_refused_by_name(key, value):
+    with pytest.raises(ValueError, match=f"{key}="):
+        PrioritizedSampling(**{key: value})
 
 
-# Lambda-returns: order and kinds
+@pytest.mark.parametrize(("wanted", "given"), [(0, 12), (11, 12), (12, 12), (13, 13), (500, 500)])
+def test_the_pace_is_the_one_asked_for_with_two_rows_of_each_environment_before_it(wanted, given):
+    wish = asked(num_envs=6, warmup_env_steps=wanted, overlap=True, n_step=[1, 3])
+    assert PrioritizedSampling().pace(wish) == replace(wish, warmup_env_steps=given)
 
 
-def rollout_sampler(num_times: int, num_envs: int = 2, **config: Any) -> LambdaReturnSampler:
-    ring = ReplayBuffer(spec_of(), num_envs, ReplayConfig(100, **config))
-    sampler = LambdaReturnSampler(ring, LambdaReturns())
-    ring.extend(scripted_rows([episodes(100)] * num_envs, num_times, spec_of()))
+# What a continued run needs
+
+
+def full_ring(*, learns: bool, is_told: bool = True) -> PrioritizedSampler:
+    """Return a sampler over a ring that has wrapped.
+
+    Args:
+        learns: its priorities were changed on the way.
+        is_told: it followed the writes; else the rows lie there without its knowledge.
+    """
+    ring = ReplayBuffer(spec_of(), 2, ReplayConfig(26))
+    sampler = PrioritizedSampler(ring, PrioritizedSampling(alpha=0.5, beta=0.5))
+    told = ring.after_write[:]
+    if not is_told:
+        ring.after_write.clear()
+    for part in chunks(scripted_rows([episodes(3), episodes(5)], 40, spec_of()), [5]):
+        ring.extend(part)
+        if learns:
+            sampler.update_priorities(draw(sampler, 2, 8).observation[..., 2] + 7.0)
+    ring.after_write[:] = told
     return sampler
 
 
-def test_epochs_are_shuffled_each_on_its_own():
-    transitions = draw(rollout_sampler(21), 3, 40)
-    orders = [[place for place, _, _ in served(transitions, epoch)] for epoch in range(3)]
-    assert orders[0] != orders[1] != orders[2] != orders[0]
-    assert orders[0] != sorted(orders[0])
-    assert set(orders[0]) == set(orders[1]) == set(orders[2])
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_fresh_sampler_that_takes_the_state_goes_on_as_the_first(is_told, tmp_path):
+    first, fresh = full_ring(learns=True), full_ring(learns=False, is_told=is_told)
+    assert not torch.equal(first.tree[:], fresh.tree[:])
+    torch.save(first.state_dict(), tmp_path / "state")
+    fresh.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
+    fresh.replay.load_state_dict(first.replay.state_dict())
+    more = chunks(scripted_rows([episodes(3), episodes(5)], 60, spec_of()), [40, *[4] * 5])[1:]
+    for part in more:
+        assert_trees_are_equal(first.tree, fresh.tree)
+        drawn, again = draw(first, 2, 8), draw(fresh, 2, 8)
+        assert torch.equal(first._drawn, fresh._drawn)
+        assert torch.equal(drawn.weight, again.weight)
+        assert torch.equal(drawn.observation, again.observation)
+        for sampler in (first, fresh):
+            sampler.update_priorities(drawn.observation[..., 2] + 1.0)
+            sampler.replay.extend(part)
+    assert len(more) == 5
+    assert_trees_are_equal(first.tree, fresh.tree)
 
 
-def test_minibatches_of_an_epoch_are_parts_of_one_permutation():
-    transitions = draw(rollout_sampler(21), 8, 10)
-    places = [place for update in range(8) for place, _, _ in served(transitions, update)]
-    assert set(Counter(places[:40]).values()) == {1}
-    assert set(Counter(places[40:]).values()) == {1}
+def assert_trees_are_equal(one: SumTree, other: SumTree) -> None:
+    assert torch.equal(one[:], other[:])
+    assert torch.equal(one._sums, other._sums)
+    assert one.total > 0
 
 
-def test_columns_of_a_rollout_have_the_types_the_learner_relies_on():
-    transitions = draw(rollout_sampler(21), 2, 5)
-    assert transitions.observation.shape == (2, 5, 3)
-    for name, dtype in (
-        ("action", torch.int64),
-        ("reward", torch.float32),
-        ("discount", torch.float32),
-    ):
-        column = getattr(transitions, name)
-        assert (column.dtype, column.shape) == (dtype, (2, 5))
-        assert not column.is_inference()
+def test_a_state_stays_as_it_was_saved():
+    sampler = full_ring(learns=True)
+    state, priorities = sampler.state_dict(), sampler.tree[:].clone()
+    sampler.update_priorities(torch.full((2, 8), 1e6))
+    assert not torch.equal(sampler.tree[:], priorities)
+    sampler.load_state_dict(state)
+    assert torch.equal(sampler.tree[:], priorities)
+    assert sampler.state_dict()["largest"] == state["largest"] == pytest.approx(11**0.5)
 
 
-# Settings
-
-
-@pytest.mark.parametrize(
-    ("kind", "key", "value"),
-    [
-        (PrioritizedSampling, "alpha", -0.1),
-        (PrioritizedSampling, "alpha", 1.1),
-        (PrioritizedSampling, "beta", -0.1),
-        (PrioritizedSampling, "beta", 2),
-        (PrioritizedSampling, "epsilon", 0.0),
-        (LambdaReturns, "trace", 1.1),
-        (LambdaReturns, "trace", -0.1),
-        (LambdaReturns, "rollout_length", 0),
-        (LambdaReturns, "epochs", 0),
-        (LambdaReturns, "minibatches", 0),
-    ],
-)
-def test_a_setting_that_means_nothing_is_refused_by_name(kind, key, value):
-    with pytest.raises(ValueError, match=f"{key}="):
-        kind(**{key: value})
-
-
-@pytest.mark.parametrize(
-    ("config", "kind"),
-    [
-        (None, UniformSampler),
-        (PrioritizedSampling(), PrioritizedSampler),
-        (LambdaReturns(), LambdaReturnSampler),
-    ],
-)
-def test_a_configuration_makes_its_sampler(config, kind):
-    sampler = make_sampler(ReplayBuffer(spec_of(), 1, ReplayConfig(10)), config)
-    assert type(sampler) is kind
-    assert sampler.uses_priorities == (kind is PrioritizedSampler)
-
-
-@pytest.mark.parametrize("config", [None, LambdaReturns()])
-def test_a_sampler_without_priorities_refuses_them(config):
-    sampler = make_sampler(ReplayBuffer(spec_of(), 1, ReplayConfig(10)), config)
-    with pytest.raises(RuntimeError, match="keeps no priorities"):
-        sampler.update_priorities(torch.ones(1, 1))
+def test_what_was_drawn_before_a_state_is_taken_gets_no_priorities_after():
+    sampler = full_ring(learns=True)
+    draw(sampler, 2, 8)
+    sampler.load_state_dict(sampler.state_dict())
+    with pytest.raises(AssertionError, match="sample comes first"):
+        sampler.update_priorities(torch.ones(2, 8))
 
 
 # Under a Trainer
 
 
-class OnBatch(pl.Callback):
-    """Calls a function with the data module and the iteration, before or after it was learned."""
-
-    def __init__(self, *, before: Callable[..., None] | None = None, after: Any = None) -> None:
-        self.before = before
-        self.after = after
-
-    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, index: int) -> None:
-        if self.before is not None:
-            self.before(trainer.datamodule, batch)
-
-    def on_train_batch_end(
-        self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int
-    ) -> None:
-        if self.after is not None:
-            self.after(trainer.datamodule, batch)
-
-
-SAMPLERS = {
-    "uniform": {},
-    "a range of lengths": {"replay": ReplayConfig(1_000, n_step=[1, 4])},
-    "prioritised": {"sampler": PrioritizedSampling()},
-    "lambda-returns": {"sampler": LambdaReturns(rollout_length=4, minibatches=2)},
-}
-
-
 TREE_METHODS = ("fill", "update", "sample", "__getitem__")
-
-
-def without_target(make_module: Make, **arguments: Any) -> DQN:
-    return make_module(double=False, target_network=False, **arguments)
-
-
-def weights_after(fit: Callable[[], DQN]) -> Tensor:
-    return torch.nn.utils.parameters_to_vector(fit().q_network.parameters()).detach().clone()
-
-
-@pytest.mark.parametrize("which", SAMPLERS)
-def test_two_equal_runs_learn_the_same_weights(which, make_trainer, make_data, make_module):
-    def fit(seed: int = 0) -> DQN:
-        module = without_target(make_module)
-        make_trainer().fit(module, make_data(seed=seed, **SAMPLERS[which]))
-        return module
-
-    first = weights_after(fit)
-    assert torch.equal(first, weights_after(fit))
-    assert not torch.equal(first, weights_after(lambda: fit(1)))
 
 
 def test_a_collecting_thread_never_touches_the_priorities(
@@ -695,90 +519,100 @@ def test_td_errors_become_the_priorities_of_what_was_drawn(make_trainer, make_da
     assert compared == [16, 16, 16]
 
 
-def test_gamma_and_n_step_follow_env_steps_during_a_fit(make_trainer, make_data, make_module):
-    gamma, n_step = LinearSchedule(0.0, 0.8, 80), LinearSchedule(5, 1, 40)
+class TellsPriorities(DQN):
+    """Learns as usual and returns other priorities: 0 to 15, then 16 to 31, ..."""
+
+    def training_step(self, iteration: Iteration, batch_idx: int) -> dict[str, Tensor]:
+        super().training_step(iteration, batch_idx)
+        return {"priority": torch.arange(16.0).view(4, 4) + 16 * batch_idx}
+
+
+class Saves(OnBatch, pl.callbacks.Checkpoint):
+    """Looks at a batch's end when Lightning lets checkpoints be saved: after other callbacks."""
+
+
+def test_what_training_step_returns_is_stored_before_any_callback_sees_the_batch_end(
+    make_trainer, make_data, make_module
+):
+    tape = []
+
+    def expect(name: str) -> Callable[..., None]:
+        def compare(data: ReplayDataModule, iteration: Iteration) -> None:
+            number = (iteration.env_steps - 24) // 8
+            sampler = data.sampler
+            assert isinstance(sampler, PrioritizedSampler)
+            expected: dict[int, float] = {}
+            for place, cell in enumerate(sampler._drawn.tolist()):
+                value = (16 * number + place + 0.5) ** 0.6
+                expected[cell] = max(value, expected.get(cell, 0.0))
+            stored = sampler.state_dict()["priorities"][[*expected]].tolist()
+            assert stored == pytest.approx([*expected.values()])
+            tape.append((name, number))
+
+        return compare
+
+    callbacks = [Saves(after=expect("saves")), OnBatch(after=expect("looks on"))]
+    data = make_data(sampler=PrioritizedSampling(epsilon=0.5))
+    trainer = make_trainer(callbacks=callbacks, enable_checkpointing=True)
+    trainer.fit(without_target(make_module, kind=TellsPriorities), data)
+    assert tape == [(name, number) for number in range(3) for name in ("looks on", "saves")]
+
+
+def test_who_returns_priorities_is_first_of_the_callbacks_during_a_fit_and_gone_after(
+    make_trainer, make_data, make_module
+):
     seen = []
-    before = OnBatch(
-        before=lambda data, i: seen.append((i.env_steps, data.replay.gamma, data.replay.n_step))
-    )
-    data = make_data(replay=ReplayConfig(1_000, gamma=gamma, n_step=n_step))
-    make_trainer(callbacks=[before]).fit(without_target(make_module), data)
-    expected = [(24, 0.24, (3, 3)), (32, 0.32, (2, 2)), (40, 0.4, (1, 1))]
-    assert seen == [(e, pytest.approx(g), n) for e, g, n in expected]
+    watch = OnBatch(before=lambda *_: seen.append(list(trainer.callbacks)))
+    trainer = make_trainer(callbacks=[watch], max_epochs=2)
+    own = list(trainer.callbacks)
+    for _ in range(2):
+        module = without_target(make_module)
+        trainer.fit_loop.epoch_progress.reset()
+        trainer.fit(module, make_data(sampler=PrioritizedSampling()))
+        assert trainer.callbacks == own
+    assert len(seen) == 12
+    for first, *others in seen:
+        assert isinstance(first, _ReturnPriorities)
+        assert others == own
 
 
-def test_overlap_is_refused_with_lambda_returns(make_data):
-    with pytest.raises(ValueError, match="overlap=True: lambda-returns"):
-        make_data(overlap=True, sampler=LambdaReturns())
+def test_who_returns_priorities_is_gone_after_a_fit_that_fails(
+    make_trainer, make_data, make_module
+):
+    def fail(*_: Any) -> None:
+        assert isinstance(trainer.callbacks[0], _ReturnPriorities)
+        raise KeyError("on purpose")
+
+    trainer = make_trainer(callbacks=[OnBatch(before=fail)])
+    own = list(trainer.callbacks)
+    with pytest.raises(KeyError, match="on purpose"):
+        trainer.fit(without_target(make_module), make_data(sampler=PrioritizedSampling()))
+    assert trainer.callbacks == own
 
 
-def test_a_rollout_sets_the_sizes_of_an_iteration():
-    sampler = LambdaReturns(rollout_length=10, epochs=3, minibatches=4)
-    environment = EnvironmentFactory("CartPole-v1", num_envs=6)
-    data = ReplayDataModule(environment, sampler=sampler)
-    sizes = (data.env_steps_per_iteration, data.updates_per_iteration, data.batch_size)
-    assert sizes == (60, 12, 15)
-    assert data.replay_config.capacity >= 6 * 23
+def test_nobody_returns_priorities_where_sampling_does_not_go_by_them(
+    make_trainer, make_data, make_module
+):
+    seen = []
+    watch = OnBatch(before=lambda *_: seen.append(list(trainer.callbacks)))
+    trainer = make_trainer(callbacks=[watch])
+    own = list(trainer.callbacks)
+    trainer.fit(without_target(make_module), make_data(sampler=UniformSampling()))
+    assert seen == [own] * 3
 
 
-@pytest.mark.parametrize(
-    "scripts",
-    [
-        pytest.param([episodes(1)], id="one"),
-        pytest.param([episodes(1), episodes(1), episodes(1)], id="all short"),
-        pytest.param([episodes(1), episodes(40)], id="short and long"),
-        pytest.param([episodes(1)] * 5 + [episodes(40)], id="many short and a long"),
-        pytest.param([episodes(2), episodes(3, 1), episodes(7)], id="uneven"),
-    ],
-)
-@pytest.mark.parametrize("rollout_length", [1, 2, 5])
-@pytest.mark.parametrize("frame_stack", [1, 4, 6])
-def test_no_step_is_lost_between_rollouts(scripts, rollout_length, frame_stack, tmp_path):
-    """Every step is learned from in exactly one iteration, with its whole frame stack."""
-    environment = EnvironmentFactory(scripted_vector(scripts), frame_stack=frame_stack)
-    sampler = LambdaReturns(rollout_length=rollout_length, epochs=4, minibatches=1)
-    data = ReplayDataModule(
-        environment,
-        sampler=sampler,
-        env_steps_per_epoch=12 * rollout_length * len(scripts),
-        collection=CollectionConfig(warmup_env_steps=0),
-    )
-    times_served: Counter[tuple[int, ...]] = Counter()
+def test_a_module_that_returns_no_priority_is_refused_by_name(make_trainer, make_data, make_module):
+    class Forgetful(DQN):
+        returns: Any = None
 
-    for iteration in iterations_of(data, RandomValues(), tmp_path):
-        observation = iteration.transitions.observation.flatten(0, 1).int()
-        stacks = observation if frame_stack > 1 else observation.unsqueeze(1)
-        for stack in {tuple(map(tuple, stack)) for stack in stacks.tolist()}:
-            env, episode, step = stack[-1]
-            steps = [max(0, step - back) for back in range(frame_stack)][::-1]
-            assert stack == tuple((env, episode, step) for step in steps)
-            times_served[stack[-1]] += 1
-    assert set(times_served.values()) == {1}
-    for env, script in enumerate(scripts):
-        steps = sorted(place[1:] for place in times_served if place[0] == env)
-        assert steps == first_steps(script, len(steps))
+        def training_step(self, iteration: Iteration, batch_idx: int) -> Any:
+            super().training_step(iteration, batch_idx)
+            return self.returns
 
-
-def iterations_of(data: ReplayDataModule, learner: Any, folder: Path) -> Iterator[Iteration]:
-    """Yield an epoch of iterations that ``learner`` acts in, without a Trainer's delays."""
-    strategy = SimpleNamespace(root_device=torch.device("cpu"))
-    data.trainer = SimpleNamespace(  # type: ignore[assignment]
-        lightning_module=learner, strategy=strategy, default_root_dir=folder
-    )
-    data.setup("fit")
-    yield from data.train_dataloader()
-    data.teardown("fit")
-
-
-def first_steps(script: Any, number: int) -> list[tuple[int, int]]:
-    """Return (episode, step) of the first steps that a script plays.
-
-    Episode 0 is lost: the environment is reset once to describe it.
-    """
-    steps: list[tuple[int, int]] = []
-    episode = 1
-    while len(steps) < number:
-        length = len(script[episode % len(script)].rewards)
-        steps += [(episode, step) for step in range(length)]
-        episode += 1
-    return steps[:number]
+    for returned in (None, {"loss": torch.ones(())}):
+        module = without_target(make_module, kind=Forgetful)
+        module.returns = returned
+        with pytest.raises(ValueError, match=r"Forgetful\.training_step returned no 'priority'"):
+            make_trainer().fit(module, make_data(sampler=PrioritizedSampling()))
+        make_trainer().fit(module, make_data(sampler=UniformSampling()))
+        assert module.updates == 4 + 12

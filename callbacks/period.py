@@ -1,0 +1,93 @@
+"""When an operation on networks acts: after every n-th update or env step, within a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from lightning_dqn.dqn import DQN
+
+
+class PeriodArguments(TypedDict, total=False):
+    """What operations take as ``**period``.
+
+    Attributes:
+        every_n_updates: act after every n-th update.
+        every_n_env_steps: act after the first update at or past every multiple of n env steps.
+        start: the first multiple that counts, in updates or, with ``every_n_env_steps``, env steps.
+        until: the multiple, in the same unit, from which none counts any more; None: no end.
+    """
+
+    every_n_updates: int | None
+    every_n_env_steps: int | None
+    start: int
+    until: int | None
+
+
+@dataclass(frozen=True)
+class Period:
+    """A length in updates or in env steps, and the window in which its multiples count.
+
+    Args:
+        length: at least 1.
+        counts_env_steps: what is counted: env steps, or updates.
+        start: the first multiple that counts.
+        until: the multiple from which none counts any more; None: no end.
+    """
+
+    length: int
+    counts_env_steps: bool = False
+    start: int = 0
+    until: int | None = None
+
+    @classmethod
+    def of(cls, arguments: PeriodArguments, *, default: int) -> Period:
+        """Return the period that an operation was given.
+
+        Args:
+            arguments: see :class:`PeriodArguments`.
+            default: updates between two acts where no length is given.
+
+        Raises:
+            ValueError: two lengths are given, or a number is out of its range.
+            TypeError: an argument is none of a period's.
+        """
+        return _period(default, **arguments)
+
+    def count(self, module: DQN) -> int:
+        """Return the updates or the env steps so far, whichever the period is in."""
+        return module.env_steps if self.counts_env_steps else module.updates
+
+    def number(self, module: DQN) -> int:
+        """Return how many periods are over."""
+        return self.count(module) // self.length
+
+    def is_in_window(self, count: int) -> bool:
+        """Tell whether ``start <= count < until``."""
+        return self.start <= count and (self.until is None or count < self.until)
+
+
+def _period(
+    default: int,
+    every_n_updates: int | None = None,
+    every_n_env_steps: int | None = None,
+    start: int = 0,
+    until: int | None = None,
+) -> Period:
+    if every_n_updates is not None and every_n_env_steps is not None:
+        raise ValueError(
+            f"every_n_updates={every_n_updates}, every_n_env_steps={every_n_env_steps}: "
+            "give one of the two"
+        )
+    for name, length in (
+        ("every_n_updates", every_n_updates),
+        ("every_n_env_steps", every_n_env_steps),
+    ):
+        if length is not None and length < 1:
+            raise ValueError(f"{name}={length}: at least 1")
+    if start < 0:
+        raise ValueError(f"start={start}: at least 0")
+    if until is not None and until <= start:
+        raise ValueError(f"until={until}: must lie above start={start}")
+    length = every_n_env_steps or every_n_updates or default
+    return Period(length, every_n_env_steps is not None, start, until)

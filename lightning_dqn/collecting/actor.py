@@ -1,0 +1,158 @@
+"""Who acts: chooses actions by what was seen, steps the environments, and follows their episodes.
+
+Collecting writes down what an actor does, evaluation counts its episodes.
+Shapes: E environments, S stacked frames, A actions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from lightning_dqn.collecting.exploration import (
+    Exploration,
+    HeldActions,
+    epsilon_greedy,
+    gumbel_noise,
+    random_actions,
+)
+from lightning_dqn.environments.frame_stack import FrameStack
+from lightning_dqn.environments.gate import read_action_mask
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.schedules import as_schedule
+from lightning_dqn.transitions import Episode, Policy
+
+
+class Step(NamedTuple):
+    """What a step of all environments was.
+
+    Attributes:
+        action: int64[E], from 0.
+        reward: float[E].
+        terminated: bool[E].
+        truncated: bool[E].
+        is_reset: bool[E], where the step only began a new episode: the action was ignored, and
+            the observation before it was the last one's final observation.
+        episodes: that ended, each with its environment.
+    """
+
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    is_reset: np.ndarray
+    episodes: list[tuple[int, Episode]]
+
+
+class Actor:
+    """Acts in E environments by policies that are handed over at each step.
+
+    Args:
+        environment: in NEXT_STEP mode.
+        spec: its shapes and types.
+        exploration: how actions stray from the policy's.
+        generator: the source of chance.
+
+    Attributes:
+        observation: [E, *shape], the newest of each environment.
+        stacked: the newest with the frames before it, [E, S, *shape]; ``observation`` where S = 1.
+        action_mask: bool[E, A], the legal actions there; None where all are.
+        ended: bool[E], where ``observation`` is an episode's last.
+    """
+
+    observation: np.ndarray
+    stacked: np.ndarray
+    action_mask: np.ndarray | None
+
+    def __init__(
+        self,
+        environment: VectorEnv,
+        spec: EnvironmentSpec,
+        exploration: Exploration,
+        generator: np.random.Generator,
+    ) -> None:
+        self.environment = environment
+        self.spec = spec
+        self.num_envs = environment.num_envs
+        self.generator = generator
+        self.ended = np.zeros(self.num_envs, bool)
+        self._epsilon = as_schedule(exploration.epsilon)
+        self._random_actions = exploration.random_actions
+        self._temperature = as_schedule(exploration.temperature)
+        self._held: HeldActions | None = None
+        if exploration.random_action_max_steps > 1:
+            most = exploration.random_action_max_steps
+            self._held = HeldActions(self.num_envs, most, generator)
+        self._frames = FrameStack(spec.frame_stack)
+        self._action_start = int(environment.single_action_space.start)  # type: ignore[attr-defined]
+        self._returns = np.zeros(self.num_envs)
+        self._lengths = np.zeros(self.num_envs, np.int64)
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode in every environment; environment i gets ``seed`` + i."""
+        observation, info = self.environment.reset(seed=seed)
+        self.ended = np.zeros(self.num_envs, bool)
+        self._returns[:] = 0
+        self._lengths[:] = 0
+        self._see(observation, info, is_first=None)
+
+    def epsilon(self, policy: Policy | None, env_steps: int) -> float:
+        """Return the probability of a random action; a policy of None is random."""
+        if policy is None:
+            return 1.0
+        is_random = self._random_actions
+        if is_random == "auto":
+            is_random = not getattr(policy, "explores", False)
+        return self._epsilon(env_steps) if is_random else 0.0
+
+    def step(self, policy: Policy | None, env_steps: int) -> Step:
+        """Choose actions and take them.
+
+        Args:
+            policy: chooses the greedy actions; None acts at random.
+            env_steps: so far, for schedules.
+        """
+        action, is_reset = self._choose(policy, env_steps), self.ended
+        observation, reward, terminated, truncated, info = self.environment.step(
+            action + self._action_start if self._action_start else action
+        )
+        self._returns += reward
+        self._lengths += 1
+        if is_reset.any():
+            self._returns[is_reset] = 0.0
+            self._lengths[is_reset] = 0
+        self.ended = terminated | truncated
+        episodes = self._finish_episodes() if self.ended.any() else []
+        self._see(observation, info, is_reset)
+        return Step(action, reward, terminated, truncated, is_reset, episodes)
+
+    def _see(self, observation: np.ndarray, info: dict, is_first: np.ndarray | None) -> None:
+        self.observation = observation
+        self.stacked = self._frames.push(observation, is_first)
+        self.action_mask = read_action_mask(info, self.num_envs, self.spec.num_actions)
+
+    def _choose(self, policy: Policy | None, env_steps: int) -> np.ndarray:
+        num_actions, mask = self.spec.num_actions, self.action_mask
+        if policy is None:
+            action = random_actions(self.num_envs, num_actions, mask, self.generator)
+            explores = np.ones(self.num_envs, bool)
+        else:
+            temperature = self._temperature(env_steps)
+            if temperature > 0:
+                noise = gumbel_noise(self.num_envs, num_actions, temperature, self.generator)
+                greedy = policy.act(self.stacked, mask, noise)
+            else:
+                greedy = policy.act(self.stacked, mask)
+            epsilon = self.epsilon(policy, env_steps)
+            action, explores = epsilon_greedy(greedy, epsilon, num_actions, mask, self.generator)
+        return action if self._held is None else self._held.apply(action, explores, mask)
+
+    def _finish_episodes(self) -> list[tuple[int, Episode]]:
+        if self._held is not None:
+            self._held.forget(self.ended)
+        return [
+            (int(i), Episode(float(self._returns[i]), int(self._lengths[i])))
+            for i in np.flatnonzero(self.ended)
+        ]

@@ -1,0 +1,226 @@
+"""Where rows come from: environments that are stepped here, perhaps in a thread beside learning.
+
+Shapes: E environments.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import InitVar, dataclass, field
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from lightning_dqn.collecting.collector import Collector
+from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.transitions import Episode, Learner, Policy, Rows
+
+
+class Collected(NamedTuple):
+    """The rows of one iteration, and what is told of them.
+
+    Attributes:
+        rows: new to the ring.
+        env_steps: so far, these included.
+        new_env_steps: since the last iteration.
+        epsilon: probability of a random action by now.
+        episodes: that ended.
+    """
+
+    rows: Rows
+    env_steps: int
+    new_env_steps: int
+    epsilon: float
+    episodes: list[Episode]
+
+
+class Source(Protocol):
+    """Yields rows, wherever they come from.
+
+    Attributes:
+        num_envs: E, of every row.
+    """
+
+    num_envs: int
+
+    def warm_up(self, learner: Learner) -> Iterator[tuple[Rows, int]]:
+        """Yield the rows that are there before the first iteration, and the env steps by then."""
+        ...
+
+    def collect(self, learner: Learner) -> Collected:
+        """Return the rows of the next iteration."""
+        ...
+
+    def go_ahead(self, learner: Learner) -> None:
+        """Learning begins: collecting may go on beside it, with the weights of this moment."""
+        ...
+
+    def upcoming(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the observations that follow the newest rows, and their legal actions."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a continued run needs, as plain values and tensors."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        ...
+
+    def close(self) -> None:
+        """Give back what was taken; may be called more than once."""
+        ...
+
+
+@dataclass(frozen=True)
+class CollectionConfig(Exploration):
+    """How training experience is collected, by stepping environments.
+
+    Args:
+        warmup_env_steps: env steps taken with random legal actions before learning starts.
+        epsilon: see :class:`lightning_dqn.collecting.exploration.Exploration`.
+        random_actions: likewise.
+        random_action_max_steps: likewise.
+        temperature: likewise.
+        overlap: collect the next iteration in a thread while the learner works on this one.
+            Actions then come from the weights at the start of the learner's iteration, one
+            iteration older than without; the run stays reproducible.
+        epsilon_greedy: what ``random_actions`` was called in 0.1.
+    """
+
+    warmup_env_steps: int = 1_000
+    overlap: bool = field(default=False, kw_only=True)
+    epsilon_greedy: InitVar[bool | None] = field(default=None, kw_only=True)
+
+    def __post_init__(self, epsilon_greedy: bool | None) -> None:
+        super().__post_init__()
+        if self.warmup_env_steps < 0:
+            raise ValueError(f"warmup_env_steps={self.warmup_env_steps}: at least 0")
+        if epsilon_greedy is not None:
+            text = "epsilon_greedy is now random_actions; the old name goes with 0.3"
+            warnings.warn(text, FutureWarning, stacklevel=3)
+            object.__setattr__(self, "random_actions", epsilon_greedy)
+
+    def make(
+        self,
+        environment: EnvironmentFactory,
+        *,
+        warmup_env_steps: int,
+        env_steps_per_iteration: int,
+        seed: int,
+    ) -> EnvironmentSource:
+        """Return the source of rows.
+
+        Args:
+            environment: what is stepped.
+            warmup_env_steps: as the sampling needs them.
+            env_steps_per_iteration: likewise.
+            seed: of environments and exploration.
+        """
+        return EnvironmentSource(
+            environment,
+            self,
+            warmup_env_steps=warmup_env_steps,
+            env_steps_per_iteration=env_steps_per_iteration,
+            seed=seed,
+        )
+
+
+class EnvironmentSource:
+    """Rows of environments that are stepped here.
+
+    Args:
+        environment: makes them.
+        config: exploration, overlap.
+        warmup_env_steps: collected before the first iteration. The first time actions are random;
+            after a restart from a checkpoint, which doesn't hold the ring, they are the policy's.
+        env_steps_per_iteration: one more step of all environments may be needed to reach it, and
+            the next iteration takes that much less.
+        seed: of environments and exploration.
+    """
+
+    def __init__(
+        self,
+        environment: EnvironmentFactory,
+        config: CollectionConfig,
+        *,
+        warmup_env_steps: int,
+        env_steps_per_iteration: int,
+        seed: int,
+    ) -> None:
+        self._factory = environment
+        self._environment = environment.make()
+        self._config = config
+        self._warmup_env_steps = warmup_env_steps
+        self._env_steps_per_iteration = env_steps_per_iteration
+        self.collector = Collector(
+            self._environment, environment.spec, exploration=config, seed=seed
+        )
+        self.num_envs = self.collector.num_envs
+        self.upcoming = self.collector.upcoming
+        self._target_env_steps = 0
+        self._policy: Policy | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._ahead: Future[Rows] | None = None
+
+    def warm_up(self, learner: Learner) -> Iterator[tuple[Rows, int]]:
+        """Yield ``warmup_env_steps`` in parts."""
+        collector = self.collector
+        is_first = collector.env_steps == 0
+        policy = None if is_first else learner.behaviour_policy()
+        until = collector.env_steps + self._warmup_env_steps
+        while collector.env_steps < until:
+            part = min(until, collector.env_steps + max(1_000, 4 * collector.num_envs))
+            yield collector.collect(policy, part), collector.env_steps
+        self._target_env_steps = until
+
+    def collect(self, learner: Learner) -> Collected:
+        """Return what was collected beside learning, or collect now."""
+        before = self._target_env_steps
+        rows = self._ahead.result() if self._ahead is not None else self._next(learner)()
+        self._ahead = None
+        self._target_env_steps += self._env_steps_per_iteration
+        env_steps = self.collector.env_steps
+        return Collected(
+            rows=rows,
+            env_steps=env_steps,
+            new_env_steps=env_steps - before,
+            epsilon=self.collector.actor.epsilon(self._policy, env_steps),
+            episodes=self.collector.take_episodes(),
+        )
+
+    def go_ahead(self, learner: Learner) -> None:
+        """Collect the next iteration in the thread, where ``overlap`` is set."""
+        if not self._config.overlap:
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="collector")
+        self._ahead = self._thread.submit(self._next(learner))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counters and the generator of collecting."""
+        if self._ahead is not None:
+            self._ahead.result()
+        return self.collector.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave; the warm-up is collected anew."""
+        self.collector.load_state_dict(state)
+
+    def close(self) -> None:
+        """End the thread and close the environments, unless they are the user's own."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+            self._thread = self._ahead = None
+        if self._environment is not self._factory.id:
+            self._environment.close()
+
+    def _next(self, learner: Learner) -> Callable[[], Rows]:
+        """Return the next iteration's collection, to be done with the weights of this moment."""
+        self._policy = learner.behaviour_policy()
+        until = self._target_env_steps + self._env_steps_per_iteration
+        return partial(self.collector.collect, self._policy, until)

@@ -1,0 +1,172 @@
+"""Transitions out of rows, by index arithmetic: what follows a row, chains, stacks of frames.
+
+A ring of T times and E environments, with the newest row of each environment at time ``newest``;
+a cell is numbered time * E + environment. A row holds one observation and what followed from it:
+
+    time      3     4     5     6     7
+    row      o a   o a   o -   o a   o a        "-": the final observation, no action
+    ended           ^                           the action of time 4 ended the episode
+    chain     3 --> 4 --> 5                     of two steps from 3; it bootstraps from row 5,
+                                                unless time 4 was a termination
+    stack           3 3 4      6 6 7            of three frames at 4 and 7: never across a start
+
+Pure functions of tensors. Shapes: M cells, S stacked frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.schedules import Schedule
+from lightning_dqn.transitions import NO_ACTION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a transition is: how far it looks ahead, and what the future is worth.
+
+    Args:
+        gamma: discount of one env step, or a schedule of it over env steps; negative in zero-sum
+            games in which the next state is the opponent's.
+        n_step: rewards summed before bootstrapping: a number, a schedule of it over env steps,
+            or a range [low, high] from which each sample draws its own.
+    """
+
+    gamma: float | Schedule = 0.99
+    n_step: int | Sequence[int] | Schedule = 1
+
+    def __post_init__(self) -> None:
+        self.gamma_at(0)
+        self.n_step_at(0)
+
+    def gamma_at(self, env_steps: int) -> float:
+        """Return the discount after so many env steps."""
+        gamma = float(self.gamma(env_steps) if callable(self.gamma) else self.gamma)
+        if not -1 <= gamma <= 1:
+            raise ValueError(f"gamma={gamma}: must lie between -1 and 1")
+        return gamma
+
+    def n_step_at(self, env_steps: int) -> tuple[int, int]:
+        """Return the shortest and longest chain after so many env steps."""
+        n_step = self.n_step
+        if callable(n_step):
+            n_step = round(n_step(env_steps))
+        bounds = tuple(n_step) if isinstance(n_step, Sequence) else (n_step, n_step)
+        if len(bounds) != 2 or not all(isinstance(bound, int) for bound in bounds):
+            raise ValueError(f"n_step={self.n_step}: a whole number, or a range [low, high]")
+        if not 1 <= bounds[0] <= bounds[1]:
+            raise ValueError(f"n_step={n_step}: at least 1, and the range must rise")
+        return bounds
+
+
+class Cells(NamedTuple):
+    """A ring to read from.
+
+    Attributes:
+        columns: name -> [T * E, ...], by cell.
+        num_envs: E.
+        newest: time of the newest rows.
+        oldest: time of the oldest.
+    """
+
+    columns: Mapping[str, Tensor]
+    num_envs: int
+    newest: int
+    oldest: int
+
+    def successor(self, cells: Tensor) -> Tensor:
+        """Return the cells one time later, int64[M]."""
+        return (cells + self.num_envs) % len(self.columns["action"])
+
+    def time(self, cells: Tensor) -> Tensor:
+        """Return the times of cells, int64[M]."""
+        return cells.div(self.num_envs, rounding_mode="floor")
+
+    def ended(self, cells: Tensor) -> Tensor:
+        """Return whether the action of a cell ended its episode, bool[M]."""
+        return self.columns["terminated"][cells] | self.columns["truncated"][cells]
+
+
+class Chain(NamedTuple):
+    """What came of the actions in some cells.
+
+    Attributes:
+        reward: float32[M], the discounted sum.
+        discount: float32[M], of what the cell ``last`` is worth; 0 after termination.
+        last: int64[M], the cells bootstrapped from.
+    """
+
+    reward: Tensor
+    discount: Tensor
+    last: Tensor
+
+
+def follow_chain(
+    ring: Cells, cells: Tensor, gamma: float, longest: int, length: int | Tensor
+) -> Chain:
+    """Follow actions for up to ``length`` steps.
+
+    A chain stops at its episode's end and before it would leave the newest stored row.
+
+    Args:
+        ring: what is read.
+        cells: int64[M], starts.
+        gamma: discount of one env step.
+        longest: the largest length.
+        length: of each chain, int64[M], or one for all.
+    """
+    terminated = ring.columns["terminated"]
+    reward = ring.columns["reward"].index_select(0, cells)
+    discount = gamma * (~terminated[cells])
+    last = ring.successor(cells)
+    if longest == 1:
+        return Chain(reward, discount, last)
+    goes_on = ~ring.ended(cells)
+    for steps in range(1, longest):
+        goes_on = goes_on & (ring.time(last) != ring.newest) & (length > steps)
+        reward = reward + torch.where(goes_on, discount * ring.columns["reward"][last], 0.0)
+        factor = gamma * (~terminated[last])
+        discount = torch.where(goes_on, discount * factor, discount)
+        ended = ring.ended(last)
+        last = torch.where(goes_on, ring.successor(last), last)
+        goes_on = goes_on & ~ended
+    return Chain(reward, discount, last)
+
+
+def stacked_cells(ring: Cells, cells: Tensor, num_frames: int) -> Tensor:
+    """Return the cells of each stack's frames, oldest first, int64[M, S].
+
+    Frames before the episode's first are that first frame, as when acting.
+    """
+    frames = [cells]
+    for _ in range(num_frames - 1):
+        cells = _predecessor_in_episode(ring, cells)
+        frames.append(cells)
+    return torch.stack(frames[::-1], dim=1)
+
+
+def _predecessor_in_episode(ring: Cells, cells: Tensor) -> Tensor:
+    action = ring.columns["action"]
+    before = (cells - ring.num_envs) % len(action)
+    is_first = (ring.time(cells) == ring.oldest) | (action[before] == NO_ACTION)
+    return torch.where(is_first, cells, before)
+
+
+def check_discount(spec: EnvironmentSpec, reading: Reading) -> None:
+    """Refuse a discount that adds the opponent's value to the learner's.
+
+    Raises:
+        ValueError: the sign is wrong.
+    """
+    gamma = reading.gamma_at(0)
+    if spec.zero_sum_turns and gamma > 0:
+        raise ValueError(
+            f"gamma={gamma}: in this environment the next state is the opponent's, whose gain is "
+            f"the learner's loss; set gamma={-gamma}"
+        )
