@@ -6,9 +6,10 @@ Shapes: E environments, S stacked frames, A actions.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from gymnasium.vector import VectorEnv
 
 from lightning_dqn.collecting.exploration import (
@@ -96,6 +97,8 @@ class Actor:
         self.ended = np.zeros(self.num_envs, bool)
         self._returns[:] = 0
         self._lengths[:] = 0
+        if self._held is not None:
+            self._held.forget(np.ones(self.num_envs, bool))
         self._see(observation, info, is_first=None)
 
     def epsilon(self, policy: Policy | None, env_steps: int) -> float:
@@ -127,6 +130,32 @@ class Actor:
         episodes = self._finish_episodes() if self.ended.any() else []
         self._see(observation, info, is_reset)
         return Step(action, reward, terminated, truncated, is_reset, episodes)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the open episodes, as plain values and tensors; the generator is its owner's."""
+        mask = self.action_mask
+        return {
+            "observation": torch.as_tensor(np.array(self.observation)),
+            "action_mask": None if mask is None else torch.as_tensor(np.array(mask)),
+            "ended": torch.as_tensor(self.ended.copy()),
+            "returns": torch.as_tensor(self._returns.copy()),
+            "lengths": torch.as_tensor(self._lengths.copy()),
+            "frames": self._frames.state_dict(),
+            "held": None if self._held is None else self._held.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take them back, in environments that stand where these stood."""
+        mask = state["action_mask"]
+        self.observation = state["observation"].numpy().copy()
+        self.action_mask = None if mask is None else mask.numpy().copy()
+        self.ended = state["ended"].numpy().copy()
+        self._returns = state["returns"].numpy().copy()
+        self._lengths = state["lengths"].numpy().copy()
+        self._frames.load_state_dict(state["frames"])
+        self.stacked = self._frames.newest(self.observation)
+        if self._held is not None:
+            self._held.load_state_dict(state["held"])
 
     def _see(self, observation: np.ndarray, info: dict, is_first: np.ndarray | None) -> None:
         self.observation = observation

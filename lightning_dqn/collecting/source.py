@@ -163,6 +163,7 @@ class EnvironmentSource:
         self.num_envs = self.collector.num_envs
         self.upcoming = self.collector.upcoming
         self._target_env_steps = 0
+        self._env_steps = 0
         self._policy: Policy | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._ahead: Future[Rows] | None = None
@@ -177,14 +178,15 @@ class EnvironmentSource:
             part = min(until, collector.env_steps + max(1_000, 4 * collector.num_envs))
             yield collector.collect(policy, part), collector.env_steps
         self._target_env_steps = until
+        self._env_steps = collector.env_steps
 
     def collect(self, learner: Learner) -> Collected:
         """Return what was collected beside learning, or collect now."""
-        before = self._target_env_steps
         rows = self._ahead.result() if self._ahead is not None else self._next(learner)()
         self._ahead = None
         self._target_env_steps += self._env_steps_per_iteration
-        env_steps = self.collector.env_steps
+        before, env_steps = self._env_steps, self.collector.env_steps
+        self._env_steps = env_steps
         return Collected(
             rows=rows,
             env_steps=env_steps,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import torch
 
 
 class FrameStack:
@@ -15,6 +18,20 @@ class FrameStack:
     def __init__(self, num_frames: int) -> None:
         self.num_frames = num_frames
         self._stack: np.ndarray | None = None
+
+    def newest(self, observation: np.ndarray) -> np.ndarray:
+        """Return the stack as it is, or ``observation`` where S = 1."""
+        return observation if self._stack is None else self._stack
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the frames, None where there are none yet."""
+        stack = self._stack
+        return {"stack": None if stack is None else torch.as_tensor(stack.copy())}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take them back."""
+        stack = state["stack"]
+        self._stack = None if stack is None else stack.numpy().copy()
 
     def push(self, observation: np.ndarray, is_first: np.ndarray | None = None) -> np.ndarray:
         """Add the newest frame and return the stack.

@@ -139,12 +139,7 @@ def test_an_overshoot_of_the_warm_up_is_taken_off_the_first_iteration(make_sourc
     assert [c.env_steps for c in collected] == [9, 15, 21]
 
 
-TOO_MUCH = pytest.mark.xfail(
-    strict=True, reason="new_env_steps counts from the last target, not from the last env steps"
-)
-
-
-@pytest.mark.parametrize("num_envs", [4, pytest.param(3, marks=TOO_MUCH)])
+@pytest.mark.parametrize("num_envs", [4, 3])
 @pytest.mark.parametrize("overlap", [False, True])
 def test_new_env_steps_are_those_since_the_last_iteration(make_source, num_envs, overlap):
     source = make_source(
