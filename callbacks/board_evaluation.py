@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from gymnasium.vector import VectorEnv
 
 from lightning_dqn.dqn import DQN
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.games.environment import BoardGameVectorEnv
 from lightning_dqn.games.opponents.policy import check_plays
+from lightning_dqn.reporting.telling import tell_values
 
 
 class BoardEvaluation(pl.Callback, ABC):
@@ -62,15 +61,7 @@ class BoardEvaluation(pl.Callback, ABC):
 
     def _tell(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         row = self.measure(trainer, self._as_dqn(pl_module))
-        # Tensors, since Lightning makes float32 of numbers.
-        tensors = {
-            f"{stage}/{name}": torch.tensor(value, dtype=torch.float64)
-            for name, value in row.items()
-        }
-        with warnings.catch_warnings():
-            # What goes to loggers is what Trainer.test returns, also where there is no logger.
-            warnings.filterwarnings("ignore", message=".*no logger configured.*")
-            pl_module.log_dict(tensors)
+        tell_values(pl_module, {f"{stage}/{name}": value for name, value in row.items()})
 
     def _as_dqn(self, module: pl.LightningModule) -> DQN:
         if not isinstance(module, DQN):

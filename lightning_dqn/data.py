@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -16,6 +16,7 @@ from lightning_dqn.collecting.evaluation import (
 )
 from lightning_dqn.collecting.source import CollectionConfig, Source
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
+from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, as_sampling
 from lightning_dqn.replay.samplers.uniform import UniformSampling
@@ -106,7 +107,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.sampler: Sampler | None = None
         self._evaluator: Evaluator | None = None
         self._restored: dict[str, Any] | None = None
-        self._priorities = _ReturnPriorities(self)
+        self._priorities = ReturnPriorities(lambda: self.sampler)
 
     @property
     def updates_per_iteration(self) -> int:
@@ -301,46 +302,3 @@ class EvaluationStream:
 
     def __iter__(self) -> Iterator[Episode]:
         return self.data.evaluation_episodes(self.seed, self.episodes_per_env)
-
-
-class _ReturnPriorities(pl.Callback):
-    """Gives the sampler what ``training_step`` returns as ``priority``, float[U, B].
-
-    A data module has no hook at a batch's end. It stands before all other callbacks, so that
-    what they save holds the priorities.
-    """
-
-    def __init__(self, data: ReplayDataModule) -> None:
-        self.data = data
-
-    def join(self, trainer: pl.Trainer) -> None:
-        """Become the first of a Trainer's callbacks."""
-        self.leave(trainer)
-        trainer.callbacks.insert(0, self)  # type: ignore[attr-defined]
-
-    def leave(self, trainer: pl.Trainer) -> None:
-        """Be none of them any more."""
-        if self in trainer.callbacks:  # type: ignore[attr-defined]
-            trainer.callbacks.remove(self)  # type: ignore[attr-defined]
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Pass the priorities on.
-
-        Raises:
-            ValueError: the module returned none.
-        """
-        if not isinstance(outputs, Mapping) or "priority" not in outputs:
-            name = type(pl_module).__name__
-            raise ValueError(
-                f"{name}.training_step returned no 'priority', float[U, B], which prioritised "
-                "sampling goes by; choose another sampler"
-            )
-        assert self.data.sampler is not None
-        self.data.sampler.update_priorities(outputs["priority"])

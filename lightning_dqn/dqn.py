@@ -5,7 +5,6 @@ Shapes: U updates, B batch, A actions, N outputs per action.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Literal, cast
@@ -30,6 +29,7 @@ from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike
 from lightning_dqn.reporting.rows import Report, check_finite
+from lightning_dqn.reporting.telling import tell_row, tell_values
 from lightning_dqn.transitions import Episode, Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
@@ -341,8 +341,8 @@ class DQN(pl.LightningModule):
             check_finite(statistics, self.updates, self.env_steps)
         if is_due:
             row = self.report.training_row(statistics, iteration, self.env_steps, self.updates)
-            learning_rate = float(self._optimizer().param_groups[0]["lr"])
-            self._log_row({**row, "train/learning_rate": learning_rate})
+            row["train/learning_rate"] = float(self._optimizer().param_groups[0]["lr"])
+            tell_row(self, {**row, "time/env_steps": self.env_steps})
             self._warn_of_targets()
 
     @torch.no_grad()
@@ -361,20 +361,4 @@ class DQN(pl.LightningModule):
     def _tell_evaluation(self, stage: Literal["eval", "test"]) -> None:
         row = self.report.evaluation_row(stage)
         if row and not self.trainer.sanity_checking:
-            self._log_row(row, is_evaluation=True)
-
-    def _log_row(self, row: dict[str, float], *, is_evaluation: bool = False) -> None:
-        """Give a row to the loggers, and its values to Lightning's callbacks.
-
-        Training rows go to the loggers as they are: Lightning has its own idea of when to log.
-        Numbers are float64, since float32 rounds counts beyond 2^24 env steps.
-        """
-        row = {**row, "time/env_steps": self.env_steps}
-        if not is_evaluation:
-            for logger in self.loggers:
-                logger.log_metrics(row, step=self.trainer.global_step)
-        tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in row.items()}
-        with warnings.catch_warnings():
-            # What goes to loggers is what Trainer.test returns, also where there is no logger.
-            warnings.filterwarnings("ignore", message=".*no logger configured.*")
-            self.log_dict(tensors, logger=is_evaluation)
+            tell_values(self, {**row, "time/env_steps": self.env_steps})
