@@ -1,0 +1,69 @@
+"""Every metric that a run may log: the one list of their keys, with meaning and unit.
+
+The README shows it; tests hold it against what is logged. ``<opponent>`` and ``<seat>`` stand for
+the names that a run has.
+"""
+
+GLOSSARY = {
+    "rollout/episode_return": "mean undiscounted return of the newest 100 training episodes",
+    "rollout/episode_length": "their mean length in env steps",
+    "rollout/epsilon": "probability of a random action",
+    "train/loss": "mean loss of the iteration's updates",
+    "train/q_value": "mean predicted value of the actions learned from",
+    "train/td_error": "mean absolute TD error",
+    "train/gradient_norm": "mean L2 norm of the gradient before clipping",
+    "train/learning_rate": "of the first param group",
+    "train/updates": "updates so far",
+    "eval/episode_return": "mean return of the validation episodes",
+    "eval/episode_return_std": "their standard deviation",
+    "eval/episode_length": "their mean length in env steps",
+    "eval/episodes": "how many there were",
+    "eval/unseen_states": (
+        "of a table: share of decisions in states it never learned from (`UnseenStates`)"
+    ),
+    "eval/<opponent>/<seat>/win_rate": (
+        "share of games that the greedy policy won in `first` or `second` seat, with "
+        "`Matches`; in a test these and the exact ones stand under `test/`"
+    ),
+    "eval/<opponent>/<seat>/draw_rate": "share of them drawn",
+    "eval/<opponent>/<seat>/loss_rate": "share of them lost",
+    "eval/promotion_win_rate": (
+        "share of games won against the newest past self, with `PromotePastSelf`"
+    ),
+    "eval/promotions": "past selves promoted so far",
+    "eval/q_rmse": (
+        "with `ExactMetrics`: root of the mean squared difference to Q*, over all legal "
+        "moves of all positions on the learner's turn"
+    ),
+    "eval/mean_regret": (
+        "exact value of the best move minus that of the greedy one, mean over these positions"
+    ),
+    "eval/missed_wins": "positions in which a move wins at once and another is made",
+    "eval/missed_win_rate": "share of the positions in which one wins",
+    "eval/missed_blocks": (
+        "positions in which the move lets the other win at once though another would not,"
+        " and nothing wins at once"
+    ),
+    "eval/missed_block_rate": "share of the positions with such a choice",
+    "eval/optimality_gap": (
+        "mean reward of the optimum minus the policy's, counted out; in self-play against"
+        " the perfect player"
+    ),
+    "eval/exploitability": (
+        "what the opponent who knows the policy best makes above the game's value"
+    ),
+    "eval/exact/<opponent>/<seat>/win_rate": (
+        "probability to win against the `random` or the `perfect` player, counted out"
+    ),
+    "eval/exact/<opponent>/<seat>/draw_rate": "to draw",
+    "eval/exact/<opponent>/<seat>/loss_rate": "to lose",
+    "test/episode_return": "mean return of the test episodes, other ones than for validation",
+    "test/episode_return_std": "their standard deviation",
+    "test/episode_length": "their mean length in env steps",
+    "test/episodes": "how many there were",
+    "test/unseen_states": "likewise in the test; above 0 it warns",
+    "time/env_steps": "env steps so far, warm-up included: the x-axis",
+    "time/env_steps_per_second": "since the last row",
+    "time/updates_per_second": "since the last row",
+}
+"""Key -> meaning."""
