@@ -52,7 +52,6 @@ PEERS: dict[str, dict[str, Contestant]] = {
 """The presets, each with the peers that have the same algorithm."""
 
 LEFT_OUT = {
-    "default": "double_dqn with the Huber error",
     "pqn": "it has no replay; rollout and minibatches are its own, so its updates are other work",
     "der": "rainbow with chains of 20 once batch size and updates are the work unit's",
 }

@@ -128,9 +128,9 @@ def overrides(options: argparse.Namespace) -> list[str]:
         f"module.optimizer.lr={WORK_UNIT.learning_rate}",
         "module.max_gradient_norm=null",
         f"module.compile={options.compile}",
-        "td_error=mse",
-        f"value_range.min={value_min}",
-        f"value_range.max={value_max}",
+        "hints.td_error=mse",
+        f"hints.value_range.min={value_min}",
+        f"hints.value_range.max={value_max}",
         f"environment.id={WORK_UNIT.env_id}",
         f"environment.num_envs={options.num_envs}",
         f"data.batch_size={WORK_UNIT.batch_size}",
@@ -170,7 +170,7 @@ def parse_options() -> argparse.Namespace:
     flag: Callable[..., argparse.Action] = partial(
         parser.add_argument, action=argparse.BooleanOptionalAction
     )
-    parser.add_argument("--preset", help="a file of conf/module; none: the plain DQN in Python")
+    parser.add_argument("--preset", help="a file of conf/algorithm; none: the plain DQN in Python")
     parser.add_argument("--num-envs", type=int, default=100)
     parser.add_argument("--updates-per-iteration", type=int, default=100)
     flag("--compile", default=True)

@@ -26,7 +26,7 @@ from tianshou.utils.net.discrete import (
 )
 from work_unit import WORK_UNIT
 
-# As in conf/module/head and conf/module/rainbow.yaml.
+# As in conf/module/head and conf/algorithm/rainbow.yaml.
 NUM_ATOMS = NUM_QUANTILES = 51
 NUM_FRACTIONS = 32
 NUM_COSINES = 64

@@ -368,7 +368,7 @@ IDENTITY = (
     "trainer.max_epochs=1",
     "trainer.accelerator=cpu",
 )
-PRESETS = sorted(path.stem for path in (CONF / "module").glob("*.yaml"))
+PRESETS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -382,9 +382,9 @@ def identity():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_learns_identity_without_a_mistake(preset, identity, make_trainer):
-    overrides = [f"module={preset}", f"environment.id={identity}", *IDENTITY]
+    overrides = [f"algorithm={preset}", f"environment.id={identity}", *IDENTITY]
     if preset == "q_learning":
-        overrides += ["module/network=mlp", "alpha=0.05"]  # what is observed are no discrete states
+        overrides += ["module/network=mlp", "hints.step_size=0.05"]  # what is observed are no discrete states
     else:
         overrides += ["module.optimizer.lr=5e-3"]
     if preset == "pqn":
