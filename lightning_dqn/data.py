@@ -14,7 +14,7 @@ from lightning_dqn.collecting.evaluation import (
     Evaluator,
     Observer,
 )
-from lightning_dqn.collecting.source import CollectionConfig, Source
+from lightning_dqn.collecting.source import Collection, CollectionConfig, Source
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
@@ -65,7 +65,7 @@ class ReplayDataModule(pl.LightningDataModule):
         env_steps_per_epoch: int = 5_000,
         replay: ReplayConfig | None = None,
         sampler: Sampling | None = None,
-        collection: CollectionConfig | None = None,
+        collection: Collection | None = None,
         evaluation: EvaluationConfig | None = None,
         seed: int = 0,
     ) -> None:
@@ -82,7 +82,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.environment = EnvironmentFactory.of(environment)
         self.env_steps_per_epoch = env_steps_per_epoch
         self.replay_config = replay or ReplayConfig()
-        self.collection = collection or CollectionConfig()
+        self.collection: Collection = collection or CollectionConfig()
         self.evaluation = evaluation or EvaluationConfig()
         self.sampling = as_sampling(UniformSampling() if sampler is None else sampler)
         self.pace = self.sampling.pace(

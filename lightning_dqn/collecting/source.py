@@ -76,6 +76,39 @@ class Source(Protocol):
         ...
 
 
+class Collection(Protocol):
+    """What a configuration holds of a source, and makes it.
+
+    Attributes:
+        warmup_env_steps: before learning starts.
+        overlap: rows are collected beside learning, by weights one iteration older.
+    """
+
+    @property
+    def warmup_env_steps(self) -> int: ...  # noqa: D102
+
+    @property
+    def overlap(self) -> bool: ...  # noqa: D102
+
+    def make(
+        self,
+        environment: EnvironmentFactory,
+        *,
+        warmup_env_steps: int,
+        env_steps_per_iteration: int,
+        seed: int,
+    ) -> Source:
+        """Return the source of rows.
+
+        Args:
+            environment: says what rows look like.
+            warmup_env_steps: as the sampling needs them.
+            env_steps_per_iteration: likewise.
+            seed: of all chance in it.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class CollectionConfig(Exploration):
     """How training experience is collected, by stepping environments.
@@ -113,14 +146,7 @@ class CollectionConfig(Exploration):
         env_steps_per_iteration: int,
         seed: int,
     ) -> EnvironmentSource:
-        """Return the source of rows.
-
-        Args:
-            environment: what is stepped.
-            warmup_env_steps: as the sampling needs them.
-            env_steps_per_iteration: likewise.
-            seed: of environments and exploration.
-        """
+        """Return the source of rows, see :class:`Collection`."""
         return EnvironmentSource(
             environment,
             self,

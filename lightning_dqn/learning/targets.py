@@ -104,9 +104,17 @@ class Target:
 
     @classmethod
     def of(cls, target: Target | Mapping[str, Any] | None) -> Target:
-        """Return a target, whatever way it is given."""
+        """Return a target, whatever way it is given.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if target is None:
+            return cls()
+        if isinstance(target, cls):
+            return target
         if not isinstance(target, Mapping):
-            return cls() if target is None else target
+            raise ValueError(f"target={target!r}: expected a Target, or a mapping of its arguments")
         munchausen = target.get("munchausen")
         if isinstance(munchausen, Mapping):
             munchausen = Munchausen(**munchausen)

@@ -44,7 +44,11 @@ def spec_to_plain(spec: EnvironmentSpec) -> dict[str, Any]:
 
 
 def head_of(head: Head | Mapping[str, Any] | None) -> Head:
-    """Return a head, whatever way it is given."""
+    """Return a head, whatever way it is given.
+
+    Raises:
+        ValueError: it is none, or the name that stands for one of the user's own in a checkpoint.
+    """
     if head is None:
         return ScalarHead()
     if isinstance(head, str):
@@ -52,7 +56,11 @@ def head_of(head: Head | Mapping[str, Any] | None) -> Head:
             f"head={head!r} is the name of a head of your own; hand the head over, as in "
             f"DQN.load_from_checkpoint(path, head={head}(...))"
         )
-    return head_from_plain(head) if isinstance(head, Mapping) else head
+    if isinstance(head, Mapping):
+        return head_from_plain(head)
+    if not isinstance(head, Head):
+        raise ValueError(f"head={head!r}: expected a Head, as CategoricalHead()")
+    return head
 
 
 NetworkLike = Network | nn.Module | Sequence[Layer] | Mapping[str, Any]
@@ -63,7 +71,8 @@ def network_of(network: NetworkLike | None) -> Network | nn.Module:
     """Return what the Q-network is built from, or the user's own module, whatever way it is given.
 
     Raises:
-        ValueError: it is the name that stands for a module of the user's own in a checkpoint.
+        ValueError: it is none, or the name that stands for a module of the user's own in a
+            checkpoint.
     """
     if network is None:
         return MLP()
@@ -74,7 +83,11 @@ def network_of(network: NetworkLike | None) -> Network | nn.Module:
         )
     if isinstance(network, Network | nn.Module):
         return network
-    return Layers(**network) if isinstance(network, Mapping) else Layers(layers=network)
+    if isinstance(network, Mapping):
+        return Layers(**network)
+    if not isinstance(network, Sequence):
+        raise ValueError(f"network={network!r}: expected layers, as MLP(), a list or a module")
+    return Layers(layers=network)
 
 
 def build_network(network: Network | nn.Module, spec: EnvironmentSpec, head: Head) -> nn.Module:

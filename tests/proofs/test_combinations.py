@@ -384,7 +384,8 @@ def identity():
 def test_every_preset_learns_identity_without_a_mistake(preset, identity, make_trainer):
     overrides = [f"algorithm={preset}", f"environment.id={identity}", *IDENTITY]
     if preset == "q_learning":
-        overrides += ["module/network=mlp", "hints.step_size=0.05"]  # what is observed are no discrete states
+        # What is observed are no discrete states.
+        overrides += ["module/network=mlp", "hints.step_size=0.05"]
     else:
         overrides += ["module.optimizer.lr=5e-3"]
     if preset == "pqn":
