@@ -81,7 +81,9 @@ def main() -> None:
     total = watch.learning_ended - watch.counting_since
     iterations = data.iterations_per_epoch
     whole_step = seconds.pop("training step as a whole")
-    inside = sum(s for part, s in seconds.items() if PARTS[part][0] in (CheckedCompiledStep, Update, DQN))
+    inside = sum(
+        s for part, s in seconds.items() if PARTS[part][0] in (CheckedCompiledStep, Update, DQN)
+    )
     outside = sum(seconds.values()) - inside
     rows = dict(seconds)
     rows["minibatches, counters, after_update"] = whole_step - inside
