@@ -15,7 +15,7 @@ import sys
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 import os
 CartPoleVectorEnv.step = lambda *args: os._exit(0)
-from lightning_dqn.command_line import main
+from lightning_dqn.commands.main import main
 sys.argv = ["lightning-dqn"]
 main()
 """
