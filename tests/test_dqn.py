@@ -117,32 +117,6 @@ def test_each_loss_is_multiplied_with_its_weight() -> None:
     torch.testing.assert_close(output.priority, torch.tensor([1.5, 2.4]))
 
 
-def test_munchausens_target_by_hand() -> None:
-    # At temperature 1 / ln 2 softmax is 2^q. Target values here (3, 2), (6, 1); next (3, 1), (6, 0)
-    temperature = 1 / math.log(2)
-    munchausen = Munchausen(alpha=0.5, temperature=temperature, lower_bound=-2.0)
-    output = linear_dqn(double=False, munchausen=munchausen).loss(two_transitions())
-    # pi(a|s) = 8/12 and 2/66; temperature * log of them is log2 of them, the second held at -2
-    bonus = (0.5 * math.log2(8 / 12), 0.5 * -2.0)
-    # soft values: log2 of the sum of powers, 8 + 2 and 64 + 1
-    target = (1 + bonus[0] + 0.5 * math.log2(10), -1 + bonus[1] + 0.9 * math.log2(65))
-    torch.testing.assert_close(output.td_error, torch.tensor([target[0] - 1, target[1] - 2]))
-
-
-def test_munchausens_next_policy_is_the_online_networks_with_double() -> None:
-    temperature = 1 / math.log(2)
-    munchausen = Munchausen(alpha=0.0, temperature=temperature)
-    output = linear_dqn(double=True, munchausen=munchausen).loss(two_transitions())
-    # online powers of (1, 2) are 2 and 4, of (2, 0) 4 and 1; the target's values (3, 1), (6, 0)
-    entropies = (
-        -(math.log2(2 / 6) * 2 + math.log2(4 / 6) * 4) / 6,
-        -(math.log2(4 / 5) * 4 + math.log2(1 / 5) * 1) / 5,
-    )
-    values = (3 * 2 / 6 + 1 * 4 / 6 + entropies[0], 6 * 4 / 5 + entropies[1])
-    expected = torch.tensor([1 + 0.5 * values[0] - 1, -1 + 0.9 * values[1] - 2])
-    torch.testing.assert_close(output.td_error, expected)
-
-
 # --- the loss, by a naive twin
 
 TRIO = EnvironmentSpec((2,), "float32", num_actions=3)
@@ -501,16 +475,6 @@ def test_an_unknown_way_to_compile_is_refused(fit: Make, make_module: Make) -> N
         fit(make_module(compile="sometimes"))
 
 
-def test_a_network_of_ones_own_of_a_wrong_output_shape_is_refused_with_both_shapes() -> None:
-    with pytest.raises(ValueError, match=r"network=Linear gives the shape \(2, 3\).*\(2, 2\)"):
-        DQN(PAIR, network=nn.Linear(2, 3))
-
-
-def test_a_network_of_ones_own_that_takes_other_observations_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"network=Linear doesn't take .* \(2, 2\)"):
-        DQN(PAIR, network=nn.Linear(5, 2))
-
-
 @pytest.mark.parametrize("option", ["dueling", "noisy", "layer_norm"])
 def test_what_shapes_a_list_of_layers_is_refused_for_a_network_of_ones_own(option: str) -> None:
     reason = f"{option}=True shapes a network built from layers, not a module of your own"
@@ -598,25 +562,9 @@ def test_a_loss_of_ones_own_without_priorities_gives_the_size_of_its_td_errors()
     torch.testing.assert_close(module.update.step(batch).priority, size)
 
 
-@pytest.mark.parametrize("target_network", [False, True])
-def test_lambda_returns_and_munchausen_are_refused_together(target_network: bool) -> None:
-    module = DQN(
-        PAIR, double=False, munchausen=Munchausen(), target_network=target_network, compile=False
-    )
-    batch = two_transitions(next_observation=None, discount=torch.zeros(2))
-    with pytest.raises(ValueError, match="munchausen: lambda-returns hold the greedy value"):
-        module.loss(batch)
-
-
 def test_double_without_a_target_network_is_refused() -> None:
     with pytest.raises(ValueError, match=r"double=True: without a target network.*double=False"):
         DQN(PAIR, target_network=False)
-
-
-def test_a_network_that_cannot_learn_is_refused() -> None:
-    network = nn.Linear(4, 2).requires_grad_(False)
-    with pytest.raises(ValueError, match="network=Linear has no parameter that could learn"):
-        DQN("CartPole-v1", network=network)
 
 
 def test_a_head_of_ones_own_must_be_handed_over_again() -> None:

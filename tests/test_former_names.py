@@ -199,6 +199,13 @@ def test_former_arguments_of_dqn_are_laid_over_network_and_target() -> None:
     assert same.hparams["network"]["layer_norm"] is same.hparams["network"]["dueling"] is True
 
 
+def test_a_former_argument_shapes_the_network_that_is_built_by_itself() -> None:
+    module = DQN("CartPole-v1", dueling=True)
+    assert (
+        module.hparams["network"] == DQN("CartPole-v1", network=MLP(dueling=True)).hparams.network
+    )
+
+
 def test_an_argument_that_never_was_is_refused() -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'duelling'"):
         DQN("CartPole-v1", duelling=True)

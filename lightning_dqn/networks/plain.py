@@ -84,7 +84,9 @@ def network_of(network: NetworkLike | None) -> Network | nn.Module:
     if isinstance(network, Network | nn.Module):
         return network
     if isinstance(network, Mapping):
-        return Layers(**network)
+        options = {name: value for name, value in network.items() if name != "layers"}
+        layers = network.get("layers")
+        return MLP(**options) if layers is None else Layers(layers=layers, **options)
     if not isinstance(network, Sequence):
         raise ValueError(f"network={network!r}: expected layers, as MLP(), a list or a module")
     return Layers(layers=network)
@@ -116,14 +118,18 @@ def network_to_plain(network: Network | nn.Module) -> dict[str, Any] | str:
 def _check_own_network(network: nn.Module, spec: EnvironmentSpec, head: Head) -> None:
     name = type(network).__name__
     observation = spec.example_observations(2)
+    modes = {module: module.training for module in network.modules()}
     try:
         with torch.no_grad():
-            found = tuple(head.q_values(network(observation)).shape)
+            found = tuple(head.q_values(network.eval()(observation)).shape)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"network={name} doesn't take observations of the shape {tuple(observation.shape)} "
             f"and type {observation.dtype}, as the environment gives them: {error}"
         ) from error
+    finally:  # a look changes no statistics and no mode
+        for module, mode in modes.items():
+            module.training = mode
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError(f"network={name} has no parameter that could learn")
     if found != (2, spec.num_actions):

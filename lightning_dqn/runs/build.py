@@ -37,7 +37,8 @@ def build(config: DictConfig, key: str, **kwargs: Any) -> Any:
         ConfigError: naming the key at fault.
     """
     try:
-        node = OmegaConf.to_container(OmegaConf.select(config, key), resolve=True)
+        selected = OmegaConf.select(config, key)
+        node = None if selected is None else OmegaConf.to_container(selected, resolve=True)
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{key}: {_first_line(error)}") from error
     return _build(check_types(node, key), key, **kwargs)

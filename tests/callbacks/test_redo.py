@@ -135,30 +135,18 @@ def test_a_threshold_below_0_is_refused(threshold: float) -> None:
         ReDo(threshold=threshold)
 
 
+def test_without_a_unit_the_reasons_are_given(fit: Make) -> None:
+    message = r"ReDo finds no units in the torso: torso\.0 \(Linear\): .*; torso\.1 \(PReLU\): "
+    with pytest.raises(ValueError, match=message):
+        fit(DQN(VECTORS, network=[{"Linear": 8}, "PReLU"], compile=False), ReDo())
+    with pytest.raises(ValueError, match="no units in the torso: empty"):
+        fit(DQN(VECTORS, network=[], compile=False), ReDo())
+
+
 def test_a_network_of_the_users_own_is_refused(fit: Make) -> None:
     module = DQN(VECTORS, network=nn.Linear(5, 3), compile=False)
     with pytest.raises(ValueError, match="network=Linear: only a network built from a list"):
         fit(module, ReDo())
-
-
-@pytest.mark.parametrize(
-    ("environment", "network", "message"),
-    [
-        (VECTORS, [{"Linear": 8}], r"torso\.0 \(Linear\): expected an activation .*the head"),
-        (VECTORS, [{"Linear": 8}, "Softmax"], "after it, found Softmax"),
-        (VECTORS, [{"Linear": 8}, "PReLU"], r"found PReLU; torso\.1 \(PReLU\): a layer whose"),
-        (VECTORS, [{"Linear": 8}, "ReLU", {"MaxPool1d": 2}], "reads it, found MaxPool1d"),
-        (IMAGES, [{"Linear": 8}, "ReLU"], "its output has 4 axes, expected 2"),
-        (IMAGES, [CONV, "ReLU", {"Flatten": [2]}], "Flatten of all axes, found Flatten"),
-        (IMAGES, [CONV, {"LayerNorm": 6}, "ReLU"], "LayerNorm over all axes"),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:Implicit dimension choice for softmax")
-def test_without_a_layer_that_fits_the_reasons_are_given(
-    fit: Make, environment: EnvironmentSpec, network: list[Any], message: str
-) -> None:
-    with pytest.raises(ValueError, match=f"ReDo finds no units in the torso: .*{message}"):
-        fit(DQN(environment, network=network, compile=False), ReDo())
 
 
 @pytest.mark.parametrize(
@@ -182,17 +170,6 @@ def test_layers_that_do_not_fit_are_left_out_with_one_warning(
         fit(module, redo)
     assert redo.times_acted == 1
     torch.testing.assert_close(state(module.q_network.torso[0]), before, rtol=0, atol=0)
-
-
-def test_a_head_that_reads_features_otherwise_is_left_alone(fit: Make) -> None:
-    class Squares(nn.Linear):
-        def forward(self, features: Tensor) -> Tensor:
-            return super().forward(features) + features.sum(dim=1, keepdim=True)
-
-    module = make("mlp")
-    module.q_network.head = Squares(6, 3)
-    with pytest.warns(UserWarning, match=r"torso\.2 \(Linear\): the head reads it in a way"):
-        fit(module, ReDo())
 
 
 # --- what becomes of the weights

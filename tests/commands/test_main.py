@@ -1,238 +1,88 @@
-"""The command line as a user meets it: real processes, from any working directory."""
+"""Which command it is; training where none is named."""
 
-import subprocess
+from __future__ import annotations
+
+import importlib
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
-import yaml
-from omegaconf import OmegaConf
-from support.processes import SHORT, command
 
-from lightning_dqn.commands.main import main
-from lightning_dqn.runs.compose import compose, expand_resume, grid_jobs
-from lightning_dqn.runs.keys import choices, explain_key, explain_keys, leaves
+from lightning_dqn.commands.main import COMMANDS, main
+
+VERBS = ("train", "evaluate", "export", "import_weights", "play", "study")
 
 
-@pytest.fixture(scope="module")
-def finished_run(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
-    folder = tmp_path_factory.mktemp("run")
-    for name in ("conf", "callbacks"):  # a user's own folders of the shipped ones' names
-        (folder / name).mkdir()
-        (folder / name / "__init__.py").write_text("raise RuntimeError('a user module')")
-    (folder / "conf" / "experiment").mkdir()
-    (folder / "conf" / "experiment" / "mine.yaml").write_text(
-        "# @package _global_\nname: mine\ndata:\n  batch_size: 16\n"
-    )
-    result = command("+experiment=mine", *SHORT, cwd=folder)
-    assert result.returncode == 0, result.stderr
-    [run] = (folder / "runs" / "mine").iterdir()
-    return run, result
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
+    """Commands and their arguments, in place of what they would do."""
+    found: list[tuple[str, list[str]]] = []
+
+    def instead(verb: str, arguments: Sequence[str]) -> None:
+        found.append((verb, list(arguments)))
+
+    for verb in VERBS:
+        module = importlib.import_module(f"lightning_dqn.commands.{verb}")
+        monkeypatch.setattr(module, "main", lambda arguments, verb=verb: instead(verb, arguments))
+    return found
 
 
-def test_a_run_ends_with_a_summary_of_what_it_came_to(finished_run):
-    run, result = finished_run
-    for text in ("test episodes", "env steps", "updates", str(run.relative_to(run.parents[2]))):
-        assert text in result.stdout
-    assert "evaluation return" in result.stdout
-    assert "Traceback" not in result.stderr
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_reaches_its_command(verb: str, called: list[tuple[str, list[str]]]) -> None:
+    main([verb, "a=1", "--help"])
+    assert called == [(verb, ["a=1", "--help"])]
 
 
-def test_an_own_experiment_in_conf_is_found_beside_the_shipped_ones(finished_run):
-    run, _ = finished_run
-    config = OmegaConf.load(run / ".hydra" / "config.yaml")
-    assert config.data.batch_size == 16
+def test_there_are_these_verbs_and_no_others() -> None:
+    assert sorted(COMMANDS) == sorted(VERBS)
 
 
-def test_a_run_leaves_checkpoints_weights_metrics_and_its_configuration(finished_run):
-    run, _ = finished_run
-    files = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
-    assert files >= {
-        "checkpoints/best.ckpt",
-        "checkpoints/last.ckpt",
-        "metrics.csv",
-        "module.safetensors",
-        "module.json",
-        ".hydra/config.yaml",
-    }
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["seed=1", "export"],
+        ["+experiment=cartpole", "seed=1"],
+        ["-m", "seed=0,1"],
+        ["--help"],
+        ["resume=runs/x"],
+        ["study=1"],
+    ],
+    ids=str,
+)
+def test_where_no_word_comes_first_it_is_training(
+    arguments: list[str], called: list[tuple[str, list[str]]]
+) -> None:
+    main(arguments)
+    assert called == [("train", arguments)]
 
 
-def test_the_evaluate_command_repeats_the_test_of_the_run(finished_run):
-    run, result = finished_run
-    again = command("evaluate", f"run={run}", "num_envs=2", "episodes_per_env=1", cwd=run)
-    assert again.returncode == 0, again.stderr
-    tested = result.stdout.split("return ")[-1].split(" over")[0]
-    assert f"return {tested} over 2 episodes" in again.stdout
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(["evaluate", "run=x"], ("evaluate", ["run=x"])), ([], ("train", []))],
+)
+def test_the_arguments_are_those_of_the_process_unless_given(
+    arguments: list[str],
+    expected: tuple[str, list[str]],
+    called: list[tuple[str, list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["lightning-dqn", *arguments])
+    main()
+    assert called == [expected]
 
 
-def test_a_run_is_continued_with_its_own_configuration(finished_run):
-    run, _ = finished_run
-    before = (run / "metrics.csv").read_text().splitlines()
-    result = command(f"resume={run}", "trainer.max_epochs=2", cwd=run.parents[2])
-    assert result.returncode == 0, result.stderr
-    after = (run / "metrics.csv").read_text().splitlines()
-    assert after[: len(before)] == before
-    assert len(after) > len(before)
-    steps = [int(row.split(",")[before[0].split(",").index("step")]) for row in after[1:]]
-    assert max(steps[len(before) - 1 :]) > max(steps[: len(before) - 1])
-
-
-MISTAKES = {
-    "data.batchsize=3": "did you mean data.batch_size",
-    "data.batch_size=abc": "data.batch_size='abc': expected a whole number",
-    "data.batch_size=0": "data.batch_size=0: at least 1",
-    "data.replay.gamma=3": "data.replay.gamma=3",
-    "data.replay.storage=disk": "choose cpu, accelerator or memmap",
-    "data.replay.capacity=100_000_000_000_000": "data.replay.capacity=100000000000000",
-    "data.batch_size=100_000_000_000": "data.batch_size=100000000000",
-    "data.collection.epsilon=2": "data.collection.epsilon=2",
-    "+data.nonsense=3": "nonsense",
-    "+experiment=nope": "experiment/nope",
-    "module/network=mpl": "module/network/mpl",
-    "module.head.error=mae": "expected huber or mse",
-    "module.network.activation=Rellu": "network[2] Rellu",
-    "module.optimizer._target_=torch.optim.Adan": "torch.optim.Adan",
-    "environment.id=Pendulum-v1": "environment.id=Pendulum-v1: its action space is Box",
-    "environment.id=CartPoll-v1": "environment.id=CartPoll-v1",
-    "environment.num_envs=0": "environment.num_envs=0",
-    "environment.id=lightning_dqn/TicTacToe-v0": "data.replay.gamma=0.99: in this environment the",
-    "environment.id=lightning_dqn/TicTacToe-v0 +environment.kwargs.opponent=strong": (
-        "environment.kwargs.opponent='strong': choose random, perfect"
-    ),
-    "environment.id=lightning_dqn/TicTacToe-v0 +environment.kwargs.oponent=random": (
-        "unexpected keyword argument 'oponent'"
-    ),
-    "environment.id=lightning_dqn/BoardGame-v0": "required keyword-only argument: 'game'",
-    "environment.id=FrozenLake-v1 +environment.kwargs.map=8x8": "unexpected keyword argument 'map'",
-    "algorithm=q_learning": "a table has a row for each discrete state",
-    "data.collection.temperature=-1": "data.collection.temperature=-1: at least 0",
-    "callbacks.target_network.tau=2": "callbacks.target_network.tau=2",
-    "callbacks.target_network.decay=0.9": "give exactly one of the two",
-    "trainer.max_epochs=many": "trainer.max_epochs='many'",
-    "trainer.devices=2": "trainer.devices=2: DQN learns on one device",
-    "trainer.precision=16-mixed": "choose 32-true or bf16-mixed",
-    "logger.csv=3": "logger.csv=3",
-    "seed=x": "seed='x'",
-    "num_threads=0": "num_threads=0",
-    "ckpt_path=nowhere.ckpt": "ckpt_path=nowhere.ckpt: there is no such file",
-    "resume=nowhere": "resume=nowhere",
-    "data/sampler=lambda_returns module/target/munchausen=default": (
-        "module.target.munchausen: lambda-returns"
-    ),
-    "module.target.slow_copy=false": "module.target.double=True: without a target network",
-    "data.replay.n_step=[3,1]": "data.replay.n_step=[3, 1]",
-    "module/head=categorical module.head.v_min=200": "module.head.v_min=200",
-    "data/sampler=prioritized data.sampler.alpha=2": "data.sampler.alpha=2",
-    "module/head=categorical module.head.error=mse": "belongs to another choice of module/head",
-}
-
-
-@pytest.mark.parametrize(("override", "message"), MISTAKES.items())
-def test_a_mistake_is_refused_in_one_message(override, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["lightning-dqn", *override.split()])
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+@pytest.mark.parametrize("word", ["trian", "command", "help", "Train"])
+def test_an_unknown_word_is_refused_in_one_line_that_names_the_commands(
+    word: str, called: list[tuple[str, list[str]]], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
-        main()
+        main([word, "seed=1"])
     assert stop.value.code == 2
-    assert message in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_mistake_exits_with_2_and_leaves_nothing_behind(tmp_path):
-    result = command("environment.id=Pendulum-v1", cwd=tmp_path)
-    assert result.returncode == 2
-    assert result.stderr.startswith("lightning-dqn: environment.id=Pendulum-v1")
-    assert "Traceback" not in result.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_traceback_comes_when_asked_for(tmp_path):
-    result = command("data.batch_size=0", cwd=tmp_path, HYDRA_FULL_ERROR="1")
-    assert result.returncode != 0
-    assert "Traceback" in result.stderr
-
-
-def test_a_mistake_in_one_job_of_a_sweep_is_found_before_the_first(tmp_path):
-    result = command("-m", "data.batch_size=8,0", *SHORT, cwd=tmp_path)
-    assert result.returncode == 2
-    assert "data.batch_size=0" in result.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_sweep_runs_every_job_in_a_folder_of_its_own(tmp_path):
-    result = command("-m", "seed=0,1", "name=sweep", *SHORT, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    [sweep] = (tmp_path / "runs" / "sweep").iterdir()
-    weights = [(sweep / job / "module.safetensors").read_bytes() for job in ("0", "1")]
-    assert weights[0] != weights[1]
-
-
-def test_config_dir_brings_experiments_of_another_folder(tmp_path):
-    folder = tmp_path / "elsewhere" / "experiment"
-    folder.mkdir(parents=True)
-    (folder / "other.yaml").write_text("# @package _global_\ndata:\n  batch_size: 7\n")
-    result = command(
-        "--config-dir", str(folder.parent), "+experiment=other", "--cfg", "job", cwd=tmp_path
+    assert called == []
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"lightning-dqn: {word}: no such command; there are "
+        "train, evaluate, export, import_weights, play, study\n"
     )
-    assert yaml.safe_load(result.stdout)["data"]["batch_size"] == 7
-
-
-def test_help_explains_every_key(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    explanations = explain_keys()
-    for experiment in [None, *choices()["experiment"]]:
-        config = compose([] if experiment is None else [f"+experiment={experiment}"])
-        unexplained = [key for key, _ in leaves(config) if not explain_key(key, explanations)]
-        assert unexplained == []
-
-
-def test_help_needs_no_torch(tmp_path):
-    code = (
-        "import sys; sys.argv = ['lightning-dqn', '--help']\n"
-        "from lightning_dqn.commands.main import main; main()\n"
-        "assert 'torch' not in sys.modules and 'wandb' not in sys.modules"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
-    assert "data.batch_size=128" in result.stdout
-
-
-def test_help_ends_quietly_when_its_reader_has_left(tmp_path):
-    program = f"{sys.executable} -m lightning_dqn --help | head -1"
-    result = subprocess.run(program, shell=True, cwd=tmp_path, capture_output=True, text=True)
-    assert result.stdout.startswith("Deep Q-learning")
-    assert result.stderr == ""
-
-
-def test_training_imports_nothing_that_the_run_does_not_use():
-    code = (
-        "import sys; import lightning_dqn.runs.run, lightning_dqn.callbacks\n"
-        # torchmetrics, which Lightning imports, takes matplotlib where it finds it.
-        "heavy = {'wandb', 'pygame', 'pandas', 'minatar', 'torch._inductor.compile_fx'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-
-
-def test_resume_puts_the_saved_overrides_before_the_new_ones(tmp_path):
-    (tmp_path / ".hydra").mkdir()
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last.ckpt").touch()
-    saved = "- data.batch_size=64\n- trainer.max_epochs=2\n- ckpt_path='/old.ckpt'\n"
-    (tmp_path / ".hydra" / "overrides.yaml").write_text(saved)
-    expanded = expand_resume([f"resume={tmp_path}", "trainer.max_epochs=5"])
-    assert expanded[:2] == ["data.batch_size=64", "trainer.max_epochs=2"]
-    assert expanded[-1] == "trainer.max_epochs=5"
-    assert f"ckpt_path='{tmp_path}/checkpoints/last.ckpt'" in expanded
-    assert "ckpt_path='/old.ckpt'" not in expanded
-
-
-def test_a_grid_sweep_is_checked_job_by_job():
-    assert grid_jobs(["seed=0,1", "data.batch_size=8"]) == [
-        ["seed=0", "data.batch_size=8"],
-        ["seed=1", "data.batch_size=8"],
-    ]

@@ -1,7 +1,5 @@
 """What other programs read gives the module's own values, or isn't written at all."""
 
-import json
-import re
 from pathlib import Path
 
 import onnx
@@ -12,10 +10,8 @@ from support.switches import switched_dqn
 from torch import Tensor, nn
 
 from lightning_dqn import DQN, EnvironmentSpec
-from lightning_dqn.commands.export import main
 from lightning_dqn.formats import export, programs
-from lightning_dqn.formats.programs import Agreement, QValues, compare, random_observations
-from lightning_dqn.formats.saved import save_weights
+from lightning_dqn.formats.programs import random_observations
 from lightning_dqn.formats.tensors import read_tensors
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.quantile import (
@@ -26,7 +22,7 @@ from lightning_dqn.networks.heads.quantile import (
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.torsos import minatar_cnn
 
-ROOT = str(Path(__file__).resolve().parent.parent)
+ROOT = str(Path(__file__).resolve().parents[2])
 PROGRAMS = ("torchscript", "torch_export", "onnx")
 VECTOR = EnvironmentSpec((4,), "float32", 3)
 HEADS = [
@@ -112,21 +108,6 @@ def test_every_kind_of_observation_is_taken_in_the_environments_type(spec, forma
     check(make(spec), tmp_path, format)
 
 
-@pytest.mark.parametrize("head", HEADS, ids=lambda head: type(head).__name__)
-def test_what_is_exported_is_the_evaluation_network_without_noise(head):
-    module = make(head=head, noisy=True)
-    average = module.agent.add_network("average_network")
-    for parameter in average.parameters():
-        parameter.add_(0.1)
-    module.train()
-    observation = observations(VECTOR)
-    online = module.q_values(observation)
-    assert torch.equal(QValues(module.agent)(observation), online)
-    module.agent.evaluation_network = "average_network"
-    assert torch.equal(QValues(module.agent)(observation), module.q_values(observation))
-    assert not torch.equal(QValues(module.agent)(observation), online)
-
-
 def test_an_onnx_file_is_whole_and_names_its_ends(tmp_path):
     exported = written(make(), tmp_path, "onnx")
     assert {path.name for path in tmp_path.iterdir()} == {"policy.onnx", "policy.onnx.json"}
@@ -150,45 +131,6 @@ def test_torchscript_keeps_the_names_of_the_weights(tmp_path):
 
 
 # --- disagreement
-
-
-def test_the_difference_is_the_largest_over_both_batches():
-    values = QValues(make(VECTOR).agent)
-    agreement = compare(values, lambda o: values(o) + 1e-7 * (len(o) == 7), VECTOR)
-    assert agreement.largest_difference == pytest.approx(1e-7, rel=0.5)
-    scale = max(
-        float(values(random_observations(VECTOR, size, generator)).abs().max())
-        for generator in [torch.Generator().manual_seed(0)]
-        for size in (1, 7)
-    )
-    assert agreement == Agreement(agreement.largest_difference, scale)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        (lambda values, o: values(o) * (1 + 1e-4), "differs from the agent"),
-        (lambda values, o: values(o) + 1e-3 * (len(o) == 7), "differs from the agent"),
-        (lambda values, o: values(o) / 0 * 0, "aren't finite"),
-        (lambda values, o: values(o)[0], r"gives \[3\]"),
-        (lambda values, o: values(o.view(1, 4)), "fails on a batch of 7"),
-    ],
-    ids=["everywhere", "batch_of_7", "not_finite", "shape", "batch_size"],
-)
-def test_a_program_that_disagrees_is_refused(wrong, message):
-    values = QValues(make().agent)
-    with pytest.raises(ValueError, match=message):
-        compare(values, lambda observation: wrong(values, observation), VECTOR)
-
-
-def test_small_values_are_compared_by_their_own_size():
-    module = make()
-    with torch.no_grad():
-        module.q_network.head.weight.mul_(1e-6)
-        module.q_network.head.bias.mul_(1e-6)
-    values = QValues(module.agent)
-    with pytest.raises(ValueError, match="differs from the agent"):
-        compare(values, lambda o: values(o) + 1e-8, VECTOR)
 
 
 @pytest.mark.parametrize("format", PROGRAMS)
@@ -256,72 +198,6 @@ def test_weights_that_are_not_finite_are_refused_by_name(format, tmp_path):
     with pytest.raises(ValueError, match=r"head\.bias: holds a value that isn't finite"):
         written(module, tmp_path, format)
     assert list(tmp_path.iterdir()) == []
-
-
-# --- the command
-
-
-@pytest.fixture
-def run(tmp_path) -> Path:
-    save_weights(make().agent, tmp_path / "run")
-    return tmp_path / "run"
-
-
-def command(*arguments: str) -> int:
-    try:
-        main(arguments)
-    except SystemExit as end:
-        return int(end.code)
-    return 0
-
-
-def test_the_command_tells_ends_difference_size_and_place(run, monkeypatch, capsys):
-    output = run.parent / "deep" / "policy.pt"
-    assert command(f"checkpoint={run}", f"output={output}") == 0
-    printed = capsys.readouterr().out
-    assert f"{output}: torchscript, {output.stat().st_size:,} bytes" in printed
-    assert "observation float32[batch, 4]" in printed
-    assert "q_values float32[batch, 3]" in printed
-    assert re.search(r"difference  [\d.e-]+ at most", printed)
-    description = json.loads((output.parent / "policy.pt.json").read_text())
-    ends = {"name": "observation", "dtype": "float32", "shape": ["batch", 4]}
-    assert description["input"] == ends
-    assert description["output"]["shape"] == ["batch", 3]
-    assert description["hyperparameters"]["environment"]["observation_shape"] == [4]
-
-
-def test_the_command_writes_weights(run, monkeypatch, capsys):
-    output = run.parent / "policy.npz"
-    arguments = (f"checkpoint={run}", f"output={output}", "format=npz", "keys=own")
-    assert command(*arguments) == 0
-    assert "torso.1.weight" in capsys.readouterr().out
-    assert "torso.1.weight" in read_tensors(output)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["output=a.npz"], "checkpoint=null"),
-        (["checkpoint={run}"], "output=null"),
-        (["checkpoint={run}", "output=a.h5"], "output=a.h5: no format ends so"),
-        (["checkpoint={run}", "output=a.pt", "format=onnx"], "format=onnx ends in .onnx"),
-        (["checkpoint={run}", "output=a.pt", "format=keras"], "format='keras': choose safetensors"),
-        (["checkpoint={run}", "output=a.npz", "keys=burn"], "keys='burn': choose dfdx or own"),
-        (["checkpoint={run}", "outptu=a.npz"], "outptu: no such key"),
-        (["checkpoint=nowhere", "output=a.npz"], "nowhere: there is no such file or folder"),
-        (["checkpoint={run}", "output={run}/module.safetensors"], "the run's own weights"),
-    ],
-)
-def test_a_mistake_is_told_in_one_line_with_exit_code_2(
-    arguments, message, run, monkeypatch, capsys, tmp_path
-):
-    monkeypatch.chdir(tmp_path)
-    assert command(*(a.format(run=run) for a in arguments)) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.startswith("lightning-dqn: ")
-    assert told.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_onnx_without_its_packages_names_the_extra(monkeypatch, tmp_path):

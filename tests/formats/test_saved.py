@@ -1,6 +1,8 @@
 """A module comes back from its files; what is damaged or something else is refused."""
 
 import json
+import os
+import stat
 
 import pytest
 import torch
@@ -59,6 +61,18 @@ def test_writing_again_replaces_both_files_and_leaves_nothing_beside_them(module
     save_weights(module.agent, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS, HYPERPARAMETERS}
     assert not load_weights(tmp_path).average_network.head.value.weight.any()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permission bits of POSIX")
+@pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o077, 0o600)])
+def test_the_weights_are_as_readable_as_their_description(umask, expected, module, tmp_path):
+    before = os.umask(umask)
+    try:
+        save_weights(module.agent, tmp_path)
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {WEIGHTS: expected, HYPERPARAMETERS: expected}
 
 
 def test_a_missing_folder_is_named(tmp_path):

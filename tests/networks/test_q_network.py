@@ -339,34 +339,6 @@ def test_sizing_a_network_draws_the_same_weights_as_its_layers_alone(noisy: bool
     assert torch.equal(network.head.weight, head.weight)
 
 
-# --- sizes of the papers
-
-
-def test_the_nature_network_has_the_papers_sizes() -> None:
-    network = QNetwork(ATARI, nature_cnn())
-    kernels = [(c.out_channels, c.kernel_size[0], c.stride[0]) for c in _of(network, nn.Conv2d)]
-    assert kernels == [(32, 8, 4), (64, 4, 2), (64, 3, 1)]
-    assert [(n.in_features, n.out_features) for n in _of(network, nn.Linear)] == [
-        (3136, 512),
-        (512, 18),
-    ]
-
-
-def test_the_minatar_network_has_the_papers_sizes() -> None:
-    network = QNetwork(MINATAR, minatar_cnn())
-    [conv] = _of(network, nn.Conv2d)
-    assert (conv.in_channels, conv.out_channels, conv.kernel_size) == (6, 16, (3, 3))
-    assert [(n.in_features, n.out_features) for n in _of(network, nn.Linear)] == [
-        (1024, 128),
-        (128, 6),
-    ]
-
-
-def test_mlp_takes_hidden_sizes_and_an_activation() -> None:
-    expected = ["Flatten", {"Linear": 5}, "Tanh", {"Linear": 3}, "Tanh"]
-    assert mlp([5, 3], activation="Tanh") == expected
-
-
 # --- dueling
 
 

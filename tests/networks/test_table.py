@@ -11,58 +11,26 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from support.q_learning import ALPHA, EPSILON, GAMMA, SEED, online, q_learning
 from support.solved_games import GameEnv, engine, nim
-from support.switches import switched_dqn
 
 from lightning_dqn import (
     DQN,
     CollectionConfig,
     EnvironmentFactory,
     EnvironmentSpec,
-    EvaluationConfig,
     ReplayConfig,
-    ReplayDataModule,
 )
-from lightning_dqn.callbacks import EMATargetNetwork, UnseenStates
+from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.formats.saved import load_weights, save_weights
 from lightning_dqn.learning.compilation import CheckedCompiledStep, has_cxx_compiler
 from lightning_dqn.networks.heads.categorical import CategoricalHead
-from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.table import Table, UnseenCount
 from lightning_dqn.networks.torsos import Tabular
-from lightning_dqn.replay.samplers.online import OnlineTransitions
 from lightning_dqn.transitions import Transitions
 
 Make = Callable[..., Any]
-ALPHA, GAMMA, EPSILON, SEED = 0.3, 0.95, 0.2, 5
 SPEC = EnvironmentSpec((), "int64", 3, num_states=7)
-
-
-def q_learning(environment: Any, **arguments: Any) -> DQN:
-    """Return textbook Q-learning with a table."""
-    own: dict[str, Any] = {
-        "network": Tabular(),
-        "head": ScalarHead(error="mse"),
-        "double": False,
-        "slow_copy": False,
-        "max_gradient_norm": None,
-        "optimizer": partial(torch.optim.SGD, lr=ALPHA),
-        "compile": False,
-    }
-    return switched_dqn(environment, **{**own, **arguments})
-
-
-def online(environment: Any, **arguments: Any) -> ReplayDataModule:
-    """Return data of which every transition is learned from once, in order."""
-    own: dict[str, Any] = {
-        "sampler": OnlineTransitions(),
-        "env_steps_per_epoch": 600,
-        "replay": ReplayConfig(gamma=GAMMA),
-        "collection": CollectionConfig(epsilon=EPSILON),
-        "evaluation": EvaluationConfig(num_envs=2, test_episodes_per_env=2),
-        "seed": SEED,
-    }
-    return ReplayDataModule(environment, **{**own, **arguments})
 
 
 def tables_of_fit(environment: Any, make_trainer: Make, **arguments: Any) -> list[np.ndarray]:
@@ -263,24 +231,6 @@ def test_a_table_by_its_name_alone_has_values_of_zero():
     ).q_network.weight.unique().tolist() == [2.0]
 
 
-def test_unseen_states_are_logged_and_a_test_warns_of_them(make_trainer):
-    def one_way() -> gym.Env:
-        """Episodes of training begin in state 0 of the lake; a step leads left or down."""
-        return gym.make("FrozenLake-v1", is_slippery=False, max_episode_steps=3)
-
-    module = q_learning(one_way)
-    data = online(one_way, env_steps_per_epoch=4, collection=CollectionConfig(epsilon=0.0))
-    trainer = make_trainer(callbacks=[UnseenStates()], limit_val_batches=1.0)
-    trainer.fit(module, data)
-    assert trainer.callback_metrics["eval/unseen_states"] == 0.0  # pushes against the edge
-    with torch.no_grad():
-        module.q_network.weight[0, 1] = 1.0  # down, where it has never been
-    with pytest.warns(UserWarning, match=r"in 8 of 12 decisions \(66\.7%\) the table had never"):
-        [result] = trainer.test(module, data, verbose=False)
-    assert result["test/unseen_states"] == pytest.approx(2 / 3)
-    assert data.observers == []
-
-
 def test_final_and_surplus_observations_are_no_decisions():
     count = UnseenCount(Table(3, 2))
     count(np.array([0, 1, 2]), np.array([True, False, True]))
@@ -288,15 +238,6 @@ def test_final_and_surplus_observations_are_no_decisions():
     fresh = UnseenCount(Table(3, 2))
     assert fresh.share == 0.0
     assert str(fresh) == "all 0 decisions were taken in states learned from"
-
-
-def test_a_network_of_layers_leaves_the_look_at_unseen_states_idle(make_trainer):
-    module = q_learning(engine_env(), network=[{"Linear": 4}])
-    data = online(engine_env(), env_steps_per_epoch=4, evaluation=EvaluationConfig(2, 1, 1))
-    data.evaluation = EvaluationConfig(2, 1, 1, environment=rewarding_lake)
-    trainer = make_trainer(callbacks=[UnseenStates()])
-    trainer.fit(module, data)
-    assert "eval/unseen_states" not in trainer.callback_metrics
 
 
 def test_online_learning_obeys_masks_and_a_negative_discount(make_trainer):

@@ -1,4 +1,4 @@
-"""Both games beside a naive twin, over thousands of random games."""
+"""What every game keeps: both beside a naive twin, over thousands of random games."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from support.naive_games import NaiveBoard, naive_connect_four, naive_tictactoe
+from support.nim_game import Nim
+from support.played_games import played_positions
 
 from lightning_dqn.collecting.exploration import random_actions
 from lightning_dqn.games.connect_four import ConnectFour
@@ -19,19 +21,6 @@ PAIRS = pytest.mark.parametrize(
     ids=["tictactoe", "connect_four"],
 )
 GAMES = pytest.mark.parametrize("game", [TicTacToe(), ConnectFour()], ids=lambda game: game.name)
-
-
-def played_positions(game: Game, games: int, seed: int = 0) -> np.ndarray:
-    """Return the positions of random games, the finished ones among them."""
-    generator = np.random.default_rng(seed)
-    state = game.initial_state(games)
-    found = [state]
-    while len(state):
-        action = random_actions(len(state), game.num_actions, game.legal_moves(state), generator)
-        state = game.apply(state, action)
-        found.append(state)
-        state = state[~game.outcome(state).is_over]
-    return np.concatenate(found)
 
 
 @PAIRS
@@ -61,30 +50,6 @@ def test_random_games_go_as_the_naive_twin_plays_them(
     assert len(scores) == games
     assert set(scores) <= {-1, 0}
     assert -1 in scores
-
-
-@pytest.mark.parametrize("line", naive_connect_four().lines(), ids=str)
-def test_each_line_of_four_wins_and_nothing_wraps(line: list[tuple[int, int]]) -> None:
-    bits = [column * 7 + 5 - row for row, column in line]
-    state = np.array([[0, sum(1 << bit for bit in bits)]], np.uint64)
-    assert ConnectFour().outcome(state) == (np.array([True]), np.array([-1]))
-    assert not ConnectFour().legal_moves(state).any()
-    for missing in bits:
-        three = state ^ np.array([[0, 1 << missing]], np.uint64)
-        assert not ConnectFour().outcome(three).is_over[0]
-
-
-def test_a_full_board_without_a_line_is_a_draw() -> None:
-    columns = [[1, 1, -1, -1, 1, 1], [-1, -1, 1, 1, -1, -1]]
-    own = other = 0
-    for column in range(7):
-        for height, piece in enumerate(columns[column // 2 % 2 if column < 6 else 1]):
-            bit = 1 << (column * 7 + height)
-            own, other = (own | bit, other) if piece == 1 else (own, other | bit)
-    state = np.array([[own, other]], np.uint64)
-    is_over, score = ConnectFour().outcome(state)
-    assert (is_over.tolist(), score.tolist()) == ([True], [0])
-    assert not ConnectFour().legal_moves(state).any()
 
 
 @GAMES
@@ -118,28 +83,6 @@ def test_symmetries_leave_the_outcome_and_are_a_group(game: Game) -> None:
         assert (found == expected).all()
 
 
-def test_a_turned_board_is_what_the_picture_shows() -> None:
-    """Each symmetry of the square moves the pieces where its actions say."""
-    game = TicTacToe()
-    state = played_positions(game, 20)
-    for number, moves in enumerate(game.symmetry_actions):
-        turned = game.board(game.transform(state, np.full(len(state), number)))
-        assert (turned.reshape(-1, 9)[:, moves] == game.board(state).reshape(-1, 9)).all()
-
-
-def test_the_encodings_show_the_board() -> None:
-    state = played_positions(TicTacToe(), 100)
-    board = TicTacToe().board(state).reshape(-1, 9)
-    assert (TicTacToe("signed").encode(state) == board).all()
-    planes = TicTacToe("planes").encode(state)
-    assert (planes == np.concatenate([board == 1, board == -1], axis=1)).all()
-    digits = np.where(board < 0, 2, board)
-    assert (TicTacToe("index").encode(state) == digits @ 3 ** np.arange(9)).all()
-    state = played_positions(ConnectFour(), 20)
-    board = ConnectFour().board(state)
-    assert (ConnectFour().encode(state) == np.stack([board == 1, board == -1], axis=1)).all()
-
-
 @pytest.mark.parametrize(
     "game",
     [TicTacToe("signed"), TicTacToe("planes"), TicTacToe("index"), ConnectFour()],
@@ -150,6 +93,14 @@ def test_observations_lie_in_their_space(game: Game) -> None:
         assert game.observation_space.contains(observation)
 
 
-def test_an_unknown_encoding_is_refused() -> None:
-    with pytest.raises(ValueError, match="encoding='flat': choose signed, planes, index"):
-        TicTacToe("flat")  # type: ignore[arg-type]
+def test_a_game_that_says_nothing_of_it_has_no_symmetry_and_numbers_its_cells() -> None:
+    game = Nim()
+    state = played_positions(game, 5)
+    assert game.symmetry_actions.tolist() == [[0, 1]]
+    assert (game.transform(state, np.zeros(len(state), np.int64)) == state).all()
+    assert TicTacToe().move_name(4) == "5"
+    assert [TicTacToe().action_cell(action, state) for action in (0, 5, 8)] == [
+        (0, 0),
+        (1, 2),
+        (2, 2),
+    ]

@@ -1,8 +1,7 @@
-"""The loggers: what W&B receives, when it goes offline by itself, and the CSV file."""
+"""The W&B logger: what W&B receives, and when it goes offline by itself."""
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 import logging
@@ -20,16 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from pytorch_lightning import LightningModule, Trainer
+from support.logged_fit import logged_fit
 from support.wandb_records import config, history, read_records, step_metrics
 
 from lightning_dqn.reporting import wandb_logger as loggers
-from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.reporting.wandb_logger import WandbLogger
-
-# Lightning 2.6 asks torch's pytree what is a leaf in a way that newer torch deprecates.
-pytestmark = pytest.mark.filterwarnings(r"ignore:`isinstance\(treespec, LeafSpec\)`:FutureWarning")
 
 _KEY = "a" * 40
 _CLOSED = "http://127.0.0.1:9"
@@ -87,52 +81,6 @@ def _finish(logger: WandbLogger) -> list[Any]:
     return read_records(directory)
 
 
-class Learner(LightningModule):
-    """Logs a row per step, a row per validation, and a Lightning row without env steps."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(()))
-        self.env_steps = 0
-
-    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
-        self.env_steps += 10
-        self.log_dict({"time/env_steps": float(self.env_steps), "train/loss": batch.mean()})
-        return self.weight * batch.mean()
-
-    def validation_step(self, batch: torch.Tensor, batch_idx: int) -> None:
-        self.log_dict({"time/env_steps": float(self.env_steps), "eval/return": 100.0})
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class Batches:
-    """Three batches of one number; no DataLoader, hence none of Lightning's advice about it."""
-
-    def __iter__(self) -> Iterator[torch.Tensor]:
-        return iter([torch.full((1,), float(i)) for i in range(3)])
-
-    def __len__(self) -> int:
-        return 3
-
-
-def _fit(logger: Any, root: Path, **arguments: Any) -> None:
-    trainer = Trainer(
-        accelerator="cpu",
-        logger=logger,
-        default_root_dir=root,
-        max_epochs=2,
-        log_every_n_steps=1,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        num_sanity_val_steps=0,
-        **arguments,
-    )
-    trainer.fit(Learner(), Batches(), Batches())
-
-
 # --- W&B: what it receives ---------------------------------------------------------------------
 
 
@@ -147,7 +95,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
         labels: dict[str, Any] = {"tags": ["dqn", "cartpole"], "group": "seeds", "project": "p"}
         logger = WandbLogger("name", save_dir=root / "run", offline=True, version="v1", **labels)
         logger.log_hyperparams({"gamma": 0.99, "network": {"layers": [120, 84]}})
-        _fit(logger, root)
+        logged_fit(logger, root)
         logger.log_metrics({"learning_rate": 0.1})
         yield _finish(logger)
 
@@ -535,64 +483,3 @@ def test_the_address_tried_is_the_server_or_its_proxy(
     for name, value in environment.items():
         outside.setenv(name, value)
     assert loggers._address(_Settings(url, proxy)) == expected  # type: ignore[arg-type]
-
-
-# --- CSV ---------------------------------------------------------------------------------------
-
-
-def _rows(run_dir: Path) -> list[dict[str, str]]:
-    with (run_dir / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def test_csv_lands_in_a_run_directory_that_is_not_empty(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("seed: 0\n")
-    logger = csv_logger(tmp_path)
-    logger.log_metrics({"train/loss": 0.5}, step=3)
-    assert _rows(tmp_path) == [{"step": "3", "train/loss": "0.5"}]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "metrics.csv"]
-    assert Path(logger.log_dir) == tmp_path
-
-
-def test_csv_makes_its_directory(tmp_path: Path) -> None:
-    csv_logger(tmp_path / "new" / "run").log_metrics({"train/loss": 0.5}, step=0)
-    assert len(_rows(tmp_path / "new" / "run")) == 1
-
-
-def test_csv_columns_that_appear_later_keep_earlier_rows(tmp_path: Path) -> None:
-    logger = csv_logger(tmp_path)
-    logger.log_metrics({"train/loss": 0.5}, step=0)
-    logger.log_metrics({"eval/return": 9.0}, step=1)
-    assert _rows(tmp_path) == [
-        {"eval/return": "", "step": "0", "train/loss": "0.5"},
-        {"eval/return": "9.0", "step": "1", "train/loss": ""},
-    ]
-
-
-def test_csv_of_a_continued_run_appends(tmp_path: Path) -> None:
-    csv_logger(tmp_path).log_metrics({"train/loss": 0.5, "time/env_steps": 10}, step=0)
-    continued = csv_logger(tmp_path)
-    continued.log_metrics({"train/loss": 0.25}, step=1)
-    continued.log_metrics({"eval/return": 9.0}, step=2)
-    rows = _rows(tmp_path)
-    assert [row["train/loss"] for row in rows] == ["0.5", "0.25", ""]
-    assert [row["time/env_steps"] for row in rows] == ["10", "", ""]
-    assert [row["eval/return"] for row in rows] == ["", "", "9.0"]
-
-
-def test_csv_is_on_disk_at_every_validation_and_at_the_end(tmp_path: Path) -> None:
-    from pytorch_lightning import Callback
-
-    evaluations: list[int] = []
-
-    class Reader(Callback):
-        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-            rows = _rows(tmp_path) if trainer.current_epoch else []
-            evaluations.append(sum(bool(row["eval/return"]) for row in rows))
-
-    _fit(csv_logger(tmp_path), tmp_path, callbacks=[Reader()])
-    assert evaluations == [0, 1]
-    rows = _rows(tmp_path)
-    assert [row["time/env_steps"] for row in rows if row["eval/return"]] == ["30.0", "60.0"]
-    train = [row["time/env_steps"] for row in rows if row["train/loss"]]
-    assert train == ["10.0", "20.0", "30.0", "40.0", "50.0", "60.0"]

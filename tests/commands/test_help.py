@@ -1,0 +1,47 @@
+"""What ``--help`` prints, at what cost."""
+
+import subprocess
+import sys
+
+from lightning_dqn.commands import train
+from lightning_dqn.commands.help import help_text
+from lightning_dqn.runs.compose import compose
+
+
+def test_help_shows_the_values_that_the_other_arguments_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    train.main(["data.batch_size=7", "--help", "+callbacks/matches=default"])
+    lines = capsys.readouterr().out.splitlines()
+    [line] = [line for line in lines if line.startswith("  data.batch_size=")]
+    assert line.split("=7 ")[1].strip() == "transitions in a minibatch"
+    assert any(line.startswith("  callbacks.matches.games=") for line in lines)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_names_the_options_of_every_group(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    head, _, keys = help_text(compose([])).partition("\nKeys (key=value)\n")
+    choices = dict(line.split(maxsplit=1) for line in head.splitlines() if line.startswith("  m"))
+    assert choices["module/optimizer"] == "adam, sgd"
+    assert "rainbow" in head.partition("  algorithm ")[2].splitlines()[0]
+    assert "matches=default" not in keys
+
+
+def test_help_needs_no_torch(tmp_path):
+    code = (
+        "import sys; sys.argv = ['lightning-dqn', '--help']\n"
+        "from lightning_dqn.commands.main import main; main()\n"
+        "assert 'torch' not in sys.modules and 'wandb' not in sys.modules"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "data.batch_size=128" in result.stdout
+
+
+def test_help_ends_quietly_when_its_reader_has_left(tmp_path):
+    program = f"{sys.executable} -m lightning_dqn --help | head -1"
+    result = subprocess.run(program, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert result.stdout.startswith("Deep Q-learning")
+    assert result.stderr == ""

@@ -1,0 +1,308 @@
+"""The command that studies: a real study once, and what it says, refuses and reports."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.fake_studies import FAKE, replace_training
+from support.processes import SHORT, command
+
+from lightning_dqn.commands import study as study_command
+from lightning_dqn.study import processes, results, study
+from lightning_dqn.study.results import Failure, read_results
+
+
+@pytest.fixture(scope="module")
+def real_study(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
+    folder = tmp_path_factory.mktemp("study")
+    arguments = ("seeds=2", "jobs=2", "name=tiny", *SHORT, "trainer.max_epochs=2")
+    result = command("study", *arguments, cwd=folder)
+    assert result.returncode == 0, result.stdout + result.stderr
+    [written] = (folder / "runs" / "tiny").iterdir()
+    return written, result
+
+
+@pytest.fixture
+def fake_runs(tmp_path, monkeypatch) -> Path:
+    """The working directory, with the fake program in place of training."""
+    replace_training(tmp_path, monkeypatch)
+    return tmp_path
+
+
+def main(*arguments: str, monkeypatch) -> int:
+    """Run the command line in this process; return its exit code."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        study_command.main(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    return 0
+
+
+def test_a_study_leaves_results_table_curve_and_plot(real_study):
+    folder, _ = real_study
+    names = {path.name for path in folder.iterdir()}
+    logs = {"seed_0", "seed_0.log", "seed_1", "seed_1.log"}
+    assert names == logs | {"study.json", "results.json", "table.md", "curve.csv", "curve.png"}
+    assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    results = json.loads((folder / "results.json").read_text())
+    assert [run["seed"] for run in results["runs"]] == [0, 1]
+    assert results["failures"] == []
+    returns = [run["episode_return"] for run in results["runs"]]
+    assert results["aggregate"]["iqm"] == pytest.approx(sum(returns) / 2)
+    assert results["aggregate"]["interval"] == [min(returns), max(returns)]
+    assert all(text in results["command"] for text in ("name=tiny", "seeds=0,1", *SHORT[:3]))
+
+
+def test_every_run_of_a_study_has_its_seed_and_a_summary_of_its_own(real_study):
+    folder, _ = real_study
+    for seed in (0, 1):
+        run_dir = folder / f"seed_{seed}"
+        summary = json.loads((run_dir / "summary.json").read_text())
+        log = (folder / f"seed_{seed}.log").read_text()
+        assert f"return {summary['episode_return']:.1f} ±" in log
+        assert summary["seed"] == seed
+        assert summary["env_steps"] > 256
+        assert summary["first_env_step"] == 0
+        assert 0 < summary["seconds"] < summary["wall_seconds"]
+        assert set(summary["versions"]) == {"lightning_dqn", "torch", "lightning", "gymnasium"}
+        assert summary["hardware"]["cpu"]
+        assert summary["hardware"]["device"] == "cpu"
+        commit = summary["commit"]
+        assert commit is None or len(commit.removesuffix("-dirty")) == 40
+        assert not list(run_dir.glob(".*.tmp"))
+
+
+def test_the_terminal_shows_progress_and_the_table(real_study):
+    folder, result = real_study
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("study tiny: seeds 0,1, in ")
+    assert lines[1] == "running: 0, 1"
+    finished = [line for line in lines if line.startswith("seed ")]
+    assert len(finished) == 2
+    table = (folder / "table.md").read_text().split("\n\n", 2)[2]
+    assert table.strip() in result.stdout
+    assert result.stderr == ""
+
+
+def test_a_finished_study_is_summed_up_again_without_running(real_study, monkeypatch, capsys):
+    folder, result = real_study
+    monkeypatch.setattr(processes, "_command", None)
+    assert main(f"folder={folder}", monkeypatch=monkeypatch) == 0
+    out = capsys.readouterr().out
+    assert "2 of them finished already" in out
+    assert result.stdout.split("\n\n", 1)[1].split("files")[0] in out
+
+
+def test_a_seed_that_fails_is_named_and_never_counted(fake_runs, monkeypatch, capsys):
+    (fake_runs / "order_1").write_text("fail")
+    code = main("seeds=3", "jobs=2", "folder=study", monkeypatch=monkeypatch)
+    out = capsys.readouterr().out
+    assert code == 1
+    assert f"seed 1 failed, exit code 1: {Path('study', 'seed_1.log')}\n  boom" in out
+    assert "seed 1: failed, exit code 1, see" in out
+    assert "2 of 3" in out
+    found = read_results("study")
+    assert [run.seed for run in found.runs] == [0, 2]
+    assert found.failures == (Failure(1, "exit code 1", "seed_1.log"),)
+    assert found.aggregate()["mean"] == 10.0
+    assert "failed" in Path("study", "table.md").read_text()
+
+
+def test_a_study_of_which_every_seed_fails_has_no_return(fake_runs, monkeypatch, capsys):
+    (fake_runs / "order_0").write_text("fail")
+    assert main("seeds=1", "folder=study", monkeypatch=monkeypatch) == 1
+    assert "0 of 1" in capsys.readouterr().out
+    assert json.loads(Path("study", "results.json").read_text())["aggregate"] == {}
+
+
+def test_the_exit_code_tells_whether_all_seeds_finished(fake_runs, monkeypatch):
+    (fake_runs / "order_0").write_text("vanish")
+    assert main("seeds=2", "folder=study", monkeypatch=monkeypatch) == 1
+    (fake_runs / "order_0").unlink()
+    assert main("folder=study", monkeypatch=monkeypatch) == 0
+    (fake_runs / "order_2").write_text("fail")
+    assert main("folder=study", "seeds=2,", "jobs=2", monkeypatch=monkeypatch) == 1
+
+
+def test_a_study_is_not_continued_with_another_configuration(fake_runs, monkeypatch, capsys):
+    main("+a=1", "seeds=1", "folder=study", monkeypatch=monkeypatch)
+    assert main("+a=2", "folder=study", monkeypatch=monkeypatch) == 2
+    assert "holds a study of +a=1" in capsys.readouterr().err
+
+
+STOPPABLE = f"""
+import sys
+from lightning_dqn.commands import study as command
+from lightning_dqn.study import processes, study
+processes._command = lambda s, seed: [
+    sys.executable, "-c", {FAKE!r}, str(s.run_dir(seed)), str(seed)
+]
+study.check = lambda *arguments: "slow"
+command.main(["seeds=3", "jobs=2", "folder=study"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_study_stops_its_runs_and_tells_how_to_go_on(number, tmp_path):
+    for seed in range(3):
+        (tmp_path / f"order_{seed}").write_text("sleep")
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPABLE],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 30
+    while len(list(tmp_path.glob("study/seed_*/began"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "continue with: python -m lightning_dqn study folder=study" in errors
+    assert "Traceback" not in errors
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert not (tmp_path / "study" / "results.json").exists()
+
+
+MISTAKES = {
+    "seeds=x": "seeds=x: expected how many, as 5, or which, as 3,4,7",
+    "seeds=0": "seeds=0: at least 1",
+    "seeds=-1": "seeds=-1: expected how many",
+    "seeds=3,3": "seeds=3,3: expected different whole numbers",
+    "seeds=": "seeds=: a value is missing",
+    "jobs=0": "jobs=0: expected a whole number from 1",
+    "seed=3": "seed=3: a study takes its seeds as seeds=5",
+    "hydra.run.dir=x": "a study's folder is folder=<folder>",
+    "resume=x": "a study is continued with folder=<study folder>",
+    "test=false": "test=false: a study compares what its runs' test episodes return",
+    "environment.id=CartPole-v1,Acrobot-v1": "a study is of one configuration",
+    "data.batch_size=8,16": "compare them with report=<study folder>,<study folder>",
+    "data.batchsize=3": "did you mean data.batch_size",
+    "data.batch_size=0": "data.batch_size=0: at least 1",
+    "+experiment=nope": "experiment/nope",
+    "-m": "-m: of the flags a study takes --config-dir only",
+    "metric=eval/mean_regret": "metric=eval/mean_regret: goes with report=<study folder> alone",
+    "log=true": "log=true: goes with report=<study folder> alone",
+    "report=nowhere": "not the results of a finished study",
+}
+
+
+@pytest.mark.parametrize(("argument", "message"), MISTAKES.items())
+def test_a_mistake_is_refused_in_one_message(argument, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study, "conduct", None)
+    assert main(argument, monkeypatch=monkeypatch) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "mine.txt").touch()
+    assert main(f"folder={tmp_path}", "seeds=1", monkeypatch=monkeypatch) == 2
+    assert "is not empty and not that of a study" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("5", (0, 1, 2, 3, 4)), ("1", (0,)), ("3,4,7", (3, 4, 7)), ("[3]", (3,)), ("3,", (3,))],
+)
+def test_seeds_are_a_number_or_a_list(text, seeds):
+    assert study_command._seeds(text) == seeds
+
+
+def test_a_report_puts_studies_into_one_table_and_one_plot(fake_runs, monkeypatch, capsys):
+    study.run_study(["+a=1"], seeds=[1, 2], folder="first")
+    study.run_study(["+a=2"], seeds=[3], folder="second")
+    capsys.readouterr()
+    assert main("report=first,second", "folder=both", monkeypatch=monkeypatch) == 0
+    out = capsys.readouterr().out
+    table = Path("both", "table.md").read_text()
+    rows = [line for line in out.splitlines() if line.startswith("| fake")]
+    assert [row.split("|")[1].strip() for row in rows] == ["fake +a=1", "fake +a=2"]
+    assert [row.split("|")[3].strip() for row in rows] == ["15.0 [10.0, 20.0]", "30.0"]
+    assert all(row in table for row in rows)
+    assert "- fake +a=2: `python -m lightning_dqn study +a=2 seeds=3,`" in table
+    assert Path("both", "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_report_draws_the_metric_that_is_asked_for(fake_runs, monkeypatch, capsys):
+    drawn = {}
+
+    def draw(curves, path, *, metric=None, log=None, **_):
+        drawn[metric, log] = curves
+
+    monkeypatch.setattr(results, "plot", draw)
+    study.run_study(["+a=1"], seeds=[2, 4], folder="first")
+    study.run_study(["+a=2"], seeds=[1], folder="second")
+    drawn.clear()
+    asked = ("report=first,second", "folder=both")
+    assert main(*asked, "metric=eval/mean_regret", "log=true", monkeypatch=monkeypatch) == 0
+    [[how, curves]] = drawn.items()
+    assert how == ("eval/mean_regret", True)
+    assert curves["fake +a=2"].env_steps.tolist() == [101, 201]
+    assert curves["fake +a=2"].iqm.tolist() == [1, 0]
+    # Seed 2 goes from (102, 1/2) to (202, 0), seed 4 from (104, 1/4) to (204, 0).
+    assert curves["fake +a=1"].iqm.tolist() == pytest.approx([(0.49 + 0.25) / 2, 0.0025])
+    assert main(*asked, monkeypatch=monkeypatch) == 0
+    assert drawn["eval/episode_return", False]["fake +a=2"].iqm.tolist() == [1, 2]
+
+
+def test_a_study_that_lacks_the_metric_has_no_line_and_is_named(fake_runs, monkeypatch, capsys):
+    study.run_study(["+a=1"], seeds=[1], folder="first")
+    study.run_study(["+a=2"], seeds=[1], folder="second")
+    Path("second", "seed_1", "metrics.csv").write_text("time/env_steps,eval/q_rmse\n5,1\n")
+    asked = ("report=first,second", "folder=both", "metric=eval/mean_regret")
+    assert main(*asked, monkeypatch=monkeypatch) == 0
+    assert "fake +a=2: no eval/mean_regret at env steps in common" in capsys.readouterr().out
+
+
+def test_a_metric_that_no_run_logged_is_refused_naming_those_there_are(
+    fake_runs, monkeypatch, capsys
+):
+    study.run_study([], seeds=[1], folder="first")
+    asked = ("report=first", "folder=both", "metric=train/loss")
+    assert main(*asked, monkeypatch=monkeypatch) == 2
+    assert (
+        "metric=train/loss: no run was evaluated by it; "
+        "there are eval/episode_return, eval/mean_regret\n"
+    ) in capsys.readouterr().err
+    assert not Path("both").exists()
+
+
+def test_a_report_does_not_overwrite_a_study(fake_runs, monkeypatch, capsys):
+    study.run_study([], seeds=[1], folder="first")
+    assert main("report=first", "folder=first", monkeypatch=monkeypatch) == 2
+    assert main("report=first", "seeds=3", monkeypatch=monkeypatch) == 2
+    assert main("report=first", "log=yes", monkeypatch=monkeypatch) == 2
+
+
+def test_help_and_reports_need_no_torch(tmp_path):
+    code = (
+        "import sys; sys.argv = ['study', '--help']\n"
+        "import sys; from lightning_dqn.commands import study; study.main(sys.argv[1:])\n"
+        "assert not {'torch', 'matplotlib'} & set(sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "report=<study folder>" in result.stdout
+
+
+def test_the_seeds_that_a_study_names_are_taken_for_the_same():
+    asked = study.Study("a", Path("f"), ("+experiment=a b",), (3,))
+    assert study_command._seeds(asked.command.rpartition("seeds=")[2]) == asked.seeds

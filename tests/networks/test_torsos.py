@@ -1,0 +1,128 @@
+"""Descriptions of networks: which layers they stand for, and the sizes of the papers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.networks.layers import NoisyLinear
+from lightning_dqn.networks.q_network import QNetwork
+from lightning_dqn.networks.torsos import (
+    MLP,
+    Layers,
+    MinAtarCNN,
+    NatureCNN,
+    Network,
+    NetworkOptions,
+    Tabular,
+    minatar_cnn,
+    mlp,
+    nature_cnn,
+)
+
+MINATAR = EnvironmentSpec((10, 10, 6), "bool", num_actions=6)
+ATARI = EnvironmentSpec((84, 84), "uint8", num_actions=18, frame_stack=4)
+
+
+# --- sizes of the papers
+
+
+def test_the_nature_network_has_the_papers_sizes() -> None:
+    network = QNetwork(ATARI, nature_cnn())
+    kernels = [(c.out_channels, c.kernel_size[0], c.stride[0]) for c in _of(network, nn.Conv2d)]
+    assert kernels == [(32, 8, 4), (64, 4, 2), (64, 3, 1)]
+    assert [(n.in_features, n.out_features) for n in _of(network, nn.Linear)] == [
+        (3136, 512),
+        (512, 18),
+    ]
+
+
+def test_the_minatar_network_has_the_papers_sizes() -> None:
+    network = QNetwork(MINATAR, minatar_cnn())
+    [conv] = _of(network, nn.Conv2d)
+    assert (conv.in_channels, conv.out_channels, conv.kernel_size) == (6, 16, (3, 3))
+    assert [(n.in_features, n.out_features) for n in _of(network, nn.Linear)] == [
+        (1024, 128),
+        (128, 6),
+    ]
+
+
+# --- which layers a description stands for
+
+
+def test_mlp_takes_hidden_sizes_and_an_activation() -> None:
+    expected = ["Flatten", {"Linear": 5}, "Tanh", {"Linear": 3}, "Tanh"]
+    assert mlp([5, 3], activation="Tanh") == expected
+
+
+@pytest.mark.parametrize(
+    ("network", "layers"),
+    [
+        (MLP(hidden=[5, 3], activation="Tanh"), mlp([5, 3], "Tanh")),
+        (MLP(), ["Flatten", {"Linear": 256}, "ReLU", {"Linear": 256}, "ReLU"]),
+        (MLP(hidden=[]), ["Flatten"]),
+        (MinAtarCNN(), minatar_cnn()),
+        (NatureCNN(), nature_cnn()),
+        (Tabular(initial_value=2.0), [{"Table": {"initial_value": 2.0}}]),
+        (Layers(layers=({"Linear": 3}, "ReLU")), [{"Linear": 3}, "ReLU"]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_description_lists_its_layers(network: Network, layers: list[Any]) -> None:
+    assert network.layer_list() == layers
+
+
+def test_sizes_of_networks_of_layers_do_not_touch_a_table() -> None:
+    assert Tabular(hidden=[64, 64]).layer_list() == Tabular().layer_list()
+
+
+def test_the_list_that_is_given_out_is_the_callers_own() -> None:
+    network = Layers(layers=["ReLU"])
+    network.layer_list().append("Tanh")
+    assert network.layer_list() == ["ReLU"]
+
+
+@pytest.mark.parametrize("kind", [MLP, MinAtarCNN, NatureCNN, Tabular])
+def test_every_description_takes_the_options_and_has_none_by_itself(kind: type[Network]) -> None:
+    options = {"dueling": True, "noisy": True, "noisy_sigma": 0.1, "layer_norm": True}
+    network = kind(**options)
+    assert {name: getattr(network, name) for name in options} == options
+    defaults = {"dueling": False, "noisy": False, "noisy_sigma": 0.5, "layer_norm": False}
+    assert {name: getattr(kind(), name) for name in options} == defaults
+
+
+def test_descriptions_of_the_same_values_are_the_same_and_stay_so() -> None:
+    assert MLP(hidden=(5,), dueling=True) == MLP(hidden=(5,), dueling=True)
+    assert MLP(hidden=(5,)) != MLP(hidden=(6,))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        MLP().dueling = True  # type: ignore[misc]
+
+
+# --- how they are built
+
+
+def test_linear_layers_are_plain_ones_unless_they_are_to_be_noisy() -> None:
+    assert type(NetworkOptions().linear(4, 3)) is nn.Linear
+    noisy = NetworkOptions(noisy=True, noisy_sigma=0.2).linear(4, 3)
+    assert isinstance(noisy, NoisyLinear)
+    assert noisy.initial_sigma == 0.2
+
+
+def test_the_options_of_a_description_shape_the_network() -> None:
+    spec = EnvironmentSpec((4,), "float32", num_actions=2)
+    described = MLP(hidden=[8], dueling=True, layer_norm=True, noisy=True)
+    network = QNetwork(spec, described.layer_list(), options=described)
+    names = [type(layer).__name__ for layer in network.torso]
+    assert names == ["Flatten", "NoisyLinear", "LayerNorm", "ReLU"]
+    assert isinstance(network.head.value, NoisyLinear)
+    assert isinstance(network.head.advantage, NoisyLinear)
+    assert network(torch.zeros(3, 4)).shape == (3, 2)
+
+
+def _of(network: nn.Module, kind: type) -> list[Any]:
+    return [layer for layer in network.modules() if isinstance(layer, kind)]

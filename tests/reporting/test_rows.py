@@ -1,0 +1,191 @@
+"""The rows of metrics, number for number, and the alarm when learning breaks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_dqn.reporting.rows import (
+    ROLLOUT_WINDOW_EPISODES,
+    NonFiniteError,
+    Report,
+    check_finite,
+)
+from lightning_dqn.transitions import Episode, Iteration, Transitions, UpdateStatistics
+
+# Loss, Q-value, TD error and gradient norm of two updates.
+STATISTICS = torch.tensor([[1.0, 10.0, 0.5, 3.0], [2.0, 20.0, 1.5, 5.0]])
+
+
+class Clock:
+    """Tells the time that it is set to."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    clock = Clock()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "perf_counter", clock)
+        yield clock
+
+
+def iteration(epsilon: float = 0.25) -> Iteration:
+    nothing = torch.zeros(2, 1)
+    transitions = Transitions(nothing, nothing, nothing, nothing, None, None)
+    return Iteration(transitions, env_steps=40, new_env_steps=8, epsilon=epsilon, episodes=[])
+
+
+def poisoned(column: str, update: int, value: float, updates: int = 4) -> Tensor:
+    statistics = torch.ones(updates, 4)
+    statistics[update, UpdateStatistics._fields.index(column)] = value
+    return statistics
+
+
+# --- training
+
+
+def test_a_training_row_by_hand(clock: Clock) -> None:
+    report = Report()
+    report.start_clock(env_steps=10, updates=4)
+    report.count_rollout([Episode(5.0, 7), Episode(8.0, 10)])
+    clock.seconds += 4.0
+    row = report.training_row(STATISTICS, iteration(), env_steps=40, updates=6)
+    assert row == {
+        "train/loss": 1.5,
+        "train/q_value": 15.0,
+        "train/td_error": 1.0,
+        "train/gradient_norm": 4.0,
+        "train/updates": 6,
+        "rollout/epsilon": 0.25,
+        "rollout/episode_return": 6.5,
+        "rollout/episode_length": 8.5,
+        "time/env_steps_per_second": 30 / 4,
+        "time/updates_per_second": 2 / 4,
+    }
+
+
+def test_speeds_are_those_since_the_row_before(clock: Clock) -> None:
+    report = Report()
+    report.start_clock(env_steps=0, updates=0)
+    clock.seconds += 1000.0
+    report.training_row(STATISTICS, iteration(), env_steps=40, updates=6)
+    clock.seconds += 2.0
+    row = report.training_row(STATISTICS, iteration(), env_steps=50, updates=7)
+    assert row["time/env_steps_per_second"] == 5.0
+    assert row["time/updates_per_second"] == 0.5
+
+
+def test_a_continued_run_counts_its_own_steps_as_its_speed(clock: Clock) -> None:
+    report = Report()
+    report.start_clock(env_steps=1_000_000, updates=500_000)
+    clock.seconds += 1.0
+    row = report.training_row(STATISTICS, iteration(), env_steps=1_000_030, updates=500_002)
+    assert row["time/env_steps_per_second"] == 30.0
+    assert row["time/updates_per_second"] == 2.0
+
+
+def test_before_the_first_episode_ends_nothing_is_told_of_episodes(clock: Clock) -> None:
+    report = Report()
+    report.count_rollout([])
+    clock.seconds += 1.0
+    row = report.training_row(STATISTICS, iteration(), env_steps=40, updates=6)
+    assert not any(key.startswith("rollout/episode") for key in row)
+    assert row["rollout/epsilon"] == 0.25
+
+
+def test_training_episodes_count_in_a_window(clock: Clock) -> None:
+    report = Report()
+    report.count_rollout([Episode(1e6, 1_000)] * 3)
+    report.count_rollout([Episode(2.0, 4)] * ROLLOUT_WINDOW_EPISODES)
+    clock.seconds += 1.0
+    row = report.training_row(STATISTICS, iteration(), env_steps=40, updates=6)
+    assert (row["rollout/episode_return"], row["rollout/episode_length"]) == (2.0, 4.0)
+
+
+def test_the_newest_training_episodes_are_saved_with_the_learner() -> None:
+    report, loaded = Report(), Report()
+    report.count_rollout([Episode(5.0, 7), Episode(8.0, 10)])
+    loaded.load_state_dict(report.state_dict())
+    loaded.count_rollout([])
+    assert loaded.rollout_return.compute().item() == 6.5
+    assert loaded.rollout_length.compute().item() == 8.5
+    assert list(report.parameters()) == []
+
+
+# --- evaluation
+
+
+@pytest.mark.parametrize("stage", ["eval", "test"])
+def test_an_evaluation_row_by_hand(stage: str) -> None:
+    report = Report()
+    for episode in (Episode(1.0, 10), Episode(3.0, 20), Episode(8.0, 60)):
+        report.count_evaluation(episode)
+    row = report.evaluation_row(stage)
+    # the mean is 4; the squares of the distances are 9, 1 and 16
+    assert row.pop(f"{stage}/episode_return_std") == pytest.approx(math.sqrt(26 / 3))
+    assert row == {
+        f"{stage}/episode_return": 4.0,
+        f"{stage}/episode_length": 30.0,
+        f"{stage}/episodes": 3,
+    }
+
+
+def test_an_evaluation_without_an_episode_has_no_row() -> None:
+    assert Report().evaluation_row("eval") == {}
+
+
+def test_each_evaluation_counts_its_own_episodes_and_no_training_ones() -> None:
+    report = Report()
+    report.count_rollout([Episode(100.0, 1)])
+    report.count_evaluation(Episode(1.0, 10))
+    report.start_evaluation()
+    assert report.evaluation_row("eval") == {}
+    report.count_evaluation(Episode(3.0, 20))
+    row = report.evaluation_row("eval")
+    assert (row["eval/episode_return"], row["eval/episode_length"]) == (3.0, 20.0)
+    assert (row["eval/episodes"], row["eval/episode_return_std"]) == (1, 0.0)
+    assert report.rollout_return.compute().item() == 100.0, "these stay"
+
+
+# --- the alarm
+
+
+def test_finite_updates_pass() -> None:
+    check_finite(STATISTICS, updates=6, env_steps=40)
+    check_finite(torch.full((3, 4), 1e30), updates=6, env_steps=40)
+
+
+@pytest.mark.parametrize("column", UpdateStatistics._fields)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_any_number_that_is_not_finite_sounds_the_alarm(column: str, value: float) -> None:
+    with pytest.raises(NonFiniteError, match=f"{column} {value:g}"):
+        check_finite(poisoned(column, 2, value), updates=6, env_steps=40)
+
+
+def test_the_alarm_names_the_first_such_update_and_all_its_numbers() -> None:
+    statistics = torch.tensor(
+        [
+            [1.0, 2.0, 3.0, 4.0],
+            [0.5, 2.25, 3.0, math.inf],
+            [math.nan, 0.0, 0.0, 0.0],
+        ]
+    )
+    with pytest.raises(NonFiniteError) as caught:
+        check_finite(statistics, updates=12, env_steps=345)
+    # updates 10, 11 and 12; the second is the first that broke
+    assert str(caught.value) == (
+        "update 11 (env step 345) was not finite: loss 0.5, q_value 2.25, td_error 3, "
+        "gradient_norm inf. The weights did not see it. Lower the learning rate or "
+        "max_gradient_norm, or scale the rewards down"
+    )

@@ -1,0 +1,181 @@
+"""From a configuration to all that a run is made of: what is built, refused and counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from omegaconf import open_dict
+from support.short_fits import OnBatch
+from support.short_runs import small_config
+
+from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar
+from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
+from lightning_dqn.replay.samplers.uniform import UniformSampling
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.experiment import build_trainer, prepare, total_env_steps, total_iterations
+
+
+def test_module_and_data_are_those_of_the_configuration(tmp_path: Path) -> None:
+    config = small_config(
+        tmp_path / "run",
+        "data.batch_size=5",
+        "data/sampler=lambda_returns",
+        "data.sampler.minibatches=3",
+        "environment.num_envs=3",
+        "module.network.dueling=true",
+        "seed=4",
+    )
+    experiment = prepare(config)
+    assert experiment.config is config
+    assert experiment.data.environment.num_envs == 3
+    assert experiment.data.seed == 4
+    assert experiment.data.sampling == LambdaReturns(minibatches=3)
+    assert experiment.module.spec == experiment.data.environment.spec
+    assert experiment.module.hparams["network"]["dueling"] is True
+    assert experiment.module.hparams["network"]["layers"] == ["Flatten", {"Linear": 8}, "ReLU"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_seed_decides_on_the_weights(tmp_path: Path) -> None:
+    first, again, other = (
+        prepare(small_config(tmp_path, f"seed={seed}")).module.q_network.state_dict()
+        for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["head.weight"], other["head.weight"])
+
+
+REFUSED = {
+    "seed=-1": "seed=-1: expected a whole number from 0",
+    "seed=true": "seed=True: expected a whole number from 0",
+    "num_threads=1.5": "num_threads=1.5: expected a whole number from 1, or null",
+    "ckpt_path=nowhere": "ckpt_path=nowhere: there is no such file",
+    "environment.id=Nowhere-v0": "environment.id=Nowhere-v0: ",
+    "environment.id=lightning_dqn/TicTacToe-v0": "data.replay.gamma=0.99: in this environment the",
+    "data.replay.capacity=100_000_000_000_000": "data.replay.capacity=100000000000000: ",
+    "trainer.precision=64": "trainer.precision=64: choose 32-true or bf16-mixed",
+    "trainer.devices=2": "trainer.devices=2: DQN learns on one device",
+    "callbacks.target_network=3": "callbacks.target_network=3: expected a mapping with a _target_",
+    "callbacks.target_network.every_n_updates=abc": (
+        "callbacks.target_network.every_n_updates='abc': expected a whole number or null"
+    ),
+    "callbacks.target_network.every_n_updates=0": (
+        "callbacks.target_network.every_n_updates=0: at least 1"
+    ),
+    "callbacks.target_network.start=1.5": "callbacks.target_network.start=1.5: expected a whole",
+    "+callbacks.target_network.every=3": "callbacks.target_network: TypeError: ",
+    "callbacks.best_checkpoint.save_top_k=abc": "callbacks.best_checkpoint.save_top_k='abc': ",
+    "logger.csv=3": "logger.csv=3: expected a mapping with a _target_",
+    "data/sampler=lambda_returns module/target/munchausen=default": "module.target.munchausen: ",
+    "data/sampler=online data.replay.n_step=3": "data.replay.n_step=3: ",
+}
+
+
+@pytest.mark.parametrize(("overrides", "message"), REFUSED.items())
+def test_what_cannot_run_is_refused_by_its_key(
+    overrides: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        prepare(small_config(tmp_path / "run", *overrides.split()))
+    assert str(refused.value).startswith(message)
+    assert len(str(refused.value).splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_key_of_0_1_at_the_root_is_laid_over_what_it_is_now(tmp_path: Path) -> None:
+    config = small_config(tmp_path, "module/head=categorical")
+    with open_dict(config):
+        config.value_range = {"min": -3.0}
+    with pytest.warns(FutureWarning, match=r"value_range is now hints\.value_range; the old key"):
+        prepare(config)
+    assert config.hints.value_range == {"min": -3.0, "max": 100.0}
+    assert config.module.head.v_min == -3.0
+
+
+def test_a_trainer_has_the_callbacks_and_the_loggers_of_the_configuration(tmp_path: Path) -> None:
+    config = small_config(tmp_path, "trainer.enable_progress_bar=true")
+    trainer = build_trainer(config, tmp_path)
+    kinds = [type(callback) for callback in trainer.callbacks]
+    assert EMATargetNetwork in kinds
+    assert EnvStepProgressBar in kinds
+    assert [callback.filename for callback in trainer.checkpoint_callbacks] == ["best", "last"]
+    assert [Path(logger.log_dir) for logger in trainer.loggers] == [tmp_path]
+    assert Path(trainer.default_root_dir) == tmp_path
+    assert trainer.max_epochs == 2
+
+
+def test_a_trainer_without_progress_checkpoints_and_loggers_has_none(tmp_path: Path) -> None:
+    config = small_config(
+        tmp_path,
+        "~callbacks.best_checkpoint",
+        "~callbacks.last_checkpoint",
+        "~logger.csv",
+        "+trainer.default_root_dir=elsewhere",
+    )
+    trainer = build_trainer(config, tmp_path)
+    assert not [c for c in trainer.callbacks if isinstance(c, pl.callbacks.ProgressBar)]
+    assert trainer.checkpoint_callbacks == []
+    assert trainer.loggers == []
+    assert Path(trainer.default_root_dir).name == "elsewhere"
+
+
+SAMPLERS: dict[str, tuple[list[str], int]] = {
+    # ceil(100 / 30) iterations of at least 30 env steps
+    "uniform": (["data.env_steps_per_iteration=30"], 2 * 4),
+    # a rollout of 5 steps in each of 8 environments: ceil(100 / 40)
+    "lambda_returns": (["data.sampler.rollout_length=5", "data.sampler.minibatches=2"], 2 * 3),
+    # a step in each of 8 environments: ceil(100 / 8)
+    "online": ([], 2 * 13),
+}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_total_iterations_are_those_that_a_run_makes(sampler: str, tmp_path: Path) -> None:
+    overrides, expected = SAMPLERS[sampler]
+    config = small_config(tmp_path, f"data/sampler={sampler}", *overrides, "~logger.csv")
+    assert total_iterations(config) == expected
+    experiment = prepare(config)
+    trainer, made = build_trainer(config, tmp_path), []
+    trainer.callbacks.append(OnBatch(after=lambda data, batch: made.append(batch.env_steps)))
+    trainer.fit(experiment.module, experiment.data)
+    assert len(made) == expected
+
+
+def test_total_iterations_follow_the_hint_of_an_experiment(tmp_path: Path) -> None:
+    config = small_config(tmp_path, "data/sampler=lambda_returns", "hints.rollout_length=2")
+    assert total_iterations(config) == 2 * -(-100 // 16)
+
+
+def test_total_env_steps_are_the_warm_up_and_all_epochs(tmp_path: Path) -> None:
+    config = small_config(tmp_path, "trainer.max_epochs=3")
+    assert total_env_steps(config) == 64 + 3 * 100
+
+
+def test_schedules_over_the_whole_run_get_its_length(tmp_path: Path) -> None:
+    overrides = ("data/sampler=prioritized", "module/lr_scheduler=cosine", "trainer.max_epochs=3")
+    config = small_config(tmp_path, *overrides)
+    assert config.data.sampler.beta.duration == 64 + 300
+    assert config.module.lr_scheduler.T_max == 3 * 2
+    assert prepare(config).data.sampling.beta.duration == 364
+
+
+@pytest.mark.parametrize("total", [total_env_steps, total_iterations])
+@pytest.mark.parametrize("epochs", ["-1", "null"])
+def test_a_run_without_an_end_has_no_schedule_over_all_of_it(
+    total: Any, epochs: str, tmp_path: Path
+) -> None:
+    config = small_config(tmp_path, f"trainer.max_epochs={epochs}")
+    shown = {"null": "None"}.get(epochs, epochs)
+    with pytest.raises(ConfigError, match=rf"^trainer\.max_epochs={shown}: a schedule over the"):
+        total(config)
+
+
+def test_a_sampler_of_null_is_uniform_replay_for_schedules_too(tmp_path: Path) -> None:
+    config = small_config(tmp_path, "data.sampler=null", "module/lr_scheduler=linear")
+    experiment = prepare(config)
+    assert experiment.data.sampling == UniformSampling()
+    assert config.module.lr_scheduler.total_iters == total_iterations(config)

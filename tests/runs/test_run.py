@@ -1,0 +1,155 @@
+"""A run: what it leaves in its folder, and how it is summed up."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.short_runs import small_config, small_run
+
+from lightning_dqn.formats.saved import load_agent, read_saved
+from lightning_dqn.runs.experiment import prepare
+from lightning_dqn.runs.run import Summary, run
+
+# The checkpoint after the first epoch is the best of both.
+FIRST_IS_BEST = (
+    "callbacks.best_checkpoint.monitor=train/updates",
+    "callbacks.best_checkpoint.mode=min",
+)
+
+
+def summary(**changed: Any) -> Summary:
+    values: dict[str, Any] = {
+        "name": "mine",
+        "run_dir": Path("runs/mine/now"),
+        "env_steps": 12_345,
+        "updates": 6_789,
+        "seconds": 2.0,
+        "tested": "the last weights",
+        "episode_return": 123.45,
+        "episode_return_std": 6.78,
+        "episodes": 100,
+    }
+    return Summary(**{**values, **changed})
+
+
+def test_a_summary_tells_result_effort_and_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
+    assert str(summary()).splitlines() == [
+        "mine: return 123.5 ± 6.8 over 100 test episodes (the last weights)",
+        "  trained   12,345 env steps, 6,789 updates in 2.0 s (6,172 env steps/s)",
+        "  files     runs/mine/now",
+        "  evaluate  python -m lightning_dqn evaluate run=runs/mine/now",
+        "  continue  python -m lightning_dqn resume=runs/mine/now trainer.max_epochs=N",
+    ]
+
+
+def test_a_summary_without_a_test_or_time_says_so() -> None:
+    text = str(summary(episode_return=None, episode_return_std=None, episodes=0, seconds=0.0))
+    assert text.splitlines()[0] == "mine: not tested"
+
+
+def test_a_python_in_the_working_directory_is_called_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "bin" / "python"))
+    assert "  evaluate  .venv/bin/python -m lightning_dqn " in str(summary())
+
+
+@pytest.fixture(scope="module")
+def best_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
+    folder = tmp_path_factory.mktemp("runs") / "tested"
+    return folder, small_run(folder, *FIRST_IS_BEST, "seed=3")
+
+
+def test_the_summary_is_also_a_file(best_run: tuple[Path, Summary]) -> None:
+    folder, found = best_run
+    saved = json.loads((folder / "summary.json").read_text())
+    for name in ("name", "env_steps", "updates", "seconds", "tested", "episode_return", "episodes"):
+        assert saved[name] == getattr(found, name), name
+    assert saved["run_dir"] == str(folder)
+    assert saved["seed"] == 3
+    assert saved["first_env_step"] == 0
+    assert saved["wall_seconds"] > saved["seconds"] > 0
+    assert saved["hardware"]["device"] == "cpu"
+    assert {"commit", "versions"} <= set(saved)
+
+
+def test_a_run_counts_what_it_learned_from_and_tests_the_best_checkpoint(
+    best_run: tuple[Path, Summary],
+) -> None:
+    folder, found = best_run
+    last = read_saved(folder / "checkpoints" / "last.ckpt").counters
+    best = read_saved(folder / "checkpoints" / "best.ckpt").counters
+    assert {"env_steps": found.env_steps, "updates": found.updates} == last
+    assert best["updates"] == last["updates"] / 2 == 16
+    assert found.tested == f"the best checkpoint, of env step {best['env_steps']:,}"
+    assert found.episodes == 4
+    assert found.episode_return is not None
+
+
+def test_the_weights_of_the_best_checkpoint_are_saved_without_a_test_too(
+    best_run: tuple[Path, Summary], tmp_path: Path
+) -> None:
+    tested, _ = best_run
+    found = small_run(tmp_path / "run", *FIRST_IS_BEST, "seed=3", "test=false")
+    assert (found.episode_return, found.episodes) == (None, 0)
+    assert found.tested.startswith("the best checkpoint, of env step ")
+    for folder in (tested, tmp_path / "run"):
+        saved, best, last = (
+            load_agent(place).state_dict()
+            for place in (
+                folder,
+                folder / "checkpoints" / "best.ckpt",
+                folder / "checkpoints" / "last.ckpt",
+            )
+        )
+        assert saved.keys() == best.keys()
+        assert all(torch.equal(saved[name], best[name]) for name in best)
+        assert not torch.equal(last["q_network.head.weight"], best["q_network.head.weight"])
+
+
+def test_a_run_without_checkpoints_saves_and_tests_the_last_weights(tmp_path: Path) -> None:
+    config = small_config(
+        tmp_path / "run",
+        "~callbacks.best_checkpoint",
+        "~callbacks.last_checkpoint",
+        "trainer.max_epochs=1",
+    )
+    experiment = prepare(config)
+    found = run(experiment)
+    assert found.tested == "the last weights"
+    assert found.episode_return is not None
+    saved = load_agent(tmp_path / "run").q_network.state_dict()
+    own = experiment.module.q_network.state_dict()
+    assert all(torch.equal(saved[name], own[name]) for name in own)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+# The command line keeps this from the terminal.
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+def test_the_env_steps_of_a_continued_run_add_up_to_all(tmp_path: Path) -> None:
+    before = small_run(tmp_path / "run", "test=false")
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    overrides = (f"ckpt_path='{checkpoint}'", "trainer.max_epochs=3", "test=false")
+    found = run(prepare(small_config(tmp_path / "run", *overrides)))
+    saved = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert saved["env_steps"] == found.env_steps
+    last = read_saved(checkpoint).counters
+    assert last["updates"] == 1.5 * before.updates
+    assert last["env_steps"] == saved["first_env_step"] + found.env_steps > before.env_steps
+
+
+def test_threads_are_those_of_the_configuration(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        config = small_config(tmp_path, "num_threads=2", "trainer.max_epochs=0", "test=false")
+        run(prepare(config))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

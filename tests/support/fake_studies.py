@@ -1,0 +1,71 @@
+"""Studies of a fake program in place of training, for all that may go wrong, and their results."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightning_dqn.study import processes, study
+from lightning_dqn.study.results import Results, Run
+
+FAKE = """
+import json, sys, time
+from pathlib import Path
+
+run_dir, seed = Path(sys.argv[1]), int(sys.argv[2])
+order = run_dir.parent.parent / f"order_{seed}"
+order = order.read_text() if order.exists() else ""
+run_dir.mkdir()
+(run_dir / "began").touch()
+print("began")
+if order == "sleep":
+    time.sleep(60)
+if order == "fail":
+    sys.exit("boom")
+if order == "vanish":
+    sys.exit(0)
+(run_dir / "metrics.csv").write_text(
+    "time/env_steps,eval/episode_return,eval/mean_regret,train/loss\\n"
+    f"{100 + seed},{seed},{1 / seed if seed else ''},0.5\\n{200 + seed},{2 * seed},0,0.25\\n"
+)
+result = {"episode_return": 10.0 * seed, "episode_return_std": 1.0, "episodes": 3, "seed": seed}
+result |= {"env_steps": 200 + seed, "first_env_step": 0, "updates": 7, "wall_seconds": 1.5}
+result |= {"commit": "a" * 40, "versions": {}, "hardware": {"cpu": "a CPU", "device": "cpu"}}
+(run_dir / "summary.json").write_text(json.dumps(result))
+if order == "fail late":
+    sys.exit(4)
+"""
+"""Its return is 10 times its seed; what it is to do instead lies in a file beside the study."""
+
+
+def replace_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the fake program in place of training, and ``folder`` in that of the working folder."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(
+        processes,
+        "_command",
+        lambda study, seed: [sys.executable, "-c", FAKE, str(study.run_dir(seed)), str(seed)],
+    )
+    monkeypatch.setattr(study, "check", lambda arguments, seeds: "fake")
+    monkeypatch.setattr(processes, "POLL_SECONDS", 0.02)
+
+
+def made_results(
+    folder: Path,
+    name: str,
+    returns: tuple[float, ...] = (1.0, 2.0, 3.0),
+    overrides: tuple[str, ...] = (),
+    **run: Any,
+) -> Results:
+    """Return results of runs with these returns; ``run`` is what else is to be known of each."""
+    origin = {"versions": {}, "hardware": {"cpu": "a CPU", "device": "cpu"}}
+    values = {"episode_return_std": 0.0, "episodes": 100, "env_steps": 1_000, "updates": 9}
+    values |= {"wall_seconds": 31.0, "commit": "0123456789", **origin, **run}
+    runs = [
+        Run(seed=seed, episode_return=value, run_dir=f"seed_{seed}", **values)
+        for seed, value in enumerate(returns)
+    ]
+    return Results(name, folder, f"run {name}", tuple(overrides), tuple(runs))
