@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 
+from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.collecting.evaluation import (
     TEST_SEED_OFFSET,
     EvaluationConfig,
@@ -108,6 +109,11 @@ class ReplayDataModule(pl.LightningDataModule):
         self._evaluator: Evaluator | None = None
         self._restored: dict[str, Any] | None = None
         self._priorities = ReturnPriorities(lambda: self.sampler)
+
+    @property
+    def collector(self) -> Collector | None:
+        """What steps the environments; None before a fit, or where rows come from elsewhere."""
+        return getattr(self.source, "collector", None)
 
     @property
     def updates_per_iteration(self) -> int:

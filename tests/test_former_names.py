@@ -45,6 +45,7 @@ NAMES = {
     "replay_storage": "ReplayConfig",
     "sampling": "PrioritizedSampling",
     "study": "run_study",
+    "table": "table",
     "training": "prepare",
     "weights": "load_agent",
 }

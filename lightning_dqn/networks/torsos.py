@@ -119,12 +119,17 @@ class Tabular(Network):
 
     def layer_list(self) -> list[Layer]:
         """Return the one entry that stands for a table."""
-        return [{"Table": {"initial_value": self.initial_value}}]
+        return table(self.initial_value)
 
 
 def mlp(hidden: Sequence[int] = (256, 256), activation: str = "ReLU") -> list[Layer]:
     """Return the layers of a perceptron with ``hidden`` units in each layer."""
     return ["Flatten", *(layer for size in hidden for layer in ({"Linear": int(size)}, activation))]
+
+
+def table(initial_value: float = 0.0) -> list[Layer]:
+    """Return the list that stands for a table with ``initial_value`` in every place."""
+    return [{"Table": {"initial_value": initial_value}}]
 
 
 def minatar_cnn() -> list[Layer]:
