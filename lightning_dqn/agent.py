@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lightning_dqn import td
 from lightning_dqn.environments.factory import EnvironmentLike
+from lightning_dqn.environments.gate import exact
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.heads.head import Head
@@ -91,9 +92,16 @@ class Agent(nn.Module):
         """Return the values of all actions by the evaluation network, float[B, A].
 
         Args:
-            observation: [B, *shape], or [B, S, *shape] with frame stacks.
+            observation: [B, *shape], or [B, S, *shape] with frame stacks, of any type that says
+                the same as the environment's.
+
+        Raises:
+            ValueError: a cast to the environment's type would change a value, or the shape is
+                another.
         """
-        return self._policy(self.evaluation_network).q_values(observation)
+        return self._policy(self.evaluation_network).q_values(
+            exact_observation(observation, self.spec)
+        )
 
     def act(
         self,
@@ -108,7 +116,8 @@ class Agent(nn.Module):
             action_mask: bool[B, A], True where legal, or None where all are.
             noise: float32[B, A], added to the values before the best is chosen.
         """
-        return self._policy(self.evaluation_network).act(observation, action_mask, noise)
+        policy = self._policy(self.evaluation_network)
+        return policy.act(exact_observation(observation, self.spec), action_mask, noise)
 
     def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
         """Return the online network's value of each observation's best legal action, float[M].
@@ -244,3 +253,24 @@ class GreedyPolicy:
             q_values = q_values + torch.from_numpy(noise).to(q_values.device)
         mask = None if action_mask is None else torch.as_tensor(action_mask).to(q_values.device)
         return td.greedy_action(q_values, mask).cpu().numpy()
+
+
+def exact_observation(
+    observation: np.ndarray | Tensor, spec: EnvironmentSpec
+) -> np.ndarray | Tensor:
+    """Return an observation whose cast to the environment's type changes no value.
+
+    Args:
+        observation: [B, ...]; what lies on an accelerator in the declared type is taken as it is,
+            for a look would stall it.
+        spec: says the type.
+
+    Raises:
+        ValueError: a value would become another, or is no state of those that there are.
+    """
+    if not isinstance(observation, Tensor):
+        return exact(np.asarray(observation), spec)
+    is_declared = observation.dtype == getattr(torch, spec.observation_dtype)
+    if is_declared and (spec.num_states is None or observation.device.type != "cpu"):
+        return observation
+    return torch.from_numpy(exact(observation.detach().cpu().numpy(), spec))

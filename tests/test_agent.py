@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_dqn.agent import GreedyPolicy
+from lightning_dqn.agent import Agent, GreedyPolicy
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.head import Head
@@ -141,3 +141,44 @@ def test_a_noisy_network_acts_with_noise_where_its_layers_draw_it(head: Head) ->
     one, other = greedy.q_values(same)
     assert not torch.equal(one, other), "each environment has noise of its own"
     assert not torch.equal(greedy.q_values(same)[0], one)
+
+
+# --- what an agent is asked
+
+
+def agent_of(spec: EnvironmentSpec) -> Agent:
+    torch.manual_seed(0)
+    return Agent(spec, network=["Flatten", {"Linear": 8}, "ReLU"])
+
+
+def test_an_observation_of_another_type_that_says_the_same_has_the_same_values() -> None:
+    agent = agent_of(EnvironmentSpec((2, 3), "uint8", num_actions=3))
+    image = np.arange(6, dtype=np.uint8).reshape(1, 2, 3) * 50
+    expected = agent.q_values(image)
+    for same in (image.astype(np.int64), image.astype(np.float32), torch.from_numpy(image).float()):
+        assert torch.equal(agent.q_values(same), expected)
+        assert agent.act(same).tolist() == expected.argmax(dim=1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("spec", "wrong", "message"),
+    [
+        (EnvironmentSpec((2,), "uint8", 3), np.array([[0.5, 1.0]]), "0.5: expected a whole number"),
+        (EnvironmentSpec((2,), "uint8", 3), np.array([[1, 300]]), "300: expected a whole number"),
+        (
+            EnvironmentSpec((), "int64", 3, 16),
+            np.array([2.7]),
+            "2.7: expected a state from 0 to 15",
+        ),
+        (EnvironmentSpec((), "int64", 3, 16), np.array([16]), "16: expected a state from 0 to 15"),
+        (EnvironmentSpec((), "int64", 3, 16), np.array([-1]), "-1: expected a state from 0 to 15"),
+    ],
+)
+def test_an_observation_that_a_cast_would_change_is_refused(
+    spec: EnvironmentSpec, wrong: np.ndarray, message: str
+) -> None:
+    agent = agent_of(spec)
+    for ask in (agent.q_values, agent.act):
+        for observation in (wrong, torch.from_numpy(wrong)):
+            with pytest.raises(ValueError, match=message):
+                ask(observation)

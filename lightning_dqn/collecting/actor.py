@@ -20,7 +20,7 @@ from lightning_dqn.collecting.exploration import (
     random_actions,
 )
 from lightning_dqn.environments.frame_stack import FrameStack
-from lightning_dqn.environments.gate import read_action_mask
+from lightning_dqn.environments.gate import Gate
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.schedules import as_schedule
 from lightning_dqn.transitions import Episode, Policy
@@ -79,6 +79,7 @@ class Actor:
         self.num_envs = environment.num_envs
         self.generator = generator
         self.ended = np.zeros(self.num_envs, bool)
+        self._gate = Gate(spec, self.num_envs)
         self._epsilon = as_schedule(exploration.epsilon)
         self._random_actions = exploration.random_actions
         self._temperature = as_schedule(exploration.temperature)
@@ -93,13 +94,13 @@ class Actor:
 
     def reset(self, seed: int) -> None:
         """Begin an episode in every environment; environment i gets ``seed`` + i."""
-        observation, info = self.environment.reset(seed=seed)
+        observation, mask = self._gate.take_reset(*self.environment.reset(seed=seed))
         self.ended = np.zeros(self.num_envs, bool)
         self._returns[:] = 0
         self._lengths[:] = 0
         if self._held is not None:
             self._held.forget(np.ones(self.num_envs, bool))
-        self._see(observation, info, is_first=None)
+        self._see(observation, mask, is_first=None)
 
     def epsilon(self, policy: Policy | None, env_steps: int) -> float:
         """Return the probability of a random action; a policy of None is random."""
@@ -118,18 +119,18 @@ class Actor:
             env_steps: so far, for schedules.
         """
         action, is_reset = self._choose(policy, env_steps), self.ended
-        observation, reward, terminated, truncated, info = self.environment.step(
-            action + self._action_start if self._action_start else action
+        given = self._gate.take_step(
+            *self.environment.step(action + self._action_start if self._action_start else action)
         )
-        self._returns += reward
+        self._returns += given.reward
         self._lengths += 1
         if is_reset.any():
             self._returns[is_reset] = 0.0
             self._lengths[is_reset] = 0
-        self.ended = terminated | truncated
+        self.ended = given.terminated | given.truncated
         episodes = self._finish_episodes() if self.ended.any() else []
-        self._see(observation, info, is_reset)
-        return Step(action, reward, terminated, truncated, is_reset, episodes)
+        self._see(given.observation, given.action_mask, is_reset)
+        return Step(action, given.reward, given.terminated, given.truncated, is_reset, episodes)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the open episodes, as plain values and tensors; the generator is its owner's."""
@@ -157,10 +158,12 @@ class Actor:
         if self._held is not None:
             self._held.load_state_dict(state["held"])
 
-    def _see(self, observation: np.ndarray, info: dict, is_first: np.ndarray | None) -> None:
+    def _see(
+        self, observation: np.ndarray, mask: np.ndarray | None, is_first: np.ndarray | None
+    ) -> None:
         self.observation = observation
         self.stacked = self._frames.push(observation, is_first)
-        self.action_mask = read_action_mask(info, self.num_envs, self.spec.num_actions)
+        self.action_mask = mask
 
     def _choose(self, policy: Policy | None, env_steps: int) -> np.ndarray:
         num_actions, mask = self.spec.num_actions, self.action_mask

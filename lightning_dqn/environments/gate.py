@@ -1,12 +1,201 @@
-"""What an environment gives, made ours or refused."""
+"""The gate through which everything comes that an environment gives: made ours, or refused.
+
+Behind it nobody checks again. Numbers are taken in any type that says the same; a cast that would
+lose or change a value is refused, with the environment and what it gave.
+Shapes: E environments, A actions.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
+
+from lightning_dqn.environments.spec import EnvironmentSpec
+
+EXACT_IN_FLOAT32 = 2**24
+"""Whole numbers up to this size are different numbers in float32."""
+
+LOOK_LIKE_MASKS = (
+    "action_masks",
+    "avail_actions",
+    "available_actions",
+    "legal_actions",
+    "legal_moves",
+    "valid_actions",
+)
+"""What others call what is called ``action_mask`` here and in PettingZoo."""
+
+
+class Given(NamedTuple):
+    """What a step of all environments gave, as it is used.
+
+    Attributes:
+        observation: [E, *shape], of a type that the declared one holds without loss.
+        reward: float[E].
+        terminated: bool[E].
+        truncated: bool[E].
+        action_mask: bool[E, A], or None where all actions are legal.
+    """
+
+    observation: np.ndarray
+    reward: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    action_mask: np.ndarray | None
+
+
+class Gate:
+    """Takes what one vector environment gives.
+
+    Args:
+        spec: what it has declared.
+        num_envs: E.
+    """
+
+    def __init__(self, spec: EnvironmentSpec, num_envs: int) -> None:
+        self.spec = spec
+        self.num_envs = num_envs
+        self._has_told = False
+
+    def take_reset(
+        self, observation: Any, info: Mapping[str, Any]
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the first observations and their legal actions.
+
+        Raises:
+            ValueError: something can't be meant.
+        """
+        if not self.spec.has_action_mask:
+            self._tell_of_names(info)
+        return self._observation(observation), self._action_mask(
+            info, np.zeros(self.num_envs, bool)
+        )
+
+    def take_step(
+        self,
+        observation: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        info: Mapping[str, Any],
+    ) -> Given:
+        """Return what a step gave.
+
+        Raises:
+            ValueError: something can't be meant.
+        """
+        terminated = self._ends("terminated", terminated)
+        truncated = self._ends("truncated", truncated)
+        return Given(
+            self._observation(observation),
+            self._reward(reward),
+            terminated,
+            truncated,
+            self._action_mask(info, terminated | truncated),
+        )
+
+    def _observation(self, given: Any) -> np.ndarray:
+        values = np.asarray(given)
+        self._check_shape("observation", values, self.spec.observation_shape)
+        return exact(values, self.spec)
+
+    def _reward(self, given: Any) -> np.ndarray:
+        values = np.asarray(given)
+        self._check_shape("reward", values, ())
+        if values.dtype == np.float32:
+            return values
+        if values.dtype.kind not in "biuf":
+            raise ValueError(f"reward is of the type {values.dtype}, not numbers")
+        values = values.astype(np.float64, copy=False)
+        _refuse_where("reward", values, _beyond_float32(values), "a number that float32 holds")
+        return values
+
+    def _ends(self, name: str, given: Any) -> np.ndarray:
+        values = np.asarray(given)
+        self._check_shape(name, values, ())
+        if values.dtype == bool:
+            return values
+        return _zeros_and_ones(name, values)
+
+    def _action_mask(self, info: Mapping[str, Any], ended: np.ndarray) -> np.ndarray | None:
+        mask = read_action_mask(info, self.num_envs, self.spec.num_actions)
+        if self.spec.has_action_mask:
+            self._tell_of_missing(info, ended)
+        elif mask is not None:
+            raise ValueError(
+                "info['action_mask'] came where the environment gave none when it was looked at: "
+                "give it in every reset and step, of training and evaluation alike"
+            )
+        return mask
+
+    def _check_shape(self, name: str, values: np.ndarray, shape: tuple[int, ...]) -> None:
+        expected = (self.num_envs, *shape)
+        if values.shape != expected:
+            raise ValueError(
+                f"{name} has the shape {values.shape}, expected {expected}: one for each of the "
+                f"{self.num_envs} environments, as declared"
+            )
+
+    def _tell_of_missing(self, info: Mapping[str, Any], ended: np.ndarray) -> None:
+        """Say once that a state came without the mask that others have; a last one needs none."""
+        if self._has_told:
+            return
+        is_there = np.asarray(info.get("_action_mask", "action_mask" in info), bool)
+        missing = np.flatnonzero(~(is_there | ended))
+        if len(missing):
+            self._has_told = True
+            text = (
+                f"environment {missing[0]} gave no info['action_mask'] in a state: there all its "
+                "actions count as legal"
+            )
+            warnings.warn(text, UserWarning, stacklevel=2)
+
+    def _tell_of_names(self, info: Mapping[str, Any]) -> None:
+        """Say once that what looks like a mask isn't read."""
+        found = [name for name in LOOK_LIKE_MASKS if name in info]
+        if found and not self._has_told:
+            self._has_told = True
+            text = (
+                f"info[{found[0]!r}] isn't read; if it tells the legal actions, give them as "
+                "info['action_mask'], bool[A]"
+            )
+            warnings.warn(text, UserWarning, stacklevel=2)
+
+
+def exact(values: np.ndarray, spec: EnvironmentSpec) -> np.ndarray:
+    """Return observations whose cast to the declared type changes no value.
+
+    float64 may be rounded to float32, as all that learns here does; nothing else may change.
+
+    Args:
+        values: [..., *shape], of any type.
+        spec: says what is stored.
+
+    Raises:
+        ValueError: a value would become another, or is no state of those that there are.
+    """
+    declared = np.dtype(spec.observation_dtype)
+    if spec.num_states is not None:
+        return _states(values, spec.num_states)
+    if values.dtype == declared:
+        return values
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"observation is of the type {values.dtype}, not numbers")
+    if declared.kind == "b":
+        return _zeros_and_ones("observation", values)
+    if declared.kind == "f":
+        return _floats(values, declared)
+    limits = np.iinfo(declared)
+    wrong = ~((values >= limits.min) & (values <= limits.max))
+    if values.dtype.kind == "f":
+        wrong |= values != np.floor(values)
+    wanted = f"a whole number from {limits.min} to {limits.max}, as {declared} is stored"
+    _refuse_where("observation", values, wrong, wanted)
+    return values.astype(declared)
 
 
 def read_action_mask(info: Mapping[str, Any], num_envs: int, num_actions: int) -> np.ndarray | None:
@@ -15,18 +204,19 @@ def read_action_mask(info: Mapping[str, Any], num_envs: int, num_actions: int) -
     An environment that gave no mask this time has every action legal.
 
     Raises:
-        ValueError: the mask's shape isn't [E, A].
+        ValueError: the mask's shape isn't [E, A], or it holds something else than 0 and 1.
     """
     mask = info.get("action_mask")
     if mask is None:
         return None
     if isinstance(mask, np.ndarray) and mask.dtype.hasobject:
-        mask = np.stack([np.ones(num_actions, bool) if m is None else m for m in mask])
-    mask = np.asarray(mask).astype(bool)
+        mask = np.stack([np.ones(num_actions, bool) if m is None else np.asarray(m) for m in mask])
+    mask = np.asarray(mask)
     if mask.shape != (num_envs, num_actions):
         raise ValueError(
             f"info['action_mask'] has the shape {mask.shape}, not {(num_envs, num_actions)}"
         )
+    mask = mask.copy() if mask.dtype == bool else _zeros_and_ones("info['action_mask']", mask)
     given = info.get("_action_mask")
     return mask if given is None else mask | ~np.asarray(given, bool)[:, None]
 
@@ -49,3 +239,44 @@ def describe_observation(space: gym.Space, name: str) -> tuple[tuple[int, ...], 
         f"id={name}: its observation space is {space}, but a network needs Box, MultiBinary or "
         "Discrete from 0; name a wrapper such as gymnasium.wrappers.FlattenObservation"
     )
+
+
+def _states(values: np.ndarray, num_states: int) -> np.ndarray:
+    if values.dtype.kind not in "iuf":
+        raise ValueError(f"observation is of the type {values.dtype}, not the number of a state")
+    wrong = ~((values >= 0) & (values < num_states))
+    if values.dtype.kind == "f":
+        wrong |= values != np.floor(values)
+    _refuse_where("observation", values, wrong, f"a state from 0 to {num_states - 1}")
+    return values.astype(np.int64, copy=False)
+
+
+def _floats(values: np.ndarray, declared: np.dtype) -> np.ndarray:
+    if values.dtype.kind in "iu":
+        too_large = np.abs(values.astype(np.float64)) > EXACT_IN_FLOAT32
+        wanted = f"a whole number up to {EXACT_IN_FLOAT32:,} in size, as float32 tells them apart"
+        _refuse_where("observation", values, too_large, wanted)
+    elif values.dtype == np.float64:
+        wanted = "a number that float32 holds"
+        _refuse_where("observation", values, _beyond_float32(values), wanted)
+    return values.astype(declared)
+
+
+def _zeros_and_ones(name: str, values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is of the type {values.dtype}, not of 0 and 1")
+    _refuse_where(name, values, ~((values == 0) | (values == 1)), "0 or 1")
+    return values.astype(bool)
+
+
+def _beyond_float32(values: np.ndarray) -> np.ndarray:
+    """Tell which finite numbers float32 would make infinite; what isn't finite is told later."""
+    return np.isfinite(values) & (np.abs(values) > np.finfo(np.float32).max)
+
+
+def _refuse_where(name: str, values: np.ndarray, wrong: np.ndarray, wanted: str) -> None:
+    if not wrong.any():
+        return
+    place = np.argwhere(wrong)[0]
+    where = f"environment {place[0]} gave " if len(place) else ""
+    raise ValueError(f"{where}{name} {values[tuple(place)]}: expected {wanted}")

@@ -224,7 +224,8 @@ def test_a_reset_forgets_the_episodes_that_were_open():
 
 def test_each_environment_is_reset_with_a_seed_of_its_own():
     environment = gym.make_vec("MountainCar-v0", 3, vectorization_mode="sync")
-    actor = Actor(environment, spec_of(), Exploration(), np.random.default_rng(0))
+    spec = EnvironmentSpec((2,), "float32", num_actions=3)
+    actor = Actor(environment, spec, Exploration(), np.random.default_rng(0))
     actor.reset(5)
     alone = gym.make("MountainCar-v0").reset(seed=7)[0]
     np.testing.assert_array_equal(actor.observation[2], alone)

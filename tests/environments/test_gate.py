@@ -1,6 +1,8 @@
-"""What an environment gives, made ours or refused: legal actions, observation spaces."""
+"""What an environment gives, made ours or refused: ends, rewards, observations, legal actions."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from gymnasium.vector import SyncVectorEnv
 from support.scripted_env import ScriptedEnv, episodes, legal_actions
 
-from lightning_dqn.environments.gate import describe_observation, read_action_mask
+from lightning_dqn.environments.gate import Gate, describe_observation, exact, read_action_mask
+from lightning_dqn.environments.spec import EnvironmentSpec
 
 # Legal actions
 
@@ -117,3 +120,144 @@ def test_observations_that_no_network_takes_are_refused_with_the_remedy(space):
     with pytest.raises(ValueError, match=r"^id=mine: its observation space is .*Flatten") as told:
         describe_observation(space, "mine")
     assert str(space) in str(told.value)
+
+
+# What a step gives
+
+VECTOR = EnvironmentSpec((2,), "float32", num_actions=3)
+IMAGE = EnvironmentSpec((2,), "uint8", num_actions=3)
+BITS = EnvironmentSpec((2,), "bool", num_actions=3)
+STATES = EnvironmentSpec((), "int64", num_actions=3, num_states=16)
+MASKED = EnvironmentSpec((2,), "float32", num_actions=3, has_action_mask=True)
+OBSERVATION = np.zeros((2, 2), np.float32)
+ENDS = np.array([True, False])
+
+
+def step(gate: Gate, **given: Any) -> Any:
+    """Take a step that is as it should be apart from what is given."""
+    usual = {"observation": OBSERVATION, "reward": np.zeros(2), "terminated": ENDS}
+    return gate.take_step(**{**usual, "truncated": ~ENDS, "info": {}, **given})
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32, np.float64])
+def test_ends_of_any_type_are_taken_as_what_they_say(dtype: Any) -> None:
+    taken = step(Gate(VECTOR, 2), terminated=ENDS.astype(dtype), truncated=(~ENDS).astype(dtype))
+    assert taken.terminated.dtype == taken.truncated.dtype == bool
+    assert (taken.terminated.tolist(), taken.truncated.tolist()) == ([True, False], [False, True])
+    assert step(Gate(VECTOR, 2), terminated=[1, 0]).terminated.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"terminated": np.array([0, 2])}, "environment 1 gave terminated 2: expected 0 or 1"),
+        ({"truncated": np.array([0.5, 0])}, "environment 0 gave truncated 0.5: expected 0 or 1"),
+        (
+            {"terminated": np.array([np.nan, 0])},
+            "environment 0 gave terminated nan: expected 0 or 1",
+        ),
+        ({"terminated": np.array(["no", "yes"])}, "terminated is of the type <U3"),
+        ({"truncated": False}, r"truncated has the shape \(\), expected \(2,\)"),
+        ({"reward": np.zeros((2, 1))}, r"reward has the shape \(2, 1\), expected \(2,\)"),
+        ({"reward": np.array([1.0, 1e39])}, "environment 1 gave reward 1e\\+39: .* float32 holds"),
+        ({"reward": np.array([None, 1.0])}, "reward is of the type object, not numbers"),
+        ({"observation": np.zeros(2)}, r"observation has the shape \(2,\), expected \(2, 2\)"),
+        (
+            {"observation": OBSERVATION.astype(float) + 1e300},
+            "environment 0 gave observation 1e\\+300",
+        ),
+        (
+            {"info": {"action_mask": np.ones((2, 3))}},
+            "action_mask'\\] came where the environment gave",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_who_gave_it(given: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        step(Gate(VECTOR, 2), **given)
+
+
+def test_rewards_of_any_numbers_are_taken_and_what_is_not_finite_is_told_later() -> None:
+    assert step(Gate(VECTOR, 2), reward=np.array([True, False])).reward.tolist() == [1.0, 0.0]
+    assert step(Gate(VECTOR, 2), reward=[3, -2]).reward.tolist() == [3.0, -2.0]
+    assert np.isnan(step(Gate(VECTOR, 2), reward=np.array([np.nan, 1.0])).reward[0])
+
+
+# Casts
+
+
+@pytest.mark.parametrize(
+    ("spec", "given", "taken"),
+    [
+        (VECTOR, np.array([[0.1, 2.0]]), [[np.float32(0.1), 2.0]]),
+        (VECTOR, np.array([[2**24, -(2**24)]]), [[2.0**24, -(2.0**24)]]),
+        (VECTOR, np.array([[True, False]]), [[1.0, 0.0]]),
+        (IMAGE, np.array([[0, 255]]), [[0, 255]]),
+        (IMAGE, np.array([[3.0, 7.0]]), [[3, 7]]),
+        (BITS, np.array([[1, 0]]), [[True, False]]),
+        (BITS, np.array([[1.0, 0.0]]), [[True, False]]),
+        (STATES, np.array([0, 15], np.int8), [0, 15]),
+        (STATES, np.array([2.0]), [2]),
+    ],
+)
+def test_a_cast_that_keeps_the_values_is_made(spec: Any, given: Any, taken: Any) -> None:
+    found = exact(given, spec)
+    assert found.dtype == np.dtype(spec.observation_dtype)
+    np.testing.assert_array_equal(found, taken)
+
+
+@pytest.mark.parametrize(
+    ("spec", "given", "message"),
+    [
+        (IMAGE, np.array([[0.5, 1.0]]), "observation 0.5: expected a whole number from 0 to 255"),
+        (IMAGE, np.array([[1, 256]]), "observation 256: expected a whole number from 0 to 255"),
+        (IMAGE, np.array([[-1, 0]]), "observation -1: expected a whole number from 0 to 255"),
+        (IMAGE, np.array([[np.nan, 0]]), "observation nan: expected a whole number"),
+        (BITS, np.array([[2, 0]]), "observation 2: expected 0 or 1"),
+        (
+            STATES,
+            np.array([3, 16]),
+            "environment 1 gave observation 16: expected a state from 0 to 15",
+        ),
+        (STATES, np.array([-1]), "observation -1: expected a state from 0 to 15"),
+        (STATES, np.array([2.7]), "observation 2.7: expected a state from 0 to 15"),
+        (STATES, np.array([True]), "of the type bool, not the number of a state"),
+        (VECTOR, np.array([[2**24 + 1, 0]]), "observation 16777217: expected a whole number up to"),
+        (VECTOR, np.array([["a", "b"]]), "of the type <U1, not numbers"),
+    ],
+)
+def test_a_cast_that_would_change_a_value_is_refused(spec: Any, given: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        exact(given, spec)
+
+
+def test_observations_of_the_declared_type_are_taken_as_they_are() -> None:
+    assert step(Gate(VECTOR, 2), observation=OBSERVATION).observation is OBSERVATION
+
+
+# Masks of other kinds
+
+
+@pytest.mark.parametrize("illegal", [-np.inf, -1e8, 2])
+def test_a_mask_of_other_numbers_than_0_and_1_is_refused(illegal: float) -> None:
+    mask = np.array([[0.0, illegal, 0.0], [0.0, 0.0, illegal]])
+    with pytest.raises(ValueError, match=r"gave info\['action_mask'\] .*: expected 0 or 1"):
+        step(Gate(MASKED, 2), info={"action_mask": mask})
+
+
+def test_a_state_without_the_mask_that_others_have_is_told_once() -> None:
+    gate, none = Gate(MASKED, 2), np.zeros(2, bool)
+    info = {"action_mask": np.ones((2, 3), bool), "_action_mask": np.array([True, False])}
+    step(gate, info=info, terminated=np.array([False, True]), truncated=none)  # a last one
+    with pytest.warns(UserWarning, match=r"environment 1 gave no info\['action_mask'\]"):
+        taken = step(gate, info=info, terminated=none, truncated=none)
+    assert taken.action_mask[1].all()
+    step(gate, info={}, terminated=none, truncated=none)
+
+
+@pytest.mark.parametrize("name", ["action_masks", "legal_actions"])
+def test_what_looks_like_a_mask_is_told_once(name: str) -> None:
+    gate = Gate(VECTOR, 2)
+    with pytest.warns(UserWarning, match=rf"info\['{name}'\] isn't read"):
+        gate.take_reset(OBSERVATION, {name: np.ones((2, 3))})
+    gate.take_reset(OBSERVATION, {name: np.ones((2, 3))})
