@@ -99,6 +99,7 @@ class ReplayDataModule(pl.LightningDataModule):
                 warmup_env_steps=self.collection.warmup_env_steps,
             )
         )
+        self._check_capacity()
         self.replay_config = self.replay_config.with_capacity(self.pace.capacity)
         self.seed = seed
         self.after_collection: list[Callable[[int], None]] = []
@@ -246,6 +247,21 @@ class ReplayDataModule(pl.LightningDataModule):
         directory = self.trainer.default_root_dir if self.trainer is not None else None
         check_ring_fits(spec, num_envs, self.replay_config, device=device, directory=directory)
         check_batches_fit(spec, self.pace.updates_per_iteration, self.pace.batch_size)
+
+    def _check_capacity(self) -> None:
+        """Refuse a ring in which there may be no transition, however much is collected.
+
+        Of two rows that follow each other one at least is a start; its successor and the frames
+        before it must be there too.
+        """
+        pace = self.pace
+        least = pace.num_envs * (pace.frame_stack + 2)
+        if pace.capacity < least:
+            raise ValueError(
+                f"replay.capacity={pace.capacity}: {pace.num_envs} environments with stacks of "
+                f"{pace.frame_stack} frames need at least {least} rows, "
+                f"{pace.frame_stack + 2} of each"
+            )
 
     def close(self) -> None:
         """Close what this data module made; may be called more than once."""

@@ -23,10 +23,12 @@ from lightning_dqn.environments.factory import EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.former_names import former_arguments, former_tensor_names
 from lightning_dqn.learning.compilation import Compile, same_draws
+from lightning_dqn.learning.optimizer_step import check_lr_scheduler, check_optimizer
 from lightning_dqn.learning.targets import Target
 from lightning_dqn.learning.update import LossOutput, Update
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
+from lightning_dqn.networks.operations import kept_buffers
 from lightning_dqn.networks.plain import NetworkLike
 from lightning_dqn.reporting.rows import Report, check_finite
 from lightning_dqn.reporting.telling import tell_row, tell_values
@@ -172,11 +174,18 @@ class DQN(pl.LightningModule):
         return {"priority": torch.stack(priorities)}
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer of the online network, and its scheduler if there is one."""
+        """Return the optimizer of the online network, and its scheduler if there is one.
+
+        Raises:
+            ValueError: they can't work here.
+        """
         optimizer = self._make_optimizer(self.agent.q_network.parameters())
+        check_optimizer(optimizer)
         if self._make_lr_scheduler is None:
             return optimizer
-        return [optimizer], [self._make_lr_scheduler(optimizer)]
+        scheduler = self._make_lr_scheduler(optimizer)
+        check_lr_scheduler(scheduler)
+        return [optimizer], [scheduler]
 
     def on_fit_start(self) -> None:
         """Check what the loop relies on, and compile."""
@@ -336,7 +345,8 @@ class DQN(pl.LightningModule):
 
     def _tell(self, statistics: Tensor, iteration: Iteration) -> None:
         """Check and log, reading from an accelerator only when a row is due."""
-        is_due = self.trainer.global_step % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        period: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        is_due = period > 0 and self.trainer.global_step % period == 0
         if is_due or statistics.device.type == "cpu":
             check_finite(statistics, self.updates, self.env_steps)
         if is_due:
@@ -351,7 +361,8 @@ class DQN(pl.LightningModule):
         head, batch = self.agent.head, self.minibatch
         if not head.judges_targets or batch is None or self._has_warned:
             return
-        with same_draws(self.device):  # how often rows are logged must not change what is learned
+        # How often rows are logged must not change what is learned.
+        with same_draws(self.device), kept_buffers(self.agent):
             reward, bootstrap = self.bootstrap(batch, self.agent.q_network(batch.observation))
         warning = head.judge_targets(reward, batch.discount, bootstrap)
         if warning is not None:

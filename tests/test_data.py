@@ -25,6 +25,7 @@ from support.scripted_policies import ScriptedLearner
 from support.short_fits import OnBatch, without_target
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
+from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.collecting.source import Collected
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.replay.ring import ReplayBuffer
@@ -626,3 +627,37 @@ def test_the_ring_draws_by_the_seed(ready):
 
     assert torch.equal(draws(3), draws(3))
     assert not torch.equal(draws(3), draws(4))
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("capacity", "num_envs", "frame_stack", "least"), [(2, 1, 1, 3), (11, 4, 1, 12), (9, 2, 3, 10)]
+)
+def test_a_ring_in_which_there_may_be_no_transition_is_refused(
+    capacity: int, num_envs: int, frame_stack: int, least: int
+) -> None:
+    factory = EnvironmentFactory("CartPole-v1", num_envs=num_envs, frame_stack=frame_stack)
+    with pytest.raises(ValueError, match=rf"replay.capacity={capacity}: .* at least {least} rows"):
+        ReplayDataModule(factory, replay=ReplayConfig(capacity))
+    ReplayDataModule(factory, replay=ReplayConfig(least))
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_the_smallest_ring_trains_however_short_the_episodes_are(
+    length: int, make_trainer: Any, make_module: Any
+) -> None:
+    factory = EnvironmentFactory(lambda: ScriptedEnv(episodes(length)), num_envs=1)
+    data = ReplayDataModule(
+        factory,
+        batch_size=4,
+        updates_per_iteration=1,
+        env_steps_per_iteration=1,
+        env_steps_per_epoch=20,
+        replay=ReplayConfig(capacity=3),
+        collection=CollectionConfig(0),
+    )
+    module = DQN(factory, network=["Flatten", {"Linear": 4}], compile=False)
+    make_trainer(callbacks=[EMATargetNetwork(tau=1)]).fit(module, data)
+    assert module.updates == 20

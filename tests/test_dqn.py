@@ -756,3 +756,34 @@ def test_how_often_rows_are_logged_changes_nothing_that_is_learned(
         return parameters_to_vector(module.q_network.parameters())
 
     assert torch.equal(weights(1), weights(1_000))
+
+
+# --- logging
+
+
+def test_how_often_rows_are_logged_does_not_change_what_is_learned(
+    make_trainer: Make, make_data: Make, make_module: Make
+) -> None:
+    """A look at the targets of a C51, whose network has statistics that training moves."""
+
+    def learned(period: int) -> dict[str, Tensor]:
+        layers = [{"Linear": 8}, {"BatchNorm1d": 8}, "ReLU"]
+        module = make_module(network=layers, head=CategoricalHead(5, 0.0, 9.0))
+        trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.1)], log_every_n_steps=period)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            trainer.fit(module, make_data())
+        return module.state_dict()
+
+    often, seldom = learned(1), learned(1_000)
+    assert all(torch.equal(often[name], tensor) for name, tensor in seldom.items())
+
+
+def test_a_log_period_of_0_logs_nothing_and_learns(
+    make_trainer: Make, make_data: Make, make_module: Make
+) -> None:
+    module = make_module()
+    trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.1)], log_every_n_steps=0)
+    trainer.fit(module, make_data())
+    assert module.updates == 12
+    assert "train/loss" not in trainer.callback_metrics

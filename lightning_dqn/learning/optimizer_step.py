@@ -125,3 +125,31 @@ def _fused_adam(group: _Group, gradients: list[Tensor]) -> None:
         grad_scale=None,
         found_inf=None,
     )
+
+
+def check_optimizer(optimizer: Optimizer) -> None:
+    """Refuse an optimizer that steps along something else than dense gradients.
+
+    Raises:
+        ValueError: naming what it wants.
+    """
+    wants = {torch.optim.LBFGS: "a closure", torch.optim.SparseAdam: "sparse gradients"}
+    for kind, wish in wants.items():
+        if isinstance(optimizer, kind):
+            raise ValueError(
+                f"optimizer={kind.__name__}: wants {wish}, which an update doesn't have; choose "
+                "Adam, AdamW, SGD or another that steps along gradients"
+            )
+
+
+def check_lr_scheduler(scheduler: object) -> None:
+    """Refuse a schedule that follows a value.
+
+    Raises:
+        ValueError: naming what to take instead.
+    """
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        raise ValueError(
+            "lr_scheduler=ReduceLROnPlateau: it is stepped once an iteration and has no value to "
+            "watch there; choose a schedule over iterations, as LinearLR or CosineAnnealingLR"
+        )

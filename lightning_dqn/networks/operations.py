@@ -9,7 +9,8 @@ operation changes its first model; the others are read. Where an operation is re
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from itertools import chain
 from typing import Literal, NamedTuple
@@ -74,6 +75,22 @@ def align(
         tensors=tuple(_tensors(model, chosen, models[0]) for model in models),
         copied=tuple(_tensors(model, copied, models[0]) for model in models),
     )
+
+
+@contextmanager
+def kept_buffers(model: nn.Module) -> Iterator[None]:
+    """Give buffers, as BatchNorm's statistics, back the values that they have now.
+
+    For who looks at a model in training mode and must not move it.
+    """
+    buffers = list(model.buffers())
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
 
 
 @torch.no_grad()

@@ -120,17 +120,8 @@ class ReplayBuffer:
             self.n_step = self.config.n_step_at(env_steps)
 
     def extend(self, rows: Rows) -> None:
-        """Append ``rows``, overwriting the oldest.
-
-        Raises:
-            ValueError: more time indices at once than the ring has.
-        """
+        """Append ``rows``, overwriting the oldest; of more than the ring holds the newest stay."""
         num_new = len(rows.action)
-        if num_new > self.num_times:
-            raise ValueError(
-                f"capacity={self.config.capacity} keeps {self.num_times} rows of each environment, "
-                f"but {num_new} arrive at once"
-            )
         written = 0
         while written < num_new:
             count = min(num_new - written, self.num_times - self._cursor)

@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from lightning_dqn.learning.optimizer_step import OptimizerStep
+from lightning_dqn.learning.optimizer_step import (
+    OptimizerStep,
+    check_lr_scheduler,
+    check_optimizer,
+)
 
 STEPS = 20
 MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
@@ -175,3 +179,24 @@ def test_a_state_that_is_loaded_meanwhile_counts() -> None:
             our_optimizer.load_state_dict(deepcopy(their_optimizer.state_dict()))
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     _assert_same_state(our_optimizer, their_optimizer)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wish"),
+    [(torch.optim.LBFGS, "a closure"), (torch.optim.SparseAdam, "sparse gradients")],
+)
+def test_an_optimizer_that_wants_something_else_is_refused(kind: Any, wish: str) -> None:
+    with pytest.raises(ValueError, match=f"optimizer={kind.__name__}: wants {wish}"):
+        check_optimizer(kind(nn.Linear(2, 2).parameters()))
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW, SGD, RMSprop, torch.optim.RAdam])
+def test_an_optimizer_that_steps_along_gradients_is_taken(kind: Any) -> None:
+    check_optimizer(kind(nn.Linear(2, 2).parameters(), lr=0.1))
+
+
+def test_a_schedule_that_follows_a_value_is_refused() -> None:
+    optimizer = SGD(nn.Linear(2, 2).parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"lr_scheduler=ReduceLROnPlateau: .* LinearLR"):
+        check_lr_scheduler(torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer))
+    check_lr_scheduler(torch.optim.lr_scheduler.LinearLR(optimizer))

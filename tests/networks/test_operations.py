@@ -576,3 +576,16 @@ def test_redrawn_layers_are_those_of_the_seed_and_leave_the_old_ones_and_other_d
 def test_a_layer_that_can_not_be_drawn_anew_is_named() -> None:
     with pytest.raises(ValueError, match="ParameterList has weights but no reset_parameters"):
         operations.redrawn([nn.ParameterList([torch.ones(2)])], seed=0)
+
+
+def test_who_looks_at_a_model_in_training_mode_leaves_its_statistics_alone() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with operations.kept_buffers(model):
+        model(torch.randn(5, 3) + 4)
+        assert not torch.equal(model[0].running_mean, before["0.running_mean"])
+    assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in before.items())
+    model.register_forward_hook(lambda *_: model.missing)
+    with pytest.raises(AttributeError), operations.kept_buffers(model):
+        model(torch.randn(5, 3) + 4)
+    assert torch.equal(model[0].running_mean, before["0.running_mean"])

@@ -355,11 +355,17 @@ def test_sampling_before_a_row_has_a_successor_raises(num_times):
 # Sizes
 
 
-def test_more_rows_at_once_than_the_ring_has_are_refused():
-    ring = ReplayBuffer(spec_of(), 1, ReplayConfig(4))
-    with pytest.raises(ValueError, match=r"capacity=4 .* 5 arrive at once"):
-        ring.extend(scripted_rows([episodes(3)], 5, spec_of()))
-    assert ring.num_rows == 0
+def test_of_more_rows_at_once_than_the_ring_has_the_newest_stay():
+    rows = scripted_rows([episodes(3), episodes(2)], 23, spec_of())
+    at_once, in_parts = (ReplayBuffer(spec_of(), 2, ReplayConfig(8)) for _ in range(2))
+    at_once.extend(rows)
+    for part in chunks(rows, [1]):
+        in_parts.extend(part)
+    assert at_once.num_rows == 8
+    assert torch.equal(at_once.start_cells(), in_parts.start_cells())
+    cells = at_once.newest_cells(4)
+    for column in ("observation", "action", "reward"):
+        assert torch.equal(at_once.read(column, cells), in_parts.read(column, cells))
 
 
 def test_a_capacity_too_small_for_a_stack_and_its_successor_is_refused():
