@@ -22,6 +22,7 @@ from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, as_sampling
 from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.replay.storage import ReplayConfig, check_batches_fit, check_ring_fits
+from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.transitions import Episode, Iteration, Learner, Rows, Transitions
 
 
@@ -71,17 +72,8 @@ class ReplayDataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        counts = {
-            "batch_size": batch_size,
-            "updates_per_iteration": updates_per_iteration,
-            "env_steps_per_iteration": env_steps_per_iteration,
-            "env_steps_per_epoch": env_steps_per_epoch,
-        }
-        for name, count in counts.items():
-            if count < 1:
-                raise ValueError(f"{name}={count}: at least 1")
         self.environment = EnvironmentFactory.of(environment)
-        self.env_steps_per_epoch = env_steps_per_epoch
+        self.env_steps_per_epoch = whole_number("env_steps_per_epoch", env_steps_per_epoch, least=1)
         self.replay_config = replay or ReplayConfig()
         self.collection: Collection = collection or CollectionConfig()
         self.evaluation = evaluation or EvaluationConfig()
@@ -93,15 +85,19 @@ class ReplayDataModule(pl.LightningDataModule):
                 n_step=self.replay_config.n_step,
                 overlap=self.collection.overlap,
                 capacity=self.replay_config.capacity,
-                batch_size=batch_size,
-                updates_per_iteration=updates_per_iteration,
-                env_steps_per_iteration=env_steps_per_iteration,
+                batch_size=whole_number("batch_size", batch_size, least=1),
+                updates_per_iteration=whole_number(
+                    "updates_per_iteration", updates_per_iteration, least=1
+                ),
+                env_steps_per_iteration=whole_number(
+                    "env_steps_per_iteration", env_steps_per_iteration, least=1
+                ),
                 warmup_env_steps=self.collection.warmup_env_steps,
             )
         )
         self._check_capacity()
         self.replay_config = self.replay_config.with_capacity(self.pace.capacity)
-        self.seed = seed
+        self.seed = whole_number("seed", seed)
         self.after_collection: list[Callable[[int], None]] = []
         self.observers: list[Observer] = []
         self.source: Source | None = None
@@ -316,7 +312,7 @@ class EvaluationStream:
 
     def __init__(self, data: ReplayDataModule, seed: int, episodes_per_env: int) -> None:
         self.data = data
-        self.seed = seed
+        self.seed = whole_number("seed", seed)
         self.episodes_per_env = episodes_per_env
 
     def __len__(self) -> int:

@@ -88,6 +88,9 @@ class DQN(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         network, target = former_arguments(network, target, former)
+        max_gradient_norm = (
+            max_gradient_norm if max_gradient_norm is None else float(max_gradient_norm)
+        )
         self.agent = Agent(environment, network=network, head=head)
         self.target = Target.of(target)
         if self.target.slow_copy:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lightning_dqn.system.numbers import keep_plain
+
 Schedule = Callable[[int], float]
 
 
@@ -32,6 +34,7 @@ class LinearSchedule:
     duration: int
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         _check_duration(self.duration)
 
     def __call__(self, count: int) -> float:
@@ -48,6 +51,7 @@ class ExponentialSchedule:
     duration: int
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         _check_duration(self.duration)
         if self.start <= 0 or self.end <= 0:
             raise ValueError(

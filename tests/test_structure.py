@@ -8,7 +8,8 @@ import lightning_dqn
 ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = [
-    {"former_names", "td", "schedules", "transitions", "system"},
+    {"former_names", "td", "system"},
+    {"schedules", "transitions"},
     {"environments", "reporting"},
     {"networks", "replay", "collecting"},
     {"learning", "agent", "data"},

@@ -16,6 +16,7 @@ from lightning_dqn.collecting.actor import Actor
 from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.transitions import Episode, Policy
 
 TEST_SEED_OFFSET = 1_000_000
@@ -48,6 +49,7 @@ class EvaluationConfig:
     seed: int = 10_000
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         for name in ("num_envs", "episodes_per_env", "test_episodes_per_env"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lightning_dqn.schedules import LinearSchedule, Schedule
+from lightning_dqn.system.numbers import keep_plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Exploration:
     temperature: float | Schedule = 0.0
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         if self.random_action_max_steps < 1:
             raise ValueError(f"random_action_max_steps={self.random_action_max_steps}: at least 1")
         if isinstance(self.epsilon, int | float) and not 0 <= self.epsilon <= 1:

@@ -6,6 +6,7 @@ the action and returns the first observation of a new episode. Everything later 
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from lightning_dqn.environments.families import missing_extra, registered
 from lightning_dqn.environments.gate import describe_observation
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.system.numbers import whole_number
 
 Vectorization = Literal["auto", "native", "sync", "async"]
 
@@ -48,15 +50,15 @@ class EnvironmentFactory:
         wrappers: Sequence[Callable[[gym.Env], gym.Env]] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> None:
-        for name, value in (("num_envs", num_envs), ("frame_stack", frame_stack)):
-            if value < 1:
-                raise ValueError(f"{name}={value}: at least 1")
+        if not (isinstance(id, str | VectorEnv) or callable(id)):
+            raise ValueError(_about_what_is_given(id))
+        num_envs = whole_number("num_envs", num_envs, least=1)
         if vectorization not in ("auto", "native", "sync", "async"):
             raise ValueError(f"vectorization={vectorization!r}: choose auto, native, sync or async")
         self.id = id
         self.num_envs = id.num_envs if isinstance(id, VectorEnv) else num_envs
         self.vectorization = vectorization
-        self.frame_stack = frame_stack
+        self.frame_stack = whole_number("frame_stack", frame_stack, least=1)
         self.wrappers = tuple(wrappers)
         self.kwargs = dict(kwargs or {})
 
@@ -152,7 +154,13 @@ class EnvironmentFactory:
         copies = [self._make_one] * num_envs
         if vectorization == "async":
             return gym.vector.AsyncVectorEnv(copies)
-        return gym.vector.SyncVectorEnv(copies)
+        environment = gym.vector.SyncVectorEnv(copies)
+        if len({builtins.id(copy.unwrapped) for copy in environment.envs}) < num_envs:
+            raise ValueError(
+                f"id={self.name}: gave the same environment each time, which would be stepped "
+                f"under {num_envs} names; let the function make a new one"
+            )
+        return environment
 
     def _has_native_entry_point(self) -> bool:
         if not isinstance(self.id, str) or self.wrappers:
@@ -174,6 +182,10 @@ class EnvironmentFactory:
         else:
             assert not isinstance(self.id, VectorEnv)
             environment = self.id(**self.kwargs)
+            if not isinstance(environment, gym.Env):
+                raise ValueError(
+                    f"id={self.name}: gave a {type(environment).__name__}, not a gymnasium.Env"
+                )
         for wrapper in self.wrappers:
             environment = wrapper(environment)
         return environment
@@ -201,6 +213,16 @@ class EnvironmentFactory:
 
 
 EnvironmentLike = str | Callable[[], gym.Env] | VectorEnv | EnvironmentFactory
+
+
+def _about_what_is_given(given: Any) -> str:
+    """Return why something is no way to make environments, and what is."""
+    spec = getattr(given, "spec", given)
+    name = getattr(spec, "id", None) or type(given).__name__
+    made = f"pass its id or a function that makes one, as lambda: gymnasium.make({name!r})"
+    if isinstance(given, gym.Env):
+        return f"id={name}: one environment is no way to make the others that are needed; {made}"
+    return f"id={given!r}: expected an id, a function that makes an environment, or a VectorEnv"
 
 
 def _about_kwargs(error: Exception, kwargs: Mapping[str, Any]) -> str:

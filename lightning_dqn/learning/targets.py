@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lightning_dqn import td
 from lightning_dqn.networks.heads.head import Head
+from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.transitions import Transitions
 
 
@@ -45,6 +46,7 @@ class Munchausen:
     lower_bound: float = -1.0
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha={self.alpha}: between 0 and 1")
         if self.temperature <= 0:
@@ -96,6 +98,7 @@ class Target:
     munchausen: Munchausen | None = None
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         if self.double and not self.slow_copy:
             raise ValueError(
                 "double=True: without a target network one network would choose the next action "

@@ -18,6 +18,7 @@ from typing import Any
 from torch import nn
 
 from lightning_dqn.networks.layers import LinearFactory, NoisyLinear
+from lightning_dqn.system.numbers import keep_plain
 
 Layer = str | Mapping[str, Any]
 
@@ -37,6 +38,9 @@ class NetworkOptions:
     noisy: bool = False
     noisy_sigma: float = 0.5
     layer_norm: bool = False
+
+    def __post_init__(self) -> None:
+        keep_plain(self)
 
     @property
     def linear(self) -> LinearFactory:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.schedules import Schedule
+from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.transitions import NO_ACTION
 
 
@@ -42,6 +43,7 @@ class Reading:
     n_step: int | Sequence[int] | Schedule = 1
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         self.gamma_at(0)
         self.n_step_at(0)
 

@@ -285,3 +285,36 @@ def test_a_vector_env_that_cannot_be_made_again_is_refused_with_the_remedy() -> 
     environment.spec = None
     with pytest.raises(ValueError, match=r"EvaluationConfig\(environment=\.\.\.\)"):
         EnvironmentFactory(environment).make(1)
+
+
+# What is given in place of a way to make environments
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            gym.make("CartPole-v1"),
+            r"id=CartPole-v1: one environment .* gymnasium.make\('CartPole-v1'",
+        ),
+        (gym.spec("CartPole-v1"), r"id=EnvSpec.*: expected an id, a function"),
+        (None, "id=None: expected an id, a function"),
+        (3, "id=3: expected an id, a function"),
+    ],
+)
+def test_what_is_no_way_to_make_environments_is_refused(given: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EnvironmentFactory(given)
+
+
+def test_a_function_that_makes_something_else_is_refused_by_what_it_gave() -> None:
+    with pytest.raises(ValueError, match=r"id=dict: gave a dict, not a gymnasium\.Env"):
+        _ = EnvironmentFactory(dict).spec
+
+
+def test_a_function_that_gives_the_same_environment_each_time_is_refused() -> None:
+    one = gym.make("CartPole-v1")
+    factory = EnvironmentFactory(lambda: gym.Wrapper(one), num_envs=3)
+    with pytest.raises(ValueError, match="gave the same environment each time"):
+        factory.make()
+    assert factory.make(1).num_envs == 1

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_dqn import td
 from lightning_dqn.networks.heads.head import Head, HeadLoss, check_outputs, full_precision
+from lightning_dqn.system.numbers import keep_plain
 
 MOST_OUTSIDE_RANGE = 0.05
 """Share of the targets' probability beyond the atoms that is let pass without a word."""
@@ -38,6 +39,7 @@ class CategoricalHead(Head):
     v_max: float = 100.0
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         if self.num_atoms < 2:
             raise ValueError(f"num_atoms={self.num_atoms}: at least 2")
         if not self.v_min < self.v_max:

@@ -26,6 +26,7 @@ from lightning_dqn.networks.layers import (
     Quantiles,
     quantile_midpoints,
 )
+from lightning_dqn.system.numbers import keep_plain
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class QuantileHead(Head):
     huber_threshold: float = 1.0
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         _check_counts(num_quantiles=self.num_quantiles)
         _check_threshold(self.huber_threshold)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lightning_dqn import td
 from lightning_dqn.networks.heads.head import Head, HeadLoss, action_layer
 from lightning_dqn.networks.layers import LinearFactory
+from lightning_dqn.system.numbers import keep_plain
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class ScalarHead(Head):
     huber_threshold: float = 1.0
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         if self.error not in ("huber", "mse"):
             raise ValueError(f"error={self.error!r}: choose 'huber' or 'mse'")
         if self.huber_threshold <= 0:

@@ -15,6 +15,7 @@ from lightning_dqn import td
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.rollout import RolloutSampler, rollout_pace
 from lightning_dqn.replay.samplers.sampler import Pace, Upcoming
+from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.transitions import Transitions, Valuer
 
 
@@ -41,6 +42,7 @@ class LambdaReturns:
     minibatches: int = 16
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         if not 0 <= self.trace <= 1:
             raise ValueError(f"trace={self.trace}: between 0 and 1")
         for name in ("rollout_length", "epochs", "minibatches"):

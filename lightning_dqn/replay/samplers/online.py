@@ -14,6 +14,7 @@ from torch import Tensor
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.rollout import RolloutSampler, rollout_pace
 from lightning_dqn.replay.samplers.sampler import Pace, Upcoming
+from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.transitions import Transitions, Valuer
 
 
@@ -36,6 +37,7 @@ class OnlineTransitions:
     rollout_length: int = 1
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         if self.rollout_length < 1:
             raise ValueError(f"rollout_length={self.rollout_length}: at least 1")
 

@@ -16,6 +16,7 @@ from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Upcoming
 from lightning_dqn.replay.samplers.uniform import replay_pace
 from lightning_dqn.replay.sum_tree import SumTree
 from lightning_dqn.schedules import LinearSchedule, Schedule, as_schedule
+from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.transitions import NO_ACTION, Transitions, Valuer
 
 
@@ -40,6 +41,7 @@ class PrioritizedSampling:
     epsilon: float = 1e-6
 
     def __post_init__(self) -> None:
+        keep_plain(self)
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha={self.alpha}: between 0 and 1")
         if isinstance(self.beta, int | float) and not 0 <= self.beta <= 1:
