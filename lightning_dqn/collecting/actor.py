@@ -127,7 +127,7 @@ class Actor:
         if is_reset.any():
             self._returns[is_reset] = 0.0
             self._lengths[is_reset] = 0
-        self.ended = given.terminated | given.truncated
+        self.ended = given.ended
         episodes = self._finish_episodes() if self.ended.any() else []
         self._see(given.observation, given.action_mask, is_reset)
         return Step(action, given.reward, given.terminated, given.truncated, is_reset, episodes)

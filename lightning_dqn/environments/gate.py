@@ -19,6 +19,8 @@ from lightning_dqn.environments.spec import EnvironmentSpec
 EXACT_IN_FLOAT32 = 2**24
 """Whole numbers up to this size are different numbers in float32."""
 
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+
 LOOK_LIKE_MASKS = (
     "action_masks",
     "avail_actions",
@@ -38,6 +40,7 @@ class Given(NamedTuple):
         reward: float[E].
         terminated: bool[E].
         truncated: bool[E].
+        ended: bool[E], terminated or truncated.
         action_mask: bool[E, A], or None where all actions are legal.
     """
 
@@ -45,6 +48,7 @@ class Given(NamedTuple):
     reward: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
+    ended: np.ndarray
     action_mask: np.ndarray | None
 
 
@@ -90,12 +94,14 @@ class Gate:
         """
         terminated = self._ends("terminated", terminated)
         truncated = self._ends("truncated", truncated)
+        ended = terminated | truncated
         return Given(
             self._observation(observation),
             self._reward(reward),
             terminated,
             truncated,
-            self._action_mask(info, terminated | truncated),
+            ended,
+            self._action_mask(info, ended),
         )
 
     def _observation(self, given: Any) -> np.ndarray:
@@ -111,7 +117,10 @@ class Gate:
         if values.dtype.kind not in "biuf":
             raise ValueError(f"reward is of the type {values.dtype}, not numbers")
         values = values.astype(np.float64, copy=False)
-        _refuse_where("reward", values, _beyond_float32(values), "a number that float32 holds")
+        # The sum of squares is one quick look: while it is small, so is every reward.
+        if not np.dot(values, values) <= LARGEST_FLOAT32:
+            wrong = _beyond_float32(values)
+            _refuse_where("reward", values, wrong, "a number that float32 holds")
         return values
 
     def _ends(self, name: str, given: Any) -> np.ndarray:
@@ -271,7 +280,7 @@ def _zeros_and_ones(name: str, values: np.ndarray) -> np.ndarray:
 
 def _beyond_float32(values: np.ndarray) -> np.ndarray:
     """Tell which finite numbers float32 would make infinite; what isn't finite is told later."""
-    return np.isfinite(values) & (np.abs(values) > np.finfo(np.float32).max)
+    return np.isfinite(values) & (np.abs(values) > LARGEST_FLOAT32)
 
 
 def _refuse_where(name: str, values: np.ndarray, wrong: np.ndarray, wanted: str) -> None:
