@@ -538,7 +538,9 @@ def test_closing_twice_is_closing_once(ready):
 
 
 def test_what_was_never_set_up_can_be_closed(make_data):
-    make_data().close()
+    data = make_data()
+    data.close()
+    assert parts_of(data) == [None, None, None]
 
 
 def test_a_closed_data_module_can_be_set_up_anew(ready):

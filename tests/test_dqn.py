@@ -16,6 +16,7 @@ import torch
 from omegaconf import OmegaConf
 from support.six_transitions import six_transitions
 from support.switches import switched_dqn
+from support.two_transitions import two_transitions
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
@@ -46,19 +47,6 @@ def linear_dqn(**arguments: Any) -> DQN:
         module.q_network.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
         module.target_network.weight.copy_(torch.tensor([[3.0, 0.0], [0.0, 1.0]]))
     return module
-
-
-def two_transitions(**changed: Any) -> Transitions:
-    """Predictions 1 and 2. Next online values (1, 2), (2, 0); next target values (3, 1), (6, 0)."""
-    batch = Transitions(
-        observation=torch.tensor([[1.0, 2.0], [2.0, 1.0]]),
-        action=torch.tensor([0, 1]),
-        reward=torch.tensor([1.0, -1.0]),
-        discount=torch.tensor([0.5, 0.9]),
-        next_observation=torch.tensor([[1.0, 1.0], [2.0, 0.0]]),
-        next_action_mask=None,
-    )
-    return batch._replace(**changed)
 
 
 def weights(module: DQN) -> Tensor:

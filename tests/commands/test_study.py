@@ -293,7 +293,7 @@ def test_a_report_does_not_overwrite_a_study(fake_runs, monkeypatch, capsys):
 def test_help_and_reports_need_no_torch(tmp_path):
     code = (
         "import sys; sys.argv = ['study', '--help']\n"
-        "import sys; from lightning_dqn.commands import study; study.main(sys.argv[1:])\n"
+        "from lightning_dqn.commands import study; study.main(sys.argv[1:])\n"
         "assert not {'torch', 'matplotlib'} & set(sys.modules)"
     )
     result = subprocess.run(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
 
 import pytest
 import torch
+from support.two_transitions import two_transitions
 from torch import Tensor, nn
 
 from lightning_dqn.learning.targets import Munchausen, Target
@@ -115,19 +115,6 @@ class Linear(nn.Linear):
     def forward(self, observation: Tensor) -> Tensor:
         self.asked.append(observation)
         return super().forward(observation)
-
-
-def two_transitions(**changed: Any) -> Transitions:
-    """Next online values (1, 2), (2, 0); next slow values (3, 1), (6, 0)."""
-    batch = Transitions(
-        observation=torch.tensor([[1.0, 2.0], [2.0, 1.0]]),
-        action=torch.tensor([0, 1]),
-        reward=torch.tensor([1.0, -1.0]),
-        discount=torch.tensor([0.5, 0.9]),
-        next_observation=torch.tensor([[1.0, 1.0], [2.0, 0.0]]),
-        next_action_mask=None,
-    )
-    return batch._replace(**changed)
 
 
 def judged(target: Target, batch: Transitions, **networks: nn.Module) -> tuple[Tensor, Tensor]:

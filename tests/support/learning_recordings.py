@@ -5,8 +5,8 @@
 
 ``compare`` runs every case by the command line of both commits (the second is the working tree
 unless one is given), side by side on this machine, and holds losses and weights against each
-other bit for bit. Across machines kernels round differently: ``test_recordings.py`` holds the
-working tree against the stored recording with a tolerance. A new recording needs a commit that
+other bit for bit. Across machines kernels round differently: ``test_learning_recordings.py`` holds
+the working tree against the stored recording with a tolerance. A new recording needs a commit that
 says why what is learned has changed.
 """
 
