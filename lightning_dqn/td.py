@@ -15,8 +15,9 @@ def greedy_action(q_values: Tensor, action_mask: Tensor | None = None) -> Tensor
 
     Args:
         q_values: float[B, A].
-        action_mask: bool[B, A], True where legal. In a state without a legal action (after a
-            game's end) the answer is 0; its value is multiplied by a discount of 0.
+        action_mask: bool[B, A], True where legal: only such actions are chosen, whatever their
+            values. In a state without a legal action (after a game's end) the answer is 0; its
+            value is multiplied by a discount of 0.
 
     Returns:
         int64[B].
@@ -24,7 +25,8 @@ def greedy_action(q_values: Tensor, action_mask: Tensor | None = None) -> Tensor
     _check_rank(2, q_values=q_values)
     if action_mask is not None:
         _check_same_shape(q_values=q_values, action_mask=action_mask)
-        q_values = q_values.masked_fill(~action_mask, -torch.inf)
+        legal = q_values.clamp(min=torch.finfo(q_values.dtype).min)  # above what stands for illegal
+        q_values = legal.masked_fill(~action_mask, -torch.inf)
     return q_values.argmax(dim=1)
 
 
@@ -145,10 +147,12 @@ def quantile_huber_error(
     target_weights: Tensor,
     threshold: float = 1.0,
 ) -> Tensor:
-    """Return the quantile Huber error of each sample, eq. 10 of Dabney et al. 2018.
+    """Return the quantile Huber error of each sample, eq. 3 of Dabney et al. 2018.
 
-    The mean over the predicted quantiles of the expectation over the target's values
-    (arxiv.org/abs/1710.10044), each weighted |fraction - [target < prediction]|.
+    The mean over the predicted quantiles of the expectation over the target's values, each
+    weighted |fraction - [target < prediction]| and divided by the threshold
+    (arxiv.org/abs/1806.06923). QR-DQN's eq. 10 (arxiv.org/abs/1710.10044) doesn't divide, which is
+    the same at a threshold of 1.
 
     Args:
         prediction: float[B, N], predicted quantiles.
@@ -169,10 +173,12 @@ def quantile_huber_error(
 
 
 def fraction_error(edges: Tensor, at_edges: Tensor, at_midpoints: Tensor) -> Tensor:
-    """Return a loss whose gradient moves fractions as proposition 1 of Yang et al. 2019.
+    """Return zeros whose gradient moves fractions as proposition 1 of Yang et al. 2019.
 
     The 1-Wasserstein error of a step function whose steps are cut at ``edges``
-    (arxiv.org/abs/1911.02140) has the gradient 2 F(edge_i) - F(midpoint_i) - F(midpoint_i+1).
+    (arxiv.org/abs/1911.02140) has the gradient 2 F(edge_i) - F(midpoint_i) - F(midpoint_i+1). That
+    holds where quantiles rise with their fractions. A network's may cross; then the gradient is
+    taken all the same, as in the paper, where some implementations turn its sign.
 
     Args:
         edges: float[B, N-1], the inner edges between N steps, with a gradient.
@@ -184,7 +190,7 @@ def fraction_error(edges: Tensor, at_edges: Tensor, at_midpoints: Tensor) -> Ten
     """
     _check_same_shape(edges=edges, at_edges=at_edges)
     gradient = 2 * at_edges - at_midpoints[:, :-1] - at_midpoints[:, 1:]
-    return (gradient.detach() * edges).sum(dim=1)
+    return (gradient.detach() * (edges - edges.detach())).sum(dim=1)
 
 
 def squared_error(td_error: Tensor) -> Tensor:
