@@ -12,11 +12,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 import gymnasium as gym
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from lightning_dqn.environments.families import missing_extra, registered
 from lightning_dqn.environments.gate import describe_observation
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.workers import WorkerVectorEnv
+from lightning_dqn.environments.wrapping import refuse_vector_statistics, wrap
 from lightning_dqn.system.numbers import whole_number
 
 Vectorization = Literal["auto", "native", "sync", "async"]
@@ -33,8 +35,11 @@ class EnvironmentFactory:
             steps copies in turn, ``"async"`` in processes; ``"auto"`` is native where it exists
             and nothing wraps the environment, else sync.
         frame_stack: S, the number of newest frames that one observation holds.
-        wrappers: functions from ``Env`` to ``Env``, innermost first.
+        wrappers: functions from ``Env`` to ``Env``, innermost first. Returns are told of the
+            environment's own rewards, and beside them of those that wrappers made.
         kwargs: arguments for the environment.
+        worker_timeout: seconds after which an environment in a process (``"async"``) that doesn't
+            answer counts as hanging, which ends the run; None waits for ever.
 
     Raises:
         ValueError: the environment isn't registered, lacks an extra, or isn't one for DQN.
@@ -49,6 +54,7 @@ class EnvironmentFactory:
         frame_stack: int = 1,
         wrappers: Sequence[Callable[[gym.Env], gym.Env]] = (),
         kwargs: Mapping[str, Any] | None = None,
+        worker_timeout: float | None = 60.0,
     ) -> None:
         if not (isinstance(id, str | VectorEnv) or callable(id)):
             raise ValueError(_about_what_is_given(id))
@@ -61,6 +67,9 @@ class EnvironmentFactory:
         self.frame_stack = whole_number("frame_stack", frame_stack, least=1)
         self.wrappers = tuple(wrappers)
         self.kwargs = dict(kwargs or {})
+        if worker_timeout is not None and not worker_timeout > 0:
+            raise ValueError(f"worker_timeout={worker_timeout}: above 0 seconds, or null")
+        self.worker_timeout = None if worker_timeout is None else float(worker_timeout)
 
     @classmethod
     def of(cls, environment: EnvironmentLike, **kwargs: Any) -> EnvironmentFactory:
@@ -79,6 +88,7 @@ class EnvironmentFactory:
     def spec(self) -> EnvironmentSpec:
         """Shapes and types, read from one environment that is made, reset and closed."""
         if isinstance(self.id, VectorEnv):
+            refuse_vector_statistics(self.id, self.name)
             _, info = self.id.reset(seed=0)
             return self._describe(self.id, info)
         vectorization: Vectorization = "sync" if self._has_single_entry_point() else "native"
@@ -118,18 +128,24 @@ class EnvironmentFactory:
         return environment
 
     def _like(self, environment: VectorEnv, num_envs: int) -> VectorEnv:
-        """Make environments like the one given, which is busy training, from its record."""
+        """Make environments like the one given, which is busy training, from its record.
+
+        What stands around it, or around the environments in it, must be in the record too.
+        """
         record = environment.spec
-        if record is not None:
-            how = ("num_envs", "vectorization_mode", "vector_kwargs")
+        is_bare = not isinstance(environment, VectorWrapper)
+        if record is not None and is_bare and not record.additional_wrappers:
+            how = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
             kwargs = {name: value for name, value in record.kwargs.items() if name not in how}
-            made = EnvironmentFactory(record.id, kwargs=kwargs).make(num_envs)
+            wrappers = record.kwargs.get("wrappers", ())
+            made = EnvironmentFactory(record.id, wrappers=wrappers, kwargs=kwargs).make(num_envs)
             if made.single_observation_space == environment.single_observation_space:
                 return made
             made.close()
         raise ValueError(
             f"id={self.name}: this VectorEnv trains, and others like it to evaluate in can't be "
-            "made; pass an id or a function as EvaluationConfig(environment=...)"
+            "made from its record, with all wrappers; pass an id or a function as "
+            "EvaluationConfig(environment=...)"
         )
 
     def _make(self, num_envs: int, vectorization: Vectorization) -> VectorEnv:
@@ -153,7 +169,7 @@ class EnvironmentFactory:
             )
         copies = [self._make_one] * num_envs
         if vectorization == "async":
-            return gym.vector.AsyncVectorEnv(copies)
+            return WorkerVectorEnv(copies, name=self.name, timeout=self.worker_timeout)
         environment = gym.vector.SyncVectorEnv(copies)
         if len({builtins.id(copy.unwrapped) for copy in environment.envs}) < num_envs:
             raise ValueError(
@@ -186,9 +202,7 @@ class EnvironmentFactory:
                 raise ValueError(
                     f"id={self.name}: gave a {type(environment).__name__}, not a gymnasium.Env"
                 )
-        for wrapper in self.wrappers:
-            environment = wrapper(environment)
-        return environment
+        return wrap(environment, self.wrappers, self.name)
 
     def _describe(self, environment: VectorEnv, info: Mapping[str, Any]) -> EnvironmentSpec:
         actions = environment.single_action_space
@@ -209,6 +223,7 @@ class EnvironmentFactory:
             frame_stack=self.frame_stack,
             zero_sum_turns=bool(environment.metadata.get("zero_sum_turns")),
             game=environment.metadata.get("game"),
+            action_start=int(actions.start),
         )
 
 

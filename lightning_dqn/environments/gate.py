@@ -15,6 +15,7 @@ import gymnasium as gym
 import numpy as np
 
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.wrapping import OWN_REWARD
 
 EXACT_IN_FLOAT32 = 2**24
 """Whole numbers up to this size are different numbers in float32."""
@@ -42,6 +43,7 @@ class Given(NamedTuple):
         truncated: bool[E].
         ended: bool[E], terminated or truncated.
         action_mask: bool[E, A], or None where all actions are legal.
+        own_reward: float[E], before wrappers changed it; None where none could.
     """
 
     observation: np.ndarray
@@ -50,6 +52,7 @@ class Given(NamedTuple):
     truncated: np.ndarray
     ended: np.ndarray
     action_mask: np.ndarray | None
+    own_reward: np.ndarray | None
 
 
 class Gate:
@@ -102,6 +105,7 @@ class Gate:
             truncated,
             ended,
             self._action_mask(info, ended),
+            info.get(OWN_REWARD),
         )
 
     def _observation(self, given: Any) -> np.ndarray:
@@ -126,9 +130,7 @@ class Gate:
     def _ends(self, name: str, given: Any) -> np.ndarray:
         values = np.asarray(given)
         self._check_shape(name, values, ())
-        if values.dtype == bool:
-            return values
-        return _zeros_and_ones(name, values)
+        return zeros_and_ones(name, values)
 
     def _action_mask(self, info: Mapping[str, Any], ended: np.ndarray) -> np.ndarray | None:
         mask = read_action_mask(info, self.num_envs, self.spec.num_actions)
@@ -175,6 +177,45 @@ class Gate:
             warnings.warn(text, UserWarning, stacklevel=2)
 
 
+class Bounds:
+    """Says once that observations lie outside the space that was declared for them.
+
+    Args:
+        space: of one observation.
+    """
+
+    def __init__(self, space: gym.Space) -> None:
+        self._limits: tuple[np.ndarray, np.ndarray] | None = None
+        if not isinstance(space, gym.spaces.Box) or space.dtype.kind not in "iuf":
+            return
+        low, high = space.low, space.high
+        if space.dtype.kind == "f":
+            # A simulator may round otherwise than its bounds are rounded.
+            slack = 1e-5 * np.maximum(1.0, np.nan_to_num(np.abs([low, high])))
+            says_something = np.isfinite(low).any() or np.isfinite(high).any()
+        else:
+            slack = np.zeros((2, 1))
+            limits = np.iinfo(space.dtype)
+            says_something = (low > limits.min).any() or (high < limits.max).any()
+        if says_something:
+            self._limits = low - slack[0], high + slack[1]
+
+    def look(self, observation: np.ndarray) -> None:
+        """Look at observations, [..., *shape], until there is something to say."""
+        if self._limits is None:
+            return
+        low, high = self._limits
+        outside = (observation < low) | (observation > high)
+        if outside.any():
+            self._limits = None
+            value = observation[outside][0]
+            text = (
+                f"an observation holds {value}, outside the space that the environment declares; "
+                "if that is meant, declare wider bounds"
+            )
+            warnings.warn(text, UserWarning, stacklevel=2)
+
+
 def exact(values: np.ndarray, spec: EnvironmentSpec) -> np.ndarray:
     """Return observations whose cast to the declared type changes no value.
 
@@ -195,7 +236,7 @@ def exact(values: np.ndarray, spec: EnvironmentSpec) -> np.ndarray:
     if values.dtype.kind not in "biuf":
         raise ValueError(f"observation is of the type {values.dtype}, not numbers")
     if declared.kind == "b":
-        return _zeros_and_ones("observation", values)
+        return zeros_and_ones("observation", values)
     if declared.kind == "f":
         return _floats(values, declared)
     limits = np.iinfo(declared)
@@ -225,7 +266,7 @@ def read_action_mask(info: Mapping[str, Any], num_envs: int, num_actions: int) -
         raise ValueError(
             f"info['action_mask'] has the shape {mask.shape}, not {(num_envs, num_actions)}"
         )
-    mask = mask.copy() if mask.dtype == bool else _zeros_and_ones("info['action_mask']", mask)
+    mask = mask.copy() if mask.dtype == bool else zeros_and_ones("info['action_mask']", mask)
     given = info.get("_action_mask")
     return mask if given is None else mask | ~np.asarray(given, bool)[:, None]
 
@@ -250,6 +291,20 @@ def describe_observation(space: gym.Space, name: str) -> tuple[tuple[int, ...], 
     )
 
 
+def zeros_and_ones(name: str, values: np.ndarray) -> np.ndarray:
+    """Return as bool what is told by 0 and 1 of any type.
+
+    Raises:
+        ValueError: naming another value and where it stands.
+    """
+    if values.dtype == bool:
+        return values
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is of the type {values.dtype}, not of 0 and 1")
+    _refuse_where(name, values, ~((values == 0) | (values == 1)), "0 or 1")
+    return values.astype(bool)
+
+
 def _states(values: np.ndarray, num_states: int) -> np.ndarray:
     if values.dtype.kind not in "iuf":
         raise ValueError(f"observation is of the type {values.dtype}, not the number of a state")
@@ -269,13 +324,6 @@ def _floats(values: np.ndarray, declared: np.dtype) -> np.ndarray:
         wanted = "a number that float32 holds"
         _refuse_where("observation", values, _beyond_float32(values), wanted)
     return values.astype(declared)
-
-
-def _zeros_and_ones(name: str, values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"{name} is of the type {values.dtype}, not of 0 and 1")
-    _refuse_where(name, values, ~((values == 0) | (values == 1)), "0 or 1")
-    return values.astype(bool)
 
 
 def _beyond_float32(values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 
@@ -20,6 +20,7 @@ class EnvironmentSpec:
         frame_stack: S; above 1 the network gets [B, S, *observation_shape].
         zero_sum_turns: the next state is the opponent's, so its value counts against the learner.
         game: name of the board game, if it is one.
+        action_start: the environment's number of its first action; here they count from 0.
     """
 
     observation_shape: tuple[int, ...]
@@ -30,6 +31,7 @@ class EnvironmentSpec:
     frame_stack: int = 1
     zero_sum_turns: bool = False
     game: str | None = None
+    action_start: int = 0
 
     @property
     def stacked_shape(self) -> tuple[int, ...]:
@@ -40,3 +42,28 @@ class EnvironmentSpec:
     def example_observations(self, batch: int) -> torch.Tensor:
         """Return a batch of zeros as the network gets it, [B, (S,) *shape]."""
         return torch.zeros(batch, *self.stacked_shape, dtype=getattr(torch, self.observation_dtype))
+
+
+def check_same(module: EnvironmentSpec, other: EnvironmentSpec, where: str) -> None:
+    """Refuse a module that was made for another kind of environment.
+
+    Who moves next (``zero_sum_turns``) is none of its business: that is in the discounts.
+
+    Args:
+        module: what it was made for.
+        other: what it meets.
+        where: how messages call the latter.
+
+    Raises:
+        ValueError: naming what differs.
+    """
+    apart = {"zero_sum_turns"}
+    if module.game is None:  # so in files of before there were games
+        apart.add("game")
+    for name in [f.name for f in fields(EnvironmentSpec) if f.name not in apart]:
+        expected, found = getattr(module, name), getattr(other, name)
+        if expected != found:
+            raise ValueError(
+                f"{name}: the module was made for {name}={expected}, but {where} has "
+                f"{name}={found}; make both of the same environment"
+            )

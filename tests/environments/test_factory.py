@@ -8,12 +8,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from support.scripted_env import IdentityEnv, ScriptedEnv, episodes, scripted_vector, spec_of
 
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.transitions import NO_ACTION
 
 TAXI = next(id for id in ("Taxi-v4", "Taxi-v3") if id in gym.registry)
@@ -154,7 +155,7 @@ def test_types_and_masks_are_those_of_the_environment(dtype, masked):
         ("native", CartPoleVectorEnv),
         ("auto", CartPoleVectorEnv),
         ("sync", SyncVectorEnv),
-        ("async", AsyncVectorEnv),
+        ("async", WorkerVectorEnv),
     ],
 )
 def test_each_vectorization_is_what_it_says(vectorization, kind):

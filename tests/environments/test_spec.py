@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.scripted_env import spec_of
 
-from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.spec import EnvironmentSpec, check_same
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,25 @@ def test_a_spec_survives_as_plain_values():
     plain = json.loads(json.dumps(dataclasses.asdict(spec)))
     plain["observation_shape"] = tuple(plain["observation_shape"])
     assert EnvironmentSpec(**plain) == spec
+
+
+def test_a_module_belongs_to_environments_that_look_and_act_alike():
+    spec = spec_of(masked=True)
+    check_same(spec, spec_of(masked=True), "here")
+    with pytest.raises(
+        ValueError, match=r"^has_action_mask: .* but here has has_action_mask=False"
+    ):
+        check_same(spec, spec_of(), "here")
+    turns = dataclasses.replace(spec, zero_sum_turns=True)
+    check_same(spec, turns, "here")  # who moves next is in the discounts
+    check_same(turns, spec, "here")
+
+
+def test_a_game_is_its_own_and_files_of_old_know_none():
+    tictactoe, nim, none = (
+        dataclasses.replace(spec_of(), game=name) for name in ("tictactoe", "nim", None)
+    )
+    check_same(none, nim, "here")
+    for other in (nim, none):
+        with pytest.raises(ValueError, match=r"^game: the module was made for game=tictactoe"):
+            check_same(tictactoe, other, "here")
