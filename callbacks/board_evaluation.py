@@ -42,6 +42,11 @@ class BoardEvaluation(pl.Callback, ABC):
     def prepare(self, trainer: pl.Trainer, module: DQN, stage: str) -> None:
         """Prepare; called once a fit or test, when ``environment`` is there."""
 
+    def seed_from(self, trainer: pl.Trainer, seed: int | None) -> int:
+        """Return ``seed``, or the data module's where it is None."""
+        data: Any = getattr(trainer, "datamodule", None)
+        return data.seed if seed is None else seed
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the game, and refuse a module that doesn't play it."""
         module = self._as_dqn(pl_module)

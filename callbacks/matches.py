@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pytorch_lightning as pl
 
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
@@ -13,8 +12,7 @@ from lightning_dqn.games.matches import SeatRecords, play_both_seats
 from lightning_dqn.games.opponents.choice import opponent_name, opponent_of
 from lightning_dqn.games.opponents.opponent import Opponent
 from lightning_dqn.games.opponents.policy import PolicyOpponent
-
-TEST_SEED_OFFSET = 1_000_000
+from lightning_dqn.system.seeding import generator_of
 
 
 class Matches(BoardEvaluation):
@@ -29,7 +27,8 @@ class Matches(BoardEvaluation):
         random_plies: so many moves of each game are random before the players take over; needed
             against an opponent without chance of its own, or all games are the same one.
         every_n_epochs: play after every n-th validation.
-        seed: of chance, the same in each validation; a test plays other games.
+        seed: of chance, the same in each validation; a test plays other games. None: spawned from
+            the data module's.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class Matches(BoardEvaluation):
         games: int = 200,
         random_plies: int = 0,
         every_n_epochs: int = 1,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__(every_n_epochs=every_n_epochs)
         if games < 1:
@@ -50,11 +49,13 @@ class Matches(BoardEvaluation):
         self.games = games
         self.random_plies = random_plies
         self.seed = seed
+        self._seed = 0
         self._players: dict[str, Opponent] = {}
 
     def prepare(self, trainer: pl.Trainer, module: DQN, stage: str) -> None:
         """Make the opponents."""
         game = self.environment.game
+        self._seed = self.seed_from(trainer, self.seed)
         self._players = {name: opponent_of(o, game) for name, o in self.opponents.items()}
 
     def measure(self, trainer: pl.Trainer, module: DQN) -> Mapping[str, float]:
@@ -72,7 +73,7 @@ class Matches(BoardEvaluation):
         return row
 
     def _play(self, module: DQN, opponent: Opponent, *, is_test: bool) -> SeatRecords:
-        generator = np.random.default_rng(self.seed + TEST_SEED_OFFSET * is_test)
+        generator = generator_of(self._seed, "matches", "test" if is_test else "validation")
         return play_both_seats(
             self.environment.game,
             PolicyOpponent(module.agent),

@@ -24,6 +24,7 @@ class ModelOperation(pl.Callback, ABC):
             ``every_n_updates`` or ``every_n_env_steps``, ``start`` and ``until``.
     """
 
+    logs_metrics: ClassVar[bool] = False
     default_period: ClassVar[int] = 1
 
     def __init__(self, **period: Unpack[PeriodArguments]) -> None:

@@ -16,6 +16,8 @@ class EnvStepProgressBar(ProgressBar):
     On a terminal a bar moves; where the output goes to a file only the lines are printed.
     """
 
+    logs_metrics = False
+
     def __init__(self) -> None:
         super().__init__()
         self._bar: tqdm | None = None

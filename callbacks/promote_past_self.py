@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 from torch import nn
 
@@ -19,6 +18,7 @@ from lightning_dqn.games.opponents.past_selves import PastSelves
 from lightning_dqn.games.opponents.policy import PolicyOpponent
 from lightning_dqn.games.opponents.random import RandomOpponent
 from lightning_dqn.reporting.statistics import sign_test
+from lightning_dqn.system.seeding import generator_of
 
 
 class PromotePastSelf(BoardEvaluation):
@@ -39,7 +39,7 @@ class PromotePastSelf(BoardEvaluation):
         level: probability above which being better may be chance.
         random_plies: so many moves of each game are random, since the players play greedily.
         every_n_epochs: play after every n-th validation.
-        seed: of chance; each look plays other games.
+        seed: of chance; each look plays other games. None: spawned from the data module's.
 
     Attributes:
         promotions: so far.
@@ -52,7 +52,7 @@ class PromotePastSelf(BoardEvaluation):
         level: float = 0.05,
         random_plies: int = 2,
         every_n_epochs: int = 1,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__(every_n_epochs=every_n_epochs)
         if games < 2 or games % 2:
@@ -64,6 +64,7 @@ class PromotePastSelf(BoardEvaluation):
         self.random_plies = random_plies
         self.seed = seed
         self.promotions = 0
+        self._seed = 0
         self._pool: PastSelves
         self._agent: Agent
         self._networks: list[nn.Module] = []
@@ -85,6 +86,7 @@ class PromotePastSelf(BoardEvaluation):
         if data.collection.overlap:
             raise ValueError("PromotePastSelf: overlap=True collects while validation goes on")
         self._pool, self._agent = opponent, module.agent
+        self._seed = self.seed_from(trainer, self.seed)
         if stage == "fit" and module.updates == 0:
             self._fill([])
             self.promotions = 0
@@ -134,7 +136,7 @@ class PromotePastSelf(BoardEvaluation):
             PolicyOpponent(module.agent),
             newest,
             self.games // 2,
-            np.random.default_rng([self.seed, module.env_steps]),
+            generator_of(self._seed, "promotion", module.env_steps),
             random_plies=self.random_plies,
         )
         return records.total

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lightning_dqn import td
 from lightning_dqn.environments.factory import EnvironmentLike
-from lightning_dqn.environments.gate import exact
+from lightning_dqn.environments.gate import exact, zeros_and_ones
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.heads.head import Head
@@ -30,6 +30,7 @@ from lightning_dqn.networks.plain import (
     spec_of,
     spec_to_plain,
 )
+from lightning_dqn.system.seeding import seed_of
 
 
 class Agent(nn.Module):
@@ -109,14 +110,20 @@ class Agent(nn.Module):
         action_mask: np.ndarray | Tensor | None = None,
         noise: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the greedy legal actions by the evaluation network, int64[B].
+        """Return the greedy legal actions by the evaluation network, int64[B], as it takes them.
 
         Args:
             observation: [B, *shape], or [B, S, *shape] with frame stacks.
             action_mask: bool[B, A], True where legal, or None where all are.
             noise: float32[B, A], added to the values before the best is chosen.
+
+        Raises:
+            ValueError: as with :meth:`q_values`; the mask holds something else than 0 and 1; the
+                best value isn't finite, so that choosing it means nothing.
         """
-        policy = self._policy(self.evaluation_network)
+        policy = self._policy(self.evaluation_network, refuses_non_finite=True)
+        if action_mask is not None:
+            action_mask = exact_action_mask(action_mask, len(observation), self.spec.num_actions)
         return policy.act(exact_observation(observation, self.spec), action_mask, noise)
 
     def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
@@ -138,7 +145,8 @@ class Agent(nn.Module):
         """
         if self._behaviour is None:
             network = deepcopy(self.q_network).requires_grad_(False).eval()
-            noise = torch.Generator(self.device).manual_seed(torch.initial_seed())
+            seed = seed_of(torch.initial_seed(), "noise")
+            noise = torch.Generator(self.device).manual_seed(seed)
             self._behaviour = GreedyPolicy(
                 draw_noise(network, noise), self.head, self.spec, explores=has_noise(network)
             )
@@ -183,8 +191,13 @@ class Agent(nn.Module):
         """Make the behaviour policy anew when it is next asked for, as on another device."""
         self._behaviour = None
 
-    def _policy(self, network: str) -> GreedyPolicy:
-        return GreedyPolicy(self.get_submodule(network), self.head, self.spec)
+    def _policy(self, network: str, *, refuses_non_finite: bool = False) -> GreedyPolicy:
+        return GreedyPolicy(
+            self.get_submodule(network),
+            self.head,
+            self.spec,
+            refuses_non_finite=refuses_non_finite,
+        )
 
 
 class GreedyPolicy:
@@ -195,12 +208,20 @@ class GreedyPolicy:
         head: reads action values from the output.
         spec: the environment's shapes and types.
         explores: its actions are noisy enough to collect with: none at random is needed.
+        refuses_non_finite: an action whose value isn't finite is an error.
     """
 
     def __init__(
-        self, network: nn.Module, head: Head, spec: EnvironmentSpec, *, explores: bool = False
+        self,
+        network: nn.Module,
+        head: Head,
+        spec: EnvironmentSpec,
+        *,
+        explores: bool = False,
+        refuses_non_finite: bool = False,
     ) -> None:
         self.explores = explores
+        self.refuses_non_finite = refuses_non_finite
         self.network = network
         self.head = head
         self.spec = spec
@@ -241,18 +262,58 @@ class GreedyPolicy:
         action_mask: np.ndarray | Tensor | None = None,
         noise: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the greedy legal actions, int64[B].
+        """Return the greedy legal actions, int64[B], as the environment takes them.
 
         Args:
             observation: [B, *shape], or [B, S, *shape] with frame stacks.
             action_mask: bool[B, A], True where legal, or None where all are.
             noise: float32[B, A], added to the values before the best is chosen.
+
+        Raises:
+            ValueError: an observation has another shape; a value isn't finite, where that is
+                refused.
         """
         q_values = self.q_values(observation)
         if noise is not None:
             q_values = q_values + torch.from_numpy(noise).to(q_values.device)
         mask = None if action_mask is None else torch.as_tensor(action_mask).to(q_values.device)
-        return td.greedy_action(q_values, mask).cpu().numpy()
+        action = td.greedy_action(q_values, mask)
+        if self.refuses_non_finite:
+            _check_finite(td.select_action(q_values, action), mask)
+        chosen = action.cpu().numpy()
+        return chosen + self.spec.action_start if self.spec.action_start else chosen
+
+
+def _check_finite(best: Tensor, action_mask: Tensor | None) -> None:
+    """Refuse the values of the best actions, float[B], where one isn't finite."""
+    finite = torch.isfinite(best)
+    if action_mask is not None:
+        finite |= ~action_mask.any(dim=1)
+    if not bool(finite.all()):
+        place = int((~finite).nonzero()[0])
+        raise ValueError(
+            f"the policy's best value is {best[place].item()} for observation {place} of "
+            f"{len(best)}: its weights or the observation aren't finite, so no action can be "
+            "chosen by them"
+        )
+
+
+def exact_action_mask(
+    action_mask: np.ndarray | Tensor, batch: int, num_actions: int
+) -> np.ndarray | Tensor:
+    """Return a mask as bool[B, A], whatever type its zeros and ones are of.
+
+    Raises:
+        ValueError: it holds something else, or is of another shape.
+    """
+    expected, found = (batch, num_actions), tuple(np.shape(action_mask))
+    if found != expected:
+        raise ValueError(f"action_mask has the shape {found}, expected {expected}, as (B, A)")
+    if isinstance(action_mask, Tensor):
+        if action_mask.dtype == torch.bool:
+            return action_mask
+        action_mask = action_mask.detach().cpu().numpy()
+    return zeros_and_ones("action_mask", np.asarray(action_mask))
 
 
 def exact_observation(

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, cast
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_dqn.collecting.collector import Collector
-from lightning_dqn.collecting.evaluation import (
-    TEST_SEED_OFFSET,
-    EvaluationConfig,
-    Evaluator,
-    Observer,
-)
+from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator, Observer
 from lightning_dqn.collecting.source import Collection, CollectionConfig, Source
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
+from lightning_dqn.environments.spec import EnvironmentSpec, check_same
 from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, as_sampling
@@ -47,7 +46,8 @@ class ReplayDataModule(pl.LightningDataModule):
             B, ``env_steps_per_iteration`` and the warm-up itself.
         collection: where rows come from: warm-up, exploration, overlap.
         evaluation: environments and episodes of validation and test.
-        seed: of the training environments, exploration and sampling.
+        seed: spawned into a stream for each training environment, exploration, sampling and, where
+            ``evaluation`` has no seed of its own, evaluation.
 
     Attributes:
         pace: the counts above, as the sampler has them.
@@ -105,6 +105,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.sampler: Sampler | None = None
         self._evaluator: Evaluator | None = None
         self._restored: dict[str, Any] | None = None
+        self._last_fit: dict[str, Any] | None = None
         self._priorities = ReturnPriorities(lambda: self.sampler)
 
     @property
@@ -125,7 +126,14 @@ class ReplayDataModule(pl.LightningDataModule):
     # --- Lightning's hooks
 
     def setup(self, stage: str) -> None:
-        """Make the source of rows and the replay ring, where they are needed."""
+        """Make the source of rows and the replay ring, where they are needed.
+
+        A second fit goes on as a continued run does, unless its module is new.
+
+        Raises:
+            ValueError: the module was made for another kind of environment.
+        """
+        self._check_belongs(stage)
         if stage != "fit" or self.replay is not None:
             return
         self.source = self.collection.make(
@@ -145,8 +153,13 @@ class ReplayDataModule(pl.LightningDataModule):
         self.sampler = self.sampling.make(self.replay, self.source.upcoming)
         if self.sampler.uses_priorities:
             self._priorities.join(self._trainer)
-        if self._restored is not None:
-            self.load_state_dict(self._restored)
+        state, self._restored = self._restored, None
+        env_steps = getattr(self._learner, "env_steps", 0)
+        if state is None and env_steps > 0:
+            state = self._last_fit
+            self.source.go_on(env_steps)
+        if state is not None:
+            self.load_state_dict(state)
 
     def train_dataloader(self) -> TrainStream:
         """Return the sized stream of iterations."""
@@ -154,11 +167,12 @@ class ReplayDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> EvaluationStream:
         """Return the sized stream of validation episodes, the same ones each time."""
-        return EvaluationStream(self, self.evaluation.seed, self.evaluation.episodes_per_env)
+        seed = self.evaluation.episode_seed(self.seed, "validation")
+        return EvaluationStream(self, seed, self.evaluation.episodes_per_env)
 
     def test_dataloader(self) -> EvaluationStream:
         """Return the sized stream of test episodes, other ones than for validation."""
-        seed = self.evaluation.seed + TEST_SEED_OFFSET
+        seed = self.evaluation.episode_seed(self.seed, "test")
         return EvaluationStream(self, seed, self.evaluation.test_episodes_per_env)
 
     def transfer_batch_to_device(
@@ -171,20 +185,28 @@ class ReplayDataModule(pl.LightningDataModule):
         return batch._replace(transitions=Transitions(*moved))  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counters and generators of collecting and sampling, but not the ring."""
+        """Return the counters and generators of collecting and sampling, but not the ring.
+
+        After a fit they are those of its end.
+        """
         if self.source is None or self.replay is None:
-            return {}
+            return self._last_fit or {}
         return {"collector": self.source.state_dict(), "replay": self.replay.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave; the ring fills again from the policy."""
-        self._restored = state_dict
-        if state_dict and self.source is not None and self.replay is not None:
-            self.source.load_state_dict(state_dict["collector"])
-            self.replay.load_state_dict(state_dict["replay"])
+        if not state_dict:
+            return
+        if self.source is None or self.replay is None:
+            self._restored = state_dict
+            return
+        self.source.load_state_dict(state_dict["collector"])
+        self.replay.load_state_dict(state_dict["replay"])
 
     def teardown(self, stage: str) -> None:
-        """Close the environments and end the collecting thread."""
+        """Close the environments and end the collecting thread; counters are kept."""
+        if stage == "fit" and self.source is not None:
+            self._last_fit = self.state_dict()
         self.close()
 
     def on_exception(self, exception: BaseException) -> None:
@@ -198,6 +220,7 @@ class ReplayDataModule(pl.LightningDataModule):
         source, _, _ = self._parts()
         for rows, env_steps in source.warm_up(self._learner):
             self._keep(rows, env_steps)
+            self._obey_signals()
 
     def next_iteration(self) -> Iteration:
         """Collect, store and sample: one batch for the module."""
@@ -225,7 +248,7 @@ class ReplayDataModule(pl.LightningDataModule):
         if self._evaluator is None:
             self._evaluator = Evaluator(self.environment, self.evaluation)
         return self._evaluator.play(
-            self._learner, seed=seed, episodes_per_env=episodes_per_env, observers=self.observers
+            self._learner, seed=seed, episodes_per_env=episodes_per_env, observers=[self._look_on]
         )
 
     # --- memory and closing
@@ -260,13 +283,15 @@ class ReplayDataModule(pl.LightningDataModule):
             )
 
     def close(self) -> None:
-        """Close what this data module made; may be called more than once."""
-        for part in (self.source, self._evaluator):
-            if part is not None:
-                part.close()
+        """Close what this data module made, all of it whatever fails; may be called repeatedly."""
+        parts = (self.source, self._evaluator)
+        self.source = self.replay = self.sampler = self._evaluator = None
         if self.trainer is not None:
             self._priorities.leave(self.trainer)
-        self.source = self.replay = self.sampler = self._evaluator = None
+        with ExitStack() as stack:
+            for part in parts:
+                if part is not None:
+                    stack.callback(part.close)
 
     @property
     def _trainer(self) -> pl.Trainer:
@@ -282,6 +307,28 @@ class ReplayDataModule(pl.LightningDataModule):
         assert self.replay is not None, "setup comes first"
         assert self.sampler is not None, "setup comes first"
         return self.source, self.replay, self.sampler
+
+    def _check_belongs(self, stage: str) -> None:
+        """Refuse a module that was made for another kind of environment than those here."""
+        spec = getattr(self._learner, "spec", None)
+        if not isinstance(spec, EnvironmentSpec):
+            return
+        if stage == "fit":
+            check_same(spec, self.environment.spec, f"environment {self.environment.name}")
+        evaluated = EnvironmentFactory.of(self.evaluation.environment or self.environment)
+        where = f"environment {evaluated.name} of evaluation"
+        check_same(spec, evaluated.spec, where)
+
+    def _look_on(self, observation: np.ndarray, counts: np.ndarray) -> None:
+        """Look on before each step of evaluation, with all who do by then."""
+        self._obey_signals()
+        for observe in self.observers:
+            observe(observation, counts)
+
+    def _obey_signals(self) -> None:
+        """End where Lightning has noted a SIGTERM, which it looks at between batches alone."""
+        if self._trainer.received_sigterm:
+            raise SIGTERMException
 
     def _keep(self, rows: Rows, env_steps: int) -> None:
         _, replay, _ = self._parts()

@@ -25,6 +25,7 @@ from lightning_dqn.former_names import former_arguments, former_tensor_names
 from lightning_dqn.learning.compilation import Compile, same_draws
 from lightning_dqn.learning.optimizer_step import check_lr_scheduler, check_optimizer
 from lightning_dqn.learning.targets import Target
+from lightning_dqn.learning.trainer import check_trainer
 from lightning_dqn.learning.update import LossOutput, Update
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
@@ -32,11 +33,11 @@ from lightning_dqn.networks.operations import kept_buffers
 from lightning_dqn.networks.plain import NetworkLike
 from lightning_dqn.reporting.rows import Report, check_finite
 from lightning_dqn.reporting.telling import tell_row, tell_values
+from lightning_dqn.system.denormals import FlushDenormals
 from lightning_dqn.transitions import Episode, Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-SUPPORTED_PRECISIONS = ("32-true", "bf16-mixed")
 
 
 class DQN(pl.LightningModule):
@@ -70,7 +71,11 @@ class DQN(pl.LightningModule):
         minibatch: what the newest update learned from, for operations that look at activations.
         updates: optimizer steps so far.
         env_steps: env steps so far, those of this update's share of its iteration included.
+        flush_denormals: during a fit numbers below 1.2e-38, with which Adam's step on a CPU may
+            take eight times as long, are zero.
     """
+
+    flush_denormals = True
 
     def __init__(
         self,
@@ -187,16 +192,20 @@ class DQN(pl.LightningModule):
         if self._make_lr_scheduler is None:
             return optimizer
         scheduler = self._make_lr_scheduler(optimizer)
-        check_lr_scheduler(scheduler)
+        check_lr_scheduler(scheduler, self._expected_iterations())
         return [optimizer], [scheduler]
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """Return what a fit brings along."""
+        is_there = any(isinstance(c, FlushDenormals) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
+        return [FlushDenormals()] if self.flush_denormals and not is_there else []
 
     def on_fit_start(self) -> None:
         """Check what the loop relies on, and compile."""
-        if self.trainer.world_size > 1:
-            raise ValueError(f"devices={self.trainer.world_size}: DQN learns on one device")
-        if self.trainer.precision not in SUPPORTED_PRECISIONS:
-            choice = " or ".join(SUPPORTED_PRECISIONS)
-            raise ValueError(f"precision={self.trainer.precision}: choose {choice}")
+        check_trainer(self.trainer, logs_own_metrics=type(self) is not DQN)
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None and data.sampling.gives_whole_targets:
+            self.target.refuse_whole_targets()
         self.agent.forget_behaviour()
         self._prepare_update()
         self.report.start_clock(self.env_steps, self.updates)
@@ -253,13 +262,20 @@ class DQN(pl.LightningModule):
     def _optimizer(self) -> Optimizer:
         return cast(LightningOptimizer, self.optimizers()).optimizer
 
-    def _expected_updates(self) -> int | None:
-        """Return the updates of the whole run, None if it has no set end."""
+    def _expected_iterations(self) -> int | None:
+        """Return the iterations of the whole run, None if it has no set end."""
         data = getattr(self.trainer, "datamodule", None)
         epochs = self.trainer.max_epochs
         if not isinstance(epochs, int) or epochs < 0 or data is None:
             return None
-        return epochs * data.iterations_per_epoch * data.updates_per_iteration
+        iterations: int = epochs * data.iterations_per_epoch
+        most = self.trainer.max_steps
+        return iterations if most < 0 else min(iterations, most)
+
+    def _expected_updates(self) -> int | None:
+        iterations = self._expected_iterations()
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        return None if iterations is None else iterations * data.updates_per_iteration
 
     # --- acting
 
@@ -376,3 +392,5 @@ class DQN(pl.LightningModule):
         row = self.report.evaluation_row(stage)
         if row and not self.trainer.sanity_checking:
             tell_values(self, {**row, "time/env_steps": self.env_steps})
+            if (warning := self.report.warning_of_cuts()) is not None:
+                rank_zero_warn(warning)

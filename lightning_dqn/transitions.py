@@ -78,10 +78,20 @@ class Transitions(NamedTuple):
 
 
 class Episode(NamedTuple):
-    """A finished episode: its undiscounted return and its length in env steps."""
+    """A finished episode.
+
+    Attributes:
+        episode_return: undiscounted sum of the environment's own rewards.
+        episode_length: in env steps.
+        wrapped_return: the sum of the rewards as wrappers made them, which are learned from; None
+            where no wrapper stands between.
+        is_cut: evaluation ended it at its limit, not the environment.
+    """
 
     episode_return: float
     episode_length: int
+    wrapped_return: float | None = None
+    is_cut: bool = False
 
 
 class Iteration(NamedTuple):
@@ -130,7 +140,7 @@ class Policy(Protocol):
         action_mask: np.ndarray | None = None,
         noise: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the greedy legal action of every environment, int64[E].
+        """Return the greedy legal action of every environment, int64[E], as it takes them.
 
         Args:
             observation: [E, *shape], or [E, S, *shape] with frame stacks.
@@ -154,7 +164,13 @@ class Valuer(Protocol):
 
 
 class Learner(Policy, Valuer, Protocol):
-    """A policy that learns: ``act`` is how it is evaluated, the behaviour policy collects."""
+    """A policy that learns: ``act`` is how it is evaluated, the behaviour policy collects.
+
+    Attributes:
+        env_steps: that it has learned from; 0: it is new.
+    """
+
+    env_steps: int
 
     def behaviour_policy(self) -> Policy:
         """Return the policy that collects, with the weights of this moment.

@@ -182,3 +182,52 @@ def test_an_observation_that_a_cast_would_change_is_refused(
         for observation in (wrong, torch.from_numpy(wrong)):
             with pytest.raises(ValueError, match=message):
                 ask(observation)
+
+
+# What is chosen, in the environment's own terms, or refused
+
+
+def made_agent(spec: EnvironmentSpec = VECTOR) -> Agent:
+    return Agent(spec, network=Same())
+
+
+def test_actions_are_numbered_as_the_environment_does() -> None:
+    spec = EnvironmentSpec((3,), "float32", num_actions=3, action_start=-4)
+    assert made_agent(spec).act(Q_VALUES).tolist() == [-3, -4]
+    assert made_agent(spec).behaviour_policy().act(Q_VALUES).tolist() == [-3, -4]
+    assert made_agent(spec).q_values(Q_VALUES).tolist() == Q_VALUES.tolist()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_best_value_that_is_not_finite_is_refused(value: float) -> None:
+    agent, zeros = made_agent(), np.zeros((2, 3), np.float32)
+    zeros[1] = value
+    with pytest.raises(ValueError, match=rf"best value is {value} for observation 1 of 2"):
+        agent.act(zeros)
+    with pytest.raises(ValueError, match="best value is"):
+        agent.act(zeros, np.array([[True] * 3, [False, True, True]]))
+
+
+def test_values_of_actions_that_are_not_chosen_may_be_anything() -> None:
+    # A network may mask illegal actions itself.
+    values = np.array([[-np.inf, 2.0, 1.0], [np.nan, -np.inf, 3.0]], np.float32)
+    legal = np.array([[True, True, True], [False, True, True]])
+    assert made_agent().act(values, legal).tolist() == [1, 2]
+    over = np.array([[True, True, True], [False, False, False]])
+    assert made_agent().act(values, over).tolist() == [1, 0], "any, where none is legal"
+
+
+@pytest.mark.parametrize("kind", [bool, np.int8, np.float64, torch.bool, torch.int64])
+def test_masks_of_zeros_and_ones_are_taken_in_any_type(kind: Any) -> None:
+    mask: Any = np.array([[1, 0, 1], [0, 1, 1]])
+    is_torchs = isinstance(kind, torch.dtype)
+    mask = torch.as_tensor(mask).to(kind) if is_torchs else mask.astype(kind)
+    assert made_agent().act(Q_VALUES, mask).tolist() == [2, 2]
+
+
+def test_masks_that_mean_something_else_are_refused() -> None:
+    minus_infinity = np.array([[0, -np.inf, 0], [0, 0, 0]])
+    with pytest.raises(ValueError, match=r"action_mask -inf: expected 0 or 1"):
+        made_agent().act(Q_VALUES, minus_infinity)
+    with pytest.raises(ValueError, match=r"action_mask has the shape \(3,\), expected \(2, 3\)"):
+        made_agent().act(Q_VALUES, np.ones(3, bool))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from support.scripted_env import (
     UNEVEN,
     IdentityEnv,
@@ -22,7 +26,7 @@ from support.scripted_env import (
     spec_of,
 )
 from support.scripted_policies import ScriptedLearner
-from support.short_fits import OnBatch, without_target
+from support.short_fits import OnBatch, callbacks_of, without_target
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork
@@ -50,6 +54,7 @@ def attach(tmp_path: Path) -> Make:
             strategy=SimpleNamespace(root_device=torch.device("cpu")),
             default_root_dir=tmp_path,
             callbacks=[],
+            received_sigterm=False,
         )
         return data
 
@@ -209,7 +214,10 @@ def test_what_the_sampler_makes_of_the_counts_is_what_counts(ready):
 def test_the_source_gets_the_pace_and_the_seed():
     data = written_down(seed=7, env_steps_per_iteration=8)
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
-        strategy=SimpleNamespace(root_device="cpu"), default_root_dir=".", callbacks=[]
+        lightning_module=ScriptedLearner(),
+        strategy=SimpleNamespace(root_device="cpu"),
+        default_root_dir=".",
+        callbacks=[],
     )
     data.setup("fit")
     # Two rows of each environment, so that there is a transition to draw.
@@ -493,11 +501,11 @@ def test_priorities_are_taken_before_any_other_callback_acts_and_only_in_a_fit(
     before = list(trainer.callbacks)
     trainer.fit(without_target(make_module), data)
     assert found == [data._priorities] * 3
-    assert trainer.callbacks == before
+    assert callbacks_of(trainer) == before
 
 
 def test_uniform_sampling_adds_no_callback(make_trainer, make_data, make_module):
-    looks = OnBatch(before=lambda data, _: found.append(list(data.trainer.callbacks)))
+    looks = OnBatch(before=lambda data, _: found.append(callbacks_of(data.trainer)))
     found: list[Any] = []
     trainer = make_trainer(callbacks=[looks])
     before = list(trainer.callbacks)
@@ -592,6 +600,124 @@ def test_the_same_data_module_serves_two_fits_alike(make_trainer, make_data, mak
         weights.append(torch.nn.utils.parameters_to_vector(module.q_network.parameters()))
     assert told == [16, 24, 32, 40] * 2
     assert torch.equal(*weights)
+
+
+def test_a_second_fit_goes_on_counting(make_trainer, make_data, make_module):
+    data, module = make_data(), without_target(make_module)
+    told: list[int] = []
+    policies: list[int] = []
+    data.after_collection.append(told.append)
+    policy = module.behaviour_policy
+    module.behaviour_policy = lambda: policies.append(len(told)) or policy()  # type: ignore[method-assign,func-returns-value]
+    for _ in range(2):
+        make_trainer().fit(module, data)
+    assert told == [16, 24, 32, 40, 56, 64, 72, 80]
+    assert policies == [1, 2, 3, 4, 5, 6, 7], "the second warm-up is the policy's"
+    assert (module.env_steps, module.updates) == (80, 24)
+
+
+def test_a_new_data_module_goes_on_where_the_module_is(make_trainer, make_data, make_module):
+    module = without_target(make_module)
+    make_trainer().fit(module, make_data())
+    told: list[int] = []
+    data = make_data(batch_size=7)
+    data.after_collection.append(told.append)
+    make_trainer().fit(module, data)
+    assert told == [56, 64, 72, 80]
+    assert module.env_steps == 80
+
+
+def test_a_checkpoint_saved_after_a_fit_continues_as_one_saved_at_its_end(
+    make_trainer, make_data, make_module, tmp_path
+):
+    data, module, trainer = make_data(), without_target(make_module), make_trainer()
+    trainer.fit(module, data)
+    trainer.save_checkpoint(tmp_path / "after.ckpt")
+    told: list[int] = []
+    again = make_data()
+    again.after_collection.append(told.append)
+    make_trainer(max_epochs=2).fit(
+        without_target(make_module), again, ckpt_path=tmp_path / "after.ckpt"
+    )
+    assert told == [56, 64, 72, 80]
+
+
+# Parts that belong together
+
+
+def of_shape(num_actions: int = 2, dtype: Any = np.float32, **more: Any) -> EnvironmentFactory:
+    class Other(gym.Env[Any, Any]):
+        observation_space = gym.spaces.Box(0, 200, more.get("shape", (2,)), dtype)
+        action_space = gym.spaces.Discrete(num_actions, start=more.get("start", 0))
+
+        def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+            mask = {"action_mask": np.ones(num_actions, np.int8)} if more.get("masked") else {}
+            return self.observation_space.sample(), mask
+
+    return EnvironmentFactory(Other, frame_stack=more.get("frame_stack", 1))
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])
+@pytest.mark.parametrize("place", ["training", "evaluation"])
+@pytest.mark.parametrize(
+    ("other", "field"),
+    [
+        ({"num_actions": 3}, "num_actions"),
+        ({"shape": (3,)}, "observation_shape"),
+        ({"dtype": np.uint8}, "observation_dtype"),
+        ({"masked": True}, "has_action_mask"),
+        ({"frame_stack": 2}, "frame_stack"),
+        ({"start": 5}, "action_start"),
+    ],
+)
+def test_a_module_of_another_environment_is_refused_by_the_field_that_differs(
+    attach, stage, place, other, field
+):
+    here, there = of_shape(), of_shape(**other)
+    environment, evaluated = (there, None) if place == "training" else (here, there)
+    data = ReplayDataModule(environment, evaluation=EvaluationConfig(environment=evaluated))
+    attach(data, DQN(here, network=["Flatten"]))
+    with pytest.raises(ValueError, match=f"^{field}: the module was made for {field}=") as caught:
+        data.setup(stage)
+    assert ("of evaluation" in str(caught.value)) == (place == "evaluation" or stage != "fit")
+    assert data.source is None, "nothing was made"
+
+
+def test_evaluation_against_an_opponent_may_follow_self_play(attach):
+    data = ReplayDataModule(
+        EnvironmentFactory("lightning_dqn/TicTacToe-v0"),
+        replay=ReplayConfig(gamma=-0.9),
+        evaluation=EvaluationConfig(
+            environment=EnvironmentFactory(
+                "lightning_dqn/TicTacToe-v0", kwargs={"opponent": "random"}
+            )
+        ),
+    )
+    attach(data, DQN("lightning_dqn/TicTacToe-v0"))
+    data.setup("fit")
+    data.close()
+
+
+# Signals
+
+
+@pytest.mark.parametrize("where", ["warm-up", "evaluation"])
+def test_a_sigterm_is_obeyed_where_lightning_does_not_look(
+    make_trainer, make_module, make_data, where
+):
+    data = make_data(warmup_env_steps=100_000 if where == "warm-up" else 16)
+    told: list[int] = []
+
+    def terminate(*_: Any) -> None:
+        told.append(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    (data.after_collection if where == "warm-up" else data.observers).append(terminate)
+    trainer = make_trainer(limit_val_batches=1.0)
+    with pytest.raises(SIGTERMException):
+        trainer.fit(without_target(make_module), data)
+    assert len(told) == 1, "at once"
+    assert data.source is None, "and all is closed"
 
 
 # Seeds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import json
 import shutil
@@ -257,12 +258,18 @@ def test_a_run_of_0_1_is_evaluated_exported_and_continued(run: str, tmp_path: Pa
     export = (f"checkpoint={run}/checkpoints/last.ckpt", "output=it.safetensors", "keys=own")
     result = command("export", *export, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    rows = (tmp_path / run / "metrics.csv").read_text().splitlines()
+    rows = csv_rows(tmp_path / run / "metrics.csv")
     result = command(f"resume={run}", "trainer.max_epochs=3", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert (tmp_path / run / "metrics.csv").read_text().splitlines()[: len(rows)] == rows
+    kept = csv_rows(tmp_path / run / "metrics.csv")[: len(rows)]
+    assert [{name: row[name] for name in rows[0]} for row in kept] == rows
     went_on = read_saved(tmp_path / run / "checkpoints" / "last.ckpt").counters
     assert went_on["updates"] > EXPECTED[run]["updates"]
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
 
 
 def test_a_run_of_0_1_is_played_against(tmp_path: Path) -> None:

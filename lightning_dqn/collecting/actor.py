@@ -6,11 +6,12 @@ Shapes: E environments, S stacked frames, A actions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from lightning_dqn.collecting.exploration import (
     Exploration,
@@ -22,7 +23,9 @@ from lightning_dqn.collecting.exploration import (
 from lightning_dqn.environments.frame_stack import FrameStack
 from lightning_dqn.environments.gate import Gate
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.workers import died
 from lightning_dqn.schedules import as_schedule
+from lightning_dqn.system.seeding import seeds_of
 from lightning_dqn.transitions import Episode, Policy
 
 
@@ -61,6 +64,7 @@ class Actor:
         stacked: the newest with the frames before it, [E, S, *shape]; ``observation`` where S = 1.
         action_mask: bool[E, A], the legal actions there; None where all are.
         ended: bool[E], where ``observation`` is an episode's last.
+        lengths: int64[E], env steps of the episodes so far.
     """
 
     observation: np.ndarray
@@ -90,14 +94,24 @@ class Actor:
         self._frames = FrameStack(spec.frame_stack)
         self._action_start = int(environment.single_action_space.start)  # type: ignore[attr-defined]
         self._returns = np.zeros(self.num_envs)
-        self._lengths = np.zeros(self.num_envs, np.int64)
+        self._own_returns: np.ndarray | None = None
+        self.lengths = np.zeros(self.num_envs, np.int64)
 
-    def reset(self, seed: int) -> None:
-        """Begin an episode in every environment; environment i gets ``seed`` + i."""
-        observation, mask = self._gate.take_reset(*self.environment.reset(seed=seed))
+    def reset(self, seed: int, number: int = 0) -> None:
+        """Begin an episode in every environment, each with a stream of ``seed`` of its own.
+
+        Args:
+            seed: of the run.
+            number: another one where it isn't the first time.
+        """
+        seeds: Any = seeds_of(seed, "environments", number, count=self.num_envs)
+        if not isinstance(self.environment.unwrapped, SyncVectorEnv | AsyncVectorEnv):
+            seeds = seeds[0]  # the others have one stream for all, and may take no list
+        observation, mask = self._gate.take_reset(*self._ask(self.environment.reset, seed=seeds))
         self.ended = np.zeros(self.num_envs, bool)
         self._returns[:] = 0
-        self._lengths[:] = 0
+        self._own_returns = None
+        self.lengths[:] = 0
         if self._held is not None:
             self._held.forget(np.ones(self.num_envs, bool))
         self._see(observation, mask, is_first=None)
@@ -119,28 +133,40 @@ class Actor:
             env_steps: so far, for schedules.
         """
         action, is_reset = self._choose(policy, env_steps), self.ended
-        given = self._gate.take_step(
-            *self.environment.step(action + self._action_start if self._action_start else action)
-        )
+        taken = action + self._action_start if self._action_start else action
+        given = self._gate.take_step(*self._ask(self.environment.step, taken))
         self._returns += given.reward
-        self._lengths += 1
+        self.lengths += 1
+        if given.own_reward is not None:
+            own = self._own_returns
+            self._own_returns = given.own_reward + (0.0 if own is None else own)
         if is_reset.any():
             self._returns[is_reset] = 0.0
-            self._lengths[is_reset] = 0
+            self.lengths[is_reset] = 0
+            if self._own_returns is not None:
+                self._own_returns[is_reset] = 0.0
         self.ended = given.ended
         episodes = self._finish_episodes() if self.ended.any() else []
         self._see(given.observation, given.action_mask, is_reset)
         return Step(action, given.reward, given.terminated, given.truncated, is_reset, episodes)
 
+    def episode(self, index: int) -> Episode:
+        """Return an environment's episode as far as it has come."""
+        seen, length = float(self._returns[index]), int(self.lengths[index])
+        if self._own_returns is None:
+            return Episode(seen, length)
+        return Episode(float(self._own_returns[index]), length, wrapped_return=seen)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the open episodes, as plain values and tensors; the generator is its owner's."""
-        mask = self.action_mask
+        mask, own = self.action_mask, self._own_returns
         return {
             "observation": torch.as_tensor(np.array(self.observation)),
             "action_mask": None if mask is None else torch.as_tensor(np.array(mask)),
             "ended": torch.as_tensor(self.ended.copy()),
             "returns": torch.as_tensor(self._returns.copy()),
-            "lengths": torch.as_tensor(self._lengths.copy()),
+            "own_returns": None if own is None else torch.as_tensor(own.copy()),
+            "lengths": torch.as_tensor(self.lengths.copy()),
             "frames": self._frames.state_dict(),
             "held": None if self._held is None else self._held.state_dict(),
         }
@@ -152,11 +178,23 @@ class Actor:
         self.action_mask = None if mask is None else mask.numpy().copy()
         self.ended = state["ended"].numpy().copy()
         self._returns = state["returns"].numpy().copy()
-        self._lengths = state["lengths"].numpy().copy()
+        own = state["own_returns"]
+        self._own_returns = None if own is None else own.numpy().copy()
+        self.lengths = state["lengths"].numpy().copy()
         self._frames.load_state_dict(state["frames"])
         self.stacked = self._frames.newest(self.observation)
         if self._held is not None:
             self._held.load_state_dict(state["held"])
+
+    def _ask(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Call a method of the environment; where a process behind it has died, say which."""
+        try:
+            return call(*arguments, **named)
+        except (EOFError, ConnectionError) as error:
+            workers = self.environment.unwrapped
+            if not isinstance(workers, AsyncVectorEnv):
+                raise
+            raise died(workers, type(workers).__name__) from error
 
     def _see(
         self, observation: np.ndarray, mask: np.ndarray | None, is_first: np.ndarray | None
@@ -177,6 +215,8 @@ class Actor:
                 greedy = policy.act(self.stacked, mask, noise)
             else:
                 greedy = policy.act(self.stacked, mask)
+            if self.spec.action_start:
+                greedy = greedy - self.spec.action_start
             epsilon = self.epsilon(policy, env_steps)
             action, explores = epsilon_greedy(greedy, epsilon, num_actions, mask, self.generator)
         return action if self._held is None else self._held.apply(action, explores, mask)
@@ -184,7 +224,4 @@ class Actor:
     def _finish_episodes(self) -> list[tuple[int, Episode]]:
         if self._held is not None:
             self._held.forget(self.ended)
-        return [
-            (int(i), Episode(float(self._returns[i]), int(self._lengths[i])))
-            for i in np.flatnonzero(self.ended)
-        ]
+        return [(int(i), self.episode(int(i))) for i in np.flatnonzero(self.ended)]

@@ -12,7 +12,9 @@ from gymnasium.vector import VectorEnv
 
 from lightning_dqn.collecting.actor import Actor
 from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.environments.gate import Bounds
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.system.seeding import generator_of
 from lightning_dqn.transitions import NO_ACTION, Episode, Policy, Rows
 
 
@@ -23,7 +25,7 @@ class Collector:
         environment: in NEXT_STEP mode.
         spec: its shapes and types.
         exploration: how actions stray from the policy's; None: not at all.
-        seed: of the environments (environment i gets seed + i) and of exploration.
+        seed: spawned into streams for each environment and for exploration.
 
     Attributes:
         env_steps: real transitions so far; autoreset rows are not steps.
@@ -40,7 +42,7 @@ class Collector:
     ) -> None:
         self.spec = spec
         self.num_envs = environment.num_envs
-        self.generator = np.random.default_rng(seed)
+        self.generator = generator_of(seed, "exploration")
         self.actor = Actor(
             environment, spec, exploration or Exploration(epsilon=0.0), self.generator
         )
@@ -48,6 +50,7 @@ class Collector:
         self.episodes: list[Episode] = []
         self._seed = seed
         self._has_begun = False
+        self._bounds = Bounds(environment.single_observation_space)
 
     def collect(self, policy: Policy | None, until_env_steps: int) -> Rows:
         """Step until ``env_steps`` has reached ``until_env_steps``.
@@ -64,7 +67,7 @@ class Collector:
                 returned, so it can't enter the replay ring.
         """
         if not self._has_begun:
-            self.actor.reset(self._seed)
+            self.actor.reset(self._seed, self.env_steps)
             self._has_begun = True
         # Every final row follows at least one real row of its environment.
         most = 2 * -(-(until_env_steps - self.env_steps) // self.num_envs) + 2
@@ -75,6 +78,7 @@ class Collector:
             time += 1
         rows = Rows(*(None if column is None else column[:time] for column in rows))  # type: ignore[arg-type]
         _check_finite(rows)
+        self._bounds.look(rows.observation)
         return rows
 
     def upcoming(self) -> tuple[np.ndarray, np.ndarray | None]:
@@ -98,7 +102,6 @@ class Collector:
         """Take back what :meth:`state_dict` gave; the environments start new episodes."""
         self.env_steps = state["env_steps"]
         self.generator.bit_generator.state = state["generator"]
-        self._seed += self.env_steps
         self._has_begun = False
 
     def _step(self, policy: Policy | None, rows: Rows, time: int) -> None:

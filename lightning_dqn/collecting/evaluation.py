@@ -1,26 +1,33 @@
 """Plays evaluation episodes.
 
 Each environment plays the same number of episodes and then waits for the others: counting
-the first so many episodes to finish would count short ones too often.
+the first so many episodes to finish would count short ones too often. For the same reason they
+come in a fixed order, so that the first so many of them are no short ones either.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from lightning_dqn.collecting.actor import Actor
 from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
+from lightning_dqn.environments.gate import Bounds
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.seeding import generator_of, seed_of
 from lightning_dqn.transitions import Episode, Policy
 
-TEST_SEED_OFFSET = 1_000_000
-"""Between the seeds of validation and of a test."""
+MAX_EPISODE_STEPS = 27_000
+"""Env steps of an evaluation episode where the environment sets no limit: those of half an hour of
+Atari, 108,000 frames of which the agent sees every fourth (Machado et al. 2018,
+https://arxiv.org/abs/1709.06009)."""
 
 Observer = Callable[[np.ndarray, np.ndarray], None]
 """Looks on before each step: observations [E, *shape], and in which an action is chosen for an
@@ -36,9 +43,13 @@ class EvaluationConfig:
         episodes_per_env: episodes that each of them plays in a validation.
         test_episodes_per_env: episodes that each of them plays in a test.
         epsilon: probability of a random action; 0 is greedy.
-        environment: another one than for training; anything :class:`EnvironmentFactory` takes.
+        environment: another one than for training; anything :class:`EnvironmentFactory` takes. A
+            ``VectorEnv`` is played in itself, and has ``num_envs`` environments.
         seed: of validation, the same each time so that checkpoints are compared on the same
-            episodes; a test uses other ones, from ``seed + 1_000_000``.
+            episodes, and of a test, which plays others; None: spawned from the run's seed.
+        max_episode_steps: env steps after which an episode is cut and counted as it is, so that a
+            policy that stands still can't play for ever; ``"auto"``: the environment's own limit,
+            and 27,000 where gymnasium knows of none; None: without end.
     """
 
     num_envs: int = 10
@@ -46,7 +57,8 @@ class EvaluationConfig:
     test_episodes_per_env: int = 10
     epsilon: float = 0.0
     environment: EnvironmentLike | None = None
-    seed: int = 10_000
+    seed: int | None = None
+    max_episode_steps: int | Literal["auto"] | None = "auto"
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -55,6 +67,21 @@ class EvaluationConfig:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
         if not 0 <= self.epsilon <= 1:
             raise ValueError(f"epsilon={self.epsilon}: a probability, between 0 and 1")
+        if self.seed is not None and self.seed < 0:
+            raise ValueError(f"seed={self.seed}: at least 0, or null")
+        limit = self.max_episode_steps
+        if limit is not None and limit != "auto" and (isinstance(limit, str) or limit < 1):
+            raise ValueError(f"max_episode_steps={limit}: at least 1, auto, or null")
+
+    def episode_seed(self, run_seed: int, stage: Literal["validation", "test"]) -> int:
+        """Return the seed of the episodes of one stage."""
+        return seed_of(run_seed if self.seed is None else self.seed, stage)
+
+    def limit_of(self, environment: VectorEnv) -> int | None:
+        """Return the env steps after which an episode is cut; None where nothing is to be cut."""
+        if self.max_episode_steps != "auto":
+            return self.max_episode_steps
+        return None if _has_limit(environment) else MAX_EPISODE_STEPS
 
 
 def play_episodes(
@@ -65,30 +92,109 @@ def play_episodes(
     episodes_per_env: int,
     epsilon: float = 0.0,
     seed: int = 0,
+    max_episode_steps: int | None = None,
     observers: Sequence[Observer] = (),
 ) -> Iterator[Episode]:
-    """Yield the episodes as they finish, ``episodes_per_env`` of each environment.
+    """Yield ``episodes_per_env`` episodes of each environment.
+
+    First the first of every environment, in their order, then the second, and so on. An
+    environment whose episode is cut waits until the others are through: all of them are then
+    reset, for one alone can't be.
 
     Args:
-        environment: in NEXT_STEP mode; reset with ``seed`` first.
+        environment: in NEXT_STEP mode; reset first.
         spec: its shapes and types.
         policy: chooses the greedy actions.
         episodes_per_env: episodes counted of each environment.
         epsilon: probability of a random legal action.
-        seed: of the environments and of the random actions.
+        seed: spawned into streams for each environment and for the random actions.
+        max_episode_steps: env steps after which an episode is cut; None: never.
         observers: called before each step.
+
+    Raises:
+        ValueError: the environment or the policy gave what can't be meant; a reward wasn't finite.
     """
     exploration = Exploration(epsilon=epsilon)
-    actor = Actor(environment, spec, exploration, np.random.default_rng(seed))
-    actor.reset(seed)
-    remaining = np.full(actor.num_envs, episodes_per_env)
-    while remaining.any():
+    actor = Actor(environment, spec, exploration, generator_of(seed, "exploration"))
+    tally = _Tally(actor.num_envs, episodes_per_env)
+    bounds = Bounds(environment.single_observation_space)
+    limit = math.inf if max_episode_steps is None else max_episode_steps
+    while tally.is_open:
+        if not tally.is_playing.any():
+            actor.reset(seed, tally.number_counted)
+            tally.is_waiting[:] = False
+            bounds.look(actor.observation)
         for observe in observers:
-            observe(actor.stacked, (remaining > 0) & ~actor.ended)
-        for environment_index, episode in actor.step(policy, env_steps=0).episodes:
-            if remaining[environment_index] > 0:
-                remaining[environment_index] -= 1
-                yield episode
+            observe(actor.stacked, tally.is_playing & ~actor.ended)
+        ended = actor.step(policy, env_steps=0).episodes
+        for index, episode in ended:
+            tally.count(index, episode)
+        if ended:
+            bounds.look(actor.observation)
+        if actor.lengths.max() >= limit:
+            is_over = (actor.lengths >= limit) & ~actor.ended
+            for over in np.flatnonzero(is_over & tally.is_playing):
+                tally.cut(int(over), actor.episode(int(over)))
+        yield from tally.take()
+
+
+class _Tally:
+    """Counts the episodes of E environments and hands them out in a fixed order.
+
+    Attributes:
+        is_waiting: bool[E], where no episode that counts goes on: none has begun, or the last one
+            was cut and goes on for nobody.
+        number_counted: episodes so far.
+    """
+
+    def __init__(self, num_envs: int, episodes_per_env: int) -> None:
+        self.is_waiting = np.ones(num_envs, bool)
+        self.number_counted = 0
+        self._remaining = np.full(num_envs, episodes_per_env)
+        self._per_env = episodes_per_env
+        self._finished: dict[tuple[int, int], Episode] = {}
+        self._next = (0, 0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether episodes are wanting."""
+        return bool(self._remaining.any())
+
+    @property
+    def is_playing(self) -> np.ndarray:
+        """bool[E], whose episode counts."""
+        return (self._remaining > 0) & ~self.is_waiting
+
+    def count(self, index: int, episode: Episode) -> None:
+        """Count an episode that ended, unless it was cut before; another one begins."""
+        if self.is_waiting[index]:
+            self.is_waiting[index] = False
+        elif self._remaining[index] > 0:
+            self._add(index, episode)
+
+    def cut(self, index: int, episode: Episode) -> None:
+        """Count an episode as far as it has come."""
+        if self._remaining[index] > 0 and not self.is_waiting[index]:
+            self.is_waiting[index] = True
+            self._add(index, episode._replace(is_cut=True))
+
+    def take(self) -> Iterator[Episode]:
+        """Yield the episodes whose turn it is."""
+        while self._next in self._finished:
+            yield self._finished.pop(self._next)
+            number, index = self._next
+            is_last = index + 1 == len(self._remaining)
+            self._next = (number + 1, 0) if is_last else (number, index + 1)
+
+    def _add(self, index: int, episode: Episode) -> None:
+        if not math.isfinite(episode.episode_return):
+            raise ValueError(
+                f"environment {index} gave rewards in evaluation whose sum is "
+                f"{episode.episode_return}; mend the environment"
+            )
+        self._finished[self._per_env - int(self._remaining[index]), index] = episode
+        self._remaining[index] -= 1
+        self.number_counted += 1
 
 
 class Evaluator:
@@ -104,13 +210,15 @@ class Evaluator:
         self.config = config
         self._factory = EnvironmentFactory.of(config.environment or environment)
         self._environment: VectorEnv | None = None
+        self._limit: int | None = None
 
     def play(
         self, policy: Policy, *, seed: int, episodes_per_env: int, observers: Sequence[Observer]
     ) -> Iterator[Episode]:
-        """Yield the episodes of one evaluation as they finish; see :func:`play_episodes`."""
+        """Yield the episodes of one evaluation; see :func:`play_episodes`."""
         if self._environment is None:
-            self._environment = self._factory.make(self.config.num_envs)
+            self._environment = self._make()
+            self._limit = self.config.limit_of(self._environment)
         return play_episodes(
             self._environment,
             self.spec,
@@ -118,11 +226,34 @@ class Evaluator:
             episodes_per_env=episodes_per_env,
             epsilon=self.config.epsilon,
             seed=seed,
+            max_episode_steps=self._limit,
             observers=observers,
         )
 
     def close(self) -> None:
-        """Close the environments; may be called more than once."""
-        if self._environment is not None:
-            self._environment.close()
-        self._environment = None
+        """Close the environments unless they are the user's own; may be called more than once."""
+        environment, self._environment = self._environment, None
+        if environment is not None and environment is not self._factory.id:
+            environment.close()
+
+    def _make(self) -> VectorEnv:
+        number = self.config.num_envs
+        if self.config.environment is None or not isinstance(self._factory.id, VectorEnv):
+            return self._factory.make(number)
+        environment = self._factory.make()
+        if environment.num_envs != number:
+            raise ValueError(
+                f"num_envs={number}: the VectorEnv to evaluate in has {environment.num_envs} "
+                f"environments; set evaluation.num_envs={environment.num_envs}"
+            )
+        return environment
+
+
+def _has_limit(environment: VectorEnv) -> bool:
+    """Tell whether gymnasium knows of a limit on the steps of its episodes."""
+    record = environment.spec
+    if record is None and isinstance(environment, SyncVectorEnv):
+        record = environment.envs[0].spec
+    if record is None and isinstance(environment, AsyncVectorEnv):
+        record = environment.get_attr("spec")[0]
+    return record is not None and record.max_episode_steps is not None

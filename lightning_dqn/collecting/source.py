@@ -63,6 +63,10 @@ class Source(Protocol):
         """Return the observations that follow the newest rows, and their legal actions."""
         ...
 
+    def go_on(self, env_steps: int) -> None:
+        """Count from here, for the learner has learned from so many env steps elsewhere."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a continued run needs, as plain values and tensors."""
         ...
@@ -228,6 +232,10 @@ class EnvironmentSource:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="collector")
         self._ahead = self._thread.submit(self._next(learner))
+
+    def go_on(self, env_steps: int) -> None:
+        """Count from here; the warm-up is the policy's."""
+        self.collector.env_steps = env_steps
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counters and the generator of collecting."""

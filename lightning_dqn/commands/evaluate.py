@@ -21,7 +21,8 @@ Play test episodes with the policy of a finished run.
   num_envs=10        environments stepped at once
   episodes_per_env=10  episodes of each of them
   epsilon=0.0        probability of a random action
-  seed=1_010_000     of the episodes; the default plays those of the run's own test
+  seed=null          of the episodes; null: those of the run's own test
+  max_episode_steps=auto  env steps after which an episode is cut; auto: 27,000 without a limit
 """
 
 DEFAULTS = {
@@ -30,7 +31,8 @@ DEFAULTS = {
     "num_envs": 10,
     "episodes_per_env": 10,
     "epsilon": 0.0,
-    "seed": 1_010_000,
+    "seed": None,
+    "max_episode_steps": "auto",
 }
 
 

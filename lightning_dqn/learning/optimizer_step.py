@@ -7,7 +7,7 @@ optimizer gets its ``.grad`` and its ``step``. Both give the same weights bit fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -142,14 +142,34 @@ def check_optimizer(optimizer: Optimizer) -> None:
             )
 
 
-def check_lr_scheduler(scheduler: object) -> None:
-    """Refuse a schedule that follows a value.
+def check_lr_scheduler(scheduler: Any, iterations: int | None) -> None:
+    """Refuse a schedule that follows a value, counts something else, or is over before the run.
+
+    Args:
+        scheduler: stepped once an iteration; a torch scheduler or Lightning's mapping of one.
+        iterations: of the run; None: without end.
 
     Raises:
         ValueError: naming what to take instead.
     """
+    if isinstance(scheduler, Mapping):
+        counts = {"interval": "step", "frequency": 1}
+        for name, meant in counts.items():
+            if scheduler.get(name, meant) != meant:
+                raise ValueError(
+                    f"lr_scheduler[{name!r}]={scheduler[name]!r}: it is stepped once an iteration; "
+                    f"leave {name} out, and count iterations"
+                )
+        scheduler = scheduler["scheduler"]
     if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
         raise ValueError(
             "lr_scheduler=ReduceLROnPlateau: it is stepped once an iteration and has no value to "
             "watch there; choose a schedule over iterations, as LinearLR or CosineAnnealingLR"
         )
+    if isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR):
+        steps = scheduler.total_steps
+        if iterations is None or iterations > steps:
+            length = "has no end" if iterations is None else f"has {iterations:,} iterations"
+            raise ValueError(
+                f"lr_scheduler=OneCycleLR(total_steps={steps}): the run {length}, one step each"
+            )

@@ -123,6 +123,24 @@ class Target:
             munchausen = Munchausen(**munchausen)
         return cls(**{**target, "munchausen": munchausen})
 
+    def refuse_whole_targets(self) -> None:
+        """Refuse what would be without effect where transitions come with their whole targets.
+
+        Raises:
+            ValueError: naming the argument.
+        """
+        settings = (
+            ("munchausen", self.munchausen, None, "module/target/munchausen=none"),
+            ("double", self.double, False, "module.target.double=false"),
+        )
+        for name, value, without, key in settings:
+            if value != without:
+                raise ValueError(
+                    f"{name}={value}: lambda-returns hold the greedy value of the next states "
+                    f"already, so it would be without effect; set {name}={without} ({key}), or "
+                    "choose another sampler"
+                )
+
     def to_plain(self) -> dict[str, Any]:
         """Return plain values, which :meth:`of` takes back."""
         return asdict(self)

@@ -22,6 +22,8 @@ class ReturnPriorities(pl.Callback):
         sampler: returns the sampler of this moment.
     """
 
+    logs_metrics = False
+
     def __init__(self, sampler: Callable[[], Sampler | None]) -> None:
         self.sampler = sampler
 

@@ -30,6 +30,7 @@ from lightning_dqn.replay.storage import (
     ring_folder,
     ring_layout,
 )
+from lightning_dqn.system.seeding import seed_of
 from lightning_dqn.transitions import NO_ACTION, Rows, Transitions
 
 
@@ -88,7 +89,7 @@ class ReplayBuffer:
         check_ring_fits(spec, num_envs, self.config, device=device, directory=directory)
         self.device = ring_device(self.config, device)
         folder = ring_folder(self.config, directory)
-        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.generator = torch.Generator(self.device).manual_seed(seed_of(seed, "sampling"))
         self._columns = {
             name: allocate((self.num_times * num_envs, *shape), dtype, self.device, folder)
             for name, (shape, dtype) in ring_layout(spec).items()

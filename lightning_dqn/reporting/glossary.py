@@ -4,9 +4,15 @@ The README shows it; tests hold it against what is logged. ``<opponent>`` and ``
 the names that a run has.
 """
 
+import re
+
 GLOSSARY = {
     "rollout/episode_return": "mean undiscounted return of the newest 100 training episodes",
     "rollout/episode_length": "their mean length in env steps",
+    "rollout/wrapped_return": (
+        "their mean return as wrappers (`environment.wrappers`) make it, which is learned from; "
+        "the return is the environment's own"
+    ),
     "rollout/epsilon": "probability of a random action",
     "train/loss": "mean loss of the iteration's updates",
     "train/q_value": "mean predicted value of the actions learned from",
@@ -18,6 +24,10 @@ GLOSSARY = {
     "eval/episode_return_std": "their standard deviation",
     "eval/episode_length": "their mean length in env steps",
     "eval/episodes": "how many there were",
+    "eval/episodes_cut": (
+        "how many of them were cut at `data.evaluation.max_episode_steps`; above 0 it warns"
+    ),
+    "eval/wrapped_return": "their mean return as wrappers make it, where there are any",
     "eval/unseen_states": (
         "of a table: share of decisions in states it never learned from (`UnseenStates`)"
     ),
@@ -61,9 +71,16 @@ GLOSSARY = {
     "test/episode_return_std": "their standard deviation",
     "test/episode_length": "their mean length in env steps",
     "test/episodes": "how many there were",
+    "test/episodes_cut": "likewise in the test",
+    "test/wrapped_return": "likewise in the test",
     "test/unseen_states": "likewise in the test; above 0 it warns",
     "time/env_steps": "env steps so far, warm-up included: the x-axis",
     "time/env_steps_per_second": "since the last row",
     "time/updates_per_second": "since the last row",
 }
 """Key -> meaning."""
+
+_BY_ITSELF = re.compile(r"(rollout|train|time)/.*|(eval|test)/(episode.*|wrapped_return)", re.ASCII)
+
+OF_CALLBACKS = {key for key in GLOSSARY if not _BY_ITSELF.fullmatch(key)}
+"""The keys that are there only with the callback that measures them."""

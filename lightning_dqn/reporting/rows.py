@@ -10,7 +10,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from lightning_dqn.reporting.metrics import EpisodeLength, EpisodeReturn
+from lightning_dqn.reporting.metrics import EpisodeLength, EpisodeReturn, WrappedReturn
 from lightning_dqn.transitions import Episode, Iteration, UpdateStatistics
 
 ROLLOUT_WINDOW_EPISODES = 100
@@ -32,6 +32,10 @@ class Report(nn.Module):
         self.rollout_length = EpisodeLength(window=ROLLOUT_WINDOW_EPISODES)
         self.evaluation_return = EpisodeReturn()
         self.evaluation_length = EpisodeLength()
+        self.rollout_wrapped = WrappedReturn(window=ROLLOUT_WINDOW_EPISODES, persistent=False)
+        self.evaluation_wrapped = WrappedReturn(persistent=False)
+        self._lengths_cut: list[int] = []
+        self._has_warned = False
         self._since = (time.perf_counter(), 0, 0)
 
     def start_clock(self, env_steps: int, updates: int) -> None:
@@ -42,16 +46,22 @@ class Report(nn.Module):
         """Count finished training episodes."""
         self.rollout_return.update(episodes)
         self.rollout_length.update(episodes)
+        self.rollout_wrapped.update(episodes)
 
     def count_evaluation(self, episode: Episode) -> None:
         """Count a finished evaluation episode."""
         self.evaluation_return.update([episode])
         self.evaluation_length.update([episode])
+        self.evaluation_wrapped.update([episode])
+        if episode.is_cut:
+            self._lengths_cut.append(episode.episode_length)
 
     def start_evaluation(self) -> None:
         """Forget the episodes of the last evaluation."""
         self.evaluation_return.reset()
         self.evaluation_length.reset()
+        self.evaluation_wrapped.reset()
+        self._lengths_cut = []
 
     def training_row(
         self, statistics: Tensor, iteration: Iteration, env_steps: int, updates: int
@@ -70,6 +80,7 @@ class Report(nn.Module):
         if self.rollout_return.num_episodes > 0:
             row["rollout/episode_return"] = self.rollout_return.compute().item()
             row["rollout/episode_length"] = self.rollout_length.compute().item()
+        row |= _wrapped("rollout", self.rollout_wrapped)
         then, old_env_steps, old_updates = self._since
         seconds = time.perf_counter() - then
         row["time/env_steps_per_second"] = (env_steps - old_env_steps) / seconds
@@ -86,7 +97,28 @@ class Report(nn.Module):
             f"{stage}/episode_return_std": self.evaluation_return.standard_deviation().item(),
             f"{stage}/episode_length": self.evaluation_length.compute().item(),
             f"{stage}/episodes": self.evaluation_return.num_episodes,
+            f"{stage}/episodes_cut": len(self._lengths_cut),
+            **_wrapped(stage, self.evaluation_wrapped),
         }
+
+    def warning_of_cuts(self) -> str | None:
+        """Return once what is to be said of episodes that evaluation cut."""
+        if self._has_warned or not self._lengths_cut:
+            return None
+        self._has_warned = True
+        return (
+            f"{len(self._lengths_cut)} of {self.evaluation_return.num_episodes} evaluation "
+            f"episodes were cut after {min(self._lengths_cut):,} env steps and counted as they "
+            "were; EvaluationConfig(max_episode_steps=...) sets that limit "
+            "(data.evaluation.max_episode_steps)"
+        )
+
+
+def _wrapped(stage: str, returns: WrappedReturn) -> dict[str, float]:
+    """Return what wrappers made of the returns, where there are any."""
+    if returns.num_episodes == 0:
+        return {}
+    return {f"{stage}/wrapped_return": returns.compute().item()}
 
 
 def check_finite(statistics: Tensor, updates: int, env_steps: int) -> None:

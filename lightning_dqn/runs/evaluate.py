@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from lightning_dqn.collecting.evaluation import play_episodes
+from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator
+from lightning_dqn.environments.spec import check_same
 from lightning_dqn.formats.saved import load_agent
 from lightning_dqn.networks.table import Table, UnseenCount
 from lightning_dqn.runs.build import ConfigError, build
@@ -29,24 +30,40 @@ def evaluate(options: DictConfig) -> np.ndarray:
     assert isinstance(config, DictConfig)
     factory = build(config, "environment")
     agent = load_agent(options.checkpoint or run)
-    if agent.spec != factory.spec:
-        raise ConfigError(f"checkpoint={options.checkpoint}: was not trained on {factory.name}")
+    try:
+        check_same(agent.spec, factory.spec, f"environment {factory.name}")
+    except ValueError as error:
+        raise ConfigError(f"checkpoint={options.checkpoint}: {error}") from error
     network = agent.get_submodule(agent.evaluation_network)
     counts = [UnseenCount(network)] if isinstance(network, Table) else []
-    environment = factory.make(options.num_envs)
     try:
-        episodes = play_episodes(
-            environment,
-            factory.spec,
-            agent.eval(),
-            episodes_per_env=options.episodes_per_env,
+        evaluation = EvaluationConfig(
+            num_envs=options.num_envs,
             epsilon=options.epsilon,
-            seed=options.seed,
-            observers=counts,
+            max_episode_steps=options.max_episode_steps,
         )
-        returns = np.array([episode.episode_return for episode in episodes])
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    evaluator = Evaluator(factory, evaluation)
+    try:
+        episodes = list(
+            evaluator.play(
+                agent.eval(),
+                seed=_test_seed(config) if options.seed is None else options.seed,
+                episodes_per_env=options.episodes_per_env,
+                observers=counts,
+            )
+        )
     finally:
-        environment.close()
+        evaluator.close()
     for count in counts:
         print(count)
-    return returns
+    if cut := sum(episode.is_cut for episode in episodes):
+        print(f"{cut} of {len(episodes)} episodes were cut; max_episode_steps=N sets where")
+    return np.array([episode.episode_return for episode in episodes])
+
+
+def _test_seed(config: DictConfig) -> int:
+    """Return the seed of the run's own test."""
+    given = OmegaConf.select(config, "data.evaluation.seed")
+    return EvaluationConfig(seed=given).episode_seed(config.seed, "test")

@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lightning_dqn.data import ReplayDataModule
-from lightning_dqn.dqn import DQN, SUPPORTED_PRECISIONS
+from lightning_dqn.dqn import DQN
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
+from lightning_dqn.learning.trainer import SUPPORTED_PRECISIONS
 from lightning_dqn.replay.reading import check_discount
 from lightning_dqn.replay.samplers.sampler import Pace, as_sampling
 from lightning_dqn.replay.samplers.uniform import UniformSampling
@@ -47,11 +48,11 @@ def prepare(config: DictConfig) -> Experiment:
         raise invalid("environment", error) from error
     data = build(config, "data", environment=environment, seed=config.seed)
     module = build(config, "module", environment=environment)
-    if module.target.munchausen is not None and data.sampling.gives_whole_targets:
-        raise ConfigError(
-            "module.target.munchausen: lambda-returns hold the greedy value of the next states "
-            "already; set module/target/munchausen=none or another data/sampler"
-        )
+    if data.sampling.gives_whole_targets:
+        try:
+            module.target.refuse_whole_targets()
+        except ValueError as error:
+            raise invalid("module.target", error) from error
     try:
         check_discount(environment.spec, data.replay_config)
     except ValueError as error:

@@ -30,6 +30,7 @@ from lightning_dqn.collecting.evaluation import play_episodes
 from lightning_dqn.collecting.exploration import Exploration, HeldActions, epsilon_greedy
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.schedules import LinearSchedule
+from lightning_dqn.system.seeding import seeds_of
 from lightning_dqn.transitions import NO_ACTION, Episode, Policy
 
 
@@ -227,9 +228,35 @@ def test_each_environment_is_reset_with_a_seed_of_its_own():
     spec = EnvironmentSpec((2,), "float32", num_actions=3)
     actor = Actor(environment, spec, Exploration(), np.random.default_rng(0))
     actor.reset(5)
-    alone = gym.make("MountainCar-v0").reset(seed=7)[0]
-    np.testing.assert_array_equal(actor.observation[2], alone)
-    assert not np.array_equal(actor.observation[0], actor.observation[1])
+    seeds = seeds_of(5, "environments", 0, count=3)
+    for index, seed in enumerate(seeds):
+        alone = gym.make("MountainCar-v0").reset(seed=seed)[0]
+        np.testing.assert_array_equal(actor.observation[index], alone)
+    assert len(set(seeds)) == 3
+
+
+def test_environments_of_another_seed_or_reset_have_no_stream_in_common():
+    environment = scripted_vector([episodes(3)] * 8)
+    actor = Actor(environment, spec_of(), Exploration(), np.random.default_rng(0))
+    seeds: set[int] = set()
+    for seed in range(4):
+        for number in (0, 100):
+            actor.reset(seed, number)
+            seeds |= {one.np_random_seed for one in environment.envs}
+    assert len(seeds) == 4 * 2 * 8
+
+
+@pytest.mark.parametrize("around", [lambda e: e, gym.wrappers.vector.RecordEpisodeStatistics])
+def test_vector_environments_of_one_stream_get_one_number(around):
+    environment = around(gym.make_vec("CartPole-v1", 3, vectorization_mode="vector_entry_point"))
+    spec = EnvironmentSpec((4,), "float32", num_actions=2)
+    actor = Actor(environment, spec, Exploration(), np.random.default_rng(0))
+    actor.reset(5)
+    seen = actor.observation.copy()
+    actor.reset(5)
+    np.testing.assert_array_equal(actor.observation, seen)
+    actor.reset(6)
+    assert not np.array_equal(actor.observation, seen)
 
 
 # What the policy is shown

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,39 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from support.scripted_env import EpisodeScript, IdentityEnv, episodes, scripted_vector, spec_of
+from support.scripted_env import (
+    EpisodeScript,
+    IdentityEnv,
+    ScriptedEnv,
+    episodes,
+    scripted_vector,
+    spec_of,
+)
 
-from lightning_dqn.collecting.evaluation import EvaluationConfig, play_episodes
+from lightning_dqn import DQN, ReplayDataModule
+from lightning_dqn.collecting.evaluation import (
+    MAX_EPISODE_STEPS,
+    EvaluationConfig,
+    Evaluator,
+    play_episodes,
+)
+from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.transitions import Episode
+
+
+class Endless(gym.Env[Any, Any]):
+    """Each step earns 1; no episode ends."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        return np.zeros(2, np.float32), 1.0, False, False, {}
 
 
 class Fixed:
@@ -74,14 +104,23 @@ def test_every_environment_plays_its_own_episodes_in_order():
     assert sorted(e.episode_length for e in played) == [1, 2, 4, 5]
 
 
-def test_episodes_come_as_they_finish():
-    environment = scripted_vector([episodes(1), episodes(6)])
+def test_episodes_come_as_soon_as_it_is_their_turn():
+    environment = scripted_vector([episodes(1), episodes(6), episodes(3)])
     policy = Fixed()
     stream = play_episodes(environment, spec_of(), policy, episodes_per_env=1)
     assert next(stream) == Episode(1.0, 1)
     assert len(policy.observations) == 1
     assert next(stream) == Episode(21.0, 6)
+    assert next(stream) == Episode(6.0, 3)
     assert next(stream, None) is None
+    assert len(policy.observations) == 6
+
+
+@pytest.mark.parametrize("number", [2, 3, 5, 6])
+def test_the_first_so_many_are_those_of_all_environments_in_turn(number):
+    # By time, the first six are all of the first environment.
+    played = play([episodes(1), episodes(20), episodes(7)], 3)[:number]
+    assert [e.episode_length for e in played] == [1, 20, 7, 1, 20, 7][:number]
 
 
 @pytest.mark.parametrize(("terminated", "truncated"), [(True, False), (False, True), (True, True)])
@@ -105,9 +144,11 @@ def test_only_legal_actions_are_taken(epsilon):
 
 
 def test_actions_are_shifted_to_where_the_space_starts():
-    environment = scripted_vector([episodes(3)], first_action=7)
-    list(play_episodes(environment, spec_of(), Fixed(2), episodes_per_env=1))
-    assert environment.envs[0].actions == [2, 2, 2]
+    # A policy gives what the environment takes; one that knows of no start counts from 0.
+    for spec, action in ((replace(spec_of(), action_start=7), 9), (spec_of(), 2)):
+        environment = scripted_vector([episodes(3)], first_action=7)
+        list(play_episodes(environment, spec, Fixed(action), episodes_per_env=1))
+        assert environment.envs[0].actions == [2, 2, 2]
 
 
 def test_stacks_begin_anew_with_each_episode():
@@ -157,8 +198,166 @@ def test_the_seed_is_that_of_the_environments_too():
         ("test_episodes_per_env", 0),
         ("epsilon", 1.5),
         ("epsilon", -0.5),
+        ("seed", -1),
+        ("max_episode_steps", 0),
+        ("max_episode_steps", "never"),
     ],
 )
 def test_a_setting_that_means_nothing_is_refused_by_name(key, value):
     with pytest.raises(ValueError, match=f"^{key}="):
         EvaluationConfig(**{key: value})
+
+
+# A limit on episodes
+
+
+def test_an_episode_is_cut_at_the_limit_and_counted_as_it_is():
+    played = play([episodes(5), episodes(2)], 1, max_episode_steps=3)
+    assert played == [Episode(6.0, 3, is_cut=True), Episode(3.0, 2)]
+
+
+@pytest.mark.parametrize("limit", [5, None])
+def test_one_that_ends_at_the_limit_is_whole(limit):
+    assert play([episodes(5)], 3, max_episode_steps=limit) == [Episode(15.0, 5)] * 3
+
+
+def test_after_a_cut_every_environment_still_plays_as_many():
+    # The second one is cut at once and waits; the first goes on, and then all are reset.
+    environment = scripted_vector([episodes(2), episodes(50), episodes(3)])
+    played = list(
+        play_episodes(environment, spec_of(), Fixed(), episodes_per_env=3, max_episode_steps=2)
+    )
+    assert [(e.episode_length, e.is_cut) for e in played] == [(2, False), (2, True), (2, True)] * 3
+
+
+def test_an_episode_that_ends_after_its_cut_is_not_counted_again():
+    # It goes on while the other plays: 4 of 5 steps, cut at 3, and a whole one of 1 step after it.
+    slow, quick = episodes(4, 1), episodes(9)
+    environment = scripted_vector([slow, quick])
+    played = list(
+        play_episodes(environment, spec_of(), Fixed(), episodes_per_env=2, max_episode_steps=3)
+    )
+    assert sum(e.episode_length for e in played[::2]) == 3 + 1
+
+
+def test_cut_episodes_have_their_own_returns_too():
+    tenfold = partial(gym.wrappers.TransformReward, func=lambda reward: 10 * reward)
+    factory = EnvironmentFactory(partial(ScriptedEnv, episodes(9)), num_envs=1, wrappers=[tenfold])
+    played = play_episodes(
+        factory.make(), factory.spec, Fixed(), episodes_per_env=1, max_episode_steps=2
+    )
+    assert list(played) == [Episode(3.0, 2, wrapped_return=30.0, is_cut=True)]
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async", "auto"])
+@pytest.mark.parametrize(
+    ("id", "limit"),
+    [("CartPole-v1", None), ("CliffWalking-v1", MAX_EPISODE_STEPS), (Endless, MAX_EPISODE_STEPS)],
+)
+def test_the_limit_is_the_environments_where_it_has_one(id, limit, vectorization):
+    environment = EnvironmentFactory(id, num_envs=1, vectorization=vectorization).make()
+    assert EvaluationConfig().limit_of(environment) == limit
+    assert EvaluationConfig(max_episode_steps=7).limit_of(environment) == 7
+    assert EvaluationConfig(max_episode_steps=None).limit_of(environment) is None
+    environment.close()
+
+
+def test_a_policy_that_stands_still_ends_with_a_warning(make_trainer, make_module):
+    data = ReplayDataModule(
+        Endless, evaluation=EvaluationConfig(num_envs=3, episodes_per_env=2, max_episode_steps=20)
+    )
+    trainer = make_trainer(limit_val_batches=1.0)
+    with pytest.warns(UserWarning, match="6 of 6 evaluation episodes were cut after 20 env steps"):
+        [row] = trainer.validate(DQN(Endless, network=["Flatten"]), data, verbose=False)
+    assert row["eval/episodes_cut"] == row["eval/episodes"] == 6
+    assert row["eval/episode_return"] == 20
+
+
+@pytest.mark.parametrize("number", [1, 3, 4])
+def test_lightnings_limit_keeps_the_first_in_the_fixed_order(make_trainer, number):
+    lengths = iter([1, 2, 10, 30])  # the first is made to be described
+    factory = EnvironmentFactory(lambda: ScriptedEnv(episodes(next(lengths, 30))))
+    data = ReplayDataModule(factory, evaluation=EvaluationConfig(num_envs=3, episodes_per_env=2))
+    trainer = make_trainer(limit_val_batches=number)
+    [row] = trainer.validate(DQN(factory, network=["Flatten"]), data, verbose=False)
+    assert row["eval/episodes"] == number
+    assert row["eval/episode_length"] == np.mean([2, 10, 30, 2][:number])
+
+
+@pytest.mark.parametrize("as_factory", [False, True])
+def test_a_vector_env_to_evaluate_in_is_played_in_itself_and_left_open(make_trainer, as_factory):
+    given: Any = gym.make_vec("CartPole-v1", 3, vectorization_mode="sync")
+    around = gym.wrappers.vector.TransformReward(given, lambda reward: 10 * reward)
+    config = EvaluationConfig(
+        num_envs=3, environment=EnvironmentFactory(around) if as_factory else around
+    )
+    data = ReplayDataModule("CartPole-v1", evaluation=config)
+    [row] = make_trainer(limit_val_batches=1.0).validate(DQN("CartPole-v1"), data, verbose=False)
+    assert row["eval/episode_return"] == pytest.approx(10 * row["eval/episode_length"])
+    assert not around.closed
+    few = replace(config, num_envs=2)
+    with pytest.raises(ValueError, match="num_envs=2: the VectorEnv to evaluate in has 3"):
+        list(
+            Evaluator(EnvironmentFactory("CartPole-v1"), few).play(
+                DQN("CartPole-v1"), seed=0, episodes_per_env=1, observers=()
+            )
+        )
+    around.close()
+
+
+# What can't be meant
+
+
+@pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf])
+def test_rewards_that_are_not_finite_are_refused(reward):
+    scripts = [episodes(1), [EpisodeScript((1.0, reward, 2.0))]]
+    with pytest.raises(ValueError, match=r"environment 1 gave rewards in evaluation whose sum is"):
+        play(scripts, 1)
+
+
+def test_observations_outside_their_space_are_told_once():
+    class Outside(IdentityEnv):
+        def step(self, action: Any) -> Any:
+            observation, *others = super().step(action)
+            return observation + 7, *others
+
+    environment = gym.vector.SyncVectorEnv([lambda: Outside(2, episode_length=5)])
+    spec = EnvironmentSpec((2,), "float32", 2)
+    with pytest.warns(UserWarning, match="outside the space that the environment declares") as told:
+        list(play_episodes(environment, spec, KnowsTheState(), episodes_per_env=4))
+    assert len(told) == 1
+
+
+# Seeds
+
+
+def test_stages_seeds_and_runs_have_episodes_of_their_own():
+    config, fixed = EvaluationConfig(), EvaluationConfig(seed=5)
+    stages: list[Any] = ["validation", "test"]
+    seeds = {config.episode_seed(run, stage) for run in range(20) for stage in stages}
+    assert len(seeds) == 40
+    assert fixed.episode_seed(0, "test") == fixed.episode_seed(1, "test")
+    assert fixed.episode_seed(5, "test") == config.episode_seed(5, "test")
+
+
+def test_environments_and_random_actions_draw_from_different_streams():
+    """Where they are one stream, half of the (context, action) pairs are never tried."""
+    pairs = set()
+
+    class Draws(gym.Env[Any, Any]):
+        observation_space = gym.spaces.Discrete(4)
+        action_space = gym.spaces.Discrete(4)
+
+        def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+            super().reset(seed=seed)
+            self.steps, self.context = 0, int(self.np_random.integers(4))
+            return self.context, {}
+
+        def step(self, action: Any) -> Any:
+            pairs.add((self.context, int(action)))
+            self.steps, self.context = self.steps + 1, int(self.np_random.integers(4))
+            return self.context, 0.0, self.steps == 200, False, {}
+
+    factory = EnvironmentFactory(Draws, num_envs=1)
+    list(play_episodes(factory.make(), factory.spec, Fixed(), episodes_per_env=1, epsilon=1.0))
+    assert len(pairs) == 16

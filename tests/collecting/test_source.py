@@ -18,6 +18,7 @@ from support.scripted_policies import ScriptedLearner
 from lightning_dqn.collecting.source import Collected, CollectionConfig, EnvironmentSource
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.schedules import LinearSchedule
+from lightning_dqn.system.seeding import seeds_of
 from lightning_dqn.transitions import NO_ACTION, Episode
 
 ENDLESS = episodes(100_000)
@@ -303,7 +304,15 @@ def test_environments_of_a_continued_run_get_other_seeds_than_at_first(make_sour
     for _ in continued.warm_up(ScriptedLearner()):
         pass
     seeds = [[env.np_random_seed for env in envs_of(each)] for each in (source, continued)]
-    assert seeds == [[3, 4], [3 + 10, 4 + 10]]
+    assert seeds == [seeds_of(3, "environments", number, count=2) for number in (0, 10)]
+
+
+def test_a_new_source_goes_on_where_the_learner_is(make_source):
+    source = make_source(warmup_env_steps=20, epsilon=LinearSchedule(1.0, 0.0, 1_000))
+    source.go_on(900)
+    found = iterations(source, ScriptedLearner(), 2)
+    assert [c.env_steps for c in found] == [924, 928]
+    assert found[0].epsilon == pytest.approx(1 - 924 / 1_000)
 
 
 def envs_of(source: EnvironmentSource) -> list[Any]:
@@ -348,7 +357,8 @@ def test_the_seed_is_that_of_environments_and_exploration(make_source):
     def collect(seed: int) -> np.ndarray:
         source = make_source(seed=seed, warmup_env_steps=40)
         ((rows, _),) = source.warm_up(ScriptedLearner())
-        assert envs_of(source)[1].np_random_seed == seed + 1
+        expected = seeds_of(seed, "environments", 0, count=2)[1]
+        assert envs_of(source)[1].np_random_seed == expected
         return rows.action
 
     np.testing.assert_array_equal(collect(1), collect(1))

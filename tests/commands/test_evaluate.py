@@ -45,7 +45,8 @@ def test_what_is_not_given_has_its_default(given):
             "num_envs": 10,
             "episodes_per_env": 10,
             "epsilon": 0.1,
-            "seed": 1_010_000,
+            "seed": None,
+            "max_episode_steps": "auto",
         }
     ]
 

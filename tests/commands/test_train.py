@@ -99,7 +99,7 @@ MISTAKES = {
     "ckpt_path=nowhere.ckpt": "ckpt_path=nowhere.ckpt: there is no such file",
     "resume=nowhere": "resume=nowhere",
     "data/sampler=lambda_returns module/target/munchausen=default": (
-        "module.target.munchausen: lambda-returns"
+        "module.target.munchausen=Munchausen(alpha=0.9"
     ),
     "module.target.slow_copy=false": "module.target.double=True: without a target network",
     "data.replay.n_step=[3,1]": "data.replay.n_step=[3, 1]",

@@ -198,5 +198,22 @@ def test_an_optimizer_that_steps_along_gradients_is_taken(kind: Any) -> None:
 def test_a_schedule_that_follows_a_value_is_refused() -> None:
     optimizer = SGD(nn.Linear(2, 2).parameters(), lr=0.1)
     with pytest.raises(ValueError, match=r"lr_scheduler=ReduceLROnPlateau: .* LinearLR"):
-        check_lr_scheduler(torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer))
-    check_lr_scheduler(torch.optim.lr_scheduler.LinearLR(optimizer))
+        check_lr_scheduler(torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer), None)
+    for in_lightnings_way in (
+        {"scheduler": torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)},
+        {"scheduler": torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer), "monitor": "loss"},
+    ):
+        with pytest.raises(ValueError, match=r"lr_scheduler=ReduceLROnPlateau"):
+            check_lr_scheduler(in_lightnings_way, None)
+    check_lr_scheduler(torch.optim.lr_scheduler.LinearLR(optimizer), None)
+
+
+@pytest.mark.parametrize(("name", "value"), [("interval", "epoch"), ("frequency", 5)])
+def test_a_schedule_that_counts_something_else_is_refused(name: str, value: Any) -> None:
+    linear = torch.optim.lr_scheduler.LinearLR(SGD(nn.Linear(2, 2).parameters(), lr=0.1))
+    with pytest.raises(
+        ValueError, match=rf"lr_scheduler\['{name}'\]={value!r}: it is stepped once"
+    ):
+        check_lr_scheduler({"scheduler": linear, name: value}, None)
+    check_lr_scheduler({"scheduler": linear, "interval": "step", "frequency": 1}, 10)
+    check_lr_scheduler({"scheduler": linear}, None)

@@ -59,6 +59,7 @@ def test_the_plain_values_of_a_spec_are_its_fields() -> None:
         "frame_stack": 1,
         "zero_sum_turns": False,
         "game": None,
+        "action_start": 0,
     }
 
 

@@ -27,6 +27,7 @@ from lightning_dqn.learning.compilation import CheckedCompiledStep, has_cxx_comp
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.table import Table, UnseenCount
 from lightning_dqn.networks.torsos import Tabular
+from lightning_dqn.system.seeding import generator_of, seeds_of
 from lightning_dqn.transitions import Transitions
 
 Make = Callable[..., Any]
@@ -55,9 +56,11 @@ def textbook(environment: Any, num_states: int, num_actions: int, updates: int) 
         num_actions: A.
         updates: of the whole run.
     """
-    generator = np.random.default_rng(SEED)
+    generator = generator_of(SEED, "exploration")
     q, tables = np.zeros((num_states, num_actions), np.float32), []
-    observation, _ = environment.reset(seed=SEED)
+    seeds = seeds_of(SEED, "environments", 0, count=1)
+    is_sync = isinstance(environment, gym.vector.SyncVectorEnv)
+    observation, _ = environment.reset(seed=seeds if is_sync else seeds[0])
     state, ended = int(observation[0]), False
     while len(tables) < updates:
         explores = generator.random(1)[0] < EPSILON
@@ -111,7 +114,7 @@ def test_each_update_is_the_textbook_rule_to_the_last_bit(
     assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
     changed = [int((one != other).sum()) for one, other in pairwise(found)]
     assert max(changed) == 1
-    assert sum(changed) > 500
+    assert sum(changed) > 450, "of 600"
 
 
 def test_several_environments_update_one_transition_at_a_time_in_order(make_trainer):

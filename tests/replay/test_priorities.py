@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from support.short_fits import OnBatch, without_target
+from support.short_fits import OnBatch, callbacks_of, without_target
 from torch import Tensor
 
 from lightning_dqn import DQN, ReplayDataModule
@@ -61,14 +61,14 @@ def test_who_returns_priorities_is_first_of_the_callbacks_during_a_fit_and_gone_
     make_trainer, make_data, make_module
 ):
     seen = []
-    watch = OnBatch(before=lambda *_: seen.append(list(trainer.callbacks)))
+    watch = OnBatch(before=lambda *_: seen.append(callbacks_of(trainer)))
     trainer = make_trainer(callbacks=[watch], max_epochs=2)
-    own = list(trainer.callbacks)
+    own = callbacks_of(trainer)
     for _ in range(2):
         module = without_target(make_module)
         trainer.fit_loop.epoch_progress.reset()
         trainer.fit(module, make_data(sampler=PrioritizedSampling()))
-        assert trainer.callbacks == own
+        assert callbacks_of(trainer) == own
     assert len(seen) == 12
     for first, *others in seen:
         assert isinstance(first, ReturnPriorities)
@@ -83,19 +83,19 @@ def test_who_returns_priorities_is_gone_after_a_fit_that_fails(
         raise KeyError("on purpose")
 
     trainer = make_trainer(callbacks=[OnBatch(before=fail)])
-    own = list(trainer.callbacks)
+    own = callbacks_of(trainer)
     with pytest.raises(KeyError, match="on purpose"):
         trainer.fit(without_target(make_module), make_data(sampler=PrioritizedSampling()))
-    assert trainer.callbacks == own
+    assert callbacks_of(trainer) == own
 
 
 def test_nobody_returns_priorities_where_sampling_does_not_go_by_them(
     make_trainer, make_data, make_module
 ):
     seen = []
-    watch = OnBatch(before=lambda *_: seen.append(list(trainer.callbacks)))
+    watch = OnBatch(before=lambda *_: seen.append(callbacks_of(trainer)))
     trainer = make_trainer(callbacks=[watch])
-    own = list(trainer.callbacks)
+    own = callbacks_of(trainer)
     trainer.fit(without_target(make_module), make_data(sampler=UniformSampling()))
     assert seen == [own] * 3
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_dqn.reporting.metrics import EpisodeLength, EpisodeReturn
+from lightning_dqn.reporting.metrics import EpisodeLength, EpisodeReturn, WrappedReturn
 from lightning_dqn.transitions import Episode
 
 
@@ -105,3 +105,33 @@ def test_an_empty_metric_travels_too() -> None:
     loaded.update(episodes(1.0))
     loaded.load_state_dict(EpisodeReturn().state_dict())
     assert loaded.num_episodes == 0
+
+
+def test_numbers_beyond_float32_are_kept_and_averaged_exactly() -> None:
+    metric = EpisodeReturn()
+    metric.update([Episode(2.0**24 + 1, 1), Episode(2.0**24 + 3, 1), Episode(1e39, 1)])
+    assert metric.values.tolist() == [2.0**24 + 1, 2.0**24 + 3, 1e39]
+    metric.reset()
+    metric.update([Episode(2.0**24 + 1, 1), Episode(2.0**24 + 3, 1)])
+    assert metric.compute().item() == 2.0**24 + 2
+
+
+def test_they_stay_where_they_are_read() -> None:
+    metric = EpisodeReturn().to("meta")
+    metric.update(episodes(1.0, 3.0))
+    assert metric.compute() == 2.0
+    assert metric.half().values.dtype == torch.float64
+
+
+def test_a_state_of_float32_is_taken() -> None:
+    metric = EpisodeReturn()
+    metric.load_state_dict({"values": torch.tensor([1.0, 2.0])})
+    assert metric.values.tolist() == [1.0, 2.0]
+    assert metric.values.dtype == torch.float64
+
+
+def test_wrapped_returns_are_those_of_wrapped_episodes() -> None:
+    metric = WrappedReturn(persistent=False)
+    metric.update([Episode(1.0, 1), Episode(1.0, 1, wrapped_return=7.0)])
+    assert metric.values.tolist() == [7.0]
+    assert metric.state_dict() == {}

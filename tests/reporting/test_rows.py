@@ -138,7 +138,38 @@ def test_an_evaluation_row_by_hand(stage: str) -> None:
         f"{stage}/episode_return": 4.0,
         f"{stage}/episode_length": 30.0,
         f"{stage}/episodes": 3,
+        f"{stage}/episodes_cut": 0,
     }
+
+
+def test_returns_of_wrappers_stand_beside_the_environments_own() -> None:
+    report = Report()
+    for own in (1.0, 5.0):
+        report.count_evaluation(Episode(own, 3, wrapped_return=own / 10))
+    report.count_rollout([Episode(4.0, 3, wrapped_return=0.5)])
+    row = report.evaluation_row("test")
+    assert (row["test/episode_return"], row["test/wrapped_return"]) == (3.0, pytest.approx(0.3))
+    row = report.training_row(STATISTICS, iteration(), env_steps=1, updates=1)
+    assert (row["rollout/episode_return"], row["rollout/wrapped_return"]) == (4.0, 0.5)
+    report.start_evaluation()
+    report.count_evaluation(Episode(1.0, 1))
+    assert "eval/wrapped_return" not in report.evaluation_row("eval")
+
+
+def test_episodes_that_were_cut_are_counted_and_told_once() -> None:
+    report = Report()
+    report.count_evaluation(Episode(1.0, 5))
+    assert report.warning_of_cuts() is None
+    for length in (900, 700):
+        report.count_evaluation(Episode(1.0, length, is_cut=True))
+    assert report.evaluation_row("eval")["eval/episodes_cut"] == 2
+    text = report.warning_of_cuts()
+    assert text is not None
+    assert text.startswith("2 of 3 evaluation episodes were cut after 700 env steps")
+    assert report.warning_of_cuts() is None
+    report.start_evaluation()
+    report.count_evaluation(Episode(1.0, 5))
+    assert report.evaluation_row("eval")["eval/episodes_cut"] == 0
 
 
 def test_an_evaluation_without_an_episode_has_no_row() -> None:

@@ -25,6 +25,7 @@ def test_module_and_data_are_those_of_the_configuration(tmp_path: Path) -> None:
         "data.batch_size=5",
         "data/sampler=lambda_returns",
         "data.sampler.minibatches=3",
+        "module.target.double=false",
         "environment.num_envs=3",
         "module.network.dueling=true",
         "seed=4",
@@ -70,7 +71,8 @@ REFUSED = {
     "+callbacks.target_network.every=3": "callbacks.target_network: TypeError: ",
     "callbacks.best_checkpoint.save_top_k=abc": "callbacks.best_checkpoint.save_top_k='abc': ",
     "logger.csv=3": "logger.csv=3: expected a mapping with a _target_",
-    "data/sampler=lambda_returns module/target/munchausen=default": "module.target.munchausen: ",
+    "data/sampler=lambda_returns module/target/munchausen=default": "module.target.munchausen=Mun",
+    "data/sampler=lambda_returns": "module.target.double=True: lambda-returns hold",
     "data/sampler=online data.replay.n_step=3": "data.replay.n_step=3: ",
 }
 
@@ -127,7 +129,14 @@ SAMPLERS: dict[str, tuple[list[str], int]] = {
     # ceil(100 / 30) iterations of at least 30 env steps
     "uniform": (["data.env_steps_per_iteration=30"], 2 * 4),
     # a rollout of 5 steps in each of 8 environments: ceil(100 / 40)
-    "lambda_returns": (["data.sampler.rollout_length=5", "data.sampler.minibatches=2"], 2 * 3),
+    "lambda_returns": (
+        [
+            "data.sampler.rollout_length=5",
+            "data.sampler.minibatches=2",
+            "module.target.double=false",
+        ],
+        2 * 3,
+    ),
     # a step in each of 8 environments: ceil(100 / 8)
     "online": ([], 2 * 13),
 }

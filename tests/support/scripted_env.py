@@ -117,7 +117,7 @@ class ScriptedEnv(gym.Env[Any, Any]):
         self.action_space = gym.spaces.Discrete(num_actions, start=first_action)
         shape = frame(0, 0, 0, dtype).shape
         self.observation_space = {
-            "float32": gym.spaces.Box(-1000, 1000, shape, np.float32),
+            "float32": gym.spaces.Box(-1e6, 1e6, shape, np.float32),
             "uint8": gym.spaces.Box(0, 255, shape, np.uint8),
             "bool": gym.spaces.MultiBinary(shape or 1),
             "int64": gym.spaces.Discrete(1_000_000),

@@ -58,12 +58,14 @@ class ScriptedLearner:
     Attributes:
         action: may be changed, as an update changes weights.
         asked_in: the threads in which it was asked for its behaviour policy.
+        env_steps: that it has learned from.
         acted_in: the threads in which its behaviour policies acted.
     """
 
     def __init__(self, action: int = 3, *, explores: bool = False) -> None:
         self.action = action
         self.explores_by_itself = explores
+        self.env_steps = 0
         self.asked_in: list[str] = []
         self.acted_in: list[str] = []
 

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_dqn import DQN, ReplayDataModule
+from lightning_dqn.system.denormals import FlushDenormals
 from lightning_dqn.transitions import Iteration
 
 
@@ -37,11 +38,20 @@ def without_target(make_module: Callable[..., DQN], **arguments: Any) -> DQN:
     return make_module(double=False, slow_copy=False, **arguments)
 
 
+def callbacks_of(trainer: Any) -> list[pl.Callback]:
+    """Return a Trainer's callbacks of this moment, but for the one that every DQN brings along."""
+    return [c for c in trainer.callbacks if not isinstance(c, FlushDenormals)]
+
+
 def iterations_of(data: ReplayDataModule, learner: Any, folder: Path) -> Iterator[Iteration]:
     """Yield an epoch of iterations that ``learner`` acts in, without a Trainer's delays."""
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
-        lightning_module=learner, strategy=strategy, default_root_dir=folder, callbacks=[]
+        lightning_module=learner,
+        strategy=strategy,
+        default_root_dir=folder,
+        callbacks=[],
+        received_sigterm=False,
     )
     data.setup("fit")
     yield from data.train_dataloader()

@@ -1,0 +1,38 @@
+"""One seed, and a stream of chance of its own for each who draws.
+
+Generators that are seeded with the same number give the same numbers, whoever draws: exploration
+would follow the environment's chance. And where environment i gets seed + i, the runs of seeds 0
+and 1 share all environments but one. So whoever draws spawns a stream by its own name.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+
+def spawned(seed: int, *user: str | int) -> np.random.SeedSequence:
+    """Return the stream of one user of a seed.
+
+    Args:
+        seed: from 0, of a run.
+        user: who draws, as ``"environments", 0``; other names have independent streams.
+    """
+    key = [zlib.crc32(repr(part).encode()) for part in user]
+    return np.random.SeedSequence(seed, spawn_key=key)
+
+
+def generator_of(seed: int, *user: str | int) -> np.random.Generator:
+    """Return the NumPy generator of one user of a seed."""
+    return np.random.default_rng(spawned(seed, *user))
+
+
+def seed_of(seed: int, *user: str | int) -> int:
+    """Return a seed of one user, 32 bits, for what takes a number alone."""
+    return int(spawned(seed, *user).generate_state(1)[0])
+
+
+def seeds_of(seed: int, *user: str | int, count: int) -> list[int]:
+    """Return so many independent seeds, 31 bits each, as simulators in C take them."""
+    return [int(word) >> 1 for word in spawned(seed, *user).generate_state(count)]

@@ -1,0 +1,49 @@
+"""One seed, and for each who draws a stream of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_dqn.system.seeding import generator_of, seed_of, seeds_of, spawned
+
+
+def numbers(generator: np.random.Generator) -> list[float]:
+    return generator.random(4).tolist()
+
+
+def test_the_same_user_of_the_same_seed_draws_the_same_numbers():
+    assert numbers(generator_of(3, "exploration")) == numbers(generator_of(3, "exploration"))
+    assert seeds_of(3, "environments", 7, count=4) == seeds_of(3, "environments", 7, count=4)
+
+
+def test_users_and_seeds_draw_different_numbers():
+    users: list[tuple[str | int, ...]] = [
+        ("a",),
+        ("b",),
+        ("a", 0),
+        ("a", 1),
+        ("a", "0"),
+        ("b", "a"),
+    ]
+    drawn = {tuple(numbers(generator_of(seed, *user))) for seed in (0, 1, 10_000) for user in users}
+    assert len(drawn) == 3 * len(users)
+    assert tuple(numbers(np.random.default_rng(0))) not in drawn, "what gymnasium draws from seed 0"
+
+
+def test_streams_do_not_depend_on_the_process():
+    # Python's own hash of a name would change from process to process.
+    assert seed_of(0, "sampling") == 514_769_124
+    assert spawned(5, "x").spawn_key == spawned(6, "x").spawn_key
+
+
+def test_environments_of_neighbouring_seeds_share_none():
+    seen = [seeds_of(seed, "environments", 0, count=16) for seed in range(50)]
+    assert len({number for numbers in seen for number in numbers}) == 50 * 16
+    assert all(0 <= number < 2**31 for numbers in seen for number in numbers)
+
+
+@pytest.mark.parametrize("seed", [0, 2**32, 2**63, torch.initial_seed()])
+def test_seeds_of_any_size_are_taken(seed):
+    assert 0 <= seed_of(seed, "noise") < 2**32
