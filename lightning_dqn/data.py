@@ -128,7 +128,7 @@ class ReplayDataModule(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Make the source of rows and the replay ring, where they are needed.
 
-        A second fit goes on as a continued run does, unless its module is new.
+        A module that has learned already goes on counting where it is.
 
         Raises:
             ValueError: the module was made for another kind of environment.
@@ -153,13 +153,12 @@ class ReplayDataModule(pl.LightningDataModule):
         self.sampler = self.sampling.make(self.replay, self.source.upcoming)
         if self.sampler.uses_priorities:
             self._priorities.join(self._trainer)
-        state, self._restored = self._restored, None
         env_steps = getattr(self._learner, "env_steps", 0)
-        if state is None and env_steps > 0:
-            state = self._last_fit
+        if env_steps > 0:
             self.source.go_on(env_steps)
-        if state is not None:
-            self.load_state_dict(state)
+        if self._restored is not None:
+            self.load_state_dict(self._restored)
+            self._restored = None
 
     def train_dataloader(self) -> TrainStream:
         """Return the sized stream of iterations."""
@@ -211,6 +210,7 @@ class ReplayDataModule(pl.LightningDataModule):
 
     def on_exception(self, exception: BaseException) -> None:
         """Close the environments and end the collecting thread: no teardown follows."""
+        self._last_fit = None
         self.close()
 
     # --- the two streams

@@ -627,6 +627,24 @@ def test_a_new_data_module_goes_on_where_the_module_is(make_trainer, make_data, 
     assert module.env_steps == 80
 
 
+def test_a_fit_after_one_that_was_interrupted_goes_on_where_it_was(
+    make_trainer, make_data, make_module
+):
+    def interrupt(data: ReplayDataModule, iteration: Iteration) -> None:
+        if iteration.env_steps == 64:
+            raise KeyboardInterrupt
+
+    data, module = make_data(), without_target(make_module)
+    told: list[int] = []
+    data.after_collection.append(told.append)
+    make_trainer().fit(module, data)
+    with pytest.raises(SystemExit):
+        make_trainer(callbacks=[OnBatch(after=interrupt)]).fit(module, data)
+    assert data.state_dict() == {}, "where it stood is not known to the last step"
+    make_trainer().fit(module, data)
+    assert told == [16, 24, 32, 40, 56, 64, 80, 88, 96, 104]
+
+
 def test_a_checkpoint_saved_after_a_fit_continues_as_one_saved_at_its_end(
     make_trainer, make_data, make_module, tmp_path
 ):

@@ -94,6 +94,12 @@ class Collector:
         episodes, self.episodes = self.episodes, []
         return episodes
 
+    def go_on(self, env_steps: int) -> None:
+        """Count from here, and explore otherwise than at first."""
+        self.env_steps = env_steps
+        drawn = generator_of(self._seed, "exploration", env_steps)
+        self.generator.bit_generator.state = drawn.bit_generator.state
+
     def state_dict(self) -> dict[str, Any]:
         """Return the counters and the generator's state as plain values."""
         return {"env_steps": self.env_steps, "generator": self.generator.bit_generator.state}

@@ -24,10 +24,10 @@ from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.system.seeding import generator_of, seed_of
 from lightning_dqn.transitions import Episode, Policy
 
-MAX_EPISODE_STEPS = 27_000
-"""Env steps of an evaluation episode where the environment sets no limit: those of half an hour of
-Atari, 108,000 frames of which the agent sees every fourth (Machado et al. 2018,
-https://arxiv.org/abs/1709.06009)."""
+MAX_EPISODE_STEPS = 10_000
+"""Env steps of an evaluation episode where the environment sets no limit: more than the tasks of
+gymnasium take, and over in seconds where a policy stands still. Half an hour of Atari, whose limit
+is its own, takes 27,000 (Machado et al. 2018, https://arxiv.org/abs/1709.06009)."""
 
 Observer = Callable[[np.ndarray, np.ndarray], None]
 """Looks on before each step: observations [E, *shape], and in which an action is chosen for an
@@ -49,7 +49,7 @@ class EvaluationConfig:
             episodes, and of a test, which plays others; None: spawned from the run's seed.
         max_episode_steps: env steps after which an episode is cut and counted as it is, so that a
             policy that stands still can't play for ever; ``"auto"``: the environment's own limit,
-            and 27,000 where gymnasium knows of none; None: without end.
+            and 10,000 where gymnasium knows of none; None: without end.
     """
 
     num_envs: int = 10

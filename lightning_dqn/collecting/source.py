@@ -235,7 +235,7 @@ class EnvironmentSource:
 
     def go_on(self, env_steps: int) -> None:
         """Count from here; the warm-up is the policy's."""
-        self.collector.env_steps = env_steps
+        self.collector.go_on(env_steps)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counters and the generator of collecting."""

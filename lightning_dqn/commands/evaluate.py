@@ -22,7 +22,7 @@ Play test episodes with the policy of a finished run.
   episodes_per_env=10  episodes of each of them
   epsilon=0.0        probability of a random action
   seed=null          of the episodes; null: those of the run's own test
-  max_episode_steps=auto  env steps after which an episode is cut; auto: 27,000 without a limit
+  max_episode_steps=auto  env steps after which an episode is cut; auto: 10,000 without a limit
 """
 
 DEFAULTS = {

@@ -315,6 +315,17 @@ def test_a_new_source_goes_on_where_the_learner_is(make_source):
     assert found[0].epsilon == pytest.approx(1 - 924 / 1_000)
 
 
+def test_who_goes_on_draws_other_numbers_than_at_first(make_source):
+    drawn = []
+    for env_steps in (0, 900, 900, 1_000):
+        source = make_source()
+        if env_steps:
+            source.go_on(env_steps)
+        drawn.append(source.collector.actor.generator.random())
+    assert drawn[1] == drawn[2]
+    assert len(set(drawn)) == 3
+
+
 def envs_of(source: EnvironmentSource) -> list[Any]:
     environment = source.collector.actor.environment
     assert isinstance(environment, SyncVectorEnv)
