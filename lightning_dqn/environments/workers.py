@@ -113,9 +113,8 @@ class WorkerVectorEnv(AsyncVectorEnv):
         return super()._poll_pipe_envs(self._timeout if timeout is None else timeout)
 
     def _check_spaces(self) -> None:
-        self.call(
-            "has_wrapper_attr", "step"
-        )  # made and answering, which is waited for with a limit
+        # The first exchange, which gymnasium would wait for without a limit: are they all made?
+        self.call("has_wrapper_attr", "step")
         super()._check_spaces()
 
     def _raise_if_errors(self, successes: Iterable[bool]) -> None:
@@ -124,9 +123,10 @@ class WorkerVectorEnv(AsyncVectorEnv):
         try:
             index, kind, value, trace = self.error_queue.get(timeout=CLOSING_SECONDS)
         except queue.Empty:
-            index, kind, value, trace = list(successes).index(False), RuntimeError, "?", ""
-        text = f"{self._name}: environment {index} raised {kind.__name__}: {value}"
-        error = WorkerError(text)
+            index = list(successes).index(False)
+            text = f"{self._name}: environment {index} raised an error that can't be pickled"
+            raise WorkerError(text) from None
+        error = WorkerError(f"{self._name}: environment {index} raised {kind.__name__}: {value}")
         error.add_note(f"In the worker:\n{trace}")
         raise error
 

@@ -82,6 +82,14 @@ def test_a_fault_names_worker_and_cause_and_ends_all(make_workers, fault, when):
     assert not any(process.is_alive() for process in workers.processes)
 
 
+def test_an_error_that_can_not_be_passed_on_is_told_as_such(make_workers, monkeypatch):
+    monkeypatch.setattr("lightning_dqn.environments.workers.CLOSING_SECONDS", 0.5)
+    workers = make_workers({"fault": "unpicklable", "at": 1}, {})
+    workers.reset()
+    with pytest.raises(WorkerError, match="environment 0 raised an error that can't be pickled"):
+        go_on(workers)
+
+
 def test_a_worker_that_died_between_two_calls_is_found_at_the_next(make_workers):
     workers = make_workers({}, {})
     workers.reset()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 
-Fault = Literal["raise", "exit", "kill", "terminate", "hang"]
+Fault = Literal["raise", "unpicklable", "exit", "kill", "terminate", "hang"]
 When = Literal["step", "reset", "make"]
 
 _MAKER = os.getpid()
@@ -60,6 +60,12 @@ class FaultyEnv(gym.Env[Any, Any]):
             return
         if self.fault == "raise":
             raise RuntimeError("simulator lost its licence")
+        if self.fault == "unpicklable":
+
+            class LocalError(Exception):
+                """No other process knows it."""
+
+            raise LocalError
         if self.fault == "exit":
             os._exit(3)
         if self.fault == "hang":
