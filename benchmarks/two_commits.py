@@ -160,7 +160,8 @@ def main() -> None:
             medians = [f"{statistics.median(column):.3f}" for column in columns]
             rows.append([preset, *medians, f"{statistics.median(ratios):.3f}"])
             rows[-1] += [f"{low:.3f} to {high:.3f}", str(len(ratios))]
-            print(" | ".join(rows[-1]), file=sys.stderr, flush=True)
+            print(" | ".join(rows[-1]), file=sys.stderr)
+            print("  ", *(f"{r:.3f}" for r in sorted(ratios)), file=sys.stderr, flush=True)
     print(format_table(rows))
 
 
