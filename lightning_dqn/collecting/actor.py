@@ -194,7 +194,7 @@ class Actor:
             workers = self.environment.unwrapped
             if not isinstance(workers, AsyncVectorEnv):
                 raise
-            raise died(workers, type(workers).__name__) from error
+            raise died(workers, type(workers).__name__, error) from None
 
     def _see(
         self, observation: np.ndarray, mask: np.ndarray | None, is_first: np.ndarray | None

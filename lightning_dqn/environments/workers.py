@@ -100,7 +100,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
             self.close(terminate=True)
             raise
         except (EOFError, ConnectionError) as error:
-            raise died(self, self._name) from error
+            raise died(self, self._name, error) from None
         except multiprocessing.TimeoutError as error:
             hanging = [i for i, pipe in enumerate(self.parent_pipes) if not pipe.poll()]
             self.close(terminate=True)
@@ -131,13 +131,17 @@ class WorkerVectorEnv(AsyncVectorEnv):
         raise error
 
 
-def died(environment: AsyncVectorEnv, name: str) -> WorkerError:
+def died(environment: AsyncVectorEnv, name: str, error: Exception) -> WorkerError:
     """Return which worker of an environment has died, where one doesn't answer; close the rest.
 
     Args:
         environment: anyone's, ours or gymnasium's own.
         name: how messages call it.
+        error: what the pipe said, which says nothing.
     """
+    # Its frames hold the pipe's buffer, over which the garbage collector of Python 3.12.1 stumbles
+    # (github.com/python/cpython/issues/77894).
+    error.__traceback__ = None
     cause = "a worker closed its pipe"
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:  # the pipe closes a moment before the process is gone
