@@ -46,7 +46,7 @@ from lightning_dqn.runs.experiment import prepare
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 UPDATES_PER_ITERATION = 8
-UPDATES = 512
+UPDATES = 768
 ENVIRONMENTS = 32
 ROLLOUT_LENGTH = 4
 
@@ -94,8 +94,9 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
 REFUSED = {
     # the two settings that don't go together: what the message says
     (("double", True), ("target", "none")): "double=True: without a target network",
-    (("munchausen", "soft"), ("sampler", "lambda_returns")): "munchausen: lambda-returns hold",
-    (("munchausen", "munchausen"), ("sampler", "lambda_returns")): "munchausen: lambda-returns",
+    (("double", True), ("sampler", "lambda_returns")): "double=True: lambda-returns hold",
+    (("munchausen", "soft"), ("sampler", "lambda_returns")): "munchausen=.*: lambda-returns hold",
+    (("munchausen", "munchausen"), ("sampler", "lambda_returns")): "munchausen=.*: lambda-returns",
     (("sampler", "lambda_returns"), ("overlap", True)): "overlap=True: lambda-returns need rows",
 }
 PLAIN = {name: values[0] for name, values in SWITCHES.items()}
