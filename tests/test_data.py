@@ -713,6 +713,7 @@ def test_evaluation_against_an_opponent_may_follow_self_play(attach):
     )
     attach(data, DQN("lightning_dqn/TicTacToe-v0"))
     data.setup("fit")
+    assert data.source is not None, "it was let through, and all is made"
     data.close()
 
 

@@ -86,9 +86,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
             for process in alive:
                 getattr(process, end)()
             _join(alive, CLOSING_SECONDS)
-        for pipe in self.parent_pipes:
-            if pipe is not None:
-                pipe.close()
+        _close_pipes(self)
         self._state = AsyncState.DEFAULT
 
     @contextmanager
@@ -154,9 +152,7 @@ def died(environment: AsyncVectorEnv, name: str, error: Exception) -> WorkerErro
     for process in environment.processes:
         process.kill()
     _join(environment.processes, CLOSING_SECONDS)
-    for pipe in environment.parent_pipes:
-        if pipe is not None:
-            pipe.close()
+    _close_pipes(environment)
     environment.closed = True  # its own close would wait for an answer
     return WorkerError(f"{name}: {cause}")
 
@@ -180,6 +176,12 @@ def _end_with_parent() -> None:
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
         os._exit(1)
+
+
+def _close_pipes(environment: AsyncVectorEnv) -> None:
+    for pipe in environment.parent_pipes:
+        if pipe is not None:
+            pipe.close()
 
 
 def _join(processes: Sequence[Any], seconds: float) -> None:
