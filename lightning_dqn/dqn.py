@@ -187,12 +187,20 @@ class DQN(pl.LightningModule):
         Raises:
             ValueError: they can't work here.
         """
+        return self.make_optimizers(self._expected_iterations())
+
+    def make_optimizers(self, iterations: int | None) -> Any:
+        """Return new ones, for a run of so many iterations; None: without end.
+
+        Raises:
+            ValueError: they can't work here.
+        """
         optimizer = self._make_optimizer(self.agent.q_network.parameters())
         check_optimizer(optimizer)
         if self._make_lr_scheduler is None:
             return optimizer
         scheduler = self._make_lr_scheduler(optimizer)
-        check_lr_scheduler(scheduler, self._expected_iterations())
+        check_lr_scheduler(scheduler, iterations)
         return [optimizer], [scheduler]
 
     def configure_callbacks(self) -> list[pl.Callback]:

@@ -107,6 +107,9 @@ MOVED = {
 COMMANDS = ("evaluate", "export", "import_weights", "play", "study")
 """What ``python -m lightning_dqn.<command>`` runs."""
 
+FORMER_COMMANDS = {"import_weights": "import"}
+"""Command -> what it is called now."""
+
 
 class FormerModules(MetaPathFinder, InspectLoader):
     """Finds a module by its old name, as one that looks its names up in the new places."""
@@ -156,7 +159,8 @@ def run_command(name: str) -> None:
     """Run a command by its old name, after a line that says the new one."""
     if name not in COMMANDS:
         sys.exit(f"lightning-dqn: {PACKAGE}.{name} isn't a command")
-    text = f"python -m {PACKAGE}.{name} is now python -m {PACKAGE} {name}"
+    now = FORMER_COMMANDS.get(name, name)
+    text = f"python -m {PACKAGE}.{name} is now python -m {PACKAGE} {now}"
     print(f"lightning-dqn: {text}; the old one goes with 0.3", file=sys.stderr)
     importlib.import_module(f"{PACKAGE}.commands.{name}").main(sys.argv[1:])
 

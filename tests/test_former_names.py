@@ -98,9 +98,10 @@ def test_a_command_answers_to_its_former_name_with_a_word_of_the_new_one(
 ) -> None:
     result = command("--help", cwd=tmp_path, module=f"lightning_dqn.{name}")
     assert result.returncode == 0, result.stderr
-    told = f"python -m lightning_dqn.{name} is now python -m lightning_dqn {name}"
+    now = {"import_weights": "import"}.get(name, name)
+    told = f"python -m lightning_dqn.{name} is now python -m lightning_dqn {now}"
     assert result.stderr == f"lightning-dqn: {told}; the old one goes with 0.3\n"
-    assert f"python -m lightning_dqn {name} " in result.stdout
+    assert f"python -m lightning_dqn {now} " in result.stdout
 
 
 # --- words of a configuration

@@ -1,52 +1,194 @@
-"""Commands of a few keys, as evaluating, exporting and playing: their help, keys and errors."""
+"""What all commands have in common: options as a dataclass, with their help and their checks."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import dataclasses
+import inspect
+import math
+import re
+import textwrap
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-import yaml
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
-from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.build import ConfigError, as_type
+from lightning_dqn.runs.keys import typed
+from lightning_dqn.runs.mistakes import near, told
 
-USAGE_ERROR = 2
+Options = TypeVar("Options")
+
+_REQUIRED = dataclasses.MISSING
+_TAKE_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
 
 
-def run_command(arguments: Sequence[str], usage: str, act: Callable[[Sequence[str]], None]) -> None:
+def option(
+    help: str,
+    default: Any = _REQUIRED,
+    *,
+    is_path: bool = False,
+    least: float | None = None,
+    most: float | None = None,
+    choices: Sequence[str] = (),
+    former: Sequence[str] = (),
+) -> Any:
+    """Return a field of a command's options.
+
+    Args:
+        help: what it means, with its unit.
+        default: none: it must be given.
+        is_path: it may be given by itself, without its name.
+        least: smallest number that is allowed.
+        most: largest.
+        choices: texts that are allowed.
+        former: names it had, which still work.
+    """
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": help,
+            "is_path": is_path,
+            "least": least,
+            "most": most,
+            "choices": tuple(choices),
+            "former": tuple(former),
+        },
+        kw_only=True,
+    )
+
+
+def run_command(
+    arguments: Sequence[str], kind: type[Options], act: Callable[[Options], None]
+) -> None:
     """Run a command; tell a mistake in one line and exit with 2.
 
     Args:
         arguments: of the command.
-        usage: printed where there are no arguments, or help is asked for.
-        act: takes the arguments; what it raises as a ValueError is the user's mistake.
+        kind: a dataclass of :func:`option`; its docstring is the help's beginning. The help is
+            printed where it is asked for, or where nothing is given.
+        act: takes the options.
     """
     if not arguments or "--help" in arguments or "-h" in arguments:
-        print(usage)
+        print(usage(kind))
         return
-    try:
-        act(arguments)
-    except ValueError as error:
-        print(f"lightning-dqn: {error}", file=sys.stderr)
-        sys.exit(USAGE_ERROR)
+    with told():
+        act(read_options(arguments, kind))
 
 
-def read_options(arguments: Sequence[str], defaults: Mapping[str, Any]) -> DictConfig:
-    """Return the keys of a command, those that ``arguments`` set as ``key=value`` and the others.
+def read_options(arguments: Sequence[str], kind: type[Options]) -> Options:
+    """Return the options that arguments give: ``key=value``, a path by itself, ``--flag``.
 
     Raises:
-        ConfigError: a key doesn't exist, or a value can't be read.
+        ConfigError: a key doesn't exist or is missing, or a value isn't one for it.
     """
+    fields = {one.name: one for one in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    formerly = []
+    for argument in arguments:
+        name, text = _parted(argument, fields)
+        is_former = argument.split("=")[0] in fields[name].metadata["former"]
+        if name in values and not (is_former or name in formerly):
+            raise ConfigError(f"{argument}: {name} is given already")
+        if is_former or name not in values:  # a checkpoint says more than its run's folder
+            values[name] = _value(name, text, fields[name], hints[name])
+        formerly += [name] if is_former else []
+    for name, one in fields.items():
+        if name not in values and one.default is _REQUIRED:
+            what = f"name {one.metadata['help']}"
+            raise ConfigError(f"{name}=: {what}, as {name}=... (--help lists all)")
+    return kind(**values)
+
+
+def part_arguments(arguments: Sequence[str], kind: type) -> tuple[list[str], list[str]]:
+    """Part a command's own arguments from those of the configuration that it takes too."""
+    names = {
+        name
+        for one in dataclasses.fields(kind)
+        for name in (one.name, f"--{one.name}", *one.metadata["former"])
+    }
+    has_path = any(one.metadata["is_path"] for one in dataclasses.fields(kind))
+    own: list[str] = []
+    rest: list[str] = []
+    flag = ""
+    for argument in arguments:
+        key, equals, _ = argument.partition("=")
+        is_path = has_path and not equals and argument[0] not in "-+~" and flag not in _TAKE_VALUE
+        flag = argument
+        (own if key in names or is_path else rest).append(argument)
+    return own, rest
+
+
+def usage(kind: type) -> str:
+    """Return a command's help."""
+    text = inspect.cleandoc(kind.__doc__ or "")
+    fields = dataclasses.fields(kind)
+    shown = {one.name: _shown(one) for one in fields}
+    width = max(map(len, shown.values())) + 2
+    lines = []
+    for one in fields:
+        first, *more = textwrap.wrap(one.metadata["help"], 98 - width)
+        lines.append(f"  {shown[one.name]:<{width}}{first}")
+        lines += [" " * (width + 2) + line for line in more]
+    return "\n".join([text, "", *lines])
+
+
+def _shown(one: dataclasses.Field[Any]) -> str:
+    if one.default is _REQUIRED:
+        return one.name
+    if one.default is False and one.metadata["help"].startswith("flag"):
+        return f"--{one.name}"
+    return f"{one.name}={typed(one.default)}"
+
+
+def _parted(argument: str, fields: dict[str, dataclasses.Field[Any]]) -> tuple[str, str]:
+    """Return the option that an argument sets, and the text of its value."""
+    key, equals, text = argument.partition("=")
+    if key.startswith("--") and key[2:] in fields:
+        return key[2:], text if equals else "true"
+    if not equals or not re.fullmatch(r"[a-z_]+", key):
+        paths = [name for name, one in fields.items() if one.metadata["is_path"]]
+        if argument.startswith("-") or not paths:
+            raise ConfigError(f"{argument}: not an option; {_there_are(fields, argument)}")
+        return paths[0], argument
+    for name, one in fields.items():
+        if key == name or key in one.metadata["former"]:
+            return name, text
+    raise ConfigError(f"{key}: no such key; {_there_are(fields, key)}")
+
+
+def _value(name: str, text: str, one: dataclasses.Field[Any], hint: Any) -> Any:
+    if not text:
+        raise ConfigError(f"{name}=: a value is missing")
+    if hint is str or (str in typing.get_args(hint) and text != "null"):
+        value: Any = text
+    else:
+        value = as_type(_read(name, text), hint, name)
+    choices, least, most = (one.metadata[key] for key in ("choices", "least", "most"))
+    if choices and value not in choices:
+        raise ConfigError(f"{name}={text}: choose {', '.join(choices[:-1])} or {choices[-1]}")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    low, high = (-math.inf if least is None else least), (math.inf if most is None else most)
+    if is_number and not low <= value <= high:
+        bounds = f"from {low:g}" + (f" to {high:g}" if most is not None else "")
+        raise ConfigError(f"{name}={text}: expected a number {bounds}")
+    return value
+
+
+def _read(name: str, text: str) -> Any:
+    """Return the value of a text, by the grammar that training's keys have."""
     try:
-        given: Any = OmegaConf.from_cli(list(arguments))
-        unknown = sorted(set(map(str, given)) - set(defaults))
-        if unknown:
-            raise ConfigError(f"{unknown[0]}: no such key; there are {', '.join(defaults)}")
-        options = OmegaConf.merge(defaults, given)
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        override = OverridesParser.create().parse_override(f"{name}={text}")
+    except HydraException as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"{' '.join(arguments)}: can't be read ({reason})") from error
-    assert isinstance(options, DictConfig)
-    return options
+        raise ConfigError(f"{name}={text}: can't be read: {reason}") from error
+    if override.is_sweep_override():
+        raise ConfigError(f"{name}={text}: expected one value")
+    return override.value()
+
+
+def _there_are(fields: dict[str, dataclasses.Field[Any]], word: str) -> str:
+    hint = near(word.strip("-"), list(fields))
+    return f"{hint + ' ' if hint else ''}there are {', '.join(fields)}"

@@ -1,56 +1,101 @@
-"""``python -m lightning_dqn evaluate run=<run folder>``: play episodes with a trained policy."""
+"""``python -m lightning_dqn evaluate <run>``: play episodes with a trained policy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from omegaconf import DictConfig
 
-from lightning_dqn.commands.command import read_options, run_command
-from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.evaluate import evaluate
+from lightning_dqn.commands.command import option, run_command
+from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 
-USAGE = """\
-Play test episodes with the policy of a finished run.
+if TYPE_CHECKING:
+    from lightning_dqn.transitions import Episode
 
-  python -m lightning_dqn evaluate run=<run folder> [key=value ...]
+_LISTED = 20  # episodes that are listed one by one
 
-  run                the folder that training named at its end
-  checkpoint=null    a checkpoint file; null: the run's module.safetensors, of its best checkpoint
-  num_envs=10        environments stepped at once
-  episodes_per_env=10  episodes of each of them
-  epsilon=0.0        probability of a random action
-  seed=null          of the episodes; null: those of the run's own test
-  max_episode_steps=auto  env steps after which an episode is cut; auto: 10,000 without a limit
-"""
 
-DEFAULTS = {
-    "run": None,
-    "checkpoint": None,
-    "num_envs": 10,
-    "episodes_per_env": 10,
-    "epsilon": 0.0,
-    "seed": None,
-    "max_episode_steps": "auto",
-}
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Play test episodes with the policy of a finished run.
+
+    python -m lightning_dqn evaluate <run> [key=value ...] [--json]
+    """
+
+    run: str = option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
+    num_envs: int = option("environments stepped at once", 10, least=1)
+    episodes_per_env: int = option("episodes of each of them", 10, least=1)
+    epsilon: float = option("probability of a random action", 0.0, least=0, most=1)
+    seed: int | None = option("of the episodes; null: those of the run's own test", None, least=0)
+    max_episode_steps: int | Literal["auto"] | None = option(
+        "env steps after which an episode is cut; auto: 10,000 without a limit", "auto", least=1
+    )
+    json: bool = option("flag: print all as JSON", False)
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    run_command(arguments, USAGE, _run)
+    run_command(arguments, EvaluateOptions, _run)
 
 
-def _run(arguments: Sequence[str]) -> None:
-    returns = evaluate(_options(arguments))
-    print(
-        f"return {returns.mean():.1f} ± {returns.std():.1f} over {len(returns)} episodes "
-        f"(min {returns.min():.1f}, median {np.median(returns):.1f}, max {returns.max():.1f})"
+def _run(options: EvaluateOptions) -> None:
+    from lightning_dqn.runs.evaluate import evaluate  # with torch, which the help does without
+    from lightning_dqn.runs.finished import FinishedRun
+
+    episodes, notes = evaluate(
+        FinishedRun.find(options.run),
+        num_envs=options.num_envs,
+        episodes_per_env=options.episodes_per_env,
+        epsilon=options.epsilon,
+        seed=options.seed,
+        max_episode_steps=options.max_episode_steps,
     )
+    outcome = _summed_up(episodes)
+    if options.json:
+        print(json.dumps({"run": options.run, **outcome, "notes": notes}, indent=2))
+        return
+    low, high = outcome["interval"]
+    print(
+        f"return {outcome['mean']:.1f} ± {outcome['std']:.1f} over {len(episodes)} episodes "
+        f"(min {outcome['min']:.1f}, median {outcome['median']:.1f}, max {outcome['max']:.1f})\n"
+        f"IQM {outcome['iqm']:.1f}, 95 % interval {low:.1f} to {high:.1f}"
+    )
+    print("\n".join([*notes, "", *_table(episodes)]))
 
 
-def _options(arguments: Sequence[str]) -> DictConfig:
-    options = read_options(arguments, DEFAULTS)
-    if options.run is None:
-        raise ConfigError("run=null: name the folder of a run, as run=runs/cartpole/<time>")
-    return options
+def _summed_up(episodes: Sequence[Episode]) -> dict[str, Any]:
+    returns = np.array([episode.episode_return for episode in episodes])
+    return {
+        "iqm": float(interquartile_mean(returns)),
+        "interval": list(stratified_bootstrap_interval(returns)),
+        "mean": float(returns.mean()),
+        "std": float(returns.std()),
+        "min": float(returns.min()),
+        "median": float(np.median(returns)),
+        "max": float(returns.max()),
+        "episodes": [
+            {
+                "return": float(one.episode_return),
+                "length": int(one.episode_length),
+                "is_cut": one.is_cut,
+            }
+            for one in episodes
+        ],
+    }
+
+
+def _table(episodes: Sequence[Episode]) -> Iterator[str]:
+    """Yield a line for each episode; of many the worst, the middle and the best."""
+    numbered = list(enumerate(episodes))
+    if len(episodes) > _LISTED:
+        ranked = sorted(numbered, key=lambda one: one[1].episode_return)
+        middle = len(ranked) // 2
+        numbered = [*ranked[:3], *ranked[middle - 1 : middle + 2], *ranked[-3:]]
+        yield "the worst, the middle and the best (--json has all)"
+    yield f"{'episode':>9}{'return':>12}{'env steps':>12}"
+    for number, episode in numbered:
+        cut = "  cut" if episode.is_cut else ""
+        yield f"{number:>9}{episode.episode_return:>12.1f}{episode.episode_length:>12,}{cut}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig
 
-from lightning_dqn.runs.compose import compose
-from lightning_dqn.runs.keys import choices, explain_key, explain_keys, leaves
+from lightning_dqn.runs.compose import Composer, without_hydra
+from lightning_dqn.runs.keys import explain_key, explain_keys, leaves
+from lightning_dqn.runs.mistakes import told
 
 HEADER = """\
 Deep Q-learning under pytorch_lightning's Trainer.fit.
@@ -28,18 +30,19 @@ Flags: -m sweep, --cfg job print the configuration, --config-dir <folder>, --hyd
 
 def print_help(overrides: list[str]) -> None:
     """Print what can be chosen and every key; ``overrides`` show in the values."""
-    config = compose([o for o in overrides if not o.startswith("-")])
+    with Composer(overrides) as composer, told(composer.explain):
+        config, groups = without_hydra(composer.config()), composer.groups()
     try:
-        print(help_text(config), flush=True)
+        print(help_text(config, groups), flush=True)
     except BrokenPipeError:  # a pager that was left, or `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def help_text(config: DictConfig) -> str:
+def help_text(config: DictConfig, groups: Mapping[str, Sequence[str]]) -> str:
     """Return what can be chosen and every key of ``config`` with its explanation."""
     lines = [HEADER, "Choices (group=option; what is not there yet with a plus: +group=option)"]
-    longest = max(map(len, choices()))
-    for group, options in sorted(choices().items()):
+    longest = max(map(len, groups))
+    for group, options in sorted(groups.items()):
         lines.append(f"  {group:<{longest}} {', '.join(sorted(options))}")
     lines.append("\nKeys (key=value)")
     explanations = explain_keys()

@@ -1,15 +1,24 @@
-"""``python -m lightning_dqn [command] ...``: which command it is; training where none is named."""
+"""``lightning-dqn [command] ...``: which command it is; training where none is named."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
-from lightning_dqn.commands.command import USAGE_ERROR
+from lightning_dqn.former_names import FORMER_COMMANDS
+from lightning_dqn.runs.mistakes import USAGE_ERROR, near
 
-COMMANDS = ("train", "evaluate", "export", "import_weights", "play", "study")
-"""Names of commands, each a module beside this one with a function ``main``."""
+COMMANDS = {
+    "train": "train",
+    "evaluate": "evaluate",
+    "export": "export",
+    "import": "import_weights",
+    "play": "play",
+    "study": "study",
+}
+"""Name of a command -> the module beside this one with its function ``main``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,15 +27,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: None: the process's.
     """
+    if os.getcwd() not in sys.path:  # as ``python -m`` has it; last, to hide nothing
+        sys.path.append(os.getcwd())
     first, *rest = arguments = list(sys.argv[1:] if arguments is None else arguments) or [""]
-    if first in COMMANDS:
-        return _run(first, rest)
-    if first.isidentifier():
-        told = f"no such command; there are {', '.join(COMMANDS)}"
-        print(f"lightning-dqn: {first}: {told}", file=sys.stderr)
+    command = FORMER_COMMANDS.get(first, first)
+    if first == "--version":
+        return _print_version()
+    if command in COMMANDS:
+        return _run(command, rest)
+    if first and first[0] not in "-+~" and "=" not in first:
+        told = near(first, list(COMMANDS)) or f"there are {', '.join(COMMANDS)}"
+        print(f"lightning-dqn: {first}: no such command; {told}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
     _run("train", [argument for argument in arguments if argument])
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:
-    importlib.import_module(f"lightning_dqn.commands.{command}").main(arguments)
+    importlib.import_module(f"lightning_dqn.commands.{COMMANDS[command]}").main(arguments)
+
+
+def _print_version() -> None:
+    import lightning_dqn
+
+    print(f"lightning-dqn {lightning_dqn.__version__}")

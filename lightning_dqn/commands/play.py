@@ -1,86 +1,64 @@
-"""``python -m lightning_dqn play checkpoint=<run folder>``: play a trained agent."""
+"""``python -m lightning_dqn play <run>``: play a trained agent."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from omegaconf import DictConfig
+from lightning_dqn.commands.command import option, run_command
 
-from lightning_dqn.commands.command import read_options, run_command
-from lightning_dqn.games.play.session import play
-from lightning_dqn.runs.build import ConfigError
 
-USAGE = """\
-Play a trained agent at a board game, in the browser or in the terminal.
+@dataclass
+class PlayOptions:
+    """Play a trained agent at a board game, in the browser or in the terminal.
 
-  python -m lightning_dqn play checkpoint=<run folder> [key=value ...]
+      python -m lightning_dqn play <run> [key=value ...]
 
-  checkpoint         the folder that training named at its end, or a .ckpt file
-  game=null          null: the one that the checkpoint tells; tictactoe, connect_four, or a game
-                     of your own as module:Class
-  terminal=false     play here, without a browser
+    In the browser the network runs in the page, so that its folder is a site for any web host.
+    """
 
-In the browser: the network runs in the page, so that its folder is a site for any web host.
-  output=null        a folder: write the page there and end; null: serve it until Ctrl-C
-  port=0             0: a free one
-  browser=true       open the page
-  rules=null         a file with the rules of a game of your own, see
-                     lightning_dqn/games/play/page/rules/
-  runtime=null       a folder with ONNX Runtime Web; null: npm installs it once into the user's
-                     cache folder
-
-In the terminal:
-  starts=you         you or agent
-  score=null         how strong the agent is: its score against a random player, as 0.75, a draw
-                     counting one half; null: its best moves always
-  seed=null          of the agent's moves below its best, and of nothing else
-"""
-
-DEFAULTS = {
-    "checkpoint": None,
-    "game": None,
-    "terminal": False,
-    "output": None,
-    "port": 0,
-    "browser": True,
-    "rules": None,
-    "runtime": None,
-    "starts": "you",
-    "score": None,
-    "seed": None,
-}
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "terminal": (bool,),
-    "browser": (bool,),
-    "port": (int,),
-    "seed": (int, type(None)),
-    "score": (int, float, type(None)),
-}
+    run: str = option("its folder, or a checkpoint", is_path=True, former=["checkpoint"])
+    game: str | None = option(
+        "null: the one that the checkpoint tells; tictactoe, connect_four, or a game of your own "
+        "as module:Class",
+        None,
+    )
+    terminal: bool = option("play here, without a browser", False)
+    output: str | None = option(
+        "a folder: write the page there and end; null: serve it until Ctrl-C", None
+    )
+    port: int = option("of the page; 0: a free one", 0, least=0, most=65_535)
+    browser: bool = option("open the page", True)
+    rules: str | None = option(
+        "a file with the rules of a game of your own, see lightning_dqn/games/play/page/rules/",
+        None,
+    )
+    runtime: str | None = option(
+        "a folder with ONNX Runtime Web; null: npm installs it once into the user's cache folder",
+        None,
+    )
+    starts: Literal["you", "agent"] = option("who moves first, in the terminal", "you")
+    score: float | None = option(
+        "in the terminal how strong the agent is: its score against a random player, as 0.75, a "
+        "draw counting one half; null: its best moves always",
+        None,
+        least=0,
+        most=1,
+    )
+    seed: int | None = option(
+        "of the agent's moves below its best, and of nothing else", None, least=0
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    run_command(arguments, USAGE, lambda arguments: play(_options(arguments)))
+    run_command(arguments, PlayOptions, _run)
 
 
-def _options(arguments: Sequence[str]) -> DictConfig:
-    options = read_options(arguments, DEFAULTS)
-    if options.checkpoint is None:
-        raise ConfigError(
-            "checkpoint=null: name the folder of a run, as checkpoint=runs/.../<time>"
-        )
-    for name, types in _TYPES.items():
-        value = options[name]
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise ConfigError(f"{name}={value}: expected {_names(types)}")
-    if options.score is not None and not 0 <= options.score <= 1:
-        raise ConfigError(f"score={options.score}: from 0 to 1, as 0.75")
-    if options.starts not in ("you", "agent"):
-        raise ConfigError(f"starts={options.starts}: choose you or agent")
-    return options
+def _run(options: PlayOptions) -> None:
+    from lightning_dqn.games.play.session import play  # with torch, which the help does without
+    from lightning_dqn.runs.finished import FinishedRun
 
-
-def _names(types: tuple[type, ...]) -> str:
-    words = {bool: "true or false", int: "a whole number", float: "a number", type(None): "null"}
-    return " or ".join(words[kind] for kind in types if not (kind is int and float in types))
+    run = FinishedRun.find(options.run)
+    play(run.agent(), run.folder or run.weights, options)

@@ -2,72 +2,65 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
-import hydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from lightning_dqn.commands.command import USAGE_ERROR
 from lightning_dqn.commands.help import print_help
-from lightning_dqn.former_names import former_words
-from lightning_dqn.runs.compose import (
-    CONFIG_MODULE,
-    compose,
-    expand_resume,
-    explain,
-    grid_jobs,
-    parse_arguments,
-    training_module,
-)
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.check import check_keys, check_values
+from lightning_dqn.runs.compose import Composer, without_hydra
+from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.resume import expand_resume
+from lightning_dqn.runs.training import training_module
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train, or print help."""
+    """Train, or print help or what one of Hydra's flags asks for."""
     if "--help" in arguments or "-h" in arguments:
-        return print_help([a for a in arguments if a not in ("--help", "-h")])
-    try:
-        arguments, told = former_words(arguments)
-        for line in told:
-            print(f"lightning-dqn: {line}", file=sys.stderr)
-        arguments, _ = former_words(expand_resume(arguments))
-        check(arguments)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        print(f"lightning-dqn: {explain(error)}", file=sys.stderr)
-        sys.exit(USAGE_ERROR)
-    sys.argv[1:] = arguments
-    train()
+        with told():
+            print_help([a for a in arguments if a not in ("--help", "-h")])
+        return
+    with told():
+        composer = Composer(expand_resume(arguments))
+    with composer:
+        with told(composer.explain):
+            if not composer.only_shows:
+                check(composer)
+        for note in composer.notes:
+            print(f"lightning-dqn: {note}", file=sys.stderr)
+        with told(composer.explain):
+            composer.execute(train)
 
 
-@hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name="config", version_base="1.3")
 def train(config: DictConfig) -> float | None:
     """Train as the configuration says; return the test return, for sweepers."""
     training = training_module()
-    summary = training.run(training.prepare(config))
+    with told():
+        experiment = training.prepare(config)
+    summary = training.run(experiment)
     print(f"\n{summary}")
     return summary.episode_return
 
 
-def check(arguments: list[str]) -> None:
-    """Refuse a configuration that can't run, before a run's folder or logger exists.
+def check(composer: Composer) -> None:
+    """Refuse what can't run, in any job, before a run's folder or logger exists.
+
+    Keys and values of all jobs, and of the first all that can be known by building it.
 
     Raises:
-        HydraException: the configuration can't be composed.
-        ValueError: it can, but not run.
+        HydraException: a job can't be composed.
+        ConfigError: it can, but not run.
     """
-    parsed = parse_arguments(arguments)
-    if not parsed.run and any(
-        (parsed.cfg, parsed.info, parsed.hydra_help, parsed.shell_completion)
-    ):
-        return
-    jobs = [parsed.overrides]
-    if parsed.multirun:
-        jobs = grid_jobs(parsed.overrides)
-    for overrides in jobs:
-        config = compose(overrides, config_dir=parsed.config_dir)
-        training_module().prepare(config)
+    seen: set[str] = set()
+    for job in composer.jobs():
+        try:
+            check_keys(job.config)
+            if job.number == 0:
+                training_module().prepare(without_hydra(job.config))
+            check_values(job.config, seen)
+        except ConfigError as error:
+            if job.number == 0:
+                raise
+            raise ConfigError(f"{error} (job {job.number}: {' '.join(job.overrides)})") from error

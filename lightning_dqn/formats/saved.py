@@ -42,15 +42,18 @@ class Saved(NamedTuple):
     state: Mapping[str, Tensor]
     counters: Mapping[str, int]
 
-    def agent(self) -> Agent:
+    def agent(self, **own: Any) -> Agent:
         """Build the agent.
+
+        Args:
+            own: parts that are code of the user's own, of which only the name was saved.
 
         Raises:
             RuntimeError: the weights don't fit the hyper-parameters.
             KeyError: a hyper-parameter is missing.
         """
-        own = {name: self.hyperparameters[name] for name in _OF_AGENT}
-        return Agent.from_plain(own, self.networks, self.state)
+        saved = {name: self.hyperparameters[name] for name in _OF_AGENT}
+        return Agent.from_plain({**saved, **own}, self.networks, self.state)
 
 
 def save_weights(

@@ -8,6 +8,7 @@ is refused as such.
 from __future__ import annotations
 
 import collections.abc
+import difflib
 import functools
 import inspect
 import pydoc
@@ -57,14 +58,17 @@ def check_types(node: Any, key: str) -> Any:
         return [check_types(entry, f"{key}[{index}]") for index, entry in enumerate(node)]
     if not isinstance(node, Mapping):
         return node
-    hints = _annotations(node["_target_"], key) if "_target_" in node else {}
+    hints = {}
+    if "_target_" in node:
+        _refuse_unknown_arguments(node, key)
+        hints = _annotations(node["_target_"], key)
     checked = {}
     for name, value in node.items():
         path = f"{key}.{name}"
         if isinstance(value, Mapping | list):
             checked[name] = check_types(value, path)
         else:
-            checked[name] = _as_type(value, hints[name], path) if name in hints else value
+            checked[name] = as_type(value, hints[name], path) if name in hints else value
     return checked
 
 
@@ -73,8 +77,13 @@ def invalid(prefix: str, error: Exception) -> ConfigError:
     text = _first_line(error)
     if re.match(r"[a-z_.]+=", text):  # our own errors begin with the argument and its value
         return ConfigError(f"{prefix}.{text}")
-    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-    return ConfigError(f"{prefix}: {kind}{text}")
+    if isinstance(error, ModuleNotFoundError):
+        return ConfigError(f"{prefix}: {text}; pip install what is missing")
+    # Lightning's own of what it refuses; not imported, for it brings torch.
+    is_told = isinstance(error, ValueError) or type(error).__name__ == "MisconfigurationException"
+    kind = "" if is_told else f"{type(error).__name__}: "
+    where = "" if is_told else " (HYDRA_FULL_ERROR=1 shows where)"
+    return ConfigError(f"{prefix}: {kind}{text}{where}")
 
 
 def _build(node: Any, key: str, **kwargs: Any) -> Any:
@@ -91,8 +100,26 @@ def _build(node: Any, key: str, **kwargs: Any) -> Any:
             inspect.signature(target).bind_partial(**inner)
             return functools.partial(target, **inner, **kwargs)
         return target(**inner, **kwargs)
-    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+    except Exception as error:  # whatever a constructor of the user's own may raise
         raise invalid(key, error) from error
+
+
+def _refuse_unknown_arguments(node: Mapping[str, Any], key: str) -> None:
+    target = _locate(node["_target_"], key)
+    try:
+        parameters = inspect.signature(target).parameters
+    except (ValueError, TypeError):  # some written in C have none
+        return
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
+        return
+    for name in node:
+        if name not in parameters and not str(name).startswith("_"):
+            close = difflib.get_close_matches(str(name), parameters, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(parameters)};"
+            raise ConfigError(
+                f"{key}.{name}: {node['_target_']} has no such argument; {hint} "
+                f"~{key}.{name} takes the key away"
+            )
 
 
 def _locate(target: str, key: str) -> Callable[..., Any]:
@@ -119,7 +146,7 @@ def _annotations(target: str, key: str) -> dict[str, Any]:
     return hints
 
 
-def _as_type(value: Any, hint: Any, key: str) -> Any:
+def as_type(value: Any, hint: Any, key: str) -> Any:
     """Return ``value`` if ``hint`` allows it, or as an int where a whole float stands for one."""
     if _allows(value, hint):
         return value

@@ -2,68 +2,73 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Literal
 
-import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator
-from lightning_dqn.environments.spec import check_same
-from lightning_dqn.formats.saved import load_agent
 from lightning_dqn.networks.table import Table, UnseenCount
-from lightning_dqn.runs.build import ConfigError, build
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.transitions import Episode
 
 
-def evaluate(options: DictConfig) -> np.ndarray:
-    """Play and return the returns of all episodes, float64[num_envs * episodes_per_env].
+def evaluate(
+    run: FinishedRun,
+    *,
+    num_envs: int,
+    episodes_per_env: int,
+    epsilon: float = 0.0,
+    seed: int | None = None,
+    max_episode_steps: int | Literal["auto"] | None = "auto",
+) -> tuple[list[Episode], list[str]]:
+    """Play in the environments that the run was evaluated in.
 
-    Of a table it prints how often it had to decide in states that it never learned from.
+    Args:
+        run: whose policy plays.
+        num_envs: environments stepped at once.
+        episodes_per_env: of each of them.
+        epsilon: probability of a random action.
+        seed: of the episodes; None: that of the run's own test.
+        max_episode_steps: see :class:`EvaluationConfig`.
+
+    Returns:
+        The episodes, and lines about them, as how often a table had to decide in states that it
+        never learned from.
 
     Raises:
-        ValueError: the run's folder or checkpoint can't be read.
+        ValueError: the run can't be read, or a number is out of range.
     """
-    run = Path(options.run)
-    saved = run / ".hydra" / "config.yaml"
-    if not saved.is_file():
-        raise ConfigError(f"run={run}: {saved} is missing, so this is not the folder of a run")
-    config = OmegaConf.load(saved)
-    assert isinstance(config, DictConfig)
-    factory = build(config, "environment")
-    agent = load_agent(options.checkpoint or run)
-    try:
-        check_same(agent.spec, factory.spec, f"environment {factory.name}")
-    except ValueError as error:
-        raise ConfigError(f"checkpoint={options.checkpoint}: {error}") from error
+    factory = run.environment()
+    agent = run.agent_for(factory)
     network = agent.get_submodule(agent.evaluation_network)
     counts = [UnseenCount(network)] if isinstance(network, Table) else []
     try:
-        evaluation = EvaluationConfig(
-            num_envs=options.num_envs,
-            epsilon=options.epsilon,
-            max_episode_steps=options.max_episode_steps,
+        config = EvaluationConfig(
+            num_envs=num_envs, epsilon=epsilon, max_episode_steps=max_episode_steps
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    evaluator = Evaluator(factory, evaluation)
+    evaluator = Evaluator(factory, config)
     try:
         episodes = list(
             evaluator.play(
-                agent.eval(),
-                seed=_test_seed(config) if options.seed is None else options.seed,
-                episodes_per_env=options.episodes_per_env,
+                agent,
+                seed=test_seed(run) if seed is None else seed,
+                episodes_per_env=episodes_per_env,
                 observers=counts,
             )
         )
     finally:
         evaluator.close()
-    for count in counts:
-        print(count)
+    notes = [str(count) for count in counts]
     if cut := sum(episode.is_cut for episode in episodes):
-        print(f"{cut} of {len(episodes)} episodes were cut; max_episode_steps=N sets where")
-    return np.array([episode.episode_return for episode in episodes])
+        notes.append(f"{cut} of {len(episodes)} episodes were cut; max_episode_steps=N sets where")
+    return episodes, notes
 
 
-def _test_seed(config: DictConfig) -> int:
-    """Return the seed of the run's own test."""
+def test_seed(run: FinishedRun) -> int:
+    """Return the seed of a run's own test."""
+    config = run.config()
     given = OmegaConf.select(config, "data.evaluation.seed")
     return EvaluationConfig(seed=given).episode_seed(config.seed, "test")

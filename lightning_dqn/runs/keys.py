@@ -55,10 +55,13 @@ def leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
         if isinstance(value, dict) and value:
             yield from leaves(config[name], f"{key}.")
         else:
-            yield key, "null" if value is None else _typed(value)
+            yield key, typed(value)
 
 
-def _typed(value: object) -> str:
+def typed(value: object) -> str:
+    """Return a value as one would type it."""
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | ListConfig):

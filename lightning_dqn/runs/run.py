@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.reporting.wandb_logger import WandbLogger
-from lightning_dqn.runs.experiment import Experiment, build_trainer, prepare
+from lightning_dqn.runs.experiment import Experiment, prepare
 from lightning_dqn.runs.provenance import provenance
 from lightning_dqn.system.files import SUMMARY, write_json
 
@@ -36,13 +38,14 @@ class Summary:
 
     def __str__(self) -> str:
         rate = self.env_steps / max(self.seconds, 1e-9)
+        folder, resume = shlex.quote(str(self.run_dir)), shlex.quote(f"resume={self.run_dir}")
         lines = [
             f"{self.name}: {self._result()}",
             f"  trained   {self.env_steps:,} env steps, {self.updates:,} updates in "
             f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
             f"  files     {self.run_dir}",
-            f"  evaluate  {_python()} -m lightning_dqn evaluate run={self.run_dir}",
-            f"  continue  {_python()} -m lightning_dqn resume={self.run_dir} trainer.max_epochs=N",
+            f"  evaluate  {_python()} -m lightning_dqn evaluate {folder}",
+            f"  continue  {_python()} -m lightning_dqn {resume} trainer.max_epochs=N",
         ]
         return "\n".join(lines)
 
@@ -63,10 +66,9 @@ def run(experiment: Experiment) -> Summary:
     """
     began = time.perf_counter()
     config, module, data = experiment.config, experiment.module, experiment.data
-    run_dir = Path(config.run_dir)
+    trainer, run_dir = experiment.trainer, Path(config.run_dir)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    trainer = build_trainer(config, run_dir)
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     start, first_env_step = time.perf_counter(), module.env_steps
@@ -112,11 +114,17 @@ def _best_checkpoint(trainer: pl.Trainer) -> str | None:
 
 
 def _python() -> str:
-    """Return how to call this Python: by its path if it lies in the working directory."""
+    """Return how to call this Python: by its path if it lies in the user's folder."""
     executable = Path(sys.executable)
-    return str(_shown(executable)) if executable.is_relative_to(Path.cwd()) else "python"
+    return str(_shown(executable)) if executable.is_relative_to(_user_folder()) else "python"
 
 
 def _shown(path: Path) -> Path:
-    """Return ``path`` relative to the working directory where it lies below it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    """Return ``path`` relative to the user's folder where it lies below it."""
+    folder = _user_folder()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
+
+
+def _user_folder() -> Path:
+    """Return where the command was given, which ``hydra.job.chdir`` leaves."""
+    return Path(HydraConfig.get().runtime.cwd if HydraConfig.initialized() else Path.cwd())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.resume import quoted
 from lightning_dqn.study.results import Failure, duration, read_run
 from lightning_dqn.system.files import SUMMARY
 
@@ -93,8 +94,7 @@ def _start(study: Study, seed: int) -> subprocess.Popen[bytes]:
 
 
 def _command(study: Study, seed: int) -> list[str]:
-    folder = str(study.run_dir(seed).absolute()).replace("'", r"\'")
-    own = [f"seed={seed}", f"hydra.run.dir='{folder}'"]
+    own = [f"seed={seed}", f"hydra.run.dir={quoted(study.run_dir(seed).absolute())}"]
     return [sys.executable, "-m", "lightning_dqn", *study.arguments, *own]
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from types import FrameType
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.compose import compose, explain, parse_arguments, training_module
+from lightning_dqn.runs.compose import Composer, without_hydra
+from lightning_dqn.runs.mistakes import MISTAKES
+from lightning_dqn.runs.training import training_module
 from lightning_dqn.study.processes import Say, Study, run_seeds
 from lightning_dqn.study.results import (
     Failure,
@@ -101,14 +101,13 @@ def check(arguments: Sequence[str], seeds: Sequence[int] = (0,)) -> str:
     for flag in arguments:
         if flag.startswith("-") and not flag.startswith(("--config-dir", "-cd")):
             raise ConfigError(f"{flag}: of the flags a study takes --config-dir only")
-    parsed = parse_arguments(arguments)
-    try:
-        _check_overrides(parsed.overrides)
-        overrides = [*parsed.overrides, f"seed={seeds[0]}"]
-        config = compose(overrides, config_dir=parsed.config_dir)
-        training_module().prepare(config)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(explain(error)) from error
+    with Composer([*arguments, f"seed={seeds[0]}"]) as composer:
+        try:
+            _check_overrides(composer.flags.overrides[:-1])
+            config = without_hydra(composer.config())
+            training_module().prepare(config)
+        except MISTAKES as error:
+            raise ConfigError(composer.explain(error)) from error
     if not config.test:
         raise ConfigError("test=false: a study compares what its runs' test episodes return")
     return str(config.name)

@@ -1,16 +1,22 @@
 """The command that evaluates: its keys, what it prints and how it refuses."""
 
-import numpy as np
+import dataclasses
+import json
+
 import pytest
 from support.processes import command
 
 from lightning_dqn.collecting.evaluation import EvaluationConfig
 from lightning_dqn.commands import evaluate
+from lightning_dqn.commands.command import usage
+from lightning_dqn.runs import evaluate as episodes_of
+from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.transitions import Episode
 
 
 def test_the_evaluate_command_repeats_the_test_of_the_run(finished_run):
     run, result = finished_run
-    again = command("evaluate", f"run={run}", "num_envs=2", "episodes_per_env=1", cwd=run)
+    again = command("evaluate", str(run), "num_envs=2", "episodes_per_env=1", cwd=run)
     assert again.returncode == 0, again.stderr
     tested = result.stdout.split("return ")[-1].split(" over")[0]
     assert f"return {tested} over 2 episodes" in again.stdout
@@ -21,27 +27,51 @@ def given(monkeypatch):
     """The options that reached the evaluation, in place of it."""
     found = []
 
-    def instead(options):
-        found.append(options)
-        return np.array([1.0, 2.0, 6.0])
+    def instead(run, **options):
+        found.append({"run": run, **options})
+        return [Episode(1.0, 10), Episode(2.0, 20), Episode(6.0, 3_000, is_cut=True)], ["a note"]
 
-    monkeypatch.setattr(evaluate, "evaluate", instead)
+    monkeypatch.setattr(episodes_of, "evaluate", instead)
+    monkeypatch.setattr(FinishedRun, "find", lambda path: path)
     return found
 
 
-def test_returns_are_summed_up_in_a_line(given, capsys):
-    evaluate.main(["run=runs/x"])
-    assert capsys.readouterr().out == (
-        "return 3.0 ± 2.2 over 3 episodes (min 1.0, median 2.0, max 6.0)\n"
-    )
+def test_returns_are_summed_up_and_episodes_listed(given, capsys):
+    evaluate.main(["runs/x"])
+    assert capsys.readouterr().out.splitlines() == [
+        "return 3.0 ± 2.2 over 3 episodes (min 1.0, median 2.0, max 6.0)",
+        "IQM 3.0, 95 % interval 1.0 to 6.0",
+        "a note",
+        "",
+        "  episode      return   env steps",
+        "        0         1.0          10",
+        "        1         2.0          20",
+        "        2         6.0       3,000  cut",
+    ]
+
+
+def test_of_many_episodes_the_worst_the_middle_and_the_best_are_listed(given, capsys, monkeypatch):
+    episodes = [Episode(float(-number), number) for number in range(100)]
+    monkeypatch.setattr(episodes_of, "evaluate", lambda run, **options: (episodes, []))
+    evaluate.main(["runs/x"])
+    numbers = [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()[5:]]
+    assert numbers == [99, 98, 97, 50, 49, 48, 2, 1, 0]
+
+
+def test_a_program_reads_all_as_json(given, capsys):
+    evaluate.main(["runs/x", "--json"])
+    outcome = json.loads(capsys.readouterr().out)
+    assert outcome["run"] == "runs/x"
+    assert outcome["notes"] == ["a note"]
+    assert (outcome["iqm"], outcome["interval"]) == (3.0, [1.0, 6.0])
+    assert outcome["episodes"][2] == {"return": 6.0, "length": 3000, "is_cut": True}
 
 
 def test_what_is_not_given_has_its_default(given):
     evaluate.main(["run=runs/x", "epsilon=0.1", "checkpoint=a.ckpt"])
     assert given == [
         {
-            "run": "runs/x",
-            "checkpoint": "a.ckpt",
+            "run": "a.ckpt",
             "num_envs": 10,
             "episodes_per_env": 10,
             "epsilon": 0.1,
@@ -53,23 +83,25 @@ def test_what_is_not_given_has_its_default(given):
 
 def test_the_defaults_are_the_episodes_of_a_runs_own_test():
     own = EvaluationConfig()
-    assert evaluate.DEFAULTS["num_envs"] == own.num_envs
-    assert evaluate.DEFAULTS["episodes_per_env"] == own.test_episodes_per_env
+    defaults = {one.name: one.default for one in dataclasses.fields(evaluate.EvaluateOptions)}
+    assert defaults["num_envs"] == own.num_envs
+    assert defaults["episodes_per_env"] == own.test_episodes_per_env
 
 
-def test_help_names_every_key(capsys):
+def test_help_is_that_of_its_options(capsys):
     evaluate.main(["--help"])
-    out = capsys.readouterr().out
-    assert all(f"\n  {key}" in out for key in evaluate.DEFAULTS)
+    assert capsys.readouterr().out == usage(evaluate.EvaluateOptions) + "\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["epsilon=0.1"], "run=null: name the folder of a run, as run=runs/cartpole/<time>"),
-        (["run=nowhere"], "run=nowhere: nowhere/.hydra/config.yaml is missing, so this is not"),
-        (["runs=x"], "runs: no such key; there are run, checkpoint, num_envs, episodes_per_env"),
-        (["run=["], "run=[: can't be read"),
+        (["epsilon=0.1"], "run=: name its folder, or a checkpoint in it, as run=..."),
+        (["run=nowhere"], "run=nowhere: there is no such file or folder"),
+        (["runs=x"], "runs: no such key; did you mean run? there are run, num_envs"),
+        (["x", "seed=abc"], "seed='abc': expected a whole number or null"),
+        (["x", "num_envs=0"], "num_envs=0: expected a number from 1"),
+        (["x", "epsilon=3"], "epsilon=3: expected a number from 0 to 1"),
     ],
 )
 def test_a_mistake_is_told_in_one_line_with_exit_code_2(

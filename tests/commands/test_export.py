@@ -9,6 +9,8 @@ import torch
 
 from lightning_dqn import DQN, EnvironmentSpec
 from lightning_dqn.commands import export
+from lightning_dqn.commands.command import usage
+from lightning_dqn.formats.export import SUFFIXES
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.formats.tensors import read_tensors
 
@@ -32,7 +34,11 @@ def command(*arguments: str) -> int:
 def test_help_names_every_key(capsys):
     assert command("--help") == 0
     out = capsys.readouterr().out
-    assert all(f"\n  {key}" in out for key in export.DEFAULTS)
+    assert out == usage(export.ExportOptions) + "\n"
+
+
+def test_the_formats_are_those_that_there_are():
+    assert export.SUFFIXES == SUFFIXES
 
 
 def test_the_command_tells_ends_difference_size_and_place(run, capsys):
@@ -69,12 +75,15 @@ def test_the_format_is_that_of_the_outputs_name(suffix, run, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["output=a.npz"], "checkpoint=null"),
-        (["checkpoint={run}"], "output=null"),
+        (["output=a.npz"], "run=: name its folder"),
+        (["checkpoint={run}"], "output=: name the file"),
         (["checkpoint={run}", "output=a.h5"], "output=a.h5: no format ends so"),
         (["checkpoint={run}", "output=a.pt", "format=onnx"], "format=onnx ends in .onnx"),
-        (["checkpoint={run}", "output=a.pt", "format=keras"], "format='keras': choose safetensors"),
-        (["checkpoint={run}", "output=a.npz", "keys=burn"], "keys='burn': choose dfdx or own"),
+        (
+            ["checkpoint={run}", "output=a.pt", "format=keras"],
+            "format=keras: choose safetensors, npz, onnx, torchscript or",
+        ),
+        (["checkpoint={run}", "output=a.npz", "keys=burn"], "keys='burn': expected dfdx or own"),
         (["checkpoint={run}", "outptu=a.npz"], "outptu: no such key"),
         (["checkpoint=nowhere", "output=a.npz"], "nowhere: there is no such file or folder"),
         (["checkpoint={run}", "output={run}/module.safetensors"], "the run's own weights"),

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from lightning_dqn.commands import train
 from lightning_dqn.commands.help import help_text
-from lightning_dqn.runs.compose import compose
+from lightning_dqn.commands.main import COMMANDS
+from lightning_dqn.runs.compose import Composer
 
 
 def test_help_shows_the_values_that_the_other_arguments_set(tmp_path, monkeypatch, capsys):
@@ -20,16 +23,40 @@ def test_help_shows_the_values_that_the_other_arguments_set(tmp_path, monkeypatc
 
 def test_help_names_the_options_of_every_group(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    head, _, keys = help_text(compose([])).partition("\nKeys (key=value)\n")
+    with Composer([]) as composer:
+        text = help_text(composer.config(), composer.groups())
+    head, _, keys = text.partition("\nKeys (key=value)\n")
     choices = dict(line.split(maxsplit=1) for line in head.splitlines() if line.startswith("  m"))
     assert choices["module/optimizer"] == "adam, sgd"
     assert "rainbow" in head.partition("  algorithm ")[2].splitlines()[0]
     assert "matches=default" not in keys
 
 
-def test_help_needs_no_torch(tmp_path):
+def test_help_names_the_users_own_options_too(tmp_path, monkeypatch, capsys):
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 9\n")
+    monkeypatch.chdir(tmp_path)
+    train.main(["--help", "+experiment=mine"])
+    out = capsys.readouterr().out
+    assert ", mine, " in out.partition("  experiment ")[2].splitlines()[0]
+    assert "\n  seed=9 " in out
+
+
+def test_a_mistake_beside_help_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        train.main(["--help", "data.batchsize=1"])
+    assert stop.value.code == 2
+    assert "did you mean data.batch_size?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [("", "data.batch_size=128"), *((name, "python -m lightning_dqn") for name in COMMANDS)],
+)
+def test_help_needs_no_torch(command, text, tmp_path):
     code = (
-        "import sys; sys.argv = ['lightning-dqn', '--help']\n"
+        f"import sys; sys.argv = ['lightning-dqn', *'{command} --help'.split()]\n"
         "from lightning_dqn.commands.main import main; main()\n"
         "assert 'torch' not in sys.modules and 'wandb' not in sys.modules"
     )
@@ -37,7 +64,7 @@ def test_help_needs_no_torch(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
-    assert "data.batch_size=128" in result.stdout
+    assert text in result.stdout
 
 
 def test_help_ends_quietly_when_its_reader_has_left(tmp_path):

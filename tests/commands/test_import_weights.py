@@ -34,8 +34,8 @@ def command(module, *arguments: str) -> int:
     return 0
 
 
-def imported(*arguments: str) -> int:
-    return command(import_weights, *NETWORK, "output=made", *arguments)
+def imported(*arguments: str, output: str = "made") -> int:
+    return command(import_weights, *NETWORK, f"output={output}", *arguments)
 
 
 def test_the_folder_is_evaluated_and_exported_bit_for_bit(weights, monkeypatch, capsys):
@@ -67,8 +67,8 @@ def test_a_key_map_stands_in_the_arguments_or_in_a_file(weights, monkeypatch):
     key_map = {"first": "torso.1", "last": "head"}
     Path("map.json").write_text(json.dumps(key_map))
     for number, given in enumerate(("{first: torso.1, last: head}", "map.json")):
-        arguments = ("file=renamed.safetensors", f"output=made{number}", f"key_map={given}")
-        assert imported(*arguments) == 0
+        arguments = ("file=renamed.safetensors", f"key_map={given}")
+        assert imported(*arguments, output=f"made{number}") == 0
         assert torch.equal(load_agent(f"made{number}").q_values(observation), weights(observation))
 
 
@@ -96,7 +96,7 @@ def test_a_part_is_taken_only_when_asked(weights, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "file=None"),
+        ([], "file=: name .safetensors or .npz"),
         (["file=nowhere.npz"], "nowhere.npz: there is no such file"),
         (["file=notes.txt"], "notes.txt: tensors are kept in files named"),
         (["file=elsewhere.npz", "partial=perhaps"], "partial='perhaps': expected true or false"),

@@ -5,12 +5,22 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+import lightning_dqn
 from lightning_dqn.commands.main import COMMANDS, main
 
-VERBS = ("train", "evaluate", "export", "import_weights", "play", "study")
+VERBS = {
+    "train": "train",
+    "evaluate": "evaluate",
+    "export": "export",
+    "import": "import_weights",
+    "import_weights": "import_weights",
+    "play": "play",
+    "study": "study",
+}
 
 
 @pytest.fixture
@@ -21,20 +31,20 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
     def instead(verb: str, arguments: Sequence[str]) -> None:
         found.append((verb, list(arguments)))
 
-    for verb in VERBS:
-        module = importlib.import_module(f"lightning_dqn.commands.{verb}")
-        monkeypatch.setattr(module, "main", lambda arguments, verb=verb: instead(verb, arguments))
+    for name in set(VERBS.values()):
+        module = importlib.import_module(f"lightning_dqn.commands.{name}")
+        monkeypatch.setattr(module, "main", lambda arguments, name=name: instead(name, arguments))
     return found
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_reaches_its_command(verb: str, called: list[tuple[str, list[str]]]) -> None:
     main([verb, "a=1", "--help"])
-    assert called == [(verb, ["a=1", "--help"])]
+    assert called == [(VERBS[verb], ["a=1", "--help"])]
 
 
 def test_there_are_these_verbs_and_no_others() -> None:
-    assert sorted(COMMANDS) == sorted(VERBS)
+    assert set(COMMANDS) == set(VERBS) - {"import_weights"}
 
 
 @pytest.mark.parametrize(
@@ -72,9 +82,20 @@ def test_the_arguments_are_those_of_the_process_unless_given(
     assert called == [expected]
 
 
-@pytest.mark.parametrize("word", ["trian", "command", "help", "Train"])
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("trian", "did you mean train?"),
+        ("Train", "did you mean train?"),
+        ("nonsense", "there are train, evaluate, export, import, play, study"),
+        ("runs/cartpole/x", "there are train, evaluate, export, import, play, study"),
+    ],
+)
 def test_an_unknown_word_is_refused_in_one_line_that_names_the_commands(
-    word: str, called: list[tuple[str, list[str]]], capsys: pytest.CaptureFixture[str]
+    word: str,
+    hint: str,
+    called: list[tuple[str, list[str]]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as stop:
         main([word, "seed=1"])
@@ -82,7 +103,18 @@ def test_an_unknown_word_is_refused_in_one_line_that_names_the_commands(
     assert called == []
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == (
-        f"lightning-dqn: {word}: no such command; there are "
-        "train, evaluate, export, import_weights, play, study\n"
-    )
+    assert captured.err == f"lightning-dqn: {word}: no such command; {hint}\n"
+
+
+def test_the_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out == f"lightning-dqn {lightning_dqn.__version__}\n"
+
+
+def test_modules_of_the_working_directory_are_found_last(
+    called: list[tuple[str, list[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    main([])
+    assert sys.path[-1] == str(tmp_path)

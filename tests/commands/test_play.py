@@ -11,6 +11,8 @@ import pytest
 from support.playing import write_runtime, write_taught_run
 
 from lightning_dqn.commands import play
+from lightning_dqn.commands.command import usage
+from lightning_dqn.games.play import session
 from lightning_dqn.games.play.runtime import FILES
 
 
@@ -53,16 +55,19 @@ def refusal(command, *arguments: str) -> str:
 def test_help_names_every_key(command):
     code, out, _ = command("--help")
     assert code == 0
-    assert all(f"  {key}" in out for key in play.DEFAULTS)
+    assert out == usage(play.PlayOptions) + "\n"
 
 
-def test_what_is_given_reaches_the_game_beside_the_defaults(command, monkeypatch):
+def test_what_is_given_reaches_the_game_beside_the_defaults(command, run_folder, monkeypatch):
     given = []
-    monkeypatch.setattr(play, "play", given.append)
-    assert command("checkpoint=runs/x", "score=1", "seed=3", "starts=agent") == (0, "", "")
-    assert given == [
-        {**play.DEFAULTS, "checkpoint": "runs/x", "score": 1, "seed": 3, "starts": "agent"}
-    ]
+    monkeypatch.setattr(session, "play", lambda *those: given.append(those))
+    named = ("score=1", "seed=3", "starts=agent")
+    assert command(run_folder, *named) == (0, "", "")
+    [(agent, origin, options)] = given
+    assert not agent.training
+    assert origin == run_folder
+    asked = play.PlayOptions(run=str(run_folder), score=1, seed=3, starts="agent")
+    assert options == asked
 
 
 def test_it_serves_the_page_until_it_is_interrupted(run_folder, runtime):
@@ -103,7 +108,7 @@ def test_a_wrong_key_or_value_is_named(command, run_folder, argument):
 
 
 def test_a_checkpoint_must_be_named(command):
-    assert "checkpoint=null" in refusal(command, "terminal=true")
+    assert "run=: name its folder" in refusal(command, "terminal=true")
 
 
 def test_what_can_not_be_played_is_told_in_one_line(command, run_folder, tmp_path):

@@ -169,7 +169,7 @@ def test_a_stopped_study_stops_its_runs_and_tells_how_to_go_on(number, tmp_path)
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "continue with: python -m lightning_dqn study folder=study" in errors
+    assert "continue with: python -m lightning_dqn study study" in errors
     assert "Traceback" not in errors
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -183,7 +183,7 @@ MISTAKES = {
     "seeds=-1": "seeds=-1: expected how many",
     "seeds=3,3": "seeds=3,3: expected different whole numbers",
     "seeds=": "seeds=: a value is missing",
-    "jobs=0": "jobs=0: expected a whole number from 1",
+    "jobs=0": "jobs=0: expected a number from 1",
     "seed=3": "seed=3: a study takes its seeds as seeds=5",
     "hydra.run.dir=x": "a study's folder is folder=<folder>",
     "resume=x": "a study is continued with folder=<study folder>",
@@ -192,10 +192,10 @@ MISTAKES = {
     "data.batch_size=8,16": "compare them with report=<study folder>,<study folder>",
     "data.batchsize=3": "did you mean data.batch_size",
     "data.batch_size=0": "data.batch_size=0: at least 1",
-    "+experiment=nope": "experiment/nope",
+    "+experiment=nope": "experiment=nope: no such option",
     "-m": "-m: of the flags a study takes --config-dir only",
     "metric=eval/mean_regret": "metric=eval/mean_regret: goes with report=<study folder> alone",
-    "log=true": "log=true: goes with report=<study folder> alone",
+    "log=true": "log=True: goes with report=<study folder> alone",
     "report=nowhere": "not the results of a finished study",
 }
 

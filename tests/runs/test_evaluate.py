@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from omegaconf import DictConfig, OmegaConf
 from support.short_runs import small_run
 
-from lightning_dqn.commands.evaluate import DEFAULTS
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import evaluate
+from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.run import Summary
 
 
@@ -29,65 +29,71 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def options(run: Path, **changed: Any) -> DictConfig:
-    """Return the command's defaults with the few episodes of a short run's test."""
-    few = {"num_envs": 2, "episodes_per_env": 2}
-    return OmegaConf.create({**DEFAULTS, "run": str(run), **few, **changed})
+def returns_of(run: Path, **changed: Any) -> np.ndarray:
+    """Return those of the few episodes of a short run's test."""
+    few = {"num_envs": 2, "episodes_per_env": 2, **changed}
+    episodes, _ = evaluate(FinishedRun.find(run), **few)
+    return np.array([episode.episode_return for episode in episodes])
 
 
 def test_the_test_of_the_run_is_repeated(cartpole: tuple[Path, Summary]) -> None:
     run, summary = cartpole
-    returns = evaluate(options(run))
-    assert returns.dtype == np.float64
+    returns = returns_of(run)
     assert returns.shape == (4,)
     assert returns.mean() == pytest.approx(summary.episode_return)
     assert returns.std() == pytest.approx(summary.episode_return_std)
-    assert (evaluate(options(run)) == returns).all()
+    assert (returns_of(run) == returns).all()
 
 
 def test_episodes_are_those_of_the_numbers_the_seed_and_epsilon(
     cartpole: tuple[Path, Summary],
 ) -> None:
     run, _ = cartpole
-    assert evaluate(options(run, num_envs=3, episodes_per_env=4)).shape == (12,)
-    first = evaluate(options(run, num_envs=5)).tolist()
-    assert evaluate(options(run, num_envs=5, seed=7)).tolist() != first
-    assert evaluate(options(run, num_envs=5, epsilon=1.0)).tolist() != first
+    assert returns_of(run, num_envs=3, episodes_per_env=4).shape == (12,)
+    first = returns_of(run, num_envs=5).tolist()
+    assert returns_of(run, num_envs=5, seed=7).tolist() != first
+    assert returns_of(run, num_envs=5, epsilon=1.0).tolist() != first
 
 
 def test_a_checkpoint_plays_in_place_of_the_best_weights(cartpole: tuple[Path, Summary]) -> None:
     run, _ = cartpole
     best = run / "checkpoints" / "best.ckpt"
-    assert (evaluate(options(run, checkpoint=str(best))) == evaluate(options(run))).all()
+    assert (returns_of(best) == returns_of(run)).all()
 
 
-def test_what_is_no_folder_of_a_run_is_refused(
-    tmp_path: Path, cartpole: tuple[Path, Summary]
-) -> None:
-    with pytest.raises(ConfigError, match=rf"^run={tmp_path}: .*config.yaml is missing, so this"):
-        evaluate(options(tmp_path))
-    run, _ = cartpole
-    with pytest.raises(ValueError, match=r"nowhere\.ckpt: there is no such file"):
-        evaluate(options(run, checkpoint="nowhere.ckpt"))
+def test_a_number_out_of_range_is_refused(cartpole: tuple[Path, Summary]) -> None:
+    with pytest.raises(ConfigError, match=r"^num_envs=0: at least 1"):
+        returns_of(cartpole[0], num_envs=0)
 
 
 def test_a_checkpoint_of_another_environment_is_refused(
-    cartpole: tuple[Path, Summary], lake: Path
+    cartpole: tuple[Path, Summary], lake: Path, tmp_path: Path
 ) -> None:
-    run, _ = cartpole
-    other = lake / "checkpoints" / "last.ckpt"
-    with pytest.raises(
-        ConfigError, match=rf"^checkpoint={other}: observation_shape: .* CartPole-v1 has"
-    ):
-        evaluate(options(run, checkpoint=str(other)))
+    mixed = tmp_path / "mixed"
+    shutil.copytree(cartpole[0], mixed)
+    other = mixed / "checkpoints" / "other.ckpt"
+    shutil.copy(lake / "checkpoints" / "last.ckpt", other)
+    with pytest.raises(ConfigError, match=rf"^run={other}: observation_shape: .* CartPole-v1 has"):
+        returns_of(other)
 
 
 def test_a_table_tells_of_states_that_it_never_learned_from(
-    lake: Path, cartpole: tuple[Path, Summary], capsys: pytest.CaptureFixture[str]
+    lake: Path, cartpole: tuple[Path, Summary]
 ) -> None:
-    capsys.readouterr()
-    returns = evaluate(options(lake))
-    assert returns.shape == (4,)
-    assert "decisions" in capsys.readouterr().out
-    evaluate(options(cartpole[0]))
-    assert capsys.readouterr().out == "", "a network of layers has nothing to tell"
+    few = {"num_envs": 2, "episodes_per_env": 2}
+    episodes, notes = evaluate(FinishedRun.find(lake), **few)
+    assert len(episodes) == 4
+    assert "decisions" in notes[0]
+    _, notes = evaluate(FinishedRun.find(cartpole[0]), **few)
+    assert notes == [], "a network of layers has nothing to tell"
+
+
+def test_a_run_is_played_in_the_environment_that_it_was_evaluated_in(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    small_run(
+        run,
+        "+data.evaluation.environment._target_=lightning_dqn.environments.factory.EnvironmentFactory",
+        "+data.evaluation.environment.id=CartPole-v1",
+        "+data.evaluation.environment.kwargs.max_episode_steps=5",
+    )
+    assert returns_of(run).tolist() == [5.0] * 4

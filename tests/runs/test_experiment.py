@@ -16,7 +16,8 @@ from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.experiment import build_trainer, prepare, total_env_steps, total_iterations
+from lightning_dqn.runs.experiment import build_trainer, prepare
+from lightning_dqn.runs.lengths import total_env_steps, total_iterations
 
 
 def test_module_and_data_are_those_of_the_configuration(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_a_key_of_0_1_at_the_root_is_laid_over_what_it_is_now(tmp_path: Path) ->
 
 def test_a_trainer_has_the_callbacks_and_the_loggers_of_the_configuration(tmp_path: Path) -> None:
     config = small_config(tmp_path, "trainer.enable_progress_bar=true")
-    trainer = build_trainer(config, tmp_path)
+    trainer = build_trainer(config)
     kinds = [type(callback) for callback in trainer.callbacks]
     assert EMATargetNetwork in kinds
     assert EnvStepProgressBar in kinds
@@ -118,7 +119,7 @@ def test_a_trainer_without_progress_checkpoints_and_loggers_has_none(tmp_path: P
         "~logger.csv",
         "+trainer.default_root_dir=elsewhere",
     )
-    trainer = build_trainer(config, tmp_path)
+    trainer = build_trainer(config)
     assert not [c for c in trainer.callbacks if isinstance(c, pl.callbacks.ProgressBar)]
     assert trainer.checkpoint_callbacks == []
     assert trainer.loggers == []
@@ -148,7 +149,7 @@ def test_total_iterations_are_those_that_a_run_makes(sampler: str, tmp_path: Pat
     config = small_config(tmp_path, f"data/sampler={sampler}", *overrides, "~logger.csv")
     assert total_iterations(config) == expected
     experiment = prepare(config)
-    trainer, made = build_trainer(config, tmp_path), []
+    trainer, made = build_trainer(config), []
     trainer.callbacks.append(OnBatch(after=lambda data, batch: made.append(batch.env_steps)))
     trainer.fit(experiment.module, experiment.data)
     assert len(made) == expected

@@ -43,7 +43,7 @@ def test_a_summary_tells_result_effort_and_how_to_go_on(monkeypatch: pytest.Monk
         "mine: return 123.5 ± 6.8 over 100 test episodes (the last weights)",
         "  trained   12,345 env steps, 6,789 updates in 2.0 s (6,172 env steps/s)",
         "  files     runs/mine/now",
-        "  evaluate  python -m lightning_dqn evaluate run=runs/mine/now",
+        "  evaluate  python -m lightning_dqn evaluate runs/mine/now",
         "  continue  python -m lightning_dqn resume=runs/mine/now trainer.max_epochs=N",
     ]
 
@@ -148,7 +148,7 @@ def test_the_env_steps_of_a_continued_run_add_up_to_all(tmp_path: Path) -> None:
 def test_threads_are_those_of_the_configuration(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     try:
-        config = small_config(tmp_path, "num_threads=2", "trainer.max_epochs=0", "test=false")
+        config = small_config(tmp_path, "num_threads=2", "trainer.max_epochs=1", "test=false")
         run(prepare(config))
         assert torch.get_num_threads() == 2
     finally:

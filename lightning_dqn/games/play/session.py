@@ -7,12 +7,12 @@ import json
 import tempfile
 import webbrowser
 from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
-from omegaconf import DictConfig
 
 from lightning_dqn.agent import Agent
-from lightning_dqn.formats.saved import load_agent, read_saved
+from lightning_dqn.formats.saved import read_saved
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.play.playable import playable_game
 from lightning_dqn.games.play.runtime import browser_runtime
@@ -29,27 +29,46 @@ from lightning_dqn.games.play.terminal import TerminalPlay
 from lightning_dqn.system.files import SUMMARY
 
 
-def play(options: DictConfig) -> None:
+class PlayOptions(Protocol):
+    """How it is played, as the command line has it."""
+
+    game: str | None
+    terminal: bool
+    output: str | None
+    port: int
+    browser: bool
+    rules: str | None
+    runtime: str | None
+    starts: Literal["you", "agent"]
+    score: float | None
+    seed: int | None
+
+
+def play(agent: Agent, origin: Path, options: PlayOptions) -> None:
     """Play in the terminal, write the page, or serve it until Ctrl-C.
 
+    Args:
+        agent: plays, in evaluation mode.
+        origin: the folder or the checkpoint that it is from, for a line about its training.
+        options: how.
+
     Raises:
-        ValueError: a key's value, the checkpoint or the game is at fault.
+        ValueError: an option's value or the game is at fault.
     """
-    agent = load_agent(options.checkpoint).eval()
     game = playable_game(agent.spec, options.game)
     if options.terminal:
         _play_in_terminal(agent, game, options)
     elif options.output is not None:
         folder = Path(options.output)
         check_output(folder)
-        _write(folder, agent, game, options)
+        _write(folder, agent, game, options, origin)
         print(f"{folder}: the page, for any web host; python -m http.server -d {folder} serves it")
     else:
         with tempfile.TemporaryDirectory() as temporary:
-            _serve(Path(temporary), agent, game, options)
+            _serve(Path(temporary), agent, game, options, origin)
 
 
-def _play_in_terminal(agent: Agent, game: Game, options: DictConfig) -> None:
+def _play_in_terminal(agent: Agent, game: Game, options: PlayOptions) -> None:
     temperature = 0.0
     if options.score is not None:
         strength = strength_for(_calibrated(agent, game), options.score)
@@ -64,9 +83,9 @@ def _play_in_terminal(agent: Agent, game: Game, options: DictConfig) -> None:
     ).run()
 
 
-def _serve(folder: Path, agent: Agent, game: Game, options: DictConfig) -> None:
+def _serve(folder: Path, agent: Agent, game: Game, options: PlayOptions, origin: Path) -> None:
     with make_server(folder, options.port) as server:
-        _write(folder, agent, game, options)
+        _write(folder, agent, game, options, origin)
         address = address_of(server)
         print(f"Play at {address}    (Ctrl-C ends it)", flush=True)
         if options.browser:
@@ -75,11 +94,11 @@ def _serve(folder: Path, agent: Agent, game: Game, options: DictConfig) -> None:
             server.serve_forever()
 
 
-def _write(folder: Path, agent: Agent, game: Game, options: DictConfig) -> None:
+def _write(folder: Path, agent: Agent, game: Game, options: PlayOptions, origin: Path) -> None:
     rules = rules_of(game, options.rules)
     runtime = browser_runtime(options.runtime)
     strengths = _calibrated(agent, game)
-    training = _training(Path(options.checkpoint))
+    training = _training(origin)
     write_site(folder, agent, game, strengths, rules=rules, runtime=runtime, training=training)
 
 

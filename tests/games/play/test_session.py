@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 from support.board_agents import taught_tictactoe, untrained
 from support.playing import write_runtime, write_taught_run
 
-from lightning_dqn.commands.play import DEFAULTS
+from lightning_dqn.commands.play import PlayOptions
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.games.play import session
 from lightning_dqn.games.play.runtime import FILES, PAGE
 from lightning_dqn.games.tictactoe import TicTacToe
+from lightning_dqn.runs.finished import FinishedRun
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,9 @@ def runtime(tmp_path_factory) -> Path:
 def played(**given) -> None:
     """Play with these options of the command."""
     texts = {name: str(v) if isinstance(v, Path) else v for name, v in given.items()}
-    session.play(OmegaConf.create({**DEFAULTS, **texts}))
+    checkpoint = texts.pop("checkpoint")
+    run = FinishedRun.find(checkpoint)
+    session.play(run.agent(), run.folder or run.weights, PlayOptions(run=checkpoint, **texts))
 
 
 def refusal(**given) -> str:

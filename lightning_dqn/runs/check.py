@@ -1,0 +1,203 @@
+"""What can be said of a configuration before anything is made of it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lightning_dqn.former_names import FORMER_ROOT_KEYS
+from lightning_dqn.runs.build import ConfigError, build, check_types
+from lightning_dqn.runs.mistakes import near
+
+PARTS = ("environment", "data", "module", "callbacks", "logger", "trainer")
+"""Nodes that objects are built from."""
+
+_OWN_OPTIONS = {"environment": ("environment", "data", "seed"), "data": ("environment", "seed")}
+
+
+def check_keys(config: DictConfig) -> None:
+    """Refuse keys that nothing reads, and values of the few that are no part's; without torch.
+
+    A key of the user's own at the top is fine where an interpolation refers to it.
+
+    Raises:
+        ConfigError: naming the key and the nearest there is.
+    """
+    values: Any = OmegaConf.to_container(config, resolve=False)
+    text = "\n".join(_texts(values))
+    for prefix, known in (("", _root_keys()), ("hints.", _shipped()["hints"])):
+        node = values["hints"] if prefix else values
+        for name in node:
+            key = f"{prefix}{name}"
+            if name in known or f"${{{key}}}" in text or f"${{{key}." in text:
+                continue
+            raise ConfigError(_about_unknown(key, [f"{prefix}{one}" for one in known]))
+    _check_root_values(config)
+
+
+def check_values(config: DictConfig, seen: set[str]) -> None:
+    """Hold all values against what they go to, building what needs no environment.
+
+    Args:
+        config: of one job.
+        seen: nodes that were checked; they are skipped, and new ones added.
+
+    Raises:
+        ConfigError: naming the key and the remedy.
+    """
+    values: Any = {name: _resolved(config, name) for name in PARTS}
+    for name, node in values.items():
+        others = [values[other] for other in _OWN_OPTIONS.get(name, ()) if other in values]
+        text = json.dumps([name, node, others], default=str)
+        if text not in seen:
+            seen.add(text)
+            _CHECKS.get(name, _check_plain)(config, name, node)
+    check_lengths(config)
+
+
+def check_lengths(config: DictConfig) -> None:
+    """Refuse a run in which nothing is learned.
+
+    Raises:
+        ConfigError: naming the key and the remedy.
+    """
+    epochs = config.trainer.max_epochs
+    if epochs is None or epochs < 0:
+        return
+    if epochs == 0:
+        raise ConfigError("trainer.max_epochs=0: nothing is learned; the command evaluate plays")
+    env_steps = int(epochs) * int(config.data.env_steps_per_epoch)
+    warmup = int(config.data.collection.get("warmup_env_steps", 0))
+    if warmup > env_steps:
+        raise ConfigError(
+            f"data.collection.warmup_env_steps={warmup}: longer than the run, whose "
+            f"{epochs} epochs have {env_steps} env steps"
+        )
+    rows = min(warmup + env_steps, int(config.data.replay.capacity))
+    if int(config.data.batch_size) > rows:
+        raise ConfigError(
+            f"data.batch_size={config.data.batch_size}: more than the {rows} rows that replay "
+            "ever holds in this run"
+        )
+
+
+def check_folder(folder: Path, key: str) -> None:
+    """Refuse a folder that can't be written.
+
+    Args:
+        folder: it, or one that would be made.
+        key: that names it.
+
+    Raises:
+        ConfigError: with the reason.
+    """
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise ConfigError(f"{key}={folder}: {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConfigError(f"{key}={folder}: {existing} can't be written")
+
+
+def _check_root_values(config: DictConfig) -> None:
+    if not isinstance(config.seed, int) or isinstance(config.seed, bool) or config.seed < 0:
+        raise ConfigError(f"seed={config.seed!r}: expected a whole number from 0")
+    threads = config.num_threads
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise ConfigError(f"num_threads={threads!r}: expected a whole number from 1, or null")
+    if not isinstance(config.test, bool):
+        raise ConfigError(f"test={config.test!r}: expected true or false")
+    if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+        raise ConfigError(f"ckpt_path={config.ckpt_path}: there is no such file")
+
+
+def _resolved(config: DictConfig, name: str) -> Any:
+    try:
+        return OmegaConf.to_container(config[name], resolve=True)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(f"{name}: {str(error).splitlines()[0]}") from error
+
+
+def _check_plain(config: DictConfig, name: str, node: Any) -> None:
+    check_types(node, name)
+
+
+def _check_data(config: DictConfig, name: str, node: Any) -> None:
+    build(config, name, environment=build(config, "environment"), seed=config.seed)
+
+
+def _check_module(config: DictConfig, name: str, node: Any) -> None:
+    check_types(node, name)
+    for part, value in node.items():
+        if isinstance(value, dict) and "_target_" in value:
+            build(config, f"{name}.{part}")
+
+
+def _check_several(config: DictConfig, name: str, node: Any) -> None:
+    for one, value in (node or {}).items():
+        if not isinstance(value, dict) or "_target_" not in value:
+            raise ConfigError(f"{name}.{one}={value!r}: expected a mapping with a _target_")
+        check_types(value, f"{name}.{one}")
+
+
+_CHECKS = {
+    "environment": lambda config, name, node: build(config, name),
+    "data": _check_data,
+    "module": _check_module,
+    "callbacks": _check_several,
+    "logger": _check_several,
+}
+
+
+def _about_unknown(key: str, known: list[str]) -> str:
+    group = key.partition("/")[0]
+    if "/" in key:
+        return f"{key}: there is no such group; {near(key, _groups()) or '--help lists them all'}"
+    if key == "experiment":
+        return "experiment: an experiment is chosen as a whole: +experiment=<name>"
+    hint = near(group, [*known, "experiment", "debug"]) or f"there are {', '.join(sorted(known))}"
+    return f"{key}: no such key, and nothing refers to it as ${{{key}}}; {hint}"
+
+
+@functools.cache
+def _shipped() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(
+        files("lightning_dqn.conf").joinpath("config.yaml").read_text()
+    )
+    return loaded
+
+
+@functools.cache
+def _root_keys() -> frozenset[str]:
+    shipped = _shipped()
+    groups = {
+        str(key).split("/")[0] for one in shipped["defaults"] for key in one if one != "_self_"
+    }
+    return frozenset({*shipped, *groups, *FORMER_ROOT_KEYS} - {"defaults"})
+
+
+def _groups() -> list[str]:
+    from lightning_dqn.runs.keys import choices
+
+    return sorted(choices())
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from _texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value)
+    elif isinstance(node, str) and "${" in node:
+        yield node

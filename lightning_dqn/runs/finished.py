@@ -1,0 +1,142 @@
+"""A run that was made before, named by its folder or by a checkpoint in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lightning_dqn.agent import Agent
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.environments.spec import check_same
+from lightning_dqn.formats.saved import WEIGHTS, Saved, read_saved
+from lightning_dqn.runs.build import ConfigError, build
+from lightning_dqn.runs.resume import CONFIGURATION
+
+_CHECKPOINTS = ("best.ckpt", "last.ckpt")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """Where a run's files are.
+
+    Attributes:
+        folder: of the run; None where a checkpoint lies in no such folder.
+        weights: a folder with weights, or a checkpoint.
+    """
+
+    folder: Path | None
+    weights: Path
+
+    @classmethod
+    def find(cls, path: str | Path) -> FinishedRun:
+        """Find what a path names: a run's folder, or a file in it.
+
+        Of a run that was interrupted the best checkpoint stands for its weights, or the last one.
+
+        Raises:
+            ConfigError: there is no run, or none with weights.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise ConfigError(f"run={path}: there is no such file or folder")
+        if path.is_file():
+            folders = [parent for parent in path.absolute().parents[:2] if _is_run(parent)]
+            weights = path.parent if path.name == WEIGHTS else path
+            return cls(folders[0] if folders else None, weights)
+        if path.name == "checkpoints" and _is_run(path.absolute().parent):
+            path = path.parent
+        found = [path / "checkpoints" / name for name in _CHECKPOINTS]
+        for weights in (path / WEIGHTS, *found):
+            if weights.is_file():
+                is_whole = weights.name == WEIGHTS
+                return cls(path if _is_run(path) else None, path if is_whole else weights)
+        raise ConfigError(f"run={path}: {_what_it_is(path)}")
+
+    def config(self) -> DictConfig:
+        """Return the run's configuration.
+
+        Raises:
+            ConfigError: it isn't there.
+        """
+        if self.folder is None:
+            raise ConfigError(
+                f"run={self.weights}: {CONFIGURATION} is missing beside it, so its environment "
+                "isn't known; name the folder of a run, or a checkpoint in it"
+            )
+        config = OmegaConf.load(self.folder / CONFIGURATION)
+        assert isinstance(config, DictConfig)
+        config.run_dir = str(self.folder)
+        return config
+
+    def environment(self, *, evaluation: bool = True) -> EnvironmentFactory:
+        """Return the environments that the run was evaluated in, or trained in.
+
+        Raises:
+            ConfigError: they aren't known, or can't be made any more.
+        """
+        config = self.config()
+        if evaluation and OmegaConf.select(config, "data.evaluation.environment") is not None:
+            factory = build(config, "data.evaluation.environment")
+        else:
+            factory = build(config, "environment")
+        return EnvironmentFactory.of(factory)
+
+    def agent(self) -> Agent:
+        """Build the agent with its weights, on the CPU.
+
+        A network of the user's own is built anew as the run's configuration says.
+
+        Raises:
+            ValueError: the files are damaged, or something else.
+        """
+        saved = read_saved(self.weights)
+        try:
+            return saved.agent(**self._own_parts(saved)).eval()
+        except (RuntimeError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{self.weights}: its weights don't fit its hyper-parameters: {error}"
+            ) from error
+
+    def agent_for(self, factory: EnvironmentFactory) -> Agent:
+        """Build the agent after a look whether it belongs into an environment.
+
+        Raises:
+            ConfigError: it was trained in another kind.
+        """
+        agent = self.agent()
+        try:
+            check_same(agent.spec, factory.spec, f"environment {factory.name}")
+        except ValueError as error:
+            raise ConfigError(f"run={self.weights}: {error}") from error
+        return agent
+
+    def _own_parts(self, saved: Saved) -> dict[str, Any]:
+        named = [n for n in ("network", "head") if isinstance(saved.hyperparameters[n], str)]
+        parts = {}
+        for name in named:
+            kind = saved.hyperparameters[name]
+            if self.folder is None:
+                raise ConfigError(
+                    f"run={self.weights}: its {name} {kind} is code of your own, which no "
+                    f"configuration beside it names; in Python: "
+                    f"DQN.load_from_checkpoint(path, {name}={kind}(...))"
+                )
+            parts[name] = build(self.config(), f"module.{name}")
+        return parts
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / CONFIGURATION).is_file()
+
+
+def _what_it_is(folder: Path) -> str:
+    """Return why a folder is none of a run, and which below it may be meant."""
+    if _is_run(folder):
+        return f"this run has neither {WEIGHTS} nor a checkpoint yet"
+    below = sorted(path.parent.parent for path in folder.glob("*/" + str(CONFIGURATION)))
+    if below:
+        return f"this folder holds several runs; name one, as {below[0]}"
+    return f"{folder / CONFIGURATION} is missing, so this is not the folder of a run"

@@ -1,0 +1,115 @@
+"""A mistake of the user's, told in one line that names it and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import yaml
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from lightning_dqn.former_names import WORDS
+
+USAGE_ERROR = 2
+"""Exit status."""
+
+MISTAKES = (ValueError, HydraException, OmegaConfBaseException, yaml.YAMLError, OSError)
+
+
+INSTEAD = {
+    "trainer.gradient_clip_val": "module.max_gradient_norm",
+    "trainer.accumulate_grad_batches": "data.updates_per_iteration, or a larger data.batch_size",
+}
+"""Lightning's keys that a module can't have which steps its optimizer itself -> ours."""
+
+
+@contextmanager
+def told(explain: Callable[[Exception], str] = str) -> Iterator[None]:
+    """Tell a mistake in one line and exit with 2; ``HYDRA_FULL_ERROR=1`` raises it instead.
+
+    Args:
+        explain: from the error to the line.
+    """
+    try:
+        yield
+    except MISTAKES as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(f"lightning-dqn: {explain(error)}", file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+
+
+def explain(
+    error: Exception, keys: Sequence[str] = (), groups: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """Return what is wrong with a configuration, and what to do.
+
+    Args:
+        error: of composing or of building.
+        keys: that there are, for a near one.
+        groups: likewise, with their options.
+    """
+    groups = groups or {}
+    if isinstance(error, MissingConfigException):
+        return _missing_option(error, groups)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: can't be read: {_one_line(error)}"
+    text = str(error)
+    if unknown := re.match(r"Could not override '([^']+)'", text):
+        return _unknown_key(unknown[1], keys, groups)
+    if deleted := re.match(r"Could not delete .*?'([^'=]+)", text):
+        return _unknown_key(deleted[1], keys, groups, sign="~")
+    if several := re.match(r"Ambiguous value for argument '([^']+)'", text):
+        key, _, values = several[1].partition("=")
+        return f"{several[1]}: to sweep over it add -m; as a list write {key}=[{values}]"
+    return _one_line(error)
+
+
+def near(word: str, known: Sequence[str]) -> str:
+    """Return ``did you mean ...?`` of the nearest of what is known, or nothing."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else ""
+
+
+def _missing_option(error: MissingConfigException, groups: Mapping[str, Sequence[str]]) -> str:
+    name = str(error.missing_cfg_file).removesuffix(".yaml")
+    group, _, option = name.rpartition("/")
+    if not group:
+        return f"--config-name {name}: there is no such file"
+    options = sorted(error.options or groups.get(group, ()))
+    listed = f"there are {', '.join(options)}" if options else "there is no such group"
+    hint = near(option, options)
+    return f"{group}={option}: no such option; {hint + ' ' if hint else ''}{listed}"
+
+
+def _unknown_key(
+    key: str, keys: Sequence[str], groups: Mapping[str, Sequence[str]], sign: str = ""
+) -> str:
+    if sign:
+        hint = near(key, [*groups, *keys]) or "there is nothing to take away"
+        return f"{sign}{key}: no such key; {hint}"
+    if key in WORDS:
+        return f"{key}: no such key; it is now {WORDS[key]}"
+    if key in INSTEAD:
+        return f"{key}: no such key; take {INSTEAD[key]}"
+    if key in groups:
+        return f"{key}: not chosen yet, so it takes a plus: +{key}=<option>"
+    known = [*groups, *keys]
+    if key in keys:
+        group = key.rpartition(".")[0].replace(".", "/")
+        hint = f"it belongs to another choice of {group}, which other arguments made"
+    else:
+        hint = near(key, known) or "--help lists them all"
+    return f"{key}: no such key; {hint} (a new key of your own takes a plus: +{key}=...)"
+
+
+def _one_line(error: BaseException) -> str:
+    """Return an error's text without line breaks; its class where it has none."""
+    text = str(error) or (str(error.__cause__) if error.__cause__ else "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "; ".join(lines[:3]) if lines else type(error).__name__

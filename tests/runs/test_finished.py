@@ -1,0 +1,110 @@
+"""A run that was made before, named by its folder or by a checkpoint in it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from support.short_runs import small_run
+
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.finished import FinishedRun
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished") / "a run=1"
+    small_run(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("named", "weights"),
+    [
+        (".", "."),
+        ("module.safetensors", "."),
+        ("checkpoints", "."),
+        ("checkpoints/best.ckpt", "checkpoints/best.ckpt"),
+        ("checkpoints/last.ckpt", "checkpoints/last.ckpt"),
+    ],
+)
+def test_a_run_is_named_by_its_folder_or_a_file_in_it(named: str, weights: str, run: Path) -> None:
+    found = FinishedRun.find(run / named)
+    assert found.folder is not None
+    assert found.folder.resolve() == run.resolve()
+    assert found.weights.resolve() == (run / weights).resolve()
+    assert found.config().name == "small"
+    assert found.environment().name == "CartPole-v1"
+    assert not found.agent().training
+
+
+@pytest.mark.parametrize("left", ["best.ckpt", "last.ckpt"])
+def test_of_an_interrupted_run_a_checkpoint_stands_for_the_weights(
+    left: str, run: Path, tmp_path: Path
+) -> None:
+    interrupted = tmp_path / "run"
+    shutil.copytree(run, interrupted)
+    (interrupted / "module.safetensors").unlink()
+    if left == "last.ckpt":
+        (interrupted / "checkpoints" / "best.ckpt").unlink()
+    found = FinishedRun.find(interrupted)
+    assert found.weights == interrupted / "checkpoints" / left
+    saved = torch.load(found.weights, weights_only=True)["state_dict"]
+    for name, tensor in found.agent().state_dict().items():
+        assert torch.equal(tensor, saved[f"agent.{name}"])
+
+
+def test_a_checkpoint_outside_of_a_run_has_an_agent_and_no_environment(
+    run: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone.ckpt"
+    shutil.copy(run / "checkpoints" / "last.ckpt", alone)
+    found = FinishedRun.find(alone)
+    assert found.agent().spec.num_actions == 2
+    with pytest.raises(ConfigError, match=r"alone\.ckpt: .*config\.yaml is missing beside it"):
+        found.environment()
+
+
+def test_what_is_no_run_is_refused_with_what_it_is(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^run=nowhere: there is no such file or folder"):
+        FinishedRun.find("nowhere")
+    with pytest.raises(ConfigError, match=r"config\.yaml is missing, so this is not the folder"):
+        FinishedRun.find(tmp_path)
+    with pytest.raises(ConfigError, match=r"holds several runs; name one, as .*a run=1"):
+        FinishedRun.find(run.parent)
+    bare = tmp_path / "bare"
+    shutil.copytree(run / ".hydra", bare / ".hydra")
+    with pytest.raises(ConfigError, match=r"neither module\.safetensors nor a checkpoint yet"):
+        FinishedRun.find(bare)
+
+
+OWN_NETWORK = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
+    def forward(self, observation):
+        return self.layers(observation)
+"""
+
+
+def test_a_network_of_the_users_own_is_built_anew_from_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_net_of_a_test.py").write_text(OWN_NETWORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = tmp_path / "run"
+    network = "{_target_: my_net_of_a_test.Net, width: 7}"
+    small_run(run, "~module.network", f"+module.network={network}", network=None)
+    agent = FinishedRun.find(run).agent()
+    assert agent.q_network.layers[0].out_features == 7
+    lone = tmp_path / "lone.ckpt"
+    shutil.copy(run / "checkpoints" / "last.ckpt", lone)
+    with pytest.raises(
+        ConfigError, match=r"its network Net is code of your own, .* in Python: DQN"
+    ):
+        FinishedRun.find(lone).agent()
