@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
+
+_transcript = logging.getLogger("lightning_dqn.transcript")
 
 
 class EnvStepProgressBar(ProgressBar):
@@ -73,6 +76,7 @@ class EnvStepProgressBar(ProgressBar):
         if speed is not None:
             line += f" | {float(speed):,.0f} env steps/s"
         tqdm.write(line, file=sys.stdout)
+        _transcript.info(line)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""

@@ -6,12 +6,28 @@ argument that takes the schedule: epsilon counts env steps, tau counts updates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lightning_dqn.system.numbers import keep_plain
 
 Schedule = Callable[[int], float]
+
+
+def ends(name: str, value: float | Schedule) -> Iterator[tuple[str, float]]:
+    """Yield the values between which a number or a schedule of this file stays, with their names.
+
+    Of a function of the user's own nothing is known.
+
+    Args:
+        name: of the argument that takes it.
+        value: it.
+    """
+    if isinstance(value, int | float):
+        yield name, value
+    for end in ("value", "start", "end"):
+        if hasattr(value, end):
+            yield f"{name}.{end}", getattr(value, end)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lightning_dqn.schedules import LinearSchedule, Schedule
+from lightning_dqn.schedules import LinearSchedule, Schedule, ends
 from lightning_dqn.system.numbers import keep_plain
 
 
@@ -38,10 +38,12 @@ class Exploration:
         keep_plain(self)
         if self.random_action_max_steps < 1:
             raise ValueError(f"random_action_max_steps={self.random_action_max_steps}: at least 1")
-        if isinstance(self.epsilon, int | float) and not 0 <= self.epsilon <= 1:
-            raise ValueError(f"epsilon={self.epsilon}: a probability, between 0 and 1")
-        if isinstance(self.temperature, int | float) and self.temperature < 0:
-            raise ValueError(f"temperature={self.temperature}: at least 0")
+        for name, value in ends("epsilon", self.epsilon):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}={value}: a probability, between 0 and 1")
+        for name, value in ends("temperature", self.temperature):
+            if not value >= 0:
+                raise ValueError(f"{name}={value}: at least 0")
         if not isinstance(self.random_actions, bool) and self.random_actions != "auto":
             raise ValueError(f"random_actions={self.random_actions!r}: choose auto, true or false")
 

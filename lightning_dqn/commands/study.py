@@ -53,6 +53,7 @@ def main(arguments: Sequence[str]) -> None:
     own, rest = part_arguments(arguments, StudyOptions)
     with told():
         options = read_options(own, StudyOptions)
+        _check_path(own, rest)
         if options.report is not None:
             return _report(options, rest)
         study = _asked_study(options, rest)
@@ -64,6 +65,16 @@ def main(arguments: Sequence[str]) -> None:
         print(f"\nstopped; continue with: {again}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(1 if results.failures else 0)
+
+
+def _check_path(own: Sequence[str], rest: Sequence[str]) -> None:
+    """Refuse a path by itself that is none of a study, from which nothing could go on."""
+    for argument in own:
+        if "=" not in argument and not rest and not Path(argument, ASKED).is_file():
+            raise ConfigError(
+                f"folder={argument}: there is no study to continue; a new one is told what to "
+                "run, as study +experiment=cartpole"
+            )
 
 
 def _report(options: StudyOptions, rest: Sequence[str]) -> None:

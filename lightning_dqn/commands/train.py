@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -11,9 +12,12 @@ from lightning_dqn.commands.help import print_help
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_keys, check_values
 from lightning_dqn.runs.compose import Composer, without_hydra
+from lightning_dqn.runs.lengths import spread_budget
 from lightning_dqn.runs.mistakes import told
 from lightning_dqn.runs.resume import expand_resume
 from lightning_dqn.runs.training import training_module
+
+_transcript = logging.getLogger("lightning_dqn.transcript")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -39,7 +43,12 @@ def train(config: DictConfig) -> float | None:
     training = training_module()
     with told():
         experiment = training.prepare(config)
-    summary = training.run(experiment)
+    try:
+        summary = training.run(experiment)
+    except Exception:
+        _transcript.exception("the run ended with an error")
+        raise
+    _transcript.info("%s", summary)
     print(f"\n{summary}")
     return summary.episode_return
 
@@ -57,8 +66,10 @@ def check(composer: Composer) -> None:
     for job in composer.jobs():
         try:
             check_keys(job.config)
+            spread_budget(job.config)
             if job.number == 0:
-                training_module().prepare(without_hydra(job.config))
+                training = training_module()
+                training.rehearse(training.prepare(without_hydra(job.config)))
             check_values(job.config, seen)
         except ConfigError as error:
             if job.number == 0:

@@ -48,13 +48,29 @@ def compile_step(
     """
     if not isinstance(mode, bool) and mode != "auto":
         raise ValueError(f"compile={mode!r}: choose auto, true or false")
-    many = expected_updates is None or expected_updates >= pays_back_after
-    if mode is False or (mode == "auto" and not many):
+    if not is_wanted(mode, expected_updates, pays_back_after):
         return step
     if device.type == "cpu" and not has_cxx_compiler():
         log.warning("no C++ compiler found (install g++ or set CXX): learning runs uncompiled")
         return step
     return CheckedCompiledStep(step, device)
+
+
+def pays_back_after(is_distributional: bool) -> int:
+    """Return the updates after which compiling has paid.
+
+    Args:
+        is_distributional: every action has many outputs.
+    """
+    return DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES if is_distributional else PAYS_BACK_AFTER_UPDATES
+
+
+def is_wanted(
+    mode: Compile, expected_updates: int | None, pays_back_after: int = PAYS_BACK_AFTER_UPDATES
+) -> bool:
+    """Return whether a run of so many updates is to be compiled; None means without end."""
+    many = expected_updates is None or expected_updates >= pays_back_after
+    return mode is True or (mode == "auto" and many)
 
 
 class CheckedCompiledStep:

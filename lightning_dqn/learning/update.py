@@ -12,13 +12,7 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from lightning_dqn.learning.compilation import (
-    DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES,
-    PAYS_BACK_AFTER_UPDATES,
-    Compile,
-    Step,
-    compile_step,
-)
+from lightning_dqn.learning.compilation import Compile, Step, compile_step, pays_back_after
 from lightning_dqn.learning.gradients import make_safe
 from lightning_dqn.learning.optimizer_step import OptimizerStep
 from lightning_dqn.transitions import Transitions, UpdateStatistics
@@ -82,6 +76,8 @@ class Update:
         max_gradient_norm: float | None = None,
         compile: Compile = "auto",
     ) -> None:
+        if max_gradient_norm is not None and not max_gradient_norm > 0:
+            raise ValueError(f"max_gradient_norm={max_gradient_norm}: above 0, or None")
         self.loss = loss
         self.network = network
         self.max_gradient_norm = max_gradient_norm
@@ -136,11 +132,7 @@ class Update:
             self.compile,
             expected_updates=expected_updates,
             device=device,
-            pays_back_after=(
-                DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES
-                if is_distributional
-                else PAYS_BACK_AFTER_UPDATES
-            ),
+            pays_back_after=pays_back_after(is_distributional),
         )
 
     def drive(self, optimizer: torch.optim.Optimizer) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from lightning_dqn.networks.layers import LinearFactory, NoisyLinear
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import keep_plain, whole_number
 
 Layer = str | Mapping[str, Any]
 
@@ -82,6 +82,11 @@ class MLP(Network):
 
     hidden: Sequence[int] = field(default=(256, 256))
     activation: str = "ReLU"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for units in self.hidden:
+            whole_number("hidden", units, least=1)
 
     def layer_list(self) -> list[Layer]:
         """Return the layers."""

@@ -21,6 +21,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+_MAPPINGS = (dict, collections.abc.Mapping)
+_SEVERAL = (list, tuple, collections.abc.Sequence, *_MAPPINGS)
+
 
 class ConfigError(ValueError):
     """A mistake in the configuration, told in one message that names the key and the remedy."""
@@ -169,6 +172,10 @@ def _allows(value: Any, hint: Any) -> bool:
         return value is None
     # Where a function or an object of ours is expected, a number can't stand for it. What other
     # libraries mean by their annotations (as NumPy's kinds of numbers) is left to them.
+    if getattr(hint, "__module__", "") == "torch" and hint.__name__ == "Tensor":
+        return False
+    if get_origin(hint) in _SEVERAL:
+        return False  # lists and mappings don't come here
     is_ours = getattr(hint, "__module__", "").startswith("lightning_dqn")
     is_function = get_origin(hint) is collections.abc.Callable
     return not ((is_ours or is_function) and isinstance(value, int | float))
@@ -179,6 +186,8 @@ def _describe(hint: Any) -> str:
         return " or ".join(_describe(option) for option in get_args(hint))
     if get_origin(hint) is Literal:
         return " or ".join(str(option) for option in get_args(hint))
+    if get_origin(hint) in _SEVERAL:
+        return "a list" if get_origin(hint) not in _MAPPINGS else "a mapping"
     names = {
         int: "a whole number",
         float: "a number",

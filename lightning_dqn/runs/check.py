@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
+import tempfile
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -38,7 +38,12 @@ def check_keys(config: DictConfig) -> None:
         node = values["hints"] if prefix else values
         for name in node:
             key = f"{prefix}{name}"
-            if name in known or f"${{{key}}}" in text or f"${{{key}." in text:
+            if (
+                name in known
+                or key in FORMER_ROOT_KEYS
+                or f"${{{key}}}" in text
+                or f"${{{key}." in text
+            ):
                 continue
             raise ConfigError(_about_unknown(key, [f"{prefix}{one}" for one in known]))
     _check_root_values(config)
@@ -105,16 +110,25 @@ def check_folder(folder: Path, key: str) -> None:
         existing = existing.parent
     if not existing.is_dir():
         raise ConfigError(f"{key}={folder}: {existing} is a file")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ConfigError(f"{key}={folder}: {existing} can't be written")
+    try:
+        tempfile.TemporaryDirectory(dir=existing).cleanup()  # no other way tells for sure
+    except OSError as error:
+        raise ConfigError(f"{key}={folder}: {existing} can't be written: {error}") from error
 
 
 def _check_root_values(config: DictConfig) -> None:
+    if "hydra" in config and config.hydra.output_subdir != ".hydra":
+        raise ConfigError(
+            f"hydra.output_subdir={config.hydra.output_subdir}: a run's configuration lies in "
+            ".hydra of its folder, where evaluating and continuing it look"
+        )
     if not isinstance(config.seed, int) or isinstance(config.seed, bool) or config.seed < 0:
         raise ConfigError(f"seed={config.seed!r}: expected a whole number from 0")
     threads = config.num_threads
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise ConfigError(f"num_threads={threads!r}: expected a whole number from 1, or null")
+    if not isinstance(config.name, str) or not config.name:
+        raise ConfigError(f"name={config.name!r}: expected the name of a folder")
     if not isinstance(config.test, bool):
         raise ConfigError(f"test={config.test!r}: expected true or false")
     if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
@@ -183,7 +197,7 @@ def _root_keys() -> frozenset[str]:
     groups = {
         str(key).split("/")[0] for one in shipped["defaults"] for key in one if one != "_self_"
     }
-    return frozenset({*shipped, *groups, *FORMER_ROOT_KEYS} - {"defaults"})
+    return frozenset({*shipped, *groups} - {"defaults"})
 
 
 def _groups() -> list[str]:

@@ -22,6 +22,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_d
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.defaults_list import DefaultsList
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser, run_and_report
 from hydra.core.config_search_path import ConfigSearchPath
@@ -33,6 +34,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.main import _get_rerun_conf
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -84,6 +86,7 @@ class Composer:
         version.setbase(VERSION_BASE)
         register_lengths()
         self.flags = parse_arguments(arguments)
+        _check_flags(self.flags)
         self.overrides, self._told = former_words(self.flags.overrides)
         self._config_name: str = self.flags.config_name or CONFIG_NAME
         self._loader = Loader(_search_path(self.flags))
@@ -121,7 +124,8 @@ class Composer:
     def only_shows(self) -> bool:
         """Whether a flag asks to print something of Hydra's instead of running."""
         flags = self.flags
-        return bool(flags.cfg or flags.info or flags.hydra_help or flags.shell_completion)
+        asked = (flags.cfg, flags.info, flags.hydra_help, flags.shell_completion)
+        return any(asked) or flags.experimental_rerun is not None
 
     def groups(self) -> dict[str, list[str]]:
         """Return the options of every group, those of the user's folders included."""
@@ -165,6 +169,8 @@ class Composer:
             )
         elif flags.info is not None:
             self._hydra.show_info(flags.info, self._config_name, self.overrides)
+        elif flags.experimental_rerun is not None:
+            task(_get_rerun_conf(flags.experimental_rerun, self.overrides))
         elif flags.shell_completion:
             self._hydra.shell_completion(self._config_name, self.overrides)
         elif self.is_sweep:
@@ -269,6 +275,22 @@ def parse_arguments(arguments: Sequence[str]) -> Namespace:
     return parser.parse_intermixed_args(list(arguments))
 
 
+def _check_flags(flags: Namespace) -> None:
+    """Refuse flags that can't go together, as Hydra does."""
+    if flags.resolve and flags.cfg is None:
+        raise ConfigError("--resolve: goes with --cfg")
+    asked = {
+        "--run": flags.run,
+        "--multirun": flags.multirun,
+        "--cfg": flags.cfg,
+        "--info": flags.info,
+        "--shell-completion": flags.shell_completion,
+    }
+    several = [name for name, value in asked.items() if value]
+    if len(several) > 1:
+        raise ConfigError(f"{' '.join(several)}: only one of them at once")
+
+
 class ExperimentFiles(FileConfigSource):
     """What a folder has in ``experiment/``, and nothing else of it."""
 
@@ -307,7 +329,7 @@ class Loader(ConfigLoaderImpl):
         self._files: dict[tuple[str | None, ...], Files] = {}
         self._overrides: dict[str, Override] = {}
         self._composed: dict[tuple[Any, ...], tuple[bytes, dict[str, str]]] = {}
-        self._known: dict[tuple[Any, ...], set[tuple[str | None, ...]]] = {}
+        self._alone: dict[tuple[Any, ...], DefaultsList] = {}
         self._later: Callable[[ResultDefault], bool] = lambda option: False
         self._replaced: dict[str, str] = {}
 
@@ -371,16 +393,24 @@ class Loader(ConfigLoaderImpl):
     ) -> Callable[[ResultDefault], bool]:
         """Return which options the choices bring in that the experiments alone would not."""
         experiments = [one for one in choices if one.lstrip("+").startswith(f"{EXPERIMENT}=")]
-        if not experiments or len(experiments) == len(choices):
+        others = [one for one in choices if not one.lstrip("+").startswith("hydra")]
+        if not experiments or len(experiments) == len(others):
             return lambda option: False
-        key = (config_name, run_mode, *experiments)
-        if key not in self._known:
-            alone = self.compute_defaults_list(config_name, experiments, run_mode).defaults
-            self._known[key] = {_place(one) for one in alone}
-        known = self._known[key]
-        return lambda one: (
-            _place(one) not in known and not str(one.config_path).startswith("hydra/")
-        )
+        kept = [one for one in choices if one in experiments or one not in others]
+        key = (config_name, run_mode, *kept)
+        if key not in self._alone:
+            self._alone[key] = self.compute_defaults_list(config_name, kept, run_mode)
+        alone = self._alone[key]
+        known = {one.config_path for one in alone.defaults}
+
+        def is_brought_in(option: ResultDefault) -> bool:
+            group, _, name = str(option.config_path).rpartition("/")
+            is_inherited = str(option.parent).rpartition("/")[0] == group
+            if group.startswith("hydra") or (is_inherited and option.config_path in known):
+                return False
+            return bool(group) and alone.overrides.known_choices.get(group) != name
+
+        return is_brought_in
 
     def _compose_config_from_defaults_list(
         self, defaults: list[ResultDefault], repo: IConfigRepository
@@ -393,8 +423,8 @@ class Loader(ConfigLoaderImpl):
             experiments = [one for one in others if _is_experiment(one)]
             given, chosen = (self._values(some, repo) for some in (experiments, later))
             self._replaced = {
-                key: f"{key}={chosen[key]}, as what was chosen on the command line has it, "
-                f"instead of the experiment's {value}"
+                key: f"{key}={chosen[key]} by a choice on the command line; "
+                f"the experiment has {value}"
                 for key, value in given.items()
                 if chosen.get(key, value) != value
             }
@@ -438,10 +468,6 @@ class Files(CachingConfigRepository):
     def load_config(self, config_path: str) -> ConfigResult | None:
         """Return what a file holds."""
         return copy.deepcopy(super().load_config(config_path))
-
-
-def _place(option: ResultDefault) -> tuple[str | None, ...]:
-    return option.config_path, option.package, option.parent
 
 
 def _is_experiment(option: ResultDefault) -> bool:

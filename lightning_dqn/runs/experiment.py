@@ -19,6 +19,7 @@ from lightning_dqn.learning.trainer import SUPPORTED_PRECISIONS, check_trainer
 from lightning_dqn.replay.reading import check_discount
 from lightning_dqn.runs.build import ConfigError, build, invalid
 from lightning_dqn.runs.check import check_folder, check_keys, check_values
+from lightning_dqn.runs.lengths import spread_budget
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def prepare(config: DictConfig) -> Experiment:
         ConfigError: naming the key at fault and the remedy.
     """
     take_former_keys(config)
+    spread_budget(config)
     check_keys(config)
     check_values(config, set())
     pl.seed_everything(config.seed, verbose=False)
@@ -64,6 +66,33 @@ def prepare(config: DictConfig) -> Experiment:
     with _as_mistake_of("data"):
         data.check_memory(trainer.strategy.root_device)
     return Experiment(config, module, data, trainer)
+
+
+def rehearse(experiment: Experiment) -> None:
+    """Let the callbacks of this package look at what they would work on, as a fit begins.
+
+    The parts are of no use afterwards.
+
+    Raises:
+        ConfigError: one of them can't work with the module or the environment.
+    """
+    trainer, module, data = experiment.trainer, experiment.module, experiment.data
+    trainer.datamodule = data  # type: ignore[attr-defined]
+    for name, callback in _named_callbacks(experiment):
+        with _as_mistake_of(f"callbacks.{name}"):
+            callback.setup(trainer, module, "fit")
+            callback.on_fit_start(trainer, module)
+
+
+def _named_callbacks(experiment: Experiment) -> Iterator[tuple[str, pl.Callback]]:
+    """Yield those that are of this package, by their keys."""
+    nodes = experiment.config.callbacks or {}
+    callbacks: list[pl.Callback] = experiment.trainer.callbacks  # type: ignore[attr-defined]
+    for name, node in nodes.items():
+        for callback in callbacks:
+            is_ours = type(callback).__module__.startswith("lightning_dqn.")
+            if is_ours and node._target_.endswith(f".{type(callback).__name__}"):
+                yield str(name), callback
 
 
 def build_trainer(config: DictConfig) -> pl.Trainer:
@@ -106,5 +135,5 @@ def _check_precision(config: DictConfig) -> None:
 def _as_mistake_of(key: str) -> Iterator[None]:
     try:
         yield
-    except ValueError as error:
+    except Exception as error:  # whatever an environment or an optimizer may raise
         raise invalid(key, error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 import time
@@ -15,11 +16,14 @@ from omegaconf import OmegaConf
 
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.reporting.wandb_logger import WandbLogger
-from lightning_dqn.runs.experiment import Experiment, prepare
+from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
+from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
 from lightning_dqn.system.files import SUMMARY, write_json
 
-__all__ = ["Summary", "prepare", "run"]
+_logger = logging.getLogger(__name__)
+
+__all__ = ["Summary", "prepare", "rehearse", "run"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def run(experiment: Experiment) -> Summary:
     trainer, run_dir = experiment.trainer, Path(config.run_dir)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
+    _say(experiment, run_dir)
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     start, first_env_step = time.perf_counter(), module.env_steps
@@ -104,8 +109,18 @@ def run(experiment: Experiment) -> Summary:
     counted = {"first_env_step": first_env_step, "wall_seconds": wall_seconds}
     origin = provenance(trainer.strategy.root_device)
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / SUMMARY, {**asdict(summary), "seed": config.seed, **counted, **origin})
+    write_json(
+        run_dir / SUMMARY,
+        {**asdict(summary), "seed": config.seed, "tags": list(config.tags), **counted, **origin},
+    )
     return summary
+
+
+def _say(experiment: Experiment, run_dir: Path) -> None:
+    """Say what begins, on the terminal and in the run's log."""
+    if experiment.config.print_config:
+        _logger.info("%s", config_tree(experiment.config))
+    _logger.info("%s", opening_line(experiment, _shown(run_dir)))
 
 
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:

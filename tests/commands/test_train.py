@@ -4,12 +4,9 @@ import shutil
 import subprocess
 import sys
 
-import pytest
 import yaml
 from omegaconf import OmegaConf
 from support.processes import SHORT, command
-
-from lightning_dqn.commands.main import main
 
 
 def test_a_run_ends_with_a_summary_of_what_it_came_to(finished_run):
@@ -57,68 +54,6 @@ def test_a_run_is_continued_with_its_own_configuration(finished_run, tmp_path):
     assert len(after) > len(before)
     steps = [int(row.split(",")[before[0].split(",").index("step")]) for row in after[1:]]
     assert max(steps[len(before) - 1 :]) > max(steps[: len(before) - 1])
-
-
-MISTAKES = {
-    "data.batchsize=3": "did you mean data.batch_size",
-    "data.batch_size=abc": "data.batch_size='abc': expected a whole number",
-    "data.batch_size=0": "data.batch_size=0: at least 1",
-    "data.replay.gamma=3": "data.replay.gamma=3",
-    "data.replay.storage=disk": "choose cpu, accelerator or memmap",
-    "data.replay.capacity=100_000_000_000_000": "data.replay.capacity=100000000000000",
-    "data.batch_size=100_000_000_000": "data.batch_size=100000000000",
-    "data.collection.epsilon=2": "data.collection.epsilon=2",
-    "+data.nonsense=3": "nonsense",
-    "+experiment=nope": "experiment=nope: no such option; there are acrobot, cartpole",
-    "module/network=mpl": "module/network=mpl: no such option; did you mean mlp?",
-    "module.head.error=mae": "expected huber or mse",
-    "module.network.activation=Rellu": "network[2] Rellu",
-    "module.optimizer._target_=torch.optim.Adan": "torch.optim.Adan",
-    "environment.id=Pendulum-v1": "environment.id=Pendulum-v1: its action space is Box",
-    "environment.id=CartPoll-v1": "environment.id=CartPoll-v1",
-    "environment.num_envs=0": "environment.num_envs=0",
-    "environment.id=lightning_dqn/TicTacToe-v0": "data.replay.gamma=0.99: in this environment the",
-    "environment.id=lightning_dqn/TicTacToe-v0 +environment.kwargs.opponent=strong": (
-        "environment.kwargs.opponent='strong': choose random, perfect"
-    ),
-    "environment.id=lightning_dqn/TicTacToe-v0 +environment.kwargs.oponent=random": (
-        "unexpected keyword argument 'oponent'"
-    ),
-    "environment.id=lightning_dqn/BoardGame-v0": "required keyword-only argument: 'game'",
-    "environment.id=FrozenLake-v1 +environment.kwargs.map=8x8": "unexpected keyword argument 'map'",
-    "algorithm=q_learning": "a table has a row for each discrete state",
-    "data.collection.temperature=-1": "data.collection.temperature=-1: at least 0",
-    "callbacks.target_network.tau=2": "callbacks.target_network.tau=2",
-    "callbacks.target_network.decay=0.9": "give exactly one of the two",
-    "trainer.max_epochs=many": "trainer.max_epochs='many'",
-    "trainer.devices=2": "trainer.devices=2: DQN learns on one device",
-    "trainer.precision=16-mixed": "choose 32-true or bf16-mixed",
-    "logger.csv=3": "logger.csv=3",
-    "seed=x": "seed='x'",
-    "num_threads=0": "num_threads=0",
-    "ckpt_path=nowhere.ckpt": "ckpt_path=nowhere.ckpt: there is no such file",
-    "resume=nowhere": "resume=nowhere",
-    "data/sampler=lambda_returns module/target/munchausen=default": (
-        "module.target.munchausen=Munchausen(alpha=0.9"
-    ),
-    "module.target.slow_copy=false": "module.target.double=True: without a target network",
-    "data.replay.n_step=[3,1]": "data.replay.n_step=[3, 1]",
-    "module/head=categorical module.head.v_min=200": "module.head.v_min=200",
-    "data/sampler=prioritized data.sampler.alpha=2": "data.sampler.alpha=2",
-    "module/head=categorical module.head.error=mse": "belongs to another choice of module/head",
-}
-
-
-@pytest.mark.parametrize(("override", "message"), MISTAKES.items())
-def test_a_mistake_is_refused_in_one_message(override, message, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["lightning-dqn", *override.split()])
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_mistake_exits_with_2_and_leaves_nothing_behind(tmp_path):

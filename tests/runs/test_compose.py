@@ -117,6 +117,7 @@ def test_what_hydra_records_of_overrides_is_complete_and_in_order() -> None:
         (["callbacks/target_network=hard"], "callbacks.target_network.every_n_updates", 100),
         (["module/network=mlp"], "module.network.hidden", [128, 128]),  # as in the experiment
         (["algorithm=q_learning"], "module.optimizer.lr", 0.1),
+        (["callbacks=early_stopping"], "callbacks.early_stopping.patience", 10),
     ],
     ids=str,
 )
@@ -127,12 +128,16 @@ def test_what_is_chosen_on_the_command_line_wins_over_an_experiment(
     assert OmegaConf.select(config, key) == value
 
 
+def test_what_an_option_inherits_from_the_former_one_leaves_the_experiments_values_alone() -> None:
+    config = compose(["+experiment=tictactoe", "callbacks=early_stopping"])
+    assert config.callbacks.best_checkpoint.monitor == "eval/mean_regret"
+
+
 def test_what_gave_way_to_a_choice_is_told_once() -> None:
     with Composer(["-m", "+experiment=cartpole", "algorithm=rainbow", "seed=0,1"]) as composer:
         list(composer.jobs())
         assert composer.notes == [
-            "data.replay.n_step=3, as what was chosen on the command line has it, instead of the "
-            "experiment's 10"
+            "data.replay.n_step=3 by a choice on the command line; the experiment has 10"
         ]
     for quiet in (["algorithm=rainbow", "data.replay.n_step=3"], ["algorithm=c51"], []):
         with Composer(["+experiment=cartpole", *quiet]) as composer:

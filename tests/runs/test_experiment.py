@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
 from omegaconf import open_dict
-from support.short_fits import OnBatch
 from support.short_runs import small_config
 
 from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
-from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.experiment import build_trainer, prepare
-from lightning_dqn.runs.lengths import total_env_steps, total_iterations
+from lightning_dqn.runs.experiment import build_trainer, prepare, rehearse
 
 
 def test_module_and_data_are_those_of_the_configuration(tmp_path: Path) -> None:
@@ -126,66 +122,10 @@ def test_a_trainer_without_progress_checkpoints_and_loggers_has_none(tmp_path: P
     assert Path(trainer.default_root_dir).name == "elsewhere"
 
 
-SAMPLERS: dict[str, tuple[list[str], int]] = {
-    # ceil(100 / 30) iterations of at least 30 env steps
-    "uniform": (["data.env_steps_per_iteration=30"], 2 * 4),
-    # a rollout of 5 steps in each of 8 environments: ceil(100 / 40)
-    "lambda_returns": (
-        [
-            "data.sampler.rollout_length=5",
-            "data.sampler.minibatches=2",
-            "module.target.double=false",
-        ],
-        2 * 3,
-    ),
-    # a step in each of 8 environments: ceil(100 / 8)
-    "online": ([], 2 * 13),
-}
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_total_iterations_are_those_that_a_run_makes(sampler: str, tmp_path: Path) -> None:
-    overrides, expected = SAMPLERS[sampler]
-    config = small_config(tmp_path, f"data/sampler={sampler}", *overrides, "~logger.csv")
-    assert total_iterations(config) == expected
-    experiment = prepare(config)
-    trainer, made = build_trainer(config), []
-    trainer.callbacks.append(OnBatch(after=lambda data, batch: made.append(batch.env_steps)))
-    trainer.fit(experiment.module, experiment.data)
-    assert len(made) == expected
-
-
-def test_total_iterations_follow_the_hint_of_an_experiment(tmp_path: Path) -> None:
-    config = small_config(tmp_path, "data/sampler=lambda_returns", "hints.rollout_length=2")
-    assert total_iterations(config) == 2 * -(-100 // 16)
-
-
-def test_total_env_steps_are_the_warm_up_and_all_epochs(tmp_path: Path) -> None:
-    config = small_config(tmp_path, "trainer.max_epochs=3")
-    assert total_env_steps(config) == 64 + 3 * 100
-
-
-def test_schedules_over_the_whole_run_get_its_length(tmp_path: Path) -> None:
-    overrides = ("data/sampler=prioritized", "module/lr_scheduler=cosine", "trainer.max_epochs=3")
-    config = small_config(tmp_path, *overrides)
-    assert config.data.sampler.beta.duration == 64 + 300
-    assert config.module.lr_scheduler.T_max == 3 * 2
-    assert prepare(config).data.sampling.beta.duration == 364
-
-
-@pytest.mark.parametrize("total", [total_env_steps, total_iterations])
-@pytest.mark.parametrize("epochs", ["-1", "null"])
-def test_a_run_without_an_end_has_no_schedule_over_all_of_it(
-    total: Any, epochs: str, tmp_path: Path
-) -> None:
-    config = small_config(tmp_path, f"trainer.max_epochs={epochs}")
-    shown = {"null": "None"}.get(epochs, epochs)
-    with pytest.raises(ConfigError, match=rf"^trainer\.max_epochs={shown}: a schedule over the"):
-        total(config)
-
-
-def test_a_sampler_of_null_is_uniform_replay_for_schedules_too(tmp_path: Path) -> None:
-    config = small_config(tmp_path, "data.sampler=null", "module/lr_scheduler=linear")
-    experiment = prepare(config)
-    assert experiment.data.sampling == UniformSampling()
-    assert config.module.lr_scheduler.total_iters == total_iterations(config)
+def test_callbacks_are_rehearsed_before_a_run(tmp_path: Path) -> None:
+    overrides = ["+callbacks/reset=periodic", "callbacks.reset.include=nothing_of_that_name"]
+    experiment = prepare(small_config(tmp_path / "run", *overrides))
+    with pytest.raises(ConfigError, match=r"^callbacks\.reset"):
+        rehearse(experiment)
+    rehearse(prepare(small_config(tmp_path / "run", "+callbacks/average_network=slow")))
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,55 @@
+"""What a run says of itself before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lightning_dqn.learning.compilation import is_wanted, pays_back_after
+from lightning_dqn.runs.experiment import Experiment
+from lightning_dqn.runs.keys import typed
+
+
+def opening_line(experiment: Experiment, folder: Path) -> str:
+    """Return experiment, environment, size of the network, device, length and folder in a line.
+
+    Args:
+        experiment: about to run.
+        folder: of the run, as it is shown.
+    """
+    config, module, data = experiment.config, experiment.module, experiment.data
+    parameters = sum(parameter.numel() for parameter in module.q_network.parameters())
+    device = experiment.trainer.strategy.root_device
+    epochs = experiment.trainer.max_epochs
+    has_end = isinstance(epochs, int) and epochs > 0
+    iterations = epochs * data.iterations_per_epoch if has_end and epochs else None
+    updates = None if iterations is None else iterations * data.updates_per_iteration
+    after = pays_back_after(module.agent.head.outputs_per_action > 1)
+    env_steps = "without end"
+    if iterations is not None:
+        total = data.pace.warmup_env_steps + iterations * data.pace.env_steps_per_iteration
+        env_steps = f"{total:,} env steps"
+    compiled = "compiled" if is_wanted(module.update.compile, updates, after) else "not compiled"
+    return (
+        f"{config.name}: {data.environment.num_envs} environments {data.environment.name}, "
+        f"{parameters:,} parameters on {device}, {compiled}, {env_steps}, in {folder}"
+    )
+
+
+def config_tree(config: DictConfig) -> str:
+    """Return a configuration with its values filled in, a line for each key."""
+    values: Any = OmegaConf.to_container(config, resolve=True)
+    return "\n".join(_branches(values))
+
+
+def _branches(node: dict[str, Any], indent: str = "") -> Iterator[str]:
+    for number, (name, value) in enumerate(node.items(), start=1):
+        is_last = number == len(node)
+        is_inner = isinstance(value, dict) and value
+        shown = name if is_inner else f"{name}: {typed(value)}"
+        yield f"{indent}{'└─ ' if is_last else '├─ '}{shown}"
+        if is_inner:
+            yield from _branches(value, indent + ("   " if is_last else "│  "))
