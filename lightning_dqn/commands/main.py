@@ -33,6 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = FORMER_COMMANDS.get(first, first)
     if first == "--version":
         return _print_version()
+    if first in ("-sc", "--shell-completion") and rest[:1] and rest[0].startswith("query="):
+        from lightning_dqn.commands.completion import prepare_query
+
+        if not prepare_query(COMMANDS):
+            return None
     if command in COMMANDS:
         return _run(command, rest)
     if first and first[0] not in "-+~" and "=" not in first:
