@@ -107,7 +107,7 @@ class DQN(pl.LightningModule):
             compile=compile,
         )
         self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3, fused=True)
-        self._make_lr_scheduler = lr_scheduler
+        self._make_lr_scheduler = lr_scheduler or None  # empty, as Hydra's instantiate has it
         self.after_update: list[ModelOperation] = []
         self.minibatch: Transitions | None = None
         self.updates = 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import torch
 import yaml
 
 from lightning_dqn import (
@@ -23,6 +24,7 @@ from lightning_dqn.callbacks import (
     PromotePastSelf,
     UnseenStates,
 )
+from lightning_dqn.formats.saved import load_agent
 from lightning_dqn.games.opponents.past_selves import PastSelves
 from lightning_dqn.games.solved.tree import GameTree
 from lightning_dqn.networks.torsos import Tabular
@@ -30,6 +32,7 @@ from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.reporting.glossary import GLOSSARY
 from lightning_dqn.runs.compose import compose
 from lightning_dqn.runs.experiment import prepare
+from lightning_dqn.runs.run import run
 
 ROOT = Path(__file__).resolve().parent.parent
 DIFFER = {"environment/gymnasium.kwargs"}
@@ -152,3 +155,49 @@ def test_each_yaml_value_equals_the_python_default():
         for path in (ROOT / "conf" / group).rglob("*.yaml"):
             compare(yaml.safe_load(path.read_text()) or {}, f"{group}/{path.stem}")
     assert [m for m in mistakes if m.split(":")[0] not in DIFFER] == []
+
+
+def test_every_key_of_the_tables_for_newcomers_exists():
+    text = (ROOT / "docs" / "coming_from.md").read_text()
+    rows = re.findall(r"^\| .* \| (.*) \|$", text, re.M)
+    cells = [cell for row in rows for cell in re.findall(r"`([^`]+)`", row)]
+    settings = [cell for cell in cells if re.match(r"\+?[a-z_/.]+=", cell)]
+    assert len(settings) > 50
+    for cell in settings:
+        compose(cell.split())
+
+
+def test_the_programs_of_the_page_for_newcomers_run(tmp_path, make_trainer):
+    text = (ROOT / "docs" / "coming_from.md").read_text()
+    [program] = re.findall(r"```python\n(.*?)```", text, re.S)
+    names: dict = {}
+    exec(compile(program, "coming_from.py", "exec"), names)
+    trainer = make_trainer(limit_train_batches=2, callbacks=[EMATargetNetwork(tau=0.1)])
+    trainer.fit(names["module"], names["data"])
+    assert names["module"].updates > 0
+
+
+def test_statistics_of_observations_in_the_network_are_saved_with_it(tmp_path):
+    """What stands in for VecNormalize."""
+    text = (ROOT / "docs" / "coming_from.md").read_text()
+    [layers] = re.findall(r"'module\.network\.layers=(.*)'", text)
+    run_dir = tmp_path / "run"
+    config = compose(
+        [
+            "environment.id=Acrobot-v1",
+            "module/network=layers",
+            f"module.network.layers={layers}",
+            "+debug=fast",
+            "trainer=cpu",
+        ]
+    )
+    config.run_dir = str(run_dir)
+    config.trainer.enable_progress_bar = False
+    config.data.evaluation.max_episode_steps = 500
+    run(prepare(config))
+    agent = load_agent(run_dir)
+    [normalisation] = [m for m in agent.q_network.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    assert normalisation.num_batches_tracked > 0
+    observation = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
+    alone = np.concatenate([agent.q_values(observation[i : i + 1]) for i in range(3)])
+    assert np.allclose(alone, agent.q_values(observation), atol=1e-5)

@@ -99,6 +99,8 @@ class Target:
 
     def __post_init__(self) -> None:
         keep_plain(self)
+        if not self.munchausen:  # the empty node that Hydra's instantiate makes of an empty file
+            object.__setattr__(self, "munchausen", None)
         if self.double and not self.slow_copy:
             raise ValueError(
                 "double=True: without a target network one network would choose the next action "
