@@ -92,17 +92,19 @@ class Agent(nn.Module):
     def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
         """Return the values of all actions by the evaluation network, float[B, A].
 
+        Of a single observation, without B, they are float[A].
+
         Args:
-            observation: [B, *shape], or [B, S, *shape] with frame stacks, of any type that says
-                the same as the environment's.
+            observation: [B, *shape] or [*shape], with frame stacks [B, S, *shape] or [S, *shape],
+                of any type that says the same as the environment's.
 
         Raises:
             ValueError: a cast to the environment's type would change a value, or the shape is
                 another.
         """
-        return self._policy(self.evaluation_network).q_values(
-            exact_observation(observation, self.spec)
-        )
+        batch = exact_observation(as_batch(observation, self.spec), self.spec)
+        q_values = self._policy(self.evaluation_network).q_values(batch)
+        return q_values[0] if is_single(observation, self.spec) else q_values
 
     def act(
         self,
@@ -110,10 +112,13 @@ class Agent(nn.Module):
         action_mask: np.ndarray | Tensor | None = None,
         noise: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the greedy legal actions by the evaluation network, int64[B], as it takes them.
+        """Return the greedy legal actions, int64[B], as the environment takes them.
+
+        The evaluation network chooses them. Of a single observation, without B, and a mask and
+        noise without it, the action is int64[]: a number, by which tables too can be indexed.
 
         Args:
-            observation: [B, *shape], or [B, S, *shape] with frame stacks.
+            observation: [B, *shape] or [*shape], with frame stacks [B, S, *shape] or [S, *shape].
             action_mask: bool[B, A], True where legal, or None where all are.
             noise: float32[B, A], added to the values before the best is chosen.
 
@@ -121,10 +126,17 @@ class Agent(nn.Module):
             ValueError: as with :meth:`q_values`; the mask holds something else than 0 and 1; the
                 best value isn't finite, so that choosing it means nothing.
         """
-        policy = self._policy(self.evaluation_network, refuses_non_finite=True)
+        batch = exact_observation(as_batch(observation, self.spec), self.spec)
+        is_one = is_single(observation, self.spec)
         if action_mask is not None:
-            action_mask = exact_action_mask(action_mask, len(observation), self.spec.num_actions)
-        return policy.act(exact_observation(observation, self.spec), action_mask, noise)
+            shape = (self.spec.num_actions,) if is_one else (len(batch), self.spec.num_actions)
+            action_mask = exact_action_mask(action_mask, shape)
+        if is_one:
+            action_mask = None if action_mask is None else action_mask[None]
+            noise = None if noise is None else noise[None]
+        policy = self._policy(self.evaluation_network, refuses_non_finite=True)
+        actions = policy.act(batch, action_mask, noise)
+        return actions[0] if is_one else actions
 
     def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
         """Return the online network's value of each observation's best legal action, float[M].
@@ -298,17 +310,42 @@ def _check_finite(best: Tensor, action_mask: Tensor | None) -> None:
         )
 
 
+def is_single(observation: np.ndarray | Tensor, spec: EnvironmentSpec) -> bool:
+    """Tell whether this is one observation, not a batch of them."""
+    return tuple(np.shape(observation)) == spec.stacked_shape
+
+
+def as_batch(observation: np.ndarray | Tensor, spec: EnvironmentSpec) -> np.ndarray | Tensor:
+    """Return one observation as a batch of one, and a batch as it is.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not isinstance(observation, Tensor):
+        observation = np.asarray(observation)
+    if is_single(observation, spec):
+        return observation[None]
+    if tuple(observation.shape[1:]) != spec.stacked_shape or observation.ndim == 0:
+        batch = f"(B, {', '.join(map(str, spec.stacked_shape))})"
+        raise ValueError(
+            f"observation has the shape {tuple(observation.shape)}, expected {batch}, or "
+            f"{spec.stacked_shape} for a single one"
+        )
+    return observation
+
+
 def exact_action_mask(
-    action_mask: np.ndarray | Tensor, batch: int, num_actions: int
+    action_mask: np.ndarray | Tensor, shape: tuple[int, ...]
 ) -> np.ndarray | Tensor:
-    """Return a mask as bool[B, A], whatever type its zeros and ones are of.
+    """Return a mask as bool of this shape, whatever type its zeros and ones are of.
 
     Raises:
         ValueError: it holds something else, or is of another shape.
     """
-    expected, found = (batch, num_actions), tuple(np.shape(action_mask))
-    if found != expected:
-        raise ValueError(f"action_mask has the shape {found}, expected {expected}, as (B, A)")
+    found = tuple(np.shape(action_mask))
+    if found != shape:
+        as_said = "(B, A)" if len(shape) == 2 else "(A,) with a single observation"
+        raise ValueError(f"action_mask has the shape {found}, expected {shape}, as {as_said}")
     if isinstance(action_mask, Tensor):
         if action_mask.dtype == torch.bool:
             return action_mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -231,3 +232,62 @@ def test_masks_that_mean_something_else_are_refused() -> None:
         made_agent().act(Q_VALUES, minus_infinity)
     with pytest.raises(ValueError, match=r"action_mask has the shape \(3,\), expected \(2, 3\)"):
         made_agent().act(Q_VALUES, np.ones(3, bool))
+    with pytest.raises(ValueError, match=r"the shape \(1, 3\), expected \(3,\), as \(A,\)"):
+        made_agent().act(Q_VALUES[0], np.ones((1, 3), bool))
+
+
+# A single observation
+
+
+def test_one_observation_has_the_values_and_the_action_of_a_batch_of_it() -> None:
+    agent = made_agent(EnvironmentSpec((3,), "float32", num_actions=3, action_start=-4))
+    for one, row in zip(Q_VALUES, agent.q_values(Q_VALUES), strict=True):
+        for observation in (one, torch.from_numpy(one), one.tolist()):
+            assert torch.equal(agent.q_values(observation), row)
+        action = agent.act(one)
+        assert (action.shape, action.dtype) == ((), np.int64)
+        assert action == agent.act(one[None])[0]
+    assert agent.act(Q_VALUES[0]) == -3
+    assert agent.act(Q_VALUES[0], np.array([True, False, True])) == -2
+    assert agent.act(Q_VALUES[0], torch.tensor([1, 0, 0])) == -4
+    assert agent.act(Q_VALUES[0], noise=np.array([9.0, 0.0, 0.0], np.float32)) == -4
+
+
+def test_a_batch_of_one_stays_a_batch() -> None:
+    agent = made_agent()
+    assert agent.act(Q_VALUES[:1]).shape == (1,)
+    assert agent.q_values(Q_VALUES[:1]).shape == (1, 3)
+
+
+def test_a_number_is_one_discrete_state_and_a_row_of_them_a_batch() -> None:
+    agent = agent_of(EnvironmentSpec((), "int64", num_actions=2, num_states=5))
+    both = agent.q_values(np.array([4, 0]))
+    assert both.shape == (2, 2)
+    for state in (4, np.int64(4), np.array(4), torch.tensor(4)):
+        assert torch.equal(agent.q_values(state), both[0])
+        assert agent.act(state) == both[0].argmax()
+    assert agent.act(np.array([4])).shape == (1,)
+
+
+def test_a_single_stack_of_frames_is_one_observation() -> None:
+    agent = agent_of(EnvironmentSpec((3,), "float32", num_actions=2, frame_stack=4))
+    assert agent.q_values(np.zeros((4, 3), np.float32)).shape == (2,)
+    assert agent.q_values(np.zeros((1, 4, 3), np.float32)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 4), (2, 3, 1), (1, 1, 3)])
+def test_what_is_neither_one_nor_a_batch_is_refused_with_both_shapes(shape: Any) -> None:
+    agent = made_agent()
+    for ask in (agent.q_values, agent.act):
+        with pytest.raises(ValueError) as caught:
+            ask(np.zeros(shape, np.float32))
+        assert f"has the shape {shape}, expected (B, 3), or (3,) for a single" in str(caught.value)
+
+
+def test_one_action_is_one_that_environments_take() -> None:
+    environment = gymnasium.make("FrozenLake-v1", is_slippery=False)
+    agent = Agent("FrozenLake-v1", network=[])
+    observation, _ = environment.reset(seed=0)
+    _, _, _, truncated, _ = environment.step(agent.act(observation))
+    assert not truncated
+    environment.close()
