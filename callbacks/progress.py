@@ -40,7 +40,7 @@ class EnvStepProgressBar(ProgressBar):
         if not self._enabled or not hasattr(data, "after_collection"):
             return
         self._bar = tqdm(
-            total=_total_env_steps(trainer, data),
+            total=_total_env_steps(trainer, data.pace),
             desc="warm-up",
             unit=" env steps",
             unit_scale=True,
@@ -57,7 +57,8 @@ class EnvStepProgressBar(ProgressBar):
         if self._bar.desc != "training: ":
             self._bar.set_description("training", refresh=False)
         value = trainer.callback_metrics.get("rollout/episode_return")
-        if value is not None and trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if value is not None and period > 0 and trainer.global_step % period == 0:
             self._bar.set_postfix_str(f"return {float(value):.1f}", refresh=False)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -99,8 +100,11 @@ class EnvStepProgressBar(ProgressBar):
         self._bar = None
 
 
-def _total_env_steps(trainer: pl.Trainer, data: Any) -> int | None:
+def _total_env_steps(trainer: pl.Trainer, pace: Any) -> int | None:
     if trainer.max_epochs is None or trainer.max_epochs < 0:
         return None
-    left = trainer.max_epochs * data.iterations_per_epoch * data.pace.env_steps_per_iteration
-    return left + data.pace.warmup_env_steps
+    iterations = trainer.max_epochs * int(trainer.num_training_batches)
+    if trainer.max_steps >= 0:
+        iterations = min(iterations, trainer.max_steps)
+    total: int = iterations * pace.env_steps_per_iteration + pace.warmup_env_steps
+    return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -106,7 +107,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self._evaluator: Evaluator | None = None
         self._restored: dict[str, Any] | None = None
         self._last_fit: dict[str, Any] | None = None
-        self._priorities = ReturnPriorities(lambda: self.sampler)
+        self._priorities = ReturnPriorities(partial(getattr, self, "sampler"))
 
     @property
     def collector(self) -> Collector | None:
@@ -337,6 +338,12 @@ class ReplayDataModule(pl.LightningDataModule):
             notify(env_steps)
 
 
+_PASS_IT_ITSELF = (
+    "a dataloader of a ReplayDataModule works with its data module alone; pass that itself, as in "
+    "trainer.fit(module, data)"
+)
+
+
 class TrainStream:
     """The iterations of one epoch; sized, so that Lightning doesn't run one batch ahead."""
 
@@ -347,6 +354,8 @@ class TrainStream:
         return self.data.iterations_per_epoch
 
     def __iter__(self) -> Iterator[Iteration]:
+        if self.data.trainer is None:
+            raise ValueError(_PASS_IT_ITSELF)
         assert self.data.replay is not None
         if self.data.replay.num_rows == 0:
             self.data.warm_up()
@@ -366,4 +375,6 @@ class EvaluationStream:
         return self.data.evaluation.num_envs * self.episodes_per_env
 
     def __iter__(self) -> Iterator[Episode]:
+        if self.data.trainer is None:
+            raise ValueError(_PASS_IT_ITSELF)
         return self.data.evaluation_episodes(self.seed, self.episodes_per_env)

@@ -22,17 +22,27 @@ from lightning_dqn.agent import Agent, GreedyPolicy
 from lightning_dqn.environments.factory import EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.former_names import former_arguments, former_tensor_names
-from lightning_dqn.learning.compilation import Compile, same_draws
-from lightning_dqn.learning.optimizer_step import check_lr_scheduler, check_optimizer
+from lightning_dqn.learning.compilation import Compile
+from lightning_dqn.learning.hooks import hooks_before_step
+from lightning_dqn.learning.optimizer_step import (
+    check_lr_scheduler,
+    check_optimizer,
+    forget_moments,
+)
 from lightning_dqn.learning.targets import Target
-from lightning_dqn.learning.trainer import check_trainer
+from lightning_dqn.learning.trainer import (
+    FROM_A_DATA_MODULE,
+    check_fit,
+    check_iteration,
+    expected_iterations,
+)
 from lightning_dqn.learning.update import LossOutput, Update
+from lightning_dqn.learning.warning import TargetsWarning, warn_of_still_target
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
-from lightning_dqn.networks.operations import kept_buffers
 from lightning_dqn.networks.plain import NetworkLike
 from lightning_dqn.reporting.rows import Report, check_finite
-from lightning_dqn.reporting.telling import tell_row, tell_values
+from lightning_dqn.reporting.telling import tell_evaluation, tell_row
 from lightning_dqn.system.denormals import FlushDenormals
 from lightning_dqn.transitions import Episode, Iteration, Transitions
 
@@ -113,7 +123,7 @@ class DQN(pl.LightningModule):
         self.updates = 0
         self.env_steps = 0
         self.report = Report()
-        self._has_warned = False
+        self._warn_of_targets = TargetsWarning()
         self.save_hyperparameters(
             {
                 **self.agent.hyperparameters,
@@ -160,8 +170,13 @@ class DQN(pl.LightningModule):
         """Make the iteration's U updates, and after each what ``after_update`` holds.
 
         Returns:
-            ``priority``, float[U, B]: how much there was to learn from each transition.
+            ``priority``, float[U, B]: how much there was to learn from each transition; ``loss``,
+            float[]: the mean of the updates'.
+
+        Raises:
+            ValueError: what came is no iteration.
         """
+        check_iteration(iteration)
         optimizer = cast(LightningOptimizer, self.optimizers())
         minibatches = iteration.transitions.minibatches()
         before = iteration.env_steps - iteration.new_env_steps
@@ -176,10 +191,15 @@ class DQN(pl.LightningModule):
             statistics.append(step.statistics)
             priorities.append(step.priority)
         if (scheduler := self.lr_schedulers()) is not None:
-            cast(LRScheduler, scheduler).step()
+            self.lr_scheduler_step(cast(LRScheduler, scheduler), None)
         self.report.count_rollout(iteration.episodes)
-        self._tell(torch.stack(statistics), iteration)
-        return {"priority": torch.stack(priorities)}
+        told = torch.stack(statistics)
+        self._tell(told, iteration)
+        return {"loss": told[:, 0].mean(), "priority": torch.stack(priorities)}
+
+    def train_dataloader(self) -> Any:
+        """Refuse a fit without data, for which Lightning asks the module."""
+        raise ValueError(f"trainer.fit(module): {FROM_A_DATA_MODULE}")
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of the online network, and its scheduler if there is one.
@@ -187,7 +207,8 @@ class DQN(pl.LightningModule):
         Raises:
             ValueError: they can't work here.
         """
-        return self.make_optimizers(self._expected_iterations())
+        schedules = self._make_lr_scheduler is not None
+        return self.make_optimizers(expected_iterations(self.trainer) if schedules else None)
 
     def make_optimizers(self, iterations: int | None) -> Any:
         """Return new ones, for a run of so many iterations; None: without end.
@@ -204,16 +225,15 @@ class DQN(pl.LightningModule):
         return [optimizer], [scheduler]
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        """Return what a fit brings along."""
+        """Return what a fit brings along; first of all hooks, check what it relies on."""
+        if self.trainer.state.fn == "fit":
+            check_fit(self, is_users=type(self) is not DQN)
         is_there = any(isinstance(c, FlushDenormals) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
         return [FlushDenormals()] if self.flush_denormals and not is_there else []
 
     def on_fit_start(self) -> None:
-        """Check what the loop relies on, and compile."""
-        check_trainer(self.trainer, logs_own_metrics=type(self) is not DQN)
-        data = getattr(self.trainer, "datamodule", None)
-        if data is not None and data.sampling.gives_whole_targets:
-            self.target.refuse_whole_targets()
+        """Check it again, for a subclass may bring callbacks of its own, and compile."""
+        check_fit(self, is_users=type(self) is not DQN)
         self.agent.forget_behaviour()
         self._prepare_update()
         self.report.start_clock(self.env_steps, self.updates)
@@ -221,20 +241,16 @@ class DQN(pl.LightningModule):
     def on_train_start(self) -> None:
         """Set the copies to evaluation mode, and warn of a target network that nothing moves."""
         self.update.drive(self._optimizer())
+        self.update.before_step = hooks_before_step(self)
         for name in self.agent.copies:
             self.agent.get_submodule(name).eval()
-        if not self.target.slow_copy:
-            return
-        draw_noise(self.agent.get_submodule("target_network"))
-        moved = [getattr(operation, "network", None) for operation in self.after_update]
-        if "target_network" not in moved:
-            rank_zero_warn(
-                "nothing moves the target network: add EMATargetNetwork(tau=0.005) from "
-                "lightning_dqn.callbacks to the Trainer's callbacks"
-            )
+        if self.target.slow_copy:
+            draw_noise(self.agent.get_submodule("target_network"))
+            warn_of_still_target(self)
 
     def on_train_end(self) -> None:
         """Give the copies back the mode that Lightning expects at the start of the next fit."""
+        self.update.before_step = []
         for name in self.agent.copies:
             self.agent.get_submodule(name).train()
 
@@ -254,36 +270,19 @@ class DQN(pl.LightningModule):
 
     def forget_moments(self, parameters: Iterable[nn.Parameter]) -> None:
         """Zero what the optimizer remembers of ``parameters``, as when they are drawn anew."""
-        optimizer = self._optimizer()
-        for parameter in parameters:
-            for value in optimizer.state.get(parameter, {}).values():
-                if isinstance(value, Tensor):
-                    value.zero_()
+        forget_moments(self._optimizer(), parameters)
 
     def _prepare_update(self) -> None:
+        iterations = expected_iterations(self.trainer)
+        data: Any = getattr(self.trainer, "datamodule", None)
         self.update.prepare(
-            expected_updates=self._expected_updates(),
+            expected_updates=iterations and iterations * data.updates_per_iteration,
             device=self.device,
             is_distributional=self.agent.head.outputs_per_action > 1,
         )
 
     def _optimizer(self) -> Optimizer:
         return cast(LightningOptimizer, self.optimizers()).optimizer
-
-    def _expected_iterations(self) -> int | None:
-        """Return the iterations of the whole run, None if it has no set end."""
-        data = getattr(self.trainer, "datamodule", None)
-        epochs = self.trainer.max_epochs
-        if not isinstance(epochs, int) or epochs < 0 or data is None:
-            return None
-        iterations: int = epochs * data.iterations_per_epoch
-        most = self.trainer.max_steps
-        return iterations if most < 0 else min(iterations, most)
-
-    def _expected_updates(self) -> int | None:
-        iterations = self._expected_iterations()
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        return None if iterations is None else iterations * data.updates_per_iteration
 
     # --- acting
 
@@ -307,7 +306,7 @@ class DQN(pl.LightningModule):
         return self.agent(observation)
 
     def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
-        """Return the values of all actions, float[B, A]; see :meth:`Agent.q_values`."""
+        """Return the values of all actions, float[B, A] or float[A]; see :meth:`Agent.q_values`."""
         return self.agent.q_values(observation)
 
     def act(
@@ -316,7 +315,7 @@ class DQN(pl.LightningModule):
         action_mask: np.ndarray | Tensor | None = None,
         noise: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the greedy legal actions, int64[B]; see :meth:`Agent.act`."""
+        """Return the greedy legal actions, int64[B] or int64[]; see :meth:`Agent.act`."""
         return self.agent.act(observation, action_mask, noise)
 
     def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
@@ -340,6 +339,10 @@ class DQN(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log ``eval/``."""
         self._tell_evaluation("eval")
+
+    def on_validation_end(self) -> None:
+        """Take the loggers' step away, by which a checkpoint between evaluations would be named."""
+        self.trainer.callback_metrics.pop("step", None)
 
     on_test_epoch_start = on_validation_epoch_start
     test_step = validation_step
@@ -380,25 +383,11 @@ class DQN(pl.LightningModule):
             row = self.report.training_row(statistics, iteration, self.env_steps, self.updates)
             row["train/learning_rate"] = float(self._optimizer().param_groups[0]["lr"])
             tell_row(self, {**row, "time/env_steps": self.env_steps})
-            self._warn_of_targets()
-
-    @torch.no_grad()
-    def _warn_of_targets(self) -> None:
-        """Pass on once what the head has to say of the targets."""
-        head, batch = self.agent.head, self.minibatch
-        if not head.judges_targets or batch is None or self._has_warned:
-            return
-        # How often rows are logged must not change what is learned.
-        with same_draws(self.device), kept_buffers(self.agent):
-            reward, bootstrap = self.bootstrap(batch, self.agent.q_network(batch.observation))
-        warning = head.judge_targets(reward, batch.discount, bootstrap)
-        if warning is not None:
-            self._has_warned = True
-            rank_zero_warn(warning)
+            self._warn_of_targets(self)
 
     def _tell_evaluation(self, stage: Literal["eval", "test"]) -> None:
         row = self.report.evaluation_row(stage)
         if row and not self.trainer.sanity_checking:
-            tell_values(self, {**row, "time/env_steps": self.env_steps})
+            tell_evaluation(self, {**row, "time/env_steps": self.env_steps})
             if (warning := self.report.warning_of_cuts()) is not None:
                 rank_zero_warn(warning)

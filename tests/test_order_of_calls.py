@@ -138,24 +138,68 @@ def test_global_step_counts_iterations_and_the_module_counts_updates_and_env_ste
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
-def test_before_optimizer_step_fires_once_an_iteration_with_gradients_present(
-    make_trainer: Make, make_data: Make, make_module: Make, optimizer: Any
+@pytest.mark.parametrize("of_module", [False, True])
+def test_before_optimizer_step_fires_before_every_update_with_gradients_present(
+    make_trainer: Make, make_data: Make, make_module: Make, optimizer: Any, of_module: bool
 ) -> None:
     seen = []
 
-    class Watches(pl.Callback):
-        def on_before_optimizer_step(
-            self, trainer: pl.Trainer, module: Any, optimizer: torch.optim.Optimizer
-        ) -> None:
-            gradients = [p.grad for p in module.q_network.parameters()]
-            assert all(g is not None and g.isfinite().all() for g in gradients)
-            assert any(g.any() for g in gradients)
-            assert all(p.grad is None for p in module.target_network.parameters())
-            seen.append(module.updates)
+    def look(module: Any, given: torch.optim.Optimizer) -> None:
+        assert given is module.optimizers().optimizer
+        gradients = [p.grad for p in module.q_network.parameters()]
+        assert all(g is not None and g.isfinite().all() for g in gradients)
+        assert any(g.any() for g in gradients)
+        assert all(p.grad is None for p in module.target_network.parameters())
+        seen.append(module.updates)
 
-    module = make_module(optimizer=lambda p: optimizer(p, lr=1e-3, fused=True))
-    make_trainer(callbacks=[EMATargetNetwork(tau=0.1), Watches()]).fit(module, make_data())
-    assert seen == [3, 7, 11], "before the last update of each iteration"
+    class Watches(pl.Callback):
+        def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
+            look(module, optimizer)
+
+    class Watching(DQN):
+        def on_before_optimizer_step(self, optimizer: Any) -> None:
+            look(self, optimizer)
+
+    module = make_module(
+        kind=Watching if of_module else DQN, optimizer=lambda p: optimizer(p, lr=1e-3, fused=True)
+    )
+    callbacks = [EMATargetNetwork(tau=0.1), *([] if of_module else [Watches()])]
+    trainer = make_trainer(callbacks=callbacks)
+    trainer.fit(module, make_data())
+    assert seen == list(range(ITERATIONS * UPDATES))
+    assert trainer.global_step == ITERATIONS
+    assert module.update.before_step == [], "none is kept when the fit is over"
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
+def test_what_is_done_to_gradients_before_a_step_is_what_the_step_takes(
+    make_trainer: Make, make_data: Make, make_module: Make, optimizer: Any
+) -> None:
+    class Stops(pl.Callback):
+        def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
+            for parameter in module.q_network.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+
+    module = make_module(optimizer=lambda p: optimizer(p, lr=1.0, fused=True))
+    before = torch.nn.utils.parameters_to_vector(module.q_network.parameters()).detach().clone()
+    make_trainer(callbacks=[EMATargetNetwork(tau=0.1), Stops()]).fit(module, make_data())
+    after = torch.nn.utils.parameters_to_vector(module.q_network.parameters())
+    assert torch.equal(before, after)
+
+
+def test_watching_the_gradients_changes_nothing_of_what_is_learned(
+    make_trainer: Make, make_data: Make, make_module: Make
+) -> None:
+    class Watches(pl.Callback):
+        def on_before_optimizer_step(self, *args: Any) -> None: ...
+
+    def learned(*callbacks: pl.Callback) -> torch.Tensor:
+        module = make_module(optimizer=lambda p: torch.optim.Adam(p, lr=1e-2, fused=True))
+        trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.1), *callbacks])
+        trainer.fit(module, make_data())
+        return torch.nn.utils.parameters_to_vector(module.q_network.parameters())
+
+    assert torch.equal(learned(), learned(Watches()))
 
 
 class ToldEpsilon(pl.Callback):

@@ -7,7 +7,7 @@ optimizer gets its ``.grad`` and its ``step``. Both give the same weights bit fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -125,6 +125,14 @@ def _fused_adam(group: _Group, gradients: list[Tensor]) -> None:
         grad_scale=None,
         found_inf=None,
     )
+
+
+def forget_moments(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
+    """Zero what an optimizer remembers of ``parameters``, its count of their steps too."""
+    for parameter in parameters:
+        for value in optimizer.state.get(parameter, {}).values():
+            if isinstance(value, Tensor):
+                value.zero_()
 
 
 def check_optimizer(optimizer: Optimizer) -> None:

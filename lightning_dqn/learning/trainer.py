@@ -5,19 +5,99 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import (
+    BaseFinetuning,
+    BatchSizeFinder,
     Callback,
     EarlyStopping,
     GradientAccumulationScheduler,
+    LearningRateFinder,
     ModelCheckpoint,
+    ModelPruning,
     StochasticWeightAveraging,
 )
+from pytorch_lightning.profilers import PyTorchProfiler
+from pytorch_lightning.strategies import SingleDeviceStrategy
+from pytorch_lightning.utilities.compile import to_uncompiled
 
+from lightning_dqn.learning.hooks import check_callback_hooks, check_module_hooks
 from lightning_dqn.reporting.glossary import GLOSSARY, OF_CALLBACKS
+from lightning_dqn.transitions import Iteration
 
 SUPPORTED_PRECISIONS = ("32-true", "bf16-mixed")
+
+FROM_A_DATA_MODULE = (
+    "a DQN learns from the iterations of a ReplayDataModule; pass it itself, as in "
+    "trainer.fit(module, ReplayDataModule(environment))"
+)
+
+_OF_DATA = ("iterations_per_epoch", "updates_per_iteration", "sampling")
+
+_STEPS_ITSELF = "needs Lightning's automatic optimization, and a DQN steps its optimizer itself; "
+
+REFUSED_CALLBACKS: dict[type[Callback], str] = {
+    GradientAccumulationScheduler: _STEPS_ITSELF + "a larger batch_size has the same effect",
+    StochasticWeightAveraging: _STEPS_ITSELF + "take WeightAverage from lightning_dqn.callbacks",
+    BaseFinetuning: (
+        "adds parameters to an optimizer that a DQN has laid out for its own step; take "
+        "FreezeLayers from lightning_dqn.callbacks"
+    ),
+    ModelPruning: (
+        "the copies that collect and that judge would keep the weights it takes away; prune "
+        "module.agent.q_network with torch.nn.utils.prune after the fit"
+    ),
+    LearningRateFinder: (
+        "goes by the loss, which says little of a learning rate where targets move; compare the "
+        "returns that several reach, and pass DQN(optimizer=...)"
+    ),
+    BatchSizeFinder: (
+        "a batch of Lightning's is a whole iteration here; pass "
+        "ReplayDataModule(batch_size=...), which is checked against the memory there is"
+    ),
+}
+"""Lightning's callbacks that can't work here -> why, and what to take instead."""
+
+
+def check_fit(module: Any, *, is_users: bool) -> None:
+    """Refuse a fit that can't be what was asked for.
+
+    Args:
+        module: a DQN about to be fitted.
+        is_users: its class is one of the user's, which may log more than a DQN.
+
+    Raises:
+        ValueError: naming what is in the way, and what to do instead.
+    """
+    if module._compiler_ctx is not None:
+        to_uncompiled(module)
+        raise ValueError(
+            "torch.compile(module): a DQN compiles its learning step itself; pass the module as it "
+            "is, made by DQN(compile=True)"
+        )
+    check_module_hooks(module)
+    check_trainer(module.trainer, logs_own_metrics=is_users)
+    data = getattr(module.trainer, "datamodule", None)
+    if data is None:
+        return
+    if lacks := [name for name in _OF_DATA if not hasattr(data, name)]:
+        raise ValueError(
+            f"datamodule={type(data).__name__}: has no {lacks[0]}; {FROM_A_DATA_MODULE}"
+        )
+    if data.sampling.gives_whole_targets:
+        module.target.refuse_whole_targets()
+
+
+def check_iteration(batch: object) -> None:
+    """Refuse a batch that is no iteration.
+
+    Raises:
+        ValueError: naming its type.
+    """
+    if not isinstance(batch, Iteration):
+        raise ValueError(f"a batch is a {type(batch).__name__}: {FROM_A_DATA_MODULE}")
 
 
 def check_trainer(trainer: pl.Trainer, *, logs_own_metrics: bool) -> None:
@@ -30,11 +110,8 @@ def check_trainer(trainer: pl.Trainer, *, logs_own_metrics: bool) -> None:
     Raises:
         ValueError: naming the option, and what to take instead.
     """
-    if trainer.world_size > 1:
-        raise ValueError(f"devices={trainer.world_size}: DQN learns on one device")
-    if trainer.precision not in SUPPORTED_PRECISIONS:
-        choice = " or ".join(SUPPORTED_PRECISIONS)
-        raise ValueError(f"precision={trainer.precision}: choose {choice}")
+    _check_device(trainer)
+    _check_options(trainer)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks:
         _check_callback(callback)
@@ -50,17 +127,63 @@ def check_trainer(trainer: pl.Trainer, *, logs_own_metrics: bool) -> None:
         _check_monitor(name, key, known)
 
 
+def expected_iterations(trainer: pl.Trainer) -> int | None:
+    """Return the iterations of the whole run, None if it has no set end."""
+    data: Any = getattr(trainer, "datamodule", None)
+    epochs = trainer.max_epochs
+    if not isinstance(epochs, int) or epochs < 0 or data is None:
+        return None
+    an_epoch: int = data.iterations_per_epoch
+    limit: int | float = trainer.limit_train_batches
+    an_epoch = min(an_epoch, limit) if isinstance(limit, int) else int(an_epoch * limit)
+    most = trainer.max_steps
+    return epochs * an_epoch if most < 0 else min(epochs * an_epoch, most)
+
+
+def _check_device(trainer: pl.Trainer) -> None:
+    if trainer.num_nodes > 1:
+        raise ValueError(f"num_nodes={trainer.num_nodes}: DQN learns on one device")
+    if trainer.world_size > 1:
+        raise ValueError(f"devices={trainer.world_size}: DQN learns on one device")
+    if not isinstance(trainer.strategy, SingleDeviceStrategy):
+        name = type(trainer.strategy).__name__
+        raise ValueError(f"strategy={name}: DQN learns on one device; leave strategy out")
+    if trainer.precision not in SUPPORTED_PRECISIONS:
+        choice = " or ".join(SUPPORTED_PRECISIONS)
+        raise ValueError(f"precision={trainer.precision}: choose {choice}")
+
+
+def _check_options(trainer: Any) -> None:
+    clip, way = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+    if clip is not None or way is not None:
+        name, value = ("val", clip) if way is None else ("algorithm", way.value)
+        raise ValueError(
+            f"gradient_clip_{name}={value}: a DQN clips the gradients of each update itself; pass "
+            "DQN(max_gradient_norm=...), an L2 norm or None"
+        )
+    if trainer.accumulate_grad_batches != 1:
+        raise ValueError(
+            f"accumulate_grad_batches={trainer.accumulate_grad_batches}: each minibatch is an "
+            "update of its own; pass ReplayDataModule(batch_size=...) for larger ones, "
+            "updates_per_iteration for fewer"
+        )
+    if trainer.overfit_batches:
+        raise ValueError(
+            f"overfit_batches={trainer.overfit_batches}: every iteration collects and samples "
+            "anew, so none comes twice; take limit_train_batches for shorter epochs"
+        )
+    if isinstance(trainer.profiler, PyTorchProfiler) and trainer.profiler._record_module_names:
+        raise ValueError(
+            "profiler=PyTorchProfiler: its hooks on the network can't be copied with it for "
+            "acting; pass PyTorchProfiler(record_module_names=False), or profiler='simple'"
+        )
+
+
 def _check_callback(callback: Callback) -> None:
-    remedies = {
-        GradientAccumulationScheduler: "a larger batch_size has the same effect",
-        StochasticWeightAveraging: "take WeightAverage from lightning_dqn.callbacks",
-    }
-    for kind, remedy in remedies.items():
+    for kind, reason in REFUSED_CALLBACKS.items():
         if isinstance(callback, kind):
-            raise ValueError(
-                f"{kind.__name__}: needs Lightning's automatic optimization, and a DQN steps its "
-                f"optimizer itself; {remedy}"
-            )
+            raise ValueError(f"{type(callback).__name__}: {reason}")
+    check_callback_hooks(callback)
 
 
 def _monitored(callbacks: list[Callback]) -> Iterator[tuple[str, str]]:

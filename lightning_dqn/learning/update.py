@@ -6,7 +6,7 @@ Shapes: B batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lightning_dqn.learning.compilation import Compile, Step, compile_step, pays_back_after
 from lightning_dqn.learning.gradients import make_safe
+from lightning_dqn.learning.hooks import BeforeStep
 from lightning_dqn.learning.optimizer_step import OptimizerStep
 from lightning_dqn.transitions import Transitions, UpdateStatistics
 
@@ -66,6 +67,9 @@ class Update:
 
     Attributes:
         parameters: those that learn.
+        before_step: functions of the optimizer, called before each of its steps but an
+            iteration's last, before which Lightning calls them itself. The gradients stand in
+            ``.grad`` then.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Update:
         self.max_gradient_norm = max_gradient_norm
         self.compile = compile
         self.parameters = trainable_parameters(network)
+        self.before_step: list[BeforeStep] = []
         self._step: Step = self.step
         self._optimizer_step: OptimizerStep
 
@@ -146,7 +151,7 @@ class Update:
 
         Args:
             batch: columns [B, ...].
-            optimizer: Lightning's wrapper, whose hooks run once an iteration.
+            optimizer: Lightning's wrapper, whose own step runs once an iteration.
             is_last: this is the iteration's last update.
         """
         step = self.learn(batch)
@@ -160,13 +165,18 @@ class Update:
     def apply(
         self, gradients: Sequence[Tensor], optimizer: LightningOptimizer, *, is_last: bool
     ) -> None:
-        """Step the optimizer; by Lightning's own step once an iteration, for its hooks."""
-        if not is_last:
+        """Step the optimizer; by Lightning's own step once an iteration, which it counts."""
+        if not is_last and not self.before_step:
             self._optimizer_step(gradients)
             return
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
-        optimizer.step()
+        if is_last:
+            optimizer.step()
+            return
+        for function in self.before_step:
+            function(optimizer.optimizer)
+        self._optimizer_step([cast(Tensor, parameter.grad) for parameter in self.parameters])
 
 
 def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:

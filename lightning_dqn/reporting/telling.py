@@ -1,26 +1,44 @@
-"""Rows of metrics on their way through Lightning: to its loggers and to its callbacks."""
+"""Rows of metrics on their way through Lightning: to its loggers and to its callbacks.
+
+Their step, a logger's x-axis, is the env steps so far.
+"""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
+ON_PROGRESS_BAR = frozenset({"train/loss", "rollout/episode_return", "eval/episode_return"})
+"""What Lightning's progress bars show."""
 
-def tell_row(module: pl.LightningModule, row: Mapping[str, float]) -> None:
+
+def tell_row(module: Any, row: Mapping[str, float]) -> None:
     """Give a row of training to the loggers as it is, and its values to Lightning's callbacks.
 
     Lightning has its own idea of when to log, hence not by ``log_dict``.
 
     Args:
-        module: in whose hook this is.
+        module: a DQN in whose hook this is.
         row: by keys of the glossary, the x-axis among them.
     """
     for logger in module.loggers:
-        logger.log_metrics(dict(row), step=module.trainer.global_step)
+        logger.log_metrics(dict(row), step=module.env_steps)
     tell_values(module, row, to_loggers=False)
+
+
+def tell_evaluation(module: Any, row: Mapping[str, float]) -> None:
+    """Give a row of evaluation to Lightning, and all that is logged with it its step.
+
+    Args:
+        module: a DQN in whose hook this is.
+        row: by keys of the glossary, the x-axis among them.
+    """
+    # Lightning takes a metric of this name for the step of its row.
+    tell_values(module, {**row, "step": module.env_steps})
 
 
 def tell_values(
@@ -28,13 +46,19 @@ def tell_values(
 ) -> None:
     """Give values to Lightning, as results of an evaluation.
 
+    They lie on the CPU, so that a progress bar reads nothing from an accelerator.
+
     Args:
         module: in whose hook, or a callback's, this is.
         values: by keys of the glossary; kept as float64, since float32 rounds counts beyond 2^24.
         to_loggers: also to the loggers.
     """
+    if module.trainer.barebones:
+        return
     tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+    shown = {name: tensors.pop(name) for name in ON_PROGRESS_BAR & tensors.keys()}
     with warnings.catch_warnings():
         # What goes to loggers is what Trainer.test returns, also where there is no logger.
         warnings.filterwarnings("ignore", message=".*no logger configured.*")
         module.log_dict(tensors, logger=to_loggers)
+        module.log_dict(shown, logger=to_loggers, prog_bar=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import pytorch_lightning as pl
 
 from lightning_dqn.callbacks import EMATargetNetwork
@@ -50,7 +51,8 @@ def test_each_row_reaches_loggers_once_and_callbacks_in_full_precision(
     )
     trainer.fit(make_module(), make_data())
     told = [(row["train/count"], step) for row, step in notes.rows if "train/count" in row]
-    assert told == [(LARGE + step, step) for step in (1, 2, 3)]
+    # 16 env steps of warm-up, then 8 an iteration.
+    assert told == [(LARGE + i, 16 + 8 * i) for i in (1, 2, 3)]
     assert tells.metrics == [LARGE + step for step in (1, 2, 3)]
     assert [row["eval/count"] for row, _ in notes.rows if "eval/count" in row] == [LARGE]
     assert trainer.callback_metrics["eval/count"].item() == LARGE
@@ -64,3 +66,88 @@ def test_without_a_logger_values_are_results_all_the_same_and_nothing_warns(
     trainer.fit(module, data)
     [results] = trainer.validate(module, data, verbose=False)
     assert results["eval/count"] == LARGE
+
+
+@pytest.fixture
+def fit(make_trainer, make_data, make_module):
+    """A function that fits two epochs of 3 iterations: module, Trainer and the rows it logged."""
+
+    def run(*callbacks: pl.Callback, env_steps_per_iteration: int = 8, **arguments: Any) -> Any:
+        notes = Notes()
+        trainer = make_trainer(
+            callbacks=[EMATargetNetwork(tau=0.1), *callbacks],
+            **{
+                "logger": notes,
+                "limit_val_batches": 1.0,
+                "log_every_n_steps": 2,
+                "max_epochs": 2,
+                **arguments,
+            },
+        )
+        module = make_module()
+        data = make_data(
+            env_steps_per_iteration=env_steps_per_iteration,
+            env_steps_per_epoch=3 * env_steps_per_iteration,
+        )
+        trainer.fit(module, data)
+        return module, data, trainer, notes.rows
+
+    return run
+
+
+class Measures(pl.Callback):
+    """Logs a value of its own in validation, by Lightning's own means."""
+
+    logs_metrics = True
+
+    def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        pl_module.log("mine/value", 7.0)
+
+
+def test_rows_of_training_and_evaluation_have_env_steps_as_their_step(fit) -> None:
+    module, data, trainer, rows = fit(Measures())
+    assert [(row["time/env_steps"], step) for row, step in rows] == [
+        (32, 32),
+        (40, 40),
+        (48, 48),
+        (64, 64),
+        (64, 64),
+    ]
+    evaluations = [row for row, _ in rows if "eval/episode_return" in row]
+    assert [row["mine/value"] for row in evaluations] == [7.0, 7.0], "others' values with them"
+    assert all("step" not in row for row, _ in rows)
+    trainer.test(module, data, verbose=False)
+    assert rows[-1][1] == 64
+    assert "test/episode_return" in rows[-1][0]
+
+
+def test_a_checkpoint_between_evaluations_is_named_by_its_own_step(fit, tmp_path) -> None:
+    saves = pl.callbacks.ModelCheckpoint(tmp_path, every_n_epochs=1, save_top_k=-1)
+    _, _, trainer, _ = fit(saves, enable_checkpointing=True)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["epoch=0-step=3", "epoch=1-step=6"]
+    assert "step" not in trainer.callback_metrics
+
+
+def test_a_progress_bar_shows_loss_and_returns_which_lie_on_the_cpu(fit) -> None:
+    shown: list[dict[str, Any]] = []
+
+    class Bar(pl.callbacks.TQDMProgressBar):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+            super().on_train_batch_end(trainer, pl_module, *args)
+            shown.append(self.get_metrics(trainer, pl_module))
+
+    _, _, trainer, _ = fit(
+        Bar(), enable_progress_bar=True, logger=False, env_steps_per_iteration=160
+    )
+    assert "train/loss" not in shown[0], "the first row comes with the second iteration"
+    assert isinstance(shown[1]["train/loss"], float)
+    assert {"train/loss", "rollout/episode_return", "eval/episode_return"} <= shown[-1].keys()
+    assert all(value.device.type == "cpu" for value in trainer.callback_metrics.values())
+
+
+def test_without_logging_nothing_is_told_and_nothing_warns(fit) -> None:
+    off = {"enable_progress_bar": None, "enable_checkpointing": None, "num_sanity_val_steps": None}
+    plain = {"enable_model_summary": None, "logger": None, "log_every_n_steps": None}
+    module, _, trainer, _ = fit(barebones=True, **off, **plain)
+    assert module.updates == 24
+    assert trainer.callback_metrics == {}
