@@ -37,6 +37,7 @@ from lightning_dqn.runs.run import run
 ROOT = Path(__file__).resolve().parent.parent
 DIFFER = {"environment/gymnasium.kwargs"}
 GROUPS = ("environment", "module", "data")
+OF_LIGHTNING = {"step", "epoch"}
 README = (ROOT / "README.md").read_text()
 
 
@@ -59,7 +60,7 @@ def logged_keys(folder: Path, make_trainer) -> set[str]:
     trainer.fit(module, data)
     trainer.test(module, data, verbose=False)
     header = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
-    return set(header) - {"step", "epoch"}
+    return set(header) - OF_LIGHTNING
 
 
 def keys_of_board_games(make_trainer) -> set[str]:
@@ -73,7 +74,8 @@ def keys_of_board_games(make_trainer) -> set[str]:
     trainer = make_trainer(callbacks=found, limit_val_batches=1.0)
     [row] = trainer.validate(module, data, verbose=False)
     return {
-        re.sub(r"(random|perfect|search_2)/(first|second)", "<opponent>/<seat>", k) for k in row
+        re.sub(r"(random|perfect|search_2)/(first|second)", "<opponent>/<seat>", k)
+        for k in row.keys() - OF_LIGHTNING
     }
 
 
