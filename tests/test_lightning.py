@@ -21,7 +21,7 @@ from pytorch_lightning.profilers import PyTorchProfiler
 from pytorch_lightning.tuner import Tuner
 
 from lightning_dqn import DQN, EvaluationConfig, ReplayDataModule
-from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar
+from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.learning.hooks import REFUSED_HOOKS, REFUSED_MODULE_HOOKS
 from lightning_dqn.learning.trainer import REFUSED_CALLBACKS, check_trainer
 
@@ -377,12 +377,6 @@ def test_barebones_trains_and_logs_nothing(make_module: Any, make_data: Any) -> 
     assert trainer.callback_metrics == {}
 
 
-def test_the_bar_of_env_steps_needs_no_rows(fit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    ran = fit(EnvStepProgressBar(), enable_progress_bar=True, log_every_n_steps=0)
-    assert ran.module.updates == EPOCHS * ITERATIONS * UPDATES
-
-
 @pytest.mark.filterwarnings("ignore:.*Profiler clears events at the end of each cycle")
 def test_pytorchs_profiler_works_without_names(fit: Any, tmp_path: Path) -> None:
     steps = torch.profiler.schedule(wait=0, warmup=1, active=1)
@@ -497,6 +491,14 @@ def test_a_hook_of_a_module_is_refused(refusal: Any, hook: str) -> None:
     text = refusal(kind=type("Mine", (DQN,), {hook: lambda self, *args: None}))
     assert text.startswith(f"Mine.{hook}: would never be called")
     assert_says_the_same(text, REFUSED_MODULE_HOOKS[hook], TABLE["module hook", hook].text)
+
+
+def test_what_a_module_brings_along_is_checked_too(refusal: Any) -> None:
+    class Brings(DQN):
+        def configure_callbacks(self) -> list[pl.Callback]:
+            return [stock.GradientAccumulationScheduler({0: 2})]
+
+    assert refusal(kind=Brings).startswith("GradientAccumulationScheduler: ")
 
 
 def assert_says_the_same(text: str, remedy: str, row: str) -> None:

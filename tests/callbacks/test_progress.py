@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import pytorch_lightning as pl
 from tqdm import tqdm
 
 from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar
@@ -10,13 +11,12 @@ from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar
 
 @pytest.fixture
 def fit(make_module, make_data, make_trainer):
-    def run(*callbacks):
+    def run(*callbacks, **arguments):
         module, data = make_module(), make_data()
         trainer = make_trainer(
             callbacks=[EMATargetNetwork(tau=0.1), *callbacks],
             enable_progress_bar=True,
-            limit_val_batches=2,
-            log_every_n_steps=1,
+            **{"limit_val_batches": 2, "log_every_n_steps": 1, **arguments},
         )
         trainer.fit(module, data)
         return module, data
@@ -51,6 +51,30 @@ def test_on_a_terminal_the_bar_counts_every_env_step_from_the_warm_up_on(fit, mo
     assert shown[-1][0].startswith("training")
     assert sum(n for _, n in shown) == module.env_steps
     assert data.after_collection == []
+
+
+def test_the_bar_needs_no_rows_of_training(fit, monkeypatch):
+    class Logs(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, *args):
+            pl_module.log("rollout/episode_return", 1.0)
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    module, _ = fit(EnvStepProgressBar(), Logs(), log_every_n_steps=0)
+    assert module.updates == 12
+
+
+def test_the_bar_ends_where_limits_end_the_run(fit, monkeypatch):
+    totals = []
+
+    class Bar(tqdm):
+        def __init__(self, *args, **kwargs):
+            totals.append(kwargs["total"])
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr("lightning_dqn.callbacks.progress.tqdm", Bar)
+    for limits in ({}, {"limit_train_batches": 2}, {"max_steps": 1}):
+        module, _ = fit(EnvStepProgressBar(), **limits)
+        assert totals.pop() == module.env_steps
 
 
 def test_a_disabled_bar_says_nothing(fit, capsys):

@@ -128,6 +128,34 @@ def test_a_checkpoint_between_evaluations_is_named_by_its_own_step(fit, tmp_path
     assert "step" not in trainer.callback_metrics
 
 
+def test_a_checkpoint_of_an_evaluation_within_an_epoch_is_named_by_env_steps(fit, tmp_path) -> None:
+    saves = pl.callbacks.ModelCheckpoint(tmp_path, monitor="eval/episode_return", save_top_k=-1)
+    fit(saves, enable_checkpointing=True, val_check_interval=2)
+    # After the second iteration of each epoch.
+    assert sorted(path.stem for path in tmp_path.iterdir()) == [
+        "epoch=0-step=32",
+        "epoch=1-step=56",
+    ]
+
+
+def test_what_users_log_in_training_has_env_steps_where_they_say_so(fit) -> None:
+    class Logs(pl.Callback):
+        def __init__(self, says_so: bool) -> None:
+            self.says_so = says_so
+
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+            pl_module.log("mine/value", 7.0)
+            if self.says_so:
+                pl_module.log("step", float(pl_module.env_steps))
+
+    def steps(says_so: bool) -> list[int | None]:
+        _, _, _, rows = fit(Logs(says_so), limit_val_batches=0)
+        return [step for row, step in rows if "mine/value" in row]
+
+    assert steps(False) == [1, 3, 5]
+    assert steps(True) == [32, 48, 64]
+
+
 def test_a_progress_bar_shows_loss_and_returns_which_lie_on_the_cpu(fit) -> None:
     shown: list[dict[str, Any]] = []
 
