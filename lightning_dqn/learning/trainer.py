@@ -42,7 +42,7 @@ REFUSED_CALLBACKS: dict[type[Callback], str] = {
     GradientAccumulationScheduler: _STEPS_ITSELF + "a larger batch_size has the same effect",
     StochasticWeightAveraging: _STEPS_ITSELF + "take WeightAverage from lightning_dqn.callbacks",
     BaseFinetuning: (
-        "adds parameters to an optimizer that a DQN has laid out for its own step; take "
+        "what it unfreezes in a fit would not learn, for a DQN steps its optimizer itself; take "
         "FreezeLayers from lightning_dqn.callbacks"
     ),
     ModelPruning: (
@@ -54,8 +54,8 @@ REFUSED_CALLBACKS: dict[type[Callback], str] = {
         "returns that several reach, and pass DQN(optimizer=...)"
     ),
     BatchSizeFinder: (
-        "a batch of Lightning's is a whole iteration here; pass "
-        "ReplayDataModule(batch_size=...), which is checked against the memory there is"
+        "tries sizes of Lightning's batches, each of which is a whole iteration here; pass "
+        "ReplayDataModule(batch_size=...)"
     ),
 }
 """Lightning's callbacks that can't work here -> why, and what to take instead."""
