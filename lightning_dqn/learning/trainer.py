@@ -154,12 +154,17 @@ def _check_device(trainer: pl.Trainer) -> None:
 
 
 def _check_options(trainer: Any) -> None:
+    every = trainer.check_val_every_n_epoch
+    if every is not None and every < 1:
+        raise ValueError(
+            f"check_val_every_n_epoch={every}: at least 1; limit_val_batches=0 evaluates never"
+        )
     clip, way = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
     if clip is not None or way is not None:
         name, value = ("val", clip) if way is None else ("algorithm", way.value)
         raise ValueError(
             f"gradient_clip_{name}={value}: a DQN clips the gradients of each update itself; pass "
-            "DQN(max_gradient_norm=...), an L2 norm or None"
+            "DQN(max_gradient_norm=...), module.max_gradient_norm on the command line"
         )
     if trainer.accumulate_grad_batches != 1:
         raise ValueError(

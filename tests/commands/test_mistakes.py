@@ -70,6 +70,9 @@ MISTAKES = {
     "callbacks.best_checkpoint.monitor=eval/nothing": "ModelCheckpoint(monitor='eval/nothing'): nothing in this run logs that",
     # the Trainer, loggers, folders
     "trainer.accelerator=cuda0": "trainer: You selected an invalid accelerator name: `accelerator='cuda0'`",
+    "trainer.check_val_every_n_epoch=0": "trainer.check_val_every_n_epoch=0: at least 1",
+    "+trainer.gradient_clip_val=1": "module.max_gradient_norm on the command line",
+    "+trainer.accumulate_grad_batches=2": "trainer.accumulate_grad_batches=2: each minibatch is",
     "trainer.max_time=10s": "`Timer(duration='10s')` is not a valid duration",
     "trainer.log_every_n_steps=abc": "trainer.log_every_n_steps='abc': expected a whole number or null",
     "+logger.mine._target_=nowhere.Logger": "logger.mine._target_=nowhere.Logger: there is nothing of that name to call",
