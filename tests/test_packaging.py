@@ -1,6 +1,7 @@
 """The package works the same from a bare clone, an editable install and a built wheel."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -101,3 +102,47 @@ def test_the_wheel_holds_the_page(installed_wheel):
     )
     assert shipped == ours
     assert str(page / "rules" / "connect_four.js") in shipped
+
+
+@pytest.mark.parametrize("kind", ["clone", "installed_wheel"])
+def test_the_lines_that_a_run_prints_work_in_any_folder(kind, tmp_path, request):
+    """Beside the user's own folders of the names in question, in one of an awkward name."""
+    package = request.getfixturevalue(kind)
+    folder = tmp_path / "it's a=b, [c]"
+    for name in ("callbacks", "wandb", "runs", "conf/experiment"):
+        (folder / name).mkdir(parents=True)
+    for name in ("callbacks", "wandb", "conf"):
+        (folder / name / "__init__.py").write_text("raise RuntimeError('a module of the user')")
+    (folder / "conf" / "config.yaml").write_text("another: project\n")
+    (folder / "my_network.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self, width):\n"
+        "        super().__init__(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))\n"
+    )
+    (folder / "conf" / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\n"
+        "name: it is mine\n"
+        "module: {network: {_target_: my_network.Net, width: 7}}\n"
+    )
+    arguments = ("+experiment=mine", "+debug=fast", "trainer=cpu", "hydra.job.chdir=true")
+    left_out = [f"~module.network.{name}" for name in ("hidden", "activation")]
+    others = [
+        f"~module.network.{name}" for name in ("dueling", "noisy", "noisy_sigma", "layer_norm")
+    ]
+    program = ("-m", "lightning_dqn", *arguments, *left_out, *others)
+    printed = run(*program, cwd=folder, package=package)
+    lines = dict(line.strip().split(maxsplit=1) for line in printed.splitlines()[-4:])
+    for name, expected in (("evaluate", "over 100 episodes"), ("continue", "trained")):
+        line = lines[name].replace("trainer.max_epochs=N", "trainer.max_epochs=3")
+        assert line.startswith("python -m lightning_dqn ")
+        shell = line.replace("python", shlex.quote(sys.executable), 1)
+        result = subprocess.run(
+            ["sh", "-c", shell],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(package)},
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, result.stderr
+        assert expected in result.stdout
