@@ -16,7 +16,9 @@ COMMANDS = {
     "export": "export",
     "import": "import_weights",
     "play": "play",
+    "record": "record",
     "study": "study",
+    "watch": "watch",
 }
 """Name of a command -> the module beside this one with its function ``main``."""
 

@@ -7,6 +7,7 @@ the action and returns the first observation of a new episode. Everything later 
 from __future__ import annotations
 
 import builtins
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -91,8 +92,7 @@ class EnvironmentFactory:
             refuse_vector_statistics(self.id, self.name)
             _, info = self.id.reset(seed=0)
             return self._describe(self.id, info)
-        vectorization: Vectorization = "sync" if self._has_single_entry_point() else "native"
-        environment = self.make(num_envs=1, vectorization=vectorization)
+        environment = self.make_one()
         try:
             _, info = environment.reset(seed=0)
             return self._describe(environment, info)
@@ -126,6 +126,45 @@ class EnvironmentFactory:
                 "AutoresetMode.NEXT_STEP; pass that as autoreset_mode where it is made"
             )
         return environment
+
+    def make_one(self, render_mode: str | None = None) -> VectorEnv:
+        """Make one environment, as a vector of one in this process, to look at.
+
+        Args:
+            render_mode: what its ``render`` gives, in a tuple of one; None as the factory has it.
+
+        Raises:
+            ValueError: see :meth:`make`; also if a render mode can't be handed on.
+        """
+        if render_mode is None:
+            kwargs = self.kwargs
+        elif isinstance(self.id, VectorEnv):
+            raise ValueError(
+                f"id={self.name}: others like this VectorEnv can't be made to render; name an id "
+                "or a function"
+            )
+        else:
+            kwargs = {**self.kwargs, "render_mode": render_mode}
+            self._check_takes(kwargs)
+        one = EnvironmentFactory(
+            self.id, frame_stack=self.frame_stack, wrappers=self.wrappers, kwargs=kwargs
+        )
+        return one.make(1, vectorization="sync" if self._has_single_entry_point() else "native")
+
+    def _check_takes(self, kwargs: Mapping[str, Any]) -> None:
+        """Refuse a render mode for a function that doesn't take one."""
+        assert not isinstance(self.id, VectorEnv)
+        if isinstance(self.id, str):
+            return
+        try:
+            inspect.signature(self.id).bind(**kwargs)
+        except TypeError as error:
+            raise ValueError(
+                f"id={self.name}: this function takes no render_mode, so that what it makes can't "
+                f"be shown ({error}); let it take one and hand it on"
+            ) from error
+        except ValueError:  # some written in C tell nothing of their arguments
+            return
 
     def _like(self, environment: VectorEnv, num_envs: int) -> VectorEnv:
         """Make environments like the one given, which is busy training, from its record.

@@ -19,8 +19,12 @@ VERBS = {
     "import": "import_weights",
     "import_weights": "import_weights",
     "play": "play",
+    "record": "record",
     "study": "study",
+    "watch": "watch",
 }
+
+ALL = "there are train, evaluate, export, import, play, record, study, watch"
 
 
 @pytest.fixture
@@ -87,8 +91,8 @@ def test_the_arguments_are_those_of_the_process_unless_given(
     [
         ("trian", "did you mean train?"),
         ("Train", "did you mean train?"),
-        ("nonsense", "there are train, evaluate, export, import, play, study"),
-        ("runs/cartpole/x", "there are train, evaluate, export, import, play, study"),
+        ("nonsense", ALL),
+        ("runs/cartpole/x", ALL),
     ],
 )
 def test_an_unknown_word_is_refused_in_one_line_that_names_the_commands(

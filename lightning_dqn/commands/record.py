@@ -1,0 +1,115 @@
+"""``python -m lightning_dqn record <run>``: videos of a trained agent."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
+
+from lightning_dqn.commands.command import option, run_command
+
+if TYPE_CHECKING:
+    from lightning_dqn.runs.recording import Recording
+
+_INTERRUPTED = 130
+
+
+@dataclass
+class RecordOptions:
+    """Write videos of an agent's best, median and worst episode.
+
+      python -m lightning_dqn record <run> output=<file.mp4, file.gif or folder> [key=value ...]
+
+    All episodes are played without drawing, each by a seed of its own; the three are then played
+    again by theirs. A video's name says which it is, its return and its seed, by which
+    watch seed=... episodes=1 shows it too. pip install 'lightning-dqn[video]'
+    """
+
+    run: str = option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
+    output: str = option(
+        "a folder, or a file.mp4 or file.gif whose name the videos' names begin with"
+    )
+    format: Literal["mp4", "gif"] | None = option(
+        "mp4 or gif (by Pillow alone); null: as output ends, mp4 in a folder", None
+    )
+    episodes: int = option("how many are played", 20, least=1)
+    seed: int | None = option(
+        "of the first episode, from which the others' are spawned; null: that of the run's own "
+        "test",
+        None,
+        least=0,
+    )
+    epsilon: float = option("probability of a random action", 0.0, least=0, most=1)
+    max_episode_steps: int | Literal["auto"] | None = option(
+        "env steps after which an episode is cut; auto: 10,000 without a limit", "auto", least=1
+    )
+    fps: float | None = option(
+        "frames per second; null: those that the environment says", None, least=0.1
+    )
+    width: int | None = option(
+        "of the video in pixels; null: as it is drawn, small pictures enlarged",
+        None,
+        least=16,
+        most=8192,
+    )
+    json: bool = option("flag: print all as JSON", False)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    run_command(arguments, RecordOptions, _run)
+
+
+def _run(options: RecordOptions) -> None:
+    from lightning_dqn.runs.finished import FinishedRun  # with torch, which the help does without
+    from lightning_dqn.runs.recording import record
+
+    try:
+        recording = record(FinishedRun.find(options.run), options)
+    except KeyboardInterrupt:
+        print("lightning-dqn: interrupted; videos that were ready are kept", file=sys.stderr)
+        sys.exit(_INTERRUPTED)
+    if options.json:
+        print(json.dumps({"run": options.run, **_plain(recording)}, indent=2))
+        return
+    returns = [one.episode.episode_return for one in recording.episodes]
+    told = f"{min(returns):g} to {max(returns):g}, median {median(returns):g}"
+    print(f"{len(returns)} episodes: return {told}")
+    for video in recording.videos:
+        is_as_ranked = "" if video.is_repeated else " (not repeated)"
+        print(
+            f"{video.which}{is_as_ranked}: return {video.episode.episode_return:g}, "
+            f"{video.episode.episode_length:,} env steps, seed {video.seed}: {video.path}"
+        )
+    for note in recording.notes:
+        print(note)
+
+
+def _plain(recording: Recording) -> dict[str, Any]:
+    return {
+        "episodes": [
+            {"seed": one.seed, **_plain_episode(one.episode)} for one in recording.episodes
+        ],
+        "videos": [
+            {
+                "which": video.which,
+                "file": str(video.path),
+                "seed": video.seed,
+                **_plain_episode(video.episode),
+                "is_repeated": video.is_repeated,
+            }
+            for video in recording.videos
+        ],
+        "notes": recording.notes,
+    }
+
+
+def _plain_episode(episode: Any) -> dict[str, Any]:
+    return {
+        "return": float(episode.episode_return),
+        "length": int(episode.episode_length),
+        "is_cut": episode.is_cut,
+    }

@@ -1,0 +1,54 @@
+"""``python -m lightning_dqn watch <run>``: look at a trained agent."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lightning_dqn.commands.command import option, run_command
+
+
+@dataclass
+class WatchOptions:
+    """Show a trained agent at work, in the environment's own window or as text.
+
+      python -m lightning_dqn watch <run> [key=value ...]
+
+    Text is what the environment draws as text, as a board, and else a line for each step with
+    the Q-values by which its action was chosen. Ctrl-C ends it.
+    """
+
+    run: str = option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
+    episodes: int = option("how many", 3, least=1)
+    seed: int | None = option(
+        "of the first episode, from which the others' are spawned; null: that of the run's own "
+        "test",
+        None,
+        least=0,
+    )
+    epsilon: float = option("probability of a random action", 0.0, least=0, most=1)
+    max_episode_steps: int | Literal["auto"] | None = option(
+        "env steps after which an episode is cut; auto: 10,000 without a limit", "auto", least=1
+    )
+    fps: float | None = option(
+        "frames per second; null: those that the environment says", None, least=0.1
+    )
+    text: bool = option("text, also where there could be a window", False)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    run_command(arguments, WatchOptions, _run)
+
+
+def _run(options: WatchOptions) -> None:
+    from lightning_dqn.runs.finished import FinishedRun  # with torch, which the help does without
+    from lightning_dqn.runs.watching import watch
+
+    try:
+        watch(FinishedRun.find(options.run), options, sys.stdout)
+    except BrokenPipeError:  # a pager that was left, or `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
