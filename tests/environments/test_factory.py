@@ -319,3 +319,36 @@ def test_a_function_that_gives_the_same_environment_each_time_is_refused() -> No
     with pytest.raises(ValueError, match="gave the same environment each time"):
         factory.make()
     assert factory.make(1).num_envs == 1
+
+
+def test_one_is_made_to_look_at_whatever_steps_the_others() -> None:
+    factory = EnvironmentFactory("CartPole-v1", num_envs=4, vectorization="async", frame_stack=2)
+    environment = factory.make_one("rgb_array")
+    assert isinstance(environment, SyncVectorEnv)
+    assert environment.num_envs == 1
+    environment.reset(seed=0)
+    [picture] = environment.render()  # type: ignore[misc]
+    assert picture.shape == (400, 600, 3)
+    environment.close()
+
+
+def test_a_vector_env_cannot_be_made_again_to_render() -> None:
+    environment = gym.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync")
+    with pytest.raises(ValueError, match="others like this VectorEnv can't be made to render"):
+        EnvironmentFactory(environment).make_one("rgb_array")
+    environment.close()
+
+
+def test_a_function_is_asked_for_a_render_mode_only_where_it_takes_one() -> None:
+    def plain() -> gym.Env:
+        return gym.make("CartPole-v1")
+
+    def rendering(render_mode: str | None = None) -> gym.Env:
+        return gym.make("CartPole-v1", render_mode=render_mode)
+
+    with pytest.raises(ValueError, match=r"^id=plain: this function takes no render_mode"):
+        EnvironmentFactory(plain).make_one("rgb_array")
+    EnvironmentFactory(plain).make_one().close()
+    made = EnvironmentFactory(rendering).make_one("rgb_array")
+    assert made.get_attr("render_mode") == ("rgb_array",)
+    made.close()
