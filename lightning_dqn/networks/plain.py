@@ -24,6 +24,7 @@ from lightning_dqn.networks.heads.quantile import (
     QuantileHead,
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
+from lightning_dqn.networks.keras_network import KerasNetwork, check_backend, is_keras
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.table import build_table, is_table
 from lightning_dqn.networks.torsos import MLP, Layer, Layers, Network, NetworkOptions
@@ -82,6 +83,8 @@ def network_of(network: NetworkLike | None) -> Network | nn.Module:
             f"network={network!r} is the name of a module of your own; hand the module over, "
             f"as in DQN.load_from_checkpoint(path, network={network}(...))"
         )
+    if is_keras(network):
+        check_backend(network)
     if isinstance(network, Network | nn.Module):
         return network
     if isinstance(network, Mapping):
@@ -100,7 +103,10 @@ def build_network(network: Network | nn.Module, spec: EnvironmentSpec, head: Hea
         ValueError: it doesn't fit the environment.
     """
     if isinstance(network, nn.Module):
-        _check_own_network(network, spec, head)
+        name = type(network).__name__
+        if is_keras(network):
+            network = _from_keras(network, spec)
+        _check_own_network(network, name, spec, head)
         return network
     layers = network.layer_list()
     if is_table(layers):
@@ -116,8 +122,26 @@ def network_to_plain(network: Network | nn.Module) -> dict[str, Any] | str:
     return {"layers": _plain(network.layer_list()), **options}
 
 
-def _check_own_network(network: nn.Module, spec: EnvironmentSpec, head: Head) -> None:
-    name = type(network).__name__
+def _from_keras(model: nn.Module, spec: EnvironmentSpec) -> KerasNetwork:
+    example = spec.example_observations(2)
+    try:
+        return KerasNetwork(model, example)
+    except Exception as error:  # what a layer raises is up to the layer
+        text = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"network={type(model).__name__} doesn't take observations of the shape "
+            f"{tuple(example.shape)} and type {example.dtype}, as the environment gives them: "
+            f"{text}"
+        ) from error
+
+
+def _check_own_network(network: nn.Module, name: str, spec: EnvironmentSpec, head: Head) -> None:
+    inside = [path for path, part in network.named_modules() if is_keras(part)]
+    if inside:
+        raise ValueError(
+            f"network={name}: its {inside[0]} is a Keras layer, whose copies have other names for "
+            "their weights; hand the Keras model over by itself"
+        )
     observation = spec.example_observations(2)
     modes = {module: module.training for module in network.modules()}
     try:
