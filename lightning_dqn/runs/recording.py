@@ -139,7 +139,7 @@ def record(run: FinishedRun, options: RecordOptions) -> Recording:
     try:
         if "rgb_array" not in unseen.render_modes:
             raise ConfigError(
-                f"{unseen.name} gives no pictures: it lacks the render mode rgb_array, "
+                f"{unseen.name} gives no pictures (render mode rgb_array): "
                 f"{modes_told(unseen.render_modes)}"
             )
         seen = Stage(factory, agent, render_mode="rgb_array", **how)

@@ -127,8 +127,7 @@ def test_an_environment_without_pictures_is_refused_with_the_modes_it_has(tmp_pa
         metadata = {"render_modes": ["human", "ansi"]}  # noqa: RUF012
 
     assert refused(tmp_path, OnlyText) == (
-        "OnlyText gives no pictures: it lacks the render mode rgb_array, its render modes are "
-        "human, ansi"
+        "OnlyText gives no pictures (render mode rgb_array): its render modes are human, ansi"
     )
     assert refused(tmp_path, "lightning_dqn/Torus-v0").endswith("it has no render mode at all")
 

@@ -8,12 +8,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from support.short_runs import small_run
 from support.shown_env import FakeRun, ShownEnv, UndrawnEnv, color
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import evaluate
-from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.showing import Moment, Stage, episode_seeds, modes_told
 
 
@@ -47,16 +45,14 @@ def test_a_seed_is_an_episode_whatever_was_played_before():
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.7])
-def test_the_episode_of_a_seed_is_the_one_that_evaluation_plays(tmp_path, epsilon):
-    small_run(tmp_path / "run", "environment.id=Acrobot-v1")
-    run = FinishedRun.find(tmp_path / "run")
-    [episode], _ = evaluate(
-        run, num_envs=1, episodes_per_env=1, seed=5, epsilon=epsilon, max_episode_steps=60
-    )
-    factory = run.environment()
-    agent = run.agent_for(factory)
-    stage = Stage(factory, agent, epsilon=epsilon, max_episode_steps=60)
-    assert moments(stage, 5)[-1].episode == episode
+@pytest.mark.parametrize("environment", [ShownEnv, "lightning_dqn/ConnectFour-v0"])
+def test_the_episode_of_a_seed_is_the_one_that_evaluation_plays(environment, epsilon):
+    run: Any = FakeRun(environment)
+    stage = stage_of(environment, epsilon=epsilon)
+    found = [moments(stage, seed)[-1].episode for seed in range(5)]
+    few = {"num_envs": 1, "episodes_per_env": 1, "epsilon": epsilon}
+    assert found == [evaluate(run, seed=seed, **few)[0][0] for seed in range(5)]
+    assert len(set(found)) > 1 or epsilon == 0
 
 
 def test_an_episode_is_cut_and_says_so():
@@ -90,13 +86,18 @@ def test_a_native_environment_shows_itself_too():
     assert frames[1].count("X") == 1
 
 
-def test_rewards_are_the_environments_own_with_its_wrappers_and_frame_stack():
+def test_rewards_are_the_environments_own_whatever_wrappers_make_of_them():
     halved = partial(gym.wrappers.TransformReward, func=lambda reward: reward / 2)
     plain = [one.reward for one in moments(stage_of(ShownEnv), 3)]
-    wrapped = moments(stage_of(ShownEnv, wrappers=[halved], frame_stack=3), 3)
+    wrapped = moments(stage_of(ShownEnv, wrappers=[halved]), 3)
     assert [one.reward for one in wrapped] == plain
     assert wrapped[-1].episode.wrapped_return == sum(plain) / 2
-    assert wrapped[2].observation[0, :, 0].tolist() == [0, 0, 1]
+
+
+def test_frames_are_stacked_as_the_agent_knows_them():
+    stage = stage_of(ShownEnv, frame_stack=3)
+    seen = [one.observation[0, :, 0].tolist() for one in moments(stage, 3)]
+    assert seen[1:5] == [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3]]
 
 
 def test_legal_moves_are_obeyed_and_told():

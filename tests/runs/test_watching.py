@@ -88,7 +88,7 @@ def test_in_a_pipe_frames_follow_each_other_and_nobody_waits(pauses):
     assert first.startswith("episode 1, seed 3\nat 0\n\nat 1\nstep 1  action ")
     last = int(re.findall(r"^at (\d+)$", first, re.M)[-1])
     assert re.findall(r"^at (\d+)$", first, re.M) == [str(time) for time in range(last + 1)]
-    total = re.findall(r"return (\d+)  Q-values", first)[-1]
+    total = re.findall(r"return ([\d.]+)  Q-values", first)[-1]
     assert first.endswith(f"episode 1: return {total}, {last} env steps")
     assert second.startswith("episode 2, seed ")
     assert "seed 3\n" not in second
@@ -125,8 +125,9 @@ def test_without_text_of_its_own_there_is_a_line_for_each_step():
     assert "\x1b" not in text, "lines follow each other, in a terminal too"
     _, *steps, _ = text.splitlines()
     value = r"-?\d[\d.e+-]*"
+    values = f"Q-values {value} {value}"
     for number, line in enumerate(steps, start=1):
-        pattern = rf"step {number}  action [01]  reward \d+  return \d+  Q-values {value} {value}"
+        pattern = rf"step {number}  action [01]  reward {value}  return {value}  {values}"
         assert re.fullmatch(pattern, line), line
 
 
@@ -172,7 +173,7 @@ def test_without_a_display_it_says_so_and_shows_text(monkeypatch):
 @pytest.mark.usefixtures("on_screen")
 def test_with_a_display_the_environment_draws_in_its_own_window():
     text = shown(WindowEnv, text=False)
-    assert re.fullmatch(r"episode 1, seed 3\nepisode 1: return \d+, \d env steps\n", text)
+    assert re.fullmatch(r"episode 1, seed 3\nepisode 1: return [\d.]+, \d env steps\n", text)
     assert len(WindowEnv.opened) == 2, "to see whether it opens, and for the episode"
 
 

@@ -20,7 +20,7 @@ def color(time: int) -> tuple[int, int, int]:
 
 
 class ShownEnv(gym.Env[Any, Any]):
-    """Plays 3 to 8 steps; how many, and the rewards, follow from the seed."""
+    """Plays 3 to 8 steps; how many, and the rewards, follow from the seed, and from actions."""
 
     metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 5}  # noqa: RUF012
 
@@ -38,7 +38,7 @@ class ShownEnv(gym.Env[Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.time += 1
-        reward = float(self.np_random.integers(100))
+        reward = float(self.np_random.integers(100)) + 0.5 * int(action)
         return self._observation(), reward, self.time == self.length, False, {}
 
     def render(self) -> Any:
