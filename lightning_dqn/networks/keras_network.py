@@ -53,6 +53,7 @@ class KerasNetwork(nn.Module):
     """
 
     _model: Any
+    _variables: list[Any]
     _names: list[str]
     _is_copy: bool
 
@@ -62,16 +63,17 @@ class KerasNetwork(nn.Module):
         object.__setattr__(self, "_model", model)  # no module of ours: it would be walked too
         self._is_copy = False
         self._names = []
-        with torch.no_grad():
-            self._call(example, training=False)  # builds it, where it has no weights yet
-        learned = {id(variable) for variable in model.trainable_variables}
-        for index, variable in enumerate(model.variables):
-            name = f"{index}_{variable.name}"
-            self._names.append(name)
-            if id(variable) in learned:
-                self.register_parameter(name, variable.value)
-            else:
-                self.register_buffer(name, variable.value)
+        import keras
+
+        with keras.device(str(example.device)):  # Keras prefers an accelerator
+            for variable in model.variables:
+                variable.value.data = variable.value.data.to(example.device)
+            with torch.no_grad():
+                self._call(example, training=False)  # builds it, where it has no weights yet
+            learned = {id(variable) for variable in model.trainable_variables}
+            self._variables = list(model.variables)
+            for index, variable in enumerate(self._variables):
+                self._take(f"{index}_{variable.name}", variable.value, id(variable) in learned)
 
     def forward(self, observation: Tensor) -> Any:
         """Return the model's output, in torch's mode: training or evaluation."""
@@ -79,15 +81,12 @@ class KerasNetwork(nn.Module):
             return self._call(observation, training=self.training)
         import keras
 
-        variables = self._model.variables
         own = [self.get_parameter_or_buffer(name) for name in self._names]
-        with (
-            keras.device(str(observation.device)),
-            keras.StatelessScope(list(zip(variables, own, strict=True))) as scope,
-        ):
+        values = list(zip(self._variables, own, strict=True))
+        with keras.device(str(observation.device)), keras.StatelessScope(values) as scope:
             output = self._model(observation, training=self.training)
         with torch.no_grad():
-            for variable, tensor in zip(variables, own, strict=True):
+            for variable, tensor in values:
                 if (new := scope.get_current_value(variable)) is not tensor:
                     tensor.copy_(new)
         return output
@@ -102,15 +101,13 @@ class KerasNetwork(nn.Module):
         nn.Module.__init__(copy)
         memo[id(self)] = copy
         object.__setattr__(copy, "_model", self._model)
-        copy._names, copy._is_copy = list(self._names), True
+        copy._variables, copy._names, copy._is_copy = self._variables, [], True
         for name in self._names:
             tensor = self.get_parameter_or_buffer(name)
-            value = tensor.detach().clone()
-            if name in self._parameters:
+            value, learns = tensor.detach().clone(), name in self._parameters
+            if learns:
                 value = nn.Parameter(value, requires_grad=tensor.requires_grad)
-                copy.register_parameter(name, value)
-            else:
-                copy.register_buffer(name, value)
+            copy._take(name, value, learns)
         return copy.train(self.training)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
@@ -131,3 +128,10 @@ class KerasNetwork(nn.Module):
 
         with keras.device(str(observation.device)):
             return self._model(observation, training=training)
+
+    def _take(self, name: str, tensor: Tensor, learns: bool) -> None:
+        self._names.append(name)
+        if learns:
+            self.register_parameter(name, tensor)  # type: ignore[arg-type]
+        else:
+            self.register_buffer(name, tensor)

@@ -14,8 +14,6 @@ from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.recording import Played, Recording, Video
 from lightning_dqn.transitions import Episode
 
-pytest.importorskip("PIL")
-
 
 def test_a_run_is_recorded_and_a_program_reads_of_it_in_json(finished_run, tmp_path):
     pytest.importorskip("pygame")

@@ -265,6 +265,18 @@ def test_moved_or_cast_tensors_stay_the_models_own():
         assert tensor.dtype in (torch.float64, torch.int32, torch.int64), name
 
 
+@pytest.mark.parametrize("make", [normalised, Unregistered])
+def test_it_computes_where_its_weights_are_whatever_keras_prefers(make, monkeypatch):
+    """As where there is an accelerator, which Keras takes by itself, and the fit is on the CPU."""
+    model = make()
+    core = pytest.importorskip("keras.src.backend.torch.core")
+    monkeypatch.setattr(core, "DEFAULT_DEVICE", "meta")
+    network = KerasNetwork(model, CARTPOLE)
+    for one in (network, deepcopy(network)):
+        assert one(torch.randn(3, 4)).device.type == "cpu"
+        assert {tensor.device.type for tensor in one.state_dict().values()} == {"cpu"}
+
+
 def test_it_learns_the_identity(make_trainer):
     """The easiest thing there is, in seconds."""
     keras.utils.set_random_seed(0)
