@@ -77,6 +77,13 @@ class KerasNetwork(nn.Module):
 
     def forward(self, observation: Tensor) -> Any:
         """Return the model's output, in torch's mode: training or evaluation."""
+        return self._untraced(observation) if self._buffers else self._compute(observation)
+
+    @torch.compiler.disable  # layers with a state are compiled anew at each call, for minutes
+    def _untraced(self, observation: Tensor) -> Any:
+        return self._compute(observation)
+
+    def _compute(self, observation: Tensor) -> Any:
         if not self._is_copy:
             return self._call(observation, training=self.training)
         import keras

@@ -14,6 +14,7 @@ import pytest
 import torch
 from support.scripted_env import IdentityEnv
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from lightning_dqn import DQN, CollectionConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork
@@ -263,6 +264,20 @@ def test_moved_or_cast_tensors_stay_the_models_own():
         tensor = network.get_parameter_or_buffer(name)
         assert tensor is variable.value, name
         assert tensor.dtype in (torch.float64, torch.int32, torch.int64), name
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch's, in compiling
+@pytest.mark.parametrize(("make", "graphs"), [(model_of, 1), (normalised, 0)])
+def test_a_model_is_compiled_unless_its_layers_have_a_state(make, graphs):
+    """Else torch.compile would compile anew at each call, for minutes."""
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    network = KerasNetwork(make(), CARTPOLE)
+    compiled = torch.compile(network, backend=counter)
+    for _ in range(3):
+        compiled(torch.randn(64, 4))
+    assert counter.frame_count == graphs
+    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize("make", [normalised, Unregistered])
