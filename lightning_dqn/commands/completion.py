@@ -16,7 +16,9 @@ OPTIONS = {
     "export": "ExportOptions",
     "import": "ImportOptions",
     "play": "PlayOptions",
+    "record": "RecordOptions",
     "study": "StudyOptions",
+    "watch": "WatchOptions",
 }
 """Command -> the options it takes, a dataclass in its module."""
 
