@@ -109,9 +109,8 @@ def build(options: argparse.Namespace) -> tuple[DQN, ReplayDataModule]:
 def build_preset(options: argparse.Namespace) -> tuple[DQN, ReplayDataModule]:
     """Build the same from a preset's configuration."""
     from lightning_dqn.runs.build import build as build_node
-    from lightning_dqn.runs.compose import compose, training_module
+    from lightning_dqn.runs.compose import compose
 
-    training_module()  # registers what the configuration computes
     config = compose(overrides(options))
     environment = build_node(config, "environment")
     module = build_node(config, "module", environment=environment)

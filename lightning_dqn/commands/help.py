@@ -21,9 +21,10 @@ Deep Q-learning under pytorch_lightning's Trainer.fit.
   python -m lightning_dqn -m +experiment=cartpole seed=0,1,2      a sweep
   python -m lightning_dqn study +experiment=cartpole seeds=5      several seeds, summed up
   python -m lightning_dqn resume=runs/cartpole/<time>             continue a run
-  python -m lightning_dqn evaluate run=runs/cartpole/<time>       play test episodes
-  python -m lightning_dqn watch run=runs/cartpole/<time>          look at the agent
-  python -m lightning_dqn record run=runs/cartpole/<time> output=videos/   the same as videos
+  python -m lightning_dqn evaluate runs/cartpole/<time>           play test episodes
+  python -m lightning_dqn watch runs/cartpole/<time>              look at the agent
+  python -m lightning_dqn record runs/cartpole/<time> output=videos/   the same as videos
+  python -m lightning_dqn export, import, play ... --help         weights out and in, and a game
 
 An experiment of your own is ./conf/experiment/<name>.yaml, or lies in --config-dir <folder>.
 Flags: -m sweep, --cfg job print the configuration, --config-dir <folder>, --hydra-help all flags.

@@ -159,9 +159,10 @@ def without_time(text: str) -> str:
 def call(program: Callable[[], Any], arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """Run a program in this process; return its exit code."""
     monkeypatch.setattr(sys, "argv", ["program", *shlex.split(arguments)])
-    for handler in list(logging.root.handlers):  # of the program before
-        logging.root.removeHandler(handler)
-        handler.close()
+    for handler in list(logging.root.handlers):
+        if type(handler) in (logging.StreamHandler, logging.FileHandler):  # the last program's
+            logging.root.removeHandler(handler)
+            handler.close()
     logging.root.setLevel(logging.WARNING)
     try:
         program()

@@ -74,7 +74,9 @@ def functional() -> Any:
     return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Concatenate()([hidden, inputs])))
 
 
-@pytest.mark.parametrize("make", [model_of, normalised, functional, Unregistered], ids=str)
+@pytest.mark.parametrize(
+    "make", [model_of, normalised, functional, Unregistered], ids=lambda make: make.__name__
+)
 def test_every_weight_learns_and_the_target_network_follows(make, make_trainer, make_data):
     model = make()
     module = DQN("CartPole-v1", network=model, compile=False)

@@ -45,7 +45,9 @@ def test_a_seed_is_an_episode_whatever_was_played_before():
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.7])
-@pytest.mark.parametrize("environment", [ShownEnv, "lightning_dqn/ConnectFour-v0"])
+@pytest.mark.parametrize(
+    "environment", [ShownEnv, "lightning_dqn/ConnectFour-v0"], ids=["own", "board"]
+)
 def test_the_episode_of_a_seed_is_the_one_that_evaluation_plays(environment, epsilon):
     run: Any = FakeRun(environment)
     stage = stage_of(environment, epsilon=epsilon)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_dqn.runs.compose import compose, training_module
+from lightning_dqn.runs.compose import compose
+from lightning_dqn.runs.training import training_module
 from support.learning_recordings import CASES, SLOW_CASES, STORED, arguments, read_run
 
 TOLERANCE = 1e-5
