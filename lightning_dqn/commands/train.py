@@ -41,13 +41,17 @@ def main(arguments: Sequence[str]) -> None:
 def train(config: DictConfig) -> float | None:
     """Train as the configuration says; return the test return, for sweepers."""
     training = training_module()
-    with told():
-        experiment = training.prepare(config)
+    # Warnings go to the terminal and to the log, as conf/hydra/job_logging/run.yaml has it.
+    logging.captureWarnings(bool(logging.getLogger("py.warnings").handlers))
     try:
+        with told():
+            experiment = training.prepare(config)
         summary = training.run(experiment)
     except Exception:
         _transcript.exception("the run ended with an error")
         raise
+    finally:
+        logging.captureWarnings(False)
     _transcript.info("%s", summary)
     print(f"\n{summary}")
     return summary.episode_return

@@ -35,8 +35,6 @@ def training_module() -> ModuleType:
         hinting = logging.getLogger(f"{library}.utilities.rank_zero")
         if not any(isinstance(one, _WithoutHints) for one in hinting.filters):
             hinting.addFilter(_WithoutHints())
-    if logging.getLogger("py.warnings").hasHandlers():  # as conf/hydra/job_logging/run.yaml has it
-        logging.captureWarnings(True)
     # Lightning 2.6 itself calls what torch 2.13 deprecates; nothing a user could change.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     # A float64 environment's bounds are read as float32, which is what is learned from.

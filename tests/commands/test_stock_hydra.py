@@ -69,7 +69,7 @@ RUNNING = [
     "-m algorithm=glob([d*,q*],exclude=[der,q_learning])",
     "-m module/optimizer=adam,sgd name=choice(x,y)",
     "-m seed=sort(3,1,2)",
-    "-m name=job${hydra:job.num} seed=0,1",
+    "-m tags=[job${hydra:job.num}] seed=0,1",
     "-m seed=0,1 hydra.sweep.dir=sweep hydra.sweep.subdir=${hydra.job.override_dirname}",
     "-m seed=0,1 hydra.sweep.dir=sweep hydra.sweep.subdir=n${hydra.job.num}",
     "hydra.mode=MULTIRUN seed=5,6",
@@ -119,6 +119,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OF_A_TEST", "from the environment")
     monkeypatch.setenv("HYDRA_MAIN_MODULE", "train")  # what the job is called
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # as in a process of its own
+    # Configuring the log closes all handlers that there are; Keras's would close pytest's stream.
+    monkeypatch.setattr(logging, "_handlerList", [])
     return tmp_path
 
 
@@ -129,6 +132,7 @@ def record(jobs: Jobs, config: DictConfig) -> None:
         {
             "config": OmegaConf.to_container(config),
             "name": str(config.name),
+            "tags": list(config.tags),
             "overrides": OmegaConf.to_container(node.overrides.task),
             "number": node.job.get("num"),
             "folder": without_time(

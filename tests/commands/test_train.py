@@ -36,10 +36,12 @@ def test_a_run_leaves_checkpoints_weights_metrics_and_its_configuration(finished
     }
 
 
-def test_a_run_leaves_no_empty_file_of_a_log_or_else(finished_run):
-    run, _ = finished_run
+def test_a_run_leaves_no_empty_file_and_a_log_of_what_it_printed(finished_run):
+    run, result = finished_run
     files = [path for path in run.rglob("*") if path.is_file()]
-    assert [path for path in files if path.suffix == ".log" or path.stat().st_size == 0] == []
+    assert [path for path in files if path.stat().st_size == 0] == []
+    log = (run / "train.log").read_text()
+    assert all(line in log for line in result.stdout.splitlines())
 
 
 def test_a_run_is_continued_with_its_own_configuration(finished_run, tmp_path):

@@ -33,7 +33,7 @@ def test_comments_are_found_by_the_full_path_of_their_key():
 
 def test_choices_are_the_files_of_each_folder():
     found = choices()
-    assert found["logger"] == ["csv", "wandb"]
+    assert found["logger"] == ["csv", "many", "mlflow", "tensorboard", "wandb"]
     assert sorted(found["module/target/munchausen"]) == ["default", "none"]
     assert "cartpole" in found["experiment"]
 
