@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
+
 
 def explain_key(key: str, explanations: Mapping[str, str]) -> str:
     """Return what a key means; of one that has no word of its own, what it is a part of."""
@@ -32,7 +34,7 @@ def explain_keys() -> dict[str, str]:
     explanations: dict[str, str] = {}
     for group, _, text in _config_files():
         lines = text.splitlines()
-        root = yaml.compose(text)
+        root = yaml.compose(text, Loader=_LOADER)
         prefix = group.replace("/", ".")
         if group == "experiment" or root is None:
             continue
