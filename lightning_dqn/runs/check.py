@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from importlib.resources import files
@@ -21,7 +22,9 @@ from lightning_dqn.runs.mistakes import near
 PARTS = ("environment", "data", "module", "callbacks", "logger", "trainer")
 """Nodes that objects are built from."""
 
-_OWN_OPTIONS = {"environment": ("environment", "data", "seed"), "data": ("environment", "seed")}
+_HERE = "|".join((*PARTS, "hints", "name", "run_dir", "tags", r"total_\w+"))
+_ELSEWHERE = re.compile(rf"\$\{{(?!({_HERE})[.:}}])")
+"""An interpolation of what may be of another type in another job: of no part, and no text."""
 
 
 def check_keys(config: DictConfig) -> None:
@@ -59,14 +62,22 @@ def check_values(config: DictConfig, seen: set[str]) -> None:
     Raises:
         ConfigError: naming the key and the remedy.
     """
+    as_written = json.dumps(
+        [OmegaConf.to_container(config[name], resolve=False) for name in (*PARTS, "hints")],
+        default=str,
+    )
+    if as_written in seen:
+        return
     values: Any = {name: _resolved(config, name) for name in PARTS}
     for name, node in values.items():
-        others = [values[other] for other in _OWN_OPTIONS.get(name, ()) if other in values]
+        others = values["environment"] if name == "data" else None
         text = json.dumps([name, node, others], default=str)
         if text not in seen:
             seen.add(text)
             _CHECKS.get(name, _check_plain)(config, name, node)
     check_lengths(config)
+    if not _ELSEWHERE.search(as_written):
+        seen.add(as_written)
 
 
 def check_lengths(config: DictConfig) -> None:
