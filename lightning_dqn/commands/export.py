@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 from lightning_dqn.commands.command import option, run_command
+from lightning_dqn.formats.suffixes import SUFFIXES, Format, Keys
 from lightning_dqn.runs.build import ConfigError
-
-SUFFIXES = {
-    "safetensors": ".safetensors",
-    "npz": ".npz",
-    "onnx": ".onnx",
-    "torchscript": ".pt",
-    "torch_export": ".pt2",
-}
-"""Format -> how its files end, as :mod:`lightning_dqn.formats.export` has it."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +31,8 @@ class ExportOptions:
         "its folder (the best checkpoint), or a checkpoint", is_path=True, former=["checkpoint"]
     )
     output: str = option("the file; beside it <file>.json tells input, output, hyper-parameters")
-    format: str | None = option("null: by the output's name", None, choices=[*SUFFIXES])
-    keys: Literal["dfdx", "own"] = option(
+    format: Format | None = option("null: by the output's name", None)
+    keys: Keys = option(
         "names of weights: dfdx (0.weight, 0.bias, 2.weight, ...: as in a tuple of layers or "
         "nn.Sequential) or own (torso.0.weight, ..., head.bias)",
         "dfdx",
@@ -54,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _run(options: ExportOptions) -> None:
-    format: Any = options.format or _format_of(Path(options.output))
+    format = options.format or _format_of(Path(options.output))
     from lightning_dqn.formats.export import export  # with torch, which the help does without
     from lightning_dqn.runs.finished import FinishedRun
 
@@ -62,7 +53,7 @@ def _run(options: ExportOptions) -> None:
     print(export(agent, options.output, format, keys=options.keys))
 
 
-def _format_of(path: Path) -> str:
+def _format_of(path: Path) -> Format:
     for format, suffix in SUFFIXES.items():
         if path.suffix == suffix:
             return format

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +17,9 @@ from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.formats.matching import dfdx_names
 from lightning_dqn.formats.programs import INPUT, OUTPUT, RUNTIMES, Agreement, QValues, compare
 from lightning_dqn.formats.saved import HYPERPARAMETERS, WEIGHTS
+from lightning_dqn.formats.suffixes import SUFFIXES, Format, Keys
 from lightning_dqn.formats.tensors import write_tensors
 from lightning_dqn.system.files import write_json, write_whole
-
-Format = Literal["safetensors", "npz", "onnx", "torchscript", "torch_export"]
-Keys = Literal["dfdx", "own"]
-
-SUFFIXES: dict[Format, str] = {
-    "safetensors": ".safetensors",
-    "npz": ".npz",
-    "onnx": ".onnx",
-    "torchscript": ".pt",
-    "torch_export": ".pt2",
-}
 
 
 @dataclass(frozen=True)
