@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lightning_dqn.commands.command import option, run_command
+from lightning_dqn.commands.episodes import epsilon_option, limit_option, plain_episode, run_option
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 
 if TYPE_CHECKING:
@@ -25,14 +26,12 @@ class EvaluateOptions:
     python -m lightning_dqn evaluate <run> [key=value ...] [--json]
     """
 
-    run: str = option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
+    run: str = run_option()
     num_envs: int = option("environments stepped at once", 10, least=1)
     episodes_per_env: int = option("episodes of each of them", 10, least=1)
-    epsilon: float = option("probability of a random action", 0.0, least=0, most=1)
+    epsilon: float = epsilon_option()
     seed: int | None = option("of the episodes; null: those of the run's own test", None, least=0)
-    max_episode_steps: int | Literal["auto"] | None = option(
-        "env steps after which an episode is cut; auto: 10,000 without a limit", "auto", least=1
-    )
+    max_episode_steps: int | Literal["auto"] | None = limit_option()
     json: bool = option("flag: print all as JSON", False)
 
 
@@ -76,14 +75,7 @@ def _summed_up(episodes: Sequence[Episode]) -> dict[str, Any]:
         "min": float(returns.min()),
         "median": float(np.median(returns)),
         "max": float(returns.max()),
-        "episodes": [
-            {
-                "return": float(one.episode_return),
-                "length": int(one.episode_length),
-                "is_cut": one.is_cut,
-            }
-            for one in episodes
-        ],
+        "episodes": [plain_episode(one) for one in episodes],
     }
 
 

@@ -10,11 +10,18 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightning_dqn.commands.command import option, run_command
+from lightning_dqn.commands.episodes import (
+    epsilon_option,
+    first_seed_option,
+    fps_option,
+    limit_option,
+    plain_episode,
+    run_option,
+)
+from lightning_dqn.runs.mistakes import INTERRUPTED
 
 if TYPE_CHECKING:
     from lightning_dqn.runs.recording import Recording
-
-_INTERRUPTED = 130
 
 
 @dataclass
@@ -28,7 +35,7 @@ class RecordOptions:
     watch seed=... episodes=1 shows it too. pip install 'lightning-dqn[video]'
     """
 
-    run: str = option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
+    run: str = run_option()
     output: str = option(
         "a folder, or a file.mp4 or file.gif whose name the videos' names begin with"
     )
@@ -36,19 +43,10 @@ class RecordOptions:
         "mp4 or gif (by Pillow alone); null: as output ends, mp4 in a folder", None
     )
     episodes: int = option("how many are played", 20, least=1)
-    seed: int | None = option(
-        "of the first episode, from which the others' are spawned; null: that of the run's own "
-        "test",
-        None,
-        least=0,
-    )
-    epsilon: float = option("probability of a random action", 0.0, least=0, most=1)
-    max_episode_steps: int | Literal["auto"] | None = option(
-        "env steps after which an episode is cut; auto: 10,000 without a limit", "auto", least=1
-    )
-    fps: float | None = option(
-        "frames per second; null: those that the environment says", None, least=0.1
-    )
+    seed: int | None = first_seed_option()
+    epsilon: float = epsilon_option()
+    max_episode_steps: int | Literal["auto"] | None = limit_option()
+    fps: float | None = fps_option()
     width: int | None = option(
         "of the video in pixels; null: as it is drawn, small pictures enlarged",
         None,
@@ -71,7 +69,7 @@ def _run(options: RecordOptions) -> None:
         recording = record(FinishedRun.find(options.run), options)
     except KeyboardInterrupt:
         print("lightning-dqn: interrupted; videos that were ready are kept", file=sys.stderr)
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     if options.json:
         print(json.dumps({"run": options.run, **_plain(recording)}, indent=2))
         return
@@ -91,25 +89,17 @@ def _run(options: RecordOptions) -> None:
 def _plain(recording: Recording) -> dict[str, Any]:
     return {
         "episodes": [
-            {"seed": one.seed, **_plain_episode(one.episode)} for one in recording.episodes
+            {"seed": one.seed, **plain_episode(one.episode)} for one in recording.episodes
         ],
         "videos": [
             {
                 "which": video.which,
                 "file": str(video.path),
                 "seed": video.seed,
-                **_plain_episode(video.episode),
+                **plain_episode(video.episode),
                 "is_repeated": video.is_repeated,
             }
             for video in recording.videos
         ],
         "notes": recording.notes,
-    }
-
-
-def _plain_episode(episode: Any) -> dict[str, Any]:
-    return {
-        "return": float(episode.episode_return),
-        "length": int(episode.episode_length),
-        "is_cut": episode.is_cut,
     }

@@ -11,14 +11,13 @@ from pathlib import Path
 
 from lightning_dqn.commands.command import option, part_arguments, read_options, usage
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.mistakes import INTERRUPTED, told
 from lightning_dqn.study.curve import METRIC
 from lightning_dqn.study.processes import Study
 from lightning_dqn.study.results import read_results, write_comparison
 from lightning_dqn.study.study import ASKED, conduct, interrupt_when_terminated, plan
 
 OF_REPORTS = ("metric", "log")
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,9 @@ def check(composer: Composer) -> None:
             spread_budget(job.config)
             if job.number == 0:
                 training = training_module()
-                training.rehearse(training.prepare(without_hydra(job.config)))
-            check_values(job.config, seen)
+                training.rehearse(training.prepare(without_hydra(job.config), seen))
+            else:
+                check_values(job.config, seen)
         except ConfigError as error:
             if job.number == 0:
                 raise

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lightning_dqn.commands.command import option, run_command
+from lightning_dqn.commands.episodes import (
+    epsilon_option,
+    first_seed_option,
+    fps_option,
+    limit_option,
+    run_option,
+)
 
 
 @dataclass
@@ -21,21 +28,12 @@ class WatchOptions:
     the Q-values by which its action was chosen. Ctrl-C ends it.
     """
 
-    run: str = option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
+    run: str = run_option()
     episodes: int = option("how many", 3, least=1)
-    seed: int | None = option(
-        "of the first episode, from which the others' are spawned; null: that of the run's own "
-        "test",
-        None,
-        least=0,
-    )
-    epsilon: float = option("probability of a random action", 0.0, least=0, most=1)
-    max_episode_steps: int | Literal["auto"] | None = option(
-        "env steps after which an episode is cut; auto: 10,000 without a limit", "auto", least=1
-    )
-    fps: float | None = option(
-        "frames per second; null: those that the environment says", None, least=0.1
-    )
+    seed: int | None = first_seed_option()
+    epsilon: float = epsilon_option()
+    max_episode_steps: int | Literal["auto"] | None = limit_option()
+    fps: float | None = fps_option()
     text: bool = option("text, also where there could be a window", False)
 
 

@@ -8,7 +8,6 @@ is refused as such.
 from __future__ import annotations
 
 import collections.abc
-import difflib
 import functools
 import inspect
 import pydoc
@@ -20,6 +19,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from lightning_dqn.runs.mistakes import near
 
 _MAPPINGS = (dict, collections.abc.Mapping)
 _SEVERAL = (list, tuple, collections.abc.Sequence, *_MAPPINGS)
@@ -117,8 +118,7 @@ def _refuse_unknown_arguments(node: Mapping[str, Any], key: str) -> None:
         return
     for name in node:
         if name not in parameters and not str(name).startswith("_"):
-            close = difflib.get_close_matches(str(name), parameters, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(parameters)};"
+            hint = near(str(name), list(parameters)) or f"it takes {', '.join(parameters)};"
             raise ConfigError(
                 f"{key}.{name}: {node['_target_']} has no such argument; {hint} "
                 f"~{key}.{name} takes the key away"

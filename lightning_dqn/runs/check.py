@@ -17,7 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.runs.build import ConfigError, build, check_types
+from lightning_dqn.runs.keys import choices
 from lightning_dqn.runs.mistakes import near
+from lightning_dqn.runs.resume import CONFIGURATION
 
 PARTS = ("environment", "data", "module", "callbacks", "logger", "trainer")
 """Nodes that objects are built from."""
@@ -128,10 +130,11 @@ def check_folder(folder: Path, key: str) -> None:
 
 
 def _check_root_values(config: DictConfig) -> None:
-    if "hydra" in config and config.hydra.output_subdir != ".hydra":
+    place = CONFIGURATION.parent
+    if "hydra" in config and config.hydra.output_subdir != str(place):
         raise ConfigError(
             f"hydra.output_subdir={config.hydra.output_subdir}: a run's configuration lies in "
-            ".hydra of its folder, where evaluating and continuing it look"
+            f"{place} of its folder, where evaluating and continuing it look"
         )
     if not isinstance(config.seed, int) or isinstance(config.seed, bool) or config.seed < 0:
         raise ConfigError(f"seed={config.seed!r}: expected a whole number from 0")
@@ -212,8 +215,6 @@ def _root_keys() -> frozenset[str]:
 
 
 def _groups() -> list[str]:
-    from lightning_dqn.runs.keys import choices
-
     return sorted(choices())
 
 

@@ -32,10 +32,14 @@ class Experiment:
     trainer: pl.Trainer
 
 
-def prepare(config: DictConfig) -> Experiment:
+def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
     """Build environment, module, data module and Trainer, and check all that can be checked.
 
     Nothing is written and no memory of size is taken.
+
+    Args:
+        config: of a run.
+        seen: nodes that were checked, see :func:`check_values`.
 
     Raises:
         ConfigError: naming the key at fault and the remedy.
@@ -43,7 +47,7 @@ def prepare(config: DictConfig) -> Experiment:
     take_former_keys(config)
     spread_budget(config)
     check_keys(config)
-    check_values(config, set())
+    check_values(config, set() if seen is None else seen)
     pl.seed_everything(config.seed, verbose=False)
     environment = build(config, "environment")
     with _as_mistake_of("environment"):

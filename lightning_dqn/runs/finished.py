@@ -71,18 +71,15 @@ class FinishedRun:
         config.run_dir = str(self.folder)
         return config
 
-    def environment(self, *, evaluation: bool = True) -> EnvironmentFactory:
-        """Return the environments that the run was evaluated in, or trained in.
+    def environment(self) -> EnvironmentFactory:
+        """Return the environments that the run was evaluated in.
 
         Raises:
             ConfigError: they aren't known, or can't be made any more.
         """
         config = self.config()
-        if evaluation and OmegaConf.select(config, "data.evaluation.environment") is not None:
-            factory = build(config, "data.evaluation.environment")
-        else:
-            factory = build(config, "environment")
-        return EnvironmentFactory.of(factory)
+        other = build(config, "data.evaluation.environment")
+        return EnvironmentFactory.of(build(config, "environment") if other is None else other)
 
     def agent(self) -> Agent:
         """Build the agent with its weights, on the CPU.

@@ -16,10 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_dqn.former_names import WORDS
 
 USAGE_ERROR = 2
-"""Exit status."""
+INTERRUPTED = 130
+"""Exit statuses."""
 
 MISTAKES = (ValueError, HydraException, OmegaConfBaseException, yaml.YAMLError, OSError)
-
 
 INSTEAD = {
     "trainer.gradient_clip_val": "module.max_gradient_norm",

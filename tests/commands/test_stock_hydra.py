@@ -181,7 +181,7 @@ def call(program: Callable[[], Any], arguments: str, monkeypatch: pytest.MonkeyP
 def ours(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     """The jobs that our program would run, in place of preparing and running them."""
     jobs: Jobs = []
-    monkeypatch.setattr(runs, "prepare", lambda config: config)
+    monkeypatch.setattr(runs, "prepare", lambda config, seen=None: config)
     monkeypatch.setattr(runs, "rehearse", lambda config: None)
     monkeypatch.setattr("lightning_dqn.commands.train.check_values", lambda config, seen: None)
 
