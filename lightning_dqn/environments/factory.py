@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from lightning_dqn.environments.families import missing_extra, registered
 from lightning_dqn.environments.gate import describe_observation
+from lightning_dqn.environments.grade import Grade, StateInWorker, find_grade
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.environments.wrapping import refuse_vector_statistics, wrap
@@ -127,6 +128,20 @@ class EnvironmentFactory:
             )
         return environment
 
+    @cached_property
+    def grade(self) -> Grade:
+        """How exactly these environments can be continued from a checkpoint."""
+        return find_grade(self)
+
+    def make_to_try(self, num_envs: int) -> VectorEnv:
+        """Make environments like those for training, in this process.
+
+        Raises:
+            ValueError: see :meth:`make`.
+        """
+        is_async = not isinstance(self.id, VectorEnv) and self.vectorization == "async"
+        return self.make(num_envs, vectorization="sync" if is_async else None)
+
     def make_one(self, render_mode: str | None = None) -> VectorEnv:
         """Make one environment, as a vector of one in this process, to look at.
 
@@ -208,7 +223,8 @@ class EnvironmentFactory:
             )
         copies = [self._make_one] * num_envs
         if vectorization == "async":
-            return WorkerVectorEnv(copies, name=self.name, timeout=self.worker_timeout)
+            kept = [self._make_one_in_worker] * num_envs
+            return WorkerVectorEnv(kept, name=self.name, timeout=self.worker_timeout)
         environment = gym.vector.SyncVectorEnv(copies)
         if len({builtins.id(copy.unwrapped) for copy in environment.envs}) < num_envs:
             raise ValueError(
@@ -242,6 +258,9 @@ class EnvironmentFactory:
                     f"id={self.name}: gave a {type(environment).__name__}, not a gymnasium.Env"
                 )
         return wrap(environment, self.wrappers, self.name)
+
+    def _make_one_in_worker(self) -> gym.Env:
+        return StateInWorker(self._make_one())
 
     def _describe(self, environment: VectorEnv, info: Mapping[str, Any]) -> EnvironmentSpec:
         actions = environment.single_action_space

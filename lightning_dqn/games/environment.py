@@ -20,6 +20,8 @@ from lightning_dqn.games.rendering import render_image, render_text
 Seat = Literal["first", "second", "random"]
 FIRST, SECOND = 0, 1
 
+_OF_BOARDS = ("state", "moves", "learner_seat", "symmetry", "ended")
+
 
 class Rewards(NamedTuple):
     """What the end of a game is worth to the learner; every other move gives 0."""
@@ -158,6 +160,19 @@ class BoardGameVectorEnv(VectorEnv):
         boards = self.game.board(self._state) * np.where(second_to_move, -1, 1)[:, None, None]
         show = render_text if self.render_mode == "ansi" else render_image
         return tuple(show(board) for board in boards)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the boards and the generator, as plain values; an opponent keeps its own."""
+        boards = {name: getattr(self, f"_{name}").tolist() for name in _OF_BOARDS}
+        return {**boards, "generator": self.np_random.bit_generator.state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        for name in _OF_BOARDS:
+            existing = getattr(self, f"_{name}")
+            setattr(self, f"_{name}", np.array(state[name], existing.dtype))
+        self._legal = self.game.legal_moves(self._state)
+        self.np_random.bit_generator.state = state["generator"]
 
     # --- inner parts; `where` is a slice or the numbers of boards
 
