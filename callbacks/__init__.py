@@ -9,6 +9,7 @@ from lightning_dqn.callbacks.periodic_reset import PeriodicReset
 from lightning_dqn.callbacks.progress import EnvStepProgressBar
 from lightning_dqn.callbacks.promote_past_self import PromotePastSelf
 from lightning_dqn.callbacks.redo import ReDo
+from lightning_dqn.callbacks.safe_stop import SafeStop
 from lightning_dqn.callbacks.shrink_and_perturb import ShrinkAndPerturb
 from lightning_dqn.callbacks.target_network import EMATargetNetwork
 from lightning_dqn.callbacks.unseen_states import UnseenStates
@@ -26,6 +27,7 @@ __all__ = [
     "PeriodicReset",
     "PromotePastSelf",
     "ReDo",
+    "SafeStop",
     "ShrinkAndPerturb",
     "UnseenStates",
     "WeightAverage",

@@ -71,6 +71,8 @@ class Agent(nn.Module):
         }
         self._behaviour: GreedyPolicy | None = None
         self._behaviour_tensors: operations.Aligned
+        self._noise: torch.Generator | None = None
+        self._noise_state: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -158,9 +160,12 @@ class Agent(nn.Module):
         if self._behaviour is None:
             network = deepcopy(self.q_network).requires_grad_(False).eval()
             seed = seed_of(torch.initial_seed(), "noise")
-            noise = torch.Generator(self.device).manual_seed(seed)
+            self._noise = torch.Generator(self.device).manual_seed(seed)
+            if self._noise_state is not None:
+                self._noise.set_state(self._noise_state)
+                self._noise_state = None
             self._behaviour = GreedyPolicy(
-                draw_noise(network, noise), self.head, self.spec, explores=has_noise(network)
+                draw_noise(network, self._noise), self.head, self.spec, explores=has_noise(network)
             )
             self._behaviour_tensors = operations.align(network, self.q_network)
         operations.copy(self._behaviour_tensors)
@@ -198,6 +203,15 @@ class Agent(nn.Module):
         if missing or unexpected:
             raise RuntimeError(f"missing {missing}, unexpected {unexpected}")
         return agent
+
+    @property
+    def noise_state(self) -> Tensor | None:
+        """State of the generator whose noise explores; None where nothing has acted yet."""
+        return self._noise_state if self._noise is None else self._noise.get_state()
+
+    def go_on_with_noise(self, state: Tensor | None) -> None:
+        """Draw from this state on, when the behaviour policy is next made."""
+        self._noise_state = state
 
     def forget_behaviour(self) -> None:
         """Make the behaviour policy anew when it is next asked for, as on another device."""

@@ -54,6 +54,10 @@ class ReplayDataModule(pl.LightningDataModule):
         pace: the counts above, as the sampler has them.
         after_collection: functions of the env steps so far, called after every collection,
             also during the warm-up; progress displays append to it.
+        between_iterations: functions called where a run may be saved and ended: after an
+            iteration is learned from and before the next one is collected.
+        while_busy: functions called often where it may not: in the warm-up and in evaluation.
+        while_waiting: called while worker processes are waited for.
         observers: functions that look on while evaluation episodes are played, see
             :func:`lightning_dqn.collecting.evaluation.play_episodes`.
     """
@@ -100,6 +104,9 @@ class ReplayDataModule(pl.LightningDataModule):
         self.replay_config = self.replay_config.with_capacity(self.pace.capacity)
         self.seed = whole_number("seed", seed)
         self.after_collection: list[Callable[[int], None]] = []
+        self.between_iterations: list[Callable[[], None]] = []
+        self.while_busy: list[Callable[[], None]] = []
+        self.while_waiting: Callable[[], None] | None = None
         self.observers: list[Observer] = []
         self.source: Source | None = None
         self.replay: ReplayBuffer | None = None
@@ -185,28 +192,50 @@ class ReplayDataModule(pl.LightningDataModule):
         return batch._replace(transitions=Transitions(*moved))  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counters and generators of collecting and sampling, but not the ring.
+        """Return all that collecting and sampling need to go on as if never interrupted.
 
-        After a fit they are those of its end.
+        After a fit it is what counts on: counters and generators.
         """
         if self.source is None or self.replay is None:
             return self._last_fit or {}
-        return {"collector": self.source.state_dict(), "replay": self.replay.state_dict()}
+        _, replay, sampler = self._parts()
+        collector = self.source.state_dict()  # rows that are being collected come before those
+        if not replay.num_rows:
+            return {"collector": collector, "replay": replay.state_dict()}
+        return {
+            "collector": collector,
+            "replay": replay.state_dict(with_rows=True),
+            "sampler": sampler.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave; the ring fills again from the policy."""
+        """Take back what :meth:`state_dict` gave.
+
+        Where it holds no rows, as after a fit, the ring fills again from the policy.
+
+        Raises:
+            ValueError: the rows are those of a ring of another size.
+        """
         if not state_dict:
             return
         if self.source is None or self.replay is None:
             self._restored = state_dict
             return
-        self.source.load_state_dict(state_dict["collector"])
-        self.replay.load_state_dict(state_dict["replay"])
+        _, replay, sampler = self._parts()
+        replay.load_state_dict(state_dict["replay"])
+        if "sampler" in state_dict:
+            sampler.load_state_dict(state_dict["sampler"])
+        last = self.source.load_state_dict(state_dict["collector"])
+        if last is not None:
+            replay.truncate_newest()
+            replay.extend(last)
 
     def teardown(self, stage: str) -> None:
         """Close the environments and end the collecting thread; counters are kept."""
         if stage == "fit" and self.source is not None:
-            self._last_fit = self.state_dict()
+            assert self.replay is not None, "made with the source"
+            collector = {**self.source.state_dict(), "actor": None, "ahead": None}
+            self._last_fit = {"collector": collector, "replay": self.replay.state_dict()}
         self.close()
 
     def on_exception(self, exception: BaseException) -> None:
@@ -221,7 +250,7 @@ class ReplayDataModule(pl.LightningDataModule):
         source, _, _ = self._parts()
         for rows, env_steps in source.warm_up(self._learner):
             self._keep(rows, env_steps)
-            self._obey_signals()
+            self._look_up()
 
     def next_iteration(self) -> Iteration:
         """Collect, store and sample: one batch for the module."""
@@ -322,12 +351,14 @@ class ReplayDataModule(pl.LightningDataModule):
 
     def _look_on(self, observation: np.ndarray, counts: np.ndarray) -> None:
         """Look on before each step of evaluation, with all who do by then."""
-        self._obey_signals()
+        self._look_up()
         for observe in self.observers:
             observe(observation, counts)
 
-    def _obey_signals(self) -> None:
+    def _look_up(self) -> None:
         """End where Lightning has noted a SIGTERM, which it looks at between batches alone."""
+        for look in self.while_busy:
+            look()
         if self._trainer.received_sigterm:
             raise SIGTERMException
 
@@ -360,6 +391,8 @@ class TrainStream:
         if self.data.replay.num_rows == 0:
             self.data.warm_up()
         for _ in range(len(self)):
+            for act in self.data.between_iterations:
+                act()
             yield self.data.next_iteration()
 
 

@@ -44,6 +44,7 @@ from lightning_dqn.networks.plain import NetworkLike
 from lightning_dqn.reporting.rows import Report, check_finite
 from lightning_dqn.reporting.telling import tell_evaluation, tell_row
 from lightning_dqn.system.denormals import FlushDenormals
+from lightning_dqn.system.seeding import global_generators, set_global_generators
 from lightning_dqn.transitions import Episode, Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
@@ -123,6 +124,7 @@ class DQN(pl.LightningModule):
         self.updates = 0
         self.env_steps = 0
         self.report = Report()
+        self._continuation: dict[str, Any] | None = None
         self._warn_of_targets = TargetsWarning()
         self.save_hyperparameters(
             {
@@ -235,6 +237,9 @@ class DQN(pl.LightningModule):
         """Check it again, for a subclass may bring callbacks of its own, and compile."""
         check_fit(self, is_users=type(self) is not DQN)
         self.agent.forget_behaviour()
+        if self._continuation is not None:
+            self.agent.go_on_with_noise(self._continuation["noise"])
+            self.update.was_compiled = self._continuation["is_compiled"]
         self._prepare_update()
         self.report.start_clock(self.env_steps, self.updates)
 
@@ -247,6 +252,9 @@ class DQN(pl.LightningModule):
         if self.target.slow_copy:
             draw_noise(self.agent.get_submodule("target_network"))
             warn_of_still_target(self)
+        if self._continuation is not None:
+            set_global_generators(self._continuation["generators"])
+            self._continuation = None
 
     def on_train_end(self) -> None:
         """Give the copies back the mode that Lightning expects at the start of the next fit."""
@@ -354,9 +362,16 @@ class DQN(pl.LightningModule):
     # --- persistence
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the counters and the names of the networks."""
+        """Add the counters, the names of the networks, and what a continued run goes on with."""
         counters = {"updates": self.updates, "env_steps": self.env_steps}
-        checkpoint["dqn"] = {**counters, **self.agent.networks_description()}
+        continuation = {
+            "generators": global_generators(),
+            "noise": self.agent.noise_state,
+            "is_compiled": self.update.is_compiled,
+            "wrapped_returns": self.report.rollout_wrapped.values,
+        }
+        networks = self.agent.networks_description()
+        checkpoint["dqn"] = {**counters, **networks, "continuation": continuation}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them back, before the weights are loaded.
@@ -369,6 +384,10 @@ class DQN(pl.LightningModule):
         state = checkpoint["dqn"]
         self.updates, self.env_steps = state["updates"], state["env_steps"]
         self.agent.restore_networks(state)
+        is_continued = self._trainer is not None and self.trainer.state.fn == "fit"
+        self._continuation = state.get("continuation") if is_continued else None
+        if self._continuation is not None:
+            self.report.rollout_wrapped.values = self._continuation["wrapped_returns"]
         checkpoint["state_dict"] = former_tensor_names(checkpoint["state_dict"], state["networks"])
 
     # --- what is told

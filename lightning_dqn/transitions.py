@@ -5,9 +5,11 @@ Shapes: T time, E environments, U updates, B batch, A actions.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 NO_ACTION = -1
@@ -35,6 +37,25 @@ class Rows(NamedTuple):
     terminated: np.ndarray
     truncated: np.ndarray
     action_mask: np.ndarray | None
+
+
+def rows_to_plain(rows: Rows) -> dict[str, Tensor | None]:
+    """Return rows as tensors by the names of their columns."""
+    columns = rows._asdict().items()
+    return {n: None if c is None else torch.from_numpy(np.array(c)) for n, c in columns}
+
+
+def rows_from_plain(columns: Mapping[str, Tensor | None]) -> Rows:
+    """Return the rows that :func:`rows_to_plain` gave."""
+    return Rows(**{n: None if c is None else c.numpy().copy() for n, c in columns.items()})
+
+
+def truncated_by(rows: Rows, last: Rows) -> Rows:
+    """Return rows with ``last`` after them, before which the open episodes end as truncated."""
+    is_open = (rows.action[-1] != NO_ACTION) & ~rows.terminated[-1]
+    rows.truncated[-1] |= is_open
+    pairs = zip(rows, last, strict=True)
+    return Rows(*(None if a is None else np.concatenate([a, b]) for a, b in pairs))  # type: ignore[arg-type, list-item]
 
 
 class Transitions(NamedTuple):

@@ -5,6 +5,7 @@ Shapes: T time, E environments, A actions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -101,14 +102,45 @@ class Collector:
         self.generator.bit_generator.state = drawn.bit_generator.state
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counters and the generator's state as plain values."""
-        return {"env_steps": self.env_steps, "generator": self.generator.bit_generator.state}
+        """Return counters, generator and open episodes as plain values and tensors."""
+        return {
+            "env_steps": self.env_steps,
+            "generator": self.generator.bit_generator.state,
+            "actor": self.actor.state_dict() if self._has_begun else None,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave; the environments start new episodes."""
+        """Take back counters and generator; the environments start new episodes."""
         self.env_steps = state["env_steps"]
         self.generator.bit_generator.state = state["generator"]
         self._has_begun = False
+
+    def continue_episodes(self, state: dict[str, Any], put_back: Callable[[], object]) -> None:
+        """Go on in the midst of the episodes that :meth:`state_dict` found open.
+
+        Args:
+            state: what it gave.
+            put_back: brings environments that were reset to where they stood.
+        """
+        self.actor.reset(self._seed)
+        put_back()
+        self.actor.load_state_dict(state["actor"])
+        self._has_begun = True
+
+    def final_rows(self, state: dict[str, Any]) -> Rows:
+        """Return the row, of each environment, with which open episodes end as truncated.
+
+        Args:
+            state: what :meth:`state_dict` gave.
+        """
+        observation, mask = state["actor"]["observation"], state["actor"]["action_mask"]
+        rows = self._empty_rows(1)
+        rows.observation[0] = observation.numpy()
+        rows.action[:], rows.reward[:] = NO_ACTION, 0.0
+        rows.terminated[:], rows.truncated[:] = False, False
+        if rows.action_mask is not None:
+            rows.action_mask[0] = True if mask is None else mask.numpy()
+        return rows
 
     def _step(self, policy: Policy | None, rows: Rows, time: int) -> None:
         actor = self.actor

@@ -13,11 +13,22 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.transitions import Episode, Learner, Policy, Rows
+from lightning_dqn.environments.grade import read_states, write_states
+from lightning_dqn.environments.state import UnknownStateError
+from lightning_dqn.transitions import (
+    Episode,
+    Learner,
+    Policy,
+    Rows,
+    rows_from_plain,
+    rows_to_plain,
+    truncated_by,
+)
 
 
 class Collected(NamedTuple):
@@ -71,8 +82,13 @@ class Source(Protocol):
         """Return what a continued run needs, as plain values and tensors."""
         ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+    def load_state_dict(self, state: dict[str, Any]) -> Rows | None:
+        """Take back what :meth:`state_dict` gave.
+
+        Returns:
+            The rows that end the open episodes as truncated, where they can't go on; None where
+            they do.
+        """
         ...
 
     def close(self) -> None:
@@ -167,7 +183,7 @@ class EnvironmentSource:
         environment: makes them.
         config: exploration, overlap.
         warmup_env_steps: collected before the first iteration. The first time actions are random;
-            after a restart from a checkpoint, which doesn't hold the ring, they are the policy's.
+            after a restart without the ring they are the policy's.
         env_steps_per_iteration: one more step of all environments may be needed to reach it, and
             the next iteration takes that much less.
         seed: of environments and exploration.
@@ -214,6 +230,8 @@ class EnvironmentSource:
         """Return what was collected beside learning, or collect now."""
         rows = self._ahead.result() if self._ahead is not None else self._next(learner)()
         self._ahead = None
+        if self._policy is None:  # what lay ready was collected before a restart
+            self._policy = learner.behaviour_policy()
         self._target_env_steps += self._env_steps_per_iteration
         before, env_steps = self._env_steps, self.collector.env_steps
         self._env_steps = env_steps
@@ -238,14 +256,33 @@ class EnvironmentSource:
         self.collector.go_on(env_steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counters and the generator of collecting."""
-        if self._ahead is not None:
-            self._ahead.result()
-        return self.collector.state_dict()
+        """Return counters, generator, open episodes, environments and what lies ready."""
+        ahead = None if self._ahead is None else self._ahead.result()
+        can_continue = self._factory.grade != "restart"
+        return {
+            **self.collector.state_dict(),
+            "environments": read_states(self._environment) if can_continue else None,
+            "target_env_steps": self._target_env_steps,
+            "env_steps_told": self._env_steps,
+            "ahead": None if ahead is None else rows_to_plain(ahead),
+            "episodes": [tuple(episode) for episode in self.collector.episodes],
+        }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave; the warm-up is collected anew."""
+    def load_state_dict(self, state: dict[str, Any]) -> Rows | None:
+        """Take back what :meth:`state_dict` gave."""
         self.collector.load_state_dict(state)
+        if state.get("actor") is None:
+            return None
+        self._target_env_steps = state["target_env_steps"]
+        self._env_steps = state["env_steps_told"]
+        self.collector.episodes = [Episode(*episode) for episode in state["episodes"]]
+        last = None if self._continue_episodes(state) else self.collector.final_rows(state)
+        if state["ahead"] is None:
+            return last
+        ahead = rows_from_plain(state["ahead"])
+        self._ahead = Future()
+        self._ahead.set_result(ahead if last is None else truncated_by(ahead, last))
+        return None
 
     def close(self) -> None:
         """End the thread and close the environments, unless they are the user's own."""
@@ -254,6 +291,23 @@ class EnvironmentSource:
             self._thread = self._ahead = None
         if self._environment is not self._factory.id:
             self._environment.close()
+
+    def _continue_episodes(self, state: dict[str, Any]) -> bool:
+        """Go on with the open episodes, if the environments can be brought to where they stood."""
+        states = state["environments"]
+        if states is None:
+            return False
+        put_back = partial(write_states, self._environment, states)
+        try:
+            self.collector.continue_episodes(state, put_back)
+        except UnknownStateError as error:
+            self.collector.load_state_dict(state)
+            rank_zero_warn(
+                f"{self._factory.name} isn't as it was when the checkpoint was written ({error}): "
+                "open episodes end as truncated"
+            )
+            return False
+        return True
 
     def _next(self, learner: Learner) -> Callable[[], Rows]:
         """Return the next iteration's collection, to be done with the weights of this moment."""

@@ -25,7 +25,7 @@ MOST_BYTES = 16 * 2**20
 """An environment with more state than this is begun anew: it would be written at every save."""
 
 _KIND = "="
-_PLAIN = (type(None), bool, int, float, str, bytes)
+_PLAIN = {type(None), bool, int, float, str, bytes}
 _FIXED = (
     type,
     types.FunctionType,
@@ -82,7 +82,7 @@ class _Reader:
         self._bytes = 0
 
     def read(self, value: Any) -> Any:
-        if isinstance(value, _PLAIN) and not isinstance(value, enum.Enum):
+        if type(value) in _PLAIN:
             return value
         if isinstance(value, _FIXED):
             return {_KIND: "fixed"}
@@ -230,16 +230,14 @@ class _Writer:
         return self._classes[name]
 
     def _look_for_classes(self, value: Any, met: set[int]) -> None:
-        if isinstance(value, (*_PLAIN, *_FIXED, np.ndarray)) and not isinstance(value, enum.Enum):
-            return
-        if id(value) in met:
+        if type(value) in _PLAIN or isinstance(value, _FIXED) or id(value) in met:
             return
         met.add(id(value))
         self._classes.setdefault(_name(type(value)), type(value))
         inner: Any = ()
         if isinstance(value, Mapping):
             inner = [*value.keys(), *value.values()]
-        elif isinstance(value, (*_SEQUENCES,)):
+        elif isinstance(value, _SEQUENCES):
             inner = value
         elif hasattr(value, "__dict__") and not knows_its_state(value):
             inner = vars(value).values()

@@ -12,7 +12,13 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from lightning_dqn.learning.compilation import Compile, Step, compile_step, pays_back_after
+from lightning_dqn.learning.compilation import (
+    CheckedCompiledStep,
+    Compile,
+    Step,
+    compile_step,
+    pays_back_after,
+)
 from lightning_dqn.learning.gradients import make_safe
 from lightning_dqn.learning.hooks import BeforeStep
 from lightning_dqn.learning.optimizer_step import OptimizerStep
@@ -67,6 +73,8 @@ class Update:
 
     Attributes:
         parameters: those that learn.
+        was_compiled: what ``"auto"`` came to before a restart, for a longer run would decide
+            otherwise and round otherwise.
         before_step: functions of the optimizer, called before each of its steps but an
             iteration's last, before which Lightning calls them itself. The gradients stand in
             ``.grad`` then.
@@ -86,6 +94,7 @@ class Update:
         self.network = network
         self.max_gradient_norm = max_gradient_norm
         self.compile = compile
+        self.was_compiled: bool | None = None
         self.parameters = trainable_parameters(network)
         self.before_step: list[BeforeStep] = []
         self._step: Step = self.step
@@ -134,11 +143,21 @@ class Update:
             raise ValueError("every parameter of q_network is frozen: nothing is left to learn")
         self._step = compile_step(
             self.step,
-            self.compile,
+            self._mode(),
             expected_updates=expected_updates,
             device=device,
             pays_back_after=pays_back_after(is_distributional),
         )
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the step that learns is a compiled one."""
+        return isinstance(self._step, CheckedCompiledStep)
+
+    def _mode(self) -> Compile:
+        """Return how to compile: as before a restart, where that was left to be decided."""
+        decided = self.compile == "auto" and self.was_compiled is not None
+        return bool(self.was_compiled) if decided else self.compile
 
     def drive(self, optimizer: torch.optim.Optimizer) -> None:
         """Step this optimizer from now on."""

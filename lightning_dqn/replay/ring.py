@@ -6,7 +6,7 @@ A actions. A cell is one (time, environment) of the ring, numbered time * E + en
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class ReplayBuffer:
         n_step: length of a chain, or the range (low, high) from which each sample draws its own.
         after_write: functions called with the times [begin, end) that were just written; they
             don't cross the end of the ring.
+        total_times: written so far, those overwritten included.
 
     Raises:
         ValueError: the ring doesn't fit the memory, or is too short for a chain and a stack; the
@@ -99,14 +100,18 @@ class ReplayBuffer:
         self._starts_at = np.zeros(self.num_times, dtype=np.int64)
         self._starts_head = 0
         self._starts_tail = 0
-        self._cursor = 0
-        self._times_stored = 0
+        self.total_times = 0
         self._outputs: dict[str, Tensor] = {}
+
+    @property
+    def times_stored(self) -> int:
+        """Time indices in use, the newest of ``total_times``."""
+        return min(self.total_times, self.num_times)
 
     @property
     def num_rows(self) -> int:
         """Rows stored, those that hold a final observation included."""
-        return self._times_stored * self.num_envs
+        return self.times_stored * self.num_envs
 
     @property
     def num_starts(self) -> int:
@@ -173,7 +178,7 @@ class ReplayBuffer:
 
     def newest_cells(self, num_times: int) -> Tensor:
         """Return the cells of the newest times stored, oldest first, int64[<= num_times, E]."""
-        count = min(num_times, self._times_stored)
+        count = min(num_times, self.times_stored)
         times = (self._cursor - count + torch.arange(count, device=self.device)) % self.num_times
         return times.unsqueeze(1) * self.num_envs + torch.arange(self.num_envs, device=self.device)
 
@@ -190,18 +195,88 @@ class ReplayBuffer:
 
     def oldest_incomplete_times(self) -> np.ndarray:
         """Return the times whose frame stacks have lost their oldest frames, int64[S-1] or [0]."""
-        if self._times_stored < self.num_times:
+        if self.total_times < self.num_times:
             return np.zeros(0, np.int64)
         return (self._cursor + np.arange(self.spec.frame_stack - 1)) % self.num_times
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the generator's state and how transitions are read, but not the rows."""
-        return {"generator": self.generator.get_state(), "gamma": self.gamma, "n_step": self.n_step}
+    def read_times(self, first: int, end: int) -> dict[str, Tensor]:
+        """Return the rows of times [first, end), counted from the first ever written.
+
+        Args:
+            first: still stored.
+            end: at most ``total_times``.
+
+        Returns:
+            Columns [end - first, E, ...]; a view where they don't cross the end of the ring.
+        """
+        assert self.total_times - self.times_stored <= first <= end <= self.total_times
+        return {
+            name: _joined([column[part] for part in self._parts(first, end)], self.num_envs)
+            for name, column in self._columns.items()
+        }
+
+    def write_times(self, first: int, columns: Mapping[str, Tensor]) -> None:
+        """Put rows back to where :meth:`read_times` found them; :meth:`resume_at` comes after."""
+        end = first + len(columns["action"])
+        for name, column in self._columns.items():
+            values, done = columns[name].flatten(0, 1), 0
+            for part in self._parts(first, end):
+                count = part.stop - part.start
+                column[part].copy_(values[done : done + count])
+                done += count
+
+    def resume_at(self, total_times: int) -> None:
+        """Go on with the rows that were put back, as the newest of ``total_times``."""
+        self.total_times = total_times
+        count = self.times_stored
+        cells = self.newest_cells(count)
+        is_start = self._columns["action"][cells] != NO_ACTION
+        starts = cells[is_start]
+        self._starts[: len(starts)] = starts
+        self._starts_tail, self._starts_head = 0, len(starts)
+        self._starts_at[:] = 0
+        times = (cells[:, 0] // self.num_envs).cpu().numpy()
+        self._starts_at[times] = is_start.sum(dim=1).cpu().numpy()
+
+    def truncate_newest(self) -> None:
+        """End the episodes that are open in the newest rows as truncated."""
+        newest = self.newest_cells(1)[0]
+        is_open = (self._columns["action"][newest] != NO_ACTION) & ~(
+            self._columns["terminated"][newest]
+        )
+        self._columns["truncated"][newest[is_open]] = True
+
+    def state_dict(self, *, with_rows: bool = False) -> dict[str, Any]:
+        """Return the generator's state, and with it the rows where they are wanted.
+
+        How transitions are read is the configuration's to say.
+        """
+        state: dict[str, Any] = {"generator": self.generator.get_state()}
+        if with_rows:
+            oldest = self.total_times - self.times_stored
+            columns = self.read_times(oldest, self.total_times)
+            rows = {name: column.cpu().clone() for name, column in columns.items()}
+            state |= {"rows": rows, "total_times": self.total_times, "num_times": self.num_times}
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Take back what :meth:`state_dict` gave, in an empty ring.
+
+        Raises:
+            ValueError: the rows are those of a ring of another size.
+        """
         self.generator.set_state(state["generator"].cpu())
-        self.gamma, self.n_step = state["gamma"], state["n_step"]
+        if "rows" not in state:
+            return
+        stored, num_envs = state["rows"]["action"].shape
+        if (state["num_times"], num_envs) != (self.num_times, self.num_envs):
+            raise ValueError(
+                f"replay.capacity={self.num_times * self.num_envs} with {self.num_envs} "
+                f"environments: the checkpoint holds a ring of {state['num_times'] * num_envs} "
+                f"rows of {num_envs} environments; continue with these"
+            )
+        self.write_times(state["total_times"] - stored, state["rows"])
+        self.resume_at(state["total_times"])
 
     def _write(self, rows: Rows, count: int) -> None:
         """Write ``count`` time indices that don't cross the end of the ring."""
@@ -217,14 +292,25 @@ class ReplayBuffer:
         places = torch.arange(self._starts_head, self._starts_head + len(new)) % len(self._starts)
         self._starts[places.to(self.device)] = new.to(self.device)
         self._starts_head += len(new)
-        self._cursor = end % self.num_times
-        self._times_stored = min(self._times_stored + count, self.num_times)
+        self.total_times += count
         for notify in self.after_write:
             notify(begin, end)
 
+    @property
+    def _cursor(self) -> int:
+        return self.total_times % self.num_times
+
+    def _parts(self, first: int, end: int) -> list[slice]:
+        """Return the cells of times [first, end), which may cross the end of the ring once."""
+        begin, count = first % self.num_times, end - first
+        before = min(count, self.num_times - begin)
+        spans = [(begin, begin + before), (0, count - before)]
+        parts = [slice(a * self.num_envs, b * self.num_envs) for a, b in spans if b > a]
+        return parts or [slice(0, 0)]
+
     def _newest_starts(self) -> int:
         """Count the starts whose successor isn't stored yet."""
-        return int(self._starts_at[self._cursor - 1]) if self._times_stored else 0
+        return int(self._starts_at[self._cursor - 1]) if self.total_times else 0
 
     def _first_start(self) -> int:
         """Return the position of the oldest start whose frame stack is whole."""
@@ -233,7 +319,7 @@ class ReplayBuffer:
     def _cells(self) -> Cells:
         """Return the ring as it is read."""
         newest = (self._cursor - 1) % self.num_times
-        oldest = 0 if self._times_stored < self.num_times else self._cursor
+        oldest = 0 if self.total_times < self.num_times else self._cursor
         return Cells(self._columns, self.num_envs, newest, oldest)
 
     def _chain(self, cells: Tensor) -> Chain:
@@ -266,3 +352,9 @@ class ReplayBuffer:
         if kept is None or kept.shape != size:
             kept = self._outputs[key] = torch.empty(size, dtype=column.dtype, device=self.device)
         return torch.index_select(column, 0, cells, out=kept)
+
+
+def _joined(parts: list[Tensor], num_envs: int) -> Tensor:
+    """Return cells [M, ...] as [T, E, ...]."""
+    cells = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return cells.unflatten(0, (-1, num_envs))

@@ -7,9 +7,12 @@ and 1 share all environments but one. So whoever draws spawns a stream by its ow
 
 from __future__ import annotations
 
+import random
 import zlib
+from typing import Any
 
 import numpy as np
+import torch
 
 
 def spawned(seed: int, *user: str | int) -> np.random.SeedSequence:
@@ -36,3 +39,26 @@ def seed_of(seed: int, *user: str | int) -> int:
 def seeds_of(seed: int, *user: str | int, count: int) -> list[int]:
     """Return so many independent seeds, 31 bits each, as simulators in C take them."""
     return [int(word) >> 1 for word in spawned(seed, *user).generate_state(count)]
+
+
+def global_generators() -> dict[str, Any]:
+    """Return the states of Python's, NumPy's and torch's own generators, as plain values.
+
+    Environments and networks of other people draw from them.
+    """
+    numpy: Any = np.random.get_state(legacy=False)
+    key = numpy["state"]["key"].tolist()
+    return {
+        "python": random.getstate(),
+        "numpy": {**numpy, "state": {"key": key, "pos": numpy["state"]["pos"]}},
+        "torch": torch.get_rng_state(),
+    }
+
+
+def set_global_generators(states: dict[str, Any]) -> None:
+    """Take back what :func:`global_generators` gave."""
+    random.setstate(states["python"])
+    numpy = states["numpy"]
+    key = np.array(numpy["state"]["key"], np.uint32)
+    np.random.set_state({**numpy, "state": {**numpy["state"], "key": key}})
+    torch.set_rng_state(states["torch"])

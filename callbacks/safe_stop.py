@@ -1,0 +1,125 @@
+"""A run that a signal ends goes on later as if nothing had been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+
+from lightning_dqn.data import ReplayDataModule
+from lightning_dqn.safekeeping.signals import Listener, Stopped
+from lightning_dqn.system.seeding import global_generators, set_global_generators
+
+PATIENCE_SECONDS = 1.5
+"""How long an iteration may take to its end after a signal, where a worker keeps it waiting."""
+
+
+class SafeStop(Checkpoint):
+    """Saves a checkpoint and ends the run at Ctrl-C, SIGTERM or SIGUSR1, where nothing is lost.
+
+    That is between two iterations, of which each takes a fraction of a second, and in an
+    evaluation at any step: a continued run plays it again. In the warm-up there is nothing to
+    save yet. A second signal ends the run at once and overwrites nothing. What ends the run is
+    :class:`lightning_dqn.safekeeping.signals.Stopped`.
+
+    Args:
+        path: of the checkpoint; None: ``checkpoints/last.ckpt`` in the Trainer's folder.
+    """
+
+    logs_metrics = False
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self.listener = Listener()
+        self._trainer: pl.Trainer
+        self._generators: dict[str, Any] | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Ask to be called where a run may end."""
+        self._trainer = trainer
+        data: Any = getattr(trainer, "datamodule", None)
+        if isinstance(data, ReplayDataModule):
+            self._leave(data)
+            data.between_iterations.append(self.save_and_stop)
+            data.while_busy.append(self.stop_if_busy)
+            data.while_waiting = self.stop_if_waiting
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Hear signals; Lightning has set up its own way with them by now."""
+        self.listener.start()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Likewise; and keep the generators, from which the evaluation may draw."""
+        self.listener.start()
+        self._generators = global_generators()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Likewise."""
+        self.listener.start()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop behind all callbacks that save at an epoch's end, this one's evaluation counted."""
+        self.save_and_stop()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave signals to whom they were before."""
+        self._end(trainer)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Likewise."""
+        self._end(trainer)
+
+    def save_and_stop(self) -> None:
+        """Save and end the run, if a signal came."""
+        if self.listener.number is not None:
+            raise Stopped(self.listener.number, self._save())
+
+    def stop_if_busy(self) -> None:
+        """End a warm-up as it is, an evaluation with the state before it, if a signal came."""
+        if self.listener.number is None:
+            return
+        trainer = self._trainer
+        is_evaluated = trainer.state.fn == "fit" and trainer.validating
+        if is_evaluated and not trainer.sanity_checking:
+            assert self._generators is not None, "kept when the evaluation began"
+            set_global_generators(self._generators)
+            self.save_and_stop()
+        raise Stopped(self.listener.number)
+
+    def stop_if_waiting(self) -> None:
+        """End in the midst of an iteration, if a worker hasn't answered long after a signal."""
+        if self.listener.number is not None and self.listener.seconds() > PATIENCE_SECONDS:
+            raise Stopped(self.listener.number)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let a continued run play the whole of an evaluation in whose midst this is saved."""
+        if trainer.validating and not trainer.sanity_checking:
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+            begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+            progress |= {"total": dict(begun), "current": dict(begun), "is_last_batch": False}
+
+    def _save(self) -> Path:
+        path = self.path or Path(self._trainer.default_root_dir, "checkpoints", "last.ckpt")
+        self._trainer.save_checkpoint(path)
+        return path
+
+    def _end(self, trainer: pl.Trainer) -> None:
+        self.listener.stop()
+        data: Any = getattr(trainer, "datamodule", None)
+        if isinstance(data, ReplayDataModule):
+            self._leave(data)
+
+    def _leave(self, data: ReplayDataModule) -> None:
+        for functions, own in (
+            (data.between_iterations, self.save_and_stop),
+            (data.while_busy, self.stop_if_busy),
+        ):
+            if own in functions:
+                functions.remove(own)
+        data.while_waiting = None

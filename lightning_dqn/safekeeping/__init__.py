@@ -1,0 +1,1 @@
+"""Runs that survive: signals, checkpoint files, locked folders."""

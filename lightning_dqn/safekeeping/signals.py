@@ -1,0 +1,83 @@
+"""Signals that end a run: heard at once, obeyed where nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+HEARD = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+)
+"""Ctrl-C; what schedulers and ``kill`` send; what SLURM is asked to send before time is up."""
+
+
+class Stopped(BaseException):
+    """A signal ended the run; no error, so that nothing takes it for one.
+
+    Attributes:
+        number: of the signal.
+        checkpoint: from which the run can go on; None: none was written for this.
+    """
+
+    def __init__(self, number: int, checkpoint: Path | None = None) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+        self.checkpoint = checkpoint
+
+    @property
+    def exit_status(self) -> int:
+        """What shells and schedulers know a signal's end by."""
+        return 128 + self.number
+
+
+class Listener:
+    """Notes the first signal; the second ends the run where it is, the third the process.
+
+    Attributes:
+        number: of the first signal; None: none came.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._since = 0.0
+        self._count = 0
+        self._before: dict[int, Any] = {}
+
+    def start(self) -> None:
+        """Hear signals from now on, where that can be: in the main thread."""
+        if self._before or threading.current_thread() is not threading.main_thread():
+            return
+        self._before = {number: signal.signal(number, self._hear) for number in HEARD}
+
+    def stop(self) -> None:
+        """Leave signals to whom they were before, unless somebody else has them by now."""
+        before, self._before = self._before, {}
+        for number, handler in before.items():
+            if signal.getsignal(number) == self._hear:
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def seconds(self) -> float:
+        """Return how long ago the first signal came, 0 where none did."""
+        return 0.0 if self.number is None else time.monotonic() - self._since
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count == 1:
+            self.number, self._since = number, time.monotonic()
+            if number == signal.SIGINT:
+                _say("stopping where nothing is lost; Ctrl-C once more stops at once")
+            return
+        if self._count > 2:
+            os._exit(128 + number)
+        raise Stopped(number)
+
+
+def _say(text: str) -> None:
+    # Not by a logger or print: either may be in the midst of writing.
+    sys.__stderr__ and os.write(sys.__stderr__.fileno(), f"\nlightning-dqn: {text}\n".encode())
