@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.safekeeping.signals import Listener, Stopped
@@ -104,9 +104,23 @@ class SafeStop(Checkpoint):
             begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
             progress |= {"total": dict(begun), "current": dict(begun), "is_last_batch": False}
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take rows away that loggers had of what comes again, and follow a folder that moved."""
+        if trainer.state.fn != "fit":
+            return
+        for logger in trainer.loggers:
+            if hasattr(logger, "rewind"):
+                logger.rewind(checkpoint["dqn"]["env_steps"])
+        for callback in trainer.checkpoint_callbacks:
+            state = checkpoint["callbacks"].get(callback.state_key)
+            if isinstance(callback, ModelCheckpoint) and state is not None:
+                _follow(state, str(callback.dirpath))
+
     def _save(self) -> Path:
         path = self.path or Path(self._trainer.default_root_dir, "checkpoints", "last.ckpt")
-        self._trainer.save_checkpoint(path)
+        self._trainer.save_checkpoint(path, weights_only=False)
         return path
 
     def _end(self, trainer: pl.Trainer) -> None:
@@ -123,3 +137,20 @@ class SafeStop(Checkpoint):
             if own in functions:
                 functions.remove(own)
         data.while_waiting = None
+
+
+def _follow(state: dict[str, Any], folder: str) -> None:
+    """Let the files that a ``ModelCheckpoint`` knows lie where it writes now.
+
+    Of a folder that was moved it would forget which is the best, and write a worse one over it.
+    """
+    if state["dirpath"] == folder:
+        return
+
+    def moved(path: str) -> str:
+        return str(Path(folder, Path(path).name)) if path else path
+
+    state["best_k_models"] = {moved(path): v for path, v in state["best_k_models"].items()}
+    for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+        state[name] = moved(state[name])
+    state["dirpath"] = folder

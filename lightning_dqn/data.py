@@ -384,6 +384,13 @@ class TrainStream:
     def __len__(self) -> int:
         return self.data.iterations_per_epoch
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing, which tells Lightning that it can go on: the data module's has all."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take that back."""
+
     def __iter__(self) -> Iterator[Iteration]:
         if self.data.trainer is None:
             raise ValueError(_PASS_IT_ITSELF)

@@ -237,7 +237,9 @@ class DQN(pl.LightningModule):
         """Check it again, for a subclass may bring callbacks of its own, and compile."""
         check_fit(self, is_users=type(self) is not DQN)
         self.agent.forget_behaviour()
+        self.report.begin(self.env_steps, self.updates)
         if self._continuation is not None:
+            self.report.go_on(self._continuation["report"])
             self.agent.go_on_with_noise(self._continuation["noise"])
             self.update.was_compiled = self._continuation["is_compiled"]
         self._prepare_update()
@@ -368,7 +370,7 @@ class DQN(pl.LightningModule):
             "generators": global_generators(),
             "noise": self.agent.noise_state,
             "is_compiled": self.update.is_compiled,
-            "wrapped_returns": self.report.rollout_wrapped.values,
+            "report": self.report.continuation(self.env_steps),
         }
         networks = self.agent.networks_description()
         checkpoint["dqn"] = {**counters, **networks, "continuation": continuation}
@@ -386,8 +388,6 @@ class DQN(pl.LightningModule):
         self.agent.restore_networks(state)
         is_continued = self._trainer is not None and self.trainer.state.fn == "fit"
         self._continuation = state.get("continuation") if is_continued else None
-        if self._continuation is not None:
-            self.report.rollout_wrapped.values = self._continuation["wrapped_returns"]
         checkpoint["state_dict"] = former_tensor_names(checkpoint["state_dict"], state["networks"])
 
     # --- what is told

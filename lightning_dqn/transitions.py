@@ -47,7 +47,7 @@ def rows_to_plain(rows: Rows) -> dict[str, Tensor | None]:
 
 def rows_from_plain(columns: Mapping[str, Tensor | None]) -> Rows:
     """Return the rows that :func:`rows_to_plain` gave."""
-    return Rows(**{n: None if c is None else c.numpy().copy() for n, c in columns.items()})
+    return Rows(**{n: None if c is None else c.numpy().copy() for n, c in columns.items()})  # type: ignore[arg-type]
 
 
 def truncated_by(rows: Rows, last: Rows) -> Rows:
@@ -55,7 +55,7 @@ def truncated_by(rows: Rows, last: Rows) -> Rows:
     is_open = (rows.action[-1] != NO_ACTION) & ~rows.terminated[-1]
     rows.truncated[-1] |= is_open
     pairs = zip(rows, last, strict=True)
-    return Rows(*(None if a is None else np.concatenate([a, b]) for a, b in pairs))  # type: ignore[arg-type, list-item]
+    return Rows(*(None if a is None else np.concatenate([a, b]) for a, b in pairs))  # type: ignore[arg-type]
 
 
 class Transitions(NamedTuple):

@@ -17,12 +17,13 @@ OPTIONS = {
     "import": "ImportOptions",
     "play": "PlayOptions",
     "record": "RecordOptions",
+    "resume": "ResumeOptions",
     "study": "StudyOptions",
     "watch": "WatchOptions",
 }
 """Command -> the options it takes, a dataclass in its module."""
 
-WITH_CONFIGURATION = ("train", "study", "import")
+WITH_CONFIGURATION = ("train", "study", "import", "resume")
 """Commands that take the keys of training too."""
 
 _LINE = "COMP_LINE"

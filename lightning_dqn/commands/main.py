@@ -17,6 +17,7 @@ COMMANDS = {
     "import": "import_weights",
     "play": "play",
     "record": "record",
+    "resume": "resume",
     "study": "study",
     "watch": "watch",
 }

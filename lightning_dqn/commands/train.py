@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
 from omegaconf import DictConfig
 
@@ -14,8 +18,10 @@ from lightning_dqn.runs.check import check_keys, check_values
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.lengths import spread_budget
 from lightning_dqn.runs.mistakes import told
-from lightning_dqn.runs.resume import expand_resume
+from lightning_dqn.runs.resume import CHECKPOINT, Resumed, without_resume
+from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
+from lightning_dqn.safekeeping.signals import Stopped, requeue
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
@@ -27,11 +33,12 @@ def main(arguments: Sequence[str]) -> None:
             print_help([a for a in arguments if a not in ("--help", "-h")])
         return
     with told():
-        composer = Composer(expand_resume(arguments))
+        resumed = Resumed.find(arguments)
+        composer = Composer(without_resume(arguments) if resumed is None else resumed.arguments)
     with composer:
         with told(composer.explain):
             if not composer.only_shows:
-                check(composer)
+                check(composer, resumed)
         for note in composer.notes:
             print(f"lightning-dqn: {note}", file=sys.stderr)
         with told(composer.explain):
@@ -47,6 +54,8 @@ def train(config: DictConfig) -> float | None:
         with told():
             experiment = training.prepare(config)
         summary = training.run(experiment)
+    except Stopped as stopped:
+        _end(stopped, Path(config.run_dir))
     except Exception:
         _transcript.exception("the run ended with an error")
         raise
@@ -57,10 +66,35 @@ def train(config: DictConfig) -> float | None:
     return summary.episode_return
 
 
-def check(composer: Composer) -> None:
+def _end(stopped: Stopped, run_dir: Path) -> NoReturn:
+    """Say where a run that a signal ended has got to and how it goes on, and end this process.
+
+    In a job of SLURM's that is told of its end by SIGUSR1, ask for the job to be run again.
+    """
+    told = [f"{stopped}; {_saved(stopped, run_dir)}", f"  continue  {continue_command(run_dir)}"]
+    if stopped.number == getattr(signal, "SIGUSR1", None):
+        told += requeue(os.environ)
+    _transcript.info("%s", "\n".join(told))
+    print("\n" + "\n".join(told), file=sys.stderr, flush=True)
+    sys.exit(stopped.exit_status)
+
+
+def _saved(stopped: Stopped, run_dir: Path) -> str:
+    if stopped.checkpoint is not None:
+        return f"all is saved in {shown(stopped.checkpoint)}"
+    if (run_dir / CHECKPOINT).is_file():
+        return f"{shown(run_dir / CHECKPOINT)} is as it was"
+    return "nothing was learned yet"
+
+
+def check(composer: Composer, resumed: Resumed | None = None) -> None:
     """Refuse what can't run, in any job, before a run's folder or logger exists.
 
     Keys and values of all jobs, and of the first all that can be known by building it.
+
+    Args:
+        composer: of the command line.
+        resumed: the run that goes on.
 
     Raises:
         HydraException: a job can't be composed.
@@ -69,6 +103,8 @@ def check(composer: Composer) -> None:
     seen: set[str] = set()
     for job in composer.jobs():
         try:
+            if resumed is not None:
+                resumed.check(job.config)
             check_keys(job.config)
             spread_budget(job.config)
             if job.number == 0:

@@ -123,7 +123,7 @@ class _Reader:
         return {_KIND: "array", **about, "data": value.tobytes()}
 
     def _read_object(self, value: Any) -> dict[str, Any]:
-        about = {_KIND: "object", "class": _name(type(value))}
+        about: dict[str, Any] = {_KIND: "object", "class": _name(type(value))}
         if knows_its_state(value):
             return {**about, _KIND: "own", "state": value.state_dict()}
         if _can_be_cloned(value):
@@ -208,7 +208,7 @@ class _Writer:
 
     def _write_object(self, existing: Any, state: Mapping[str, Any]) -> Any:
         kind = self._class(state)
-        value = self._keep(state, existing if self._takes(existing, kind) else kind.__new__(kind))
+        value = self._keep(state, existing if self._takes(existing, kind) else object.__new__(kind))
         if state[_KIND] == "own":
             value.load_state_dict(state["state"])
             return value

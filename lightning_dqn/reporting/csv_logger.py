@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 
-if TYPE_CHECKING:
-    pass
+from lightning_dqn.system.files import write_whole
 
 
 class _AppendingWriter(ExperimentWriter):
@@ -26,6 +25,8 @@ class _AppendingWriter(ExperimentWriter):
 class _RunCSVLogger(CSVLogger):
     """Lightning's ``CSVLogger`` for a directory that holds other files and earlier rows."""
 
+    _experiment_file = ExperimentWriter.NAME_METRICS_FILE
+
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
@@ -33,6 +34,28 @@ class _RunCSVLogger(CSVLogger):
         if self._experiment is None:
             self._experiment = _AppendingWriter(log_dir=self.log_dir)
         return self._experiment
+
+    def rewind(self, env_steps: int) -> None:
+        """Drop the rows of env steps that a continued run takes again, and of tests.
+
+        Args:
+            env_steps: of the checkpoint from which it goes on.
+        """
+        path = Path(self.log_dir, self._experiment_file)
+        if path.is_file():
+            write_whole(path, lambda temporary: _copy_rows(path, temporary, env_steps))
+
+
+def _copy_rows(path: Path, target: Path, env_steps: int) -> None:
+    """Copy the rows up to ``env_steps``, in the header's columns."""
+    with path.open(newline="") as old, target.open("w", newline="") as new:
+        rows = csv.DictReader(old)
+        writer = csv.DictWriter(new, rows.fieldnames or [], lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            is_test = any(value and key.startswith("test/") for key, value in row.items())
+            if float(row["step"]) <= env_steps and not is_test:
+                writer.writerow(row)
 
 
 def csv_logger(run_dir: str | Path) -> CSVLogger:

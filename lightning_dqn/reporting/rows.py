@@ -6,6 +6,8 @@ Shapes: U updates.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,22 @@ from lightning_dqn.reporting.metrics import EpisodeLength, EpisodeReturn, Wrappe
 from lightning_dqn.transitions import Episode, Iteration, UpdateStatistics
 
 ROLLOUT_WINDOW_EPISODES = 100
+
+
+class Trained(NamedTuple):
+    """How long a run has trained, the parts before restarts included where they are known.
+
+    Attributes:
+        first_env_step: from which on it is counted.
+        env_steps: since then.
+        seconds: likewise.
+        seconds_before: of them, in earlier parts of the run.
+    """
+
+    first_env_step: int
+    env_steps: int
+    seconds: float
+    seconds_before: float
 
 
 class NonFiniteError(RuntimeError):
@@ -37,6 +55,33 @@ class Report(nn.Module):
         self._lengths_cut: list[int] = []
         self._has_warned = False
         self._since = (time.perf_counter(), 0, 0)
+        self._began, self._seconds_before, self._first_env_step = time.perf_counter(), 0.0, 0
+
+    def begin(self, env_steps: int, updates: int) -> None:
+        """Measure the run from now on, and its speeds."""
+        self._began, self._first_env_step, self._seconds_before = time.perf_counter(), env_steps, 0
+        self.start_clock(env_steps, updates)
+
+    def trained(self, env_steps: int) -> Trained:
+        """Return how long the run has trained, up to so many env steps and to this moment."""
+        seconds = time.perf_counter() - self._began + self._seconds_before
+        first = self._first_env_step
+        return Trained(first, env_steps - first, seconds, self._seconds_before)
+
+    def continuation(self, env_steps: int) -> dict[str, Any]:
+        """Return what a continued run counts on from, beside the module's tensors."""
+        trained = self.trained(env_steps)
+        return {
+            "first_env_step": trained.first_env_step,
+            "seconds": trained.seconds,
+            "wrapped_returns": self.rollout_wrapped.values,
+        }
+
+    def go_on(self, continuation: Mapping[str, Any]) -> None:
+        """Take back what :meth:`continuation` gave, after :meth:`begin`."""
+        self._first_env_step = continuation["first_env_step"]
+        self._seconds_before = continuation["seconds"]
+        self.rollout_wrapped.values = continuation["wrapped_returns"]
 
     def start_clock(self, env_steps: int, updates: int) -> None:
         """Measure speeds from now on."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint
 
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
@@ -111,7 +111,7 @@ def build_trainer(config: DictConfig) -> pl.Trainer:
         "trainer",
         callbacks=callbacks,
         logger=loggers or False,
-        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
+        enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         **folder,
     )
     return trainer

@@ -1,47 +1,145 @@
-"""``resume=<run folder>``: the arguments of a finished or interrupted run, to go on with."""
+"""``resume=<run folder>``: a finished or interrupted run goes on, with its own configuration."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.keys import typed
 
 CONFIGURATION = Path(".hydra", "config.yaml")
 """Of a run, in its folder; beside it ``overrides.yaml`` and ``hydra.yaml``."""
 
+CHECKPOINT = Path("checkpoints", "last.ckpt")
+"""From which a run goes on, in its folder."""
+
+MAY_CHANGE = (
+    "env_steps",
+    "trainer.max_epochs",
+    "trainer.max_steps",
+    "trainer.max_time",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.check_val_every_n_epoch",
+    "trainer.limit_val_batches",
+    "trainer.limit_test_batches",
+    "trainer.log_every_n_steps",
+    "trainer.num_sanity_val_steps",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.profiler",
+    "data.evaluation",
+    "data.replay.storage",
+    "data.replay.directory",
+    "environment.worker_timeout",
+    "environment.max_worker_restarts",
+    "callbacks.progress",
+    "callbacks.best_checkpoint",
+    "callbacks.last_checkpoint",
+    "callbacks.safe_stop",
+    "callbacks.early_stopping",
+    "logger",
+    "num_threads",
+    "name",
+    "tags",
+    "test",
+    "print_config",
+    "run_dir",
+    "ckpt_path",
+)
+"""What a continued run may have otherwise: its budget, where and how it is shown, evaluated and
+kept. All else is what was learned by, and another run."""
+
 _OWN = ("ckpt_path=", "hydra.run.dir=")
+_AUTO = "auto"
 
 
-def expand_resume(arguments: Sequence[str]) -> list[str]:
-    """Replace ``resume=<run folder>`` by what that run was started with, its folder and checkpoint.
+@dataclass(frozen=True)
+class Resumed:
+    """A run that goes on.
 
-    Flags stay flags and come first; the run's own overrides come before the others, which win.
-
-    Raises:
-        ConfigError: the folder isn't one of a run that can be continued.
+    Attributes:
+        folder: of the run.
+        arguments: that it was started with, its folder and checkpoint, and the new ones.
+        asked: the new ones.
     """
-    resumes = [a for a in arguments if a.startswith("resume=")]
-    if not resumes:
-        return list(arguments)
-    folder = Path(resumes[-1].removeprefix("resume=").strip("'\""))
-    saved, checkpoint = folder / CONFIGURATION.parent, folder / "checkpoints" / "last.ckpt"
-    for path in (saved / "overrides.yaml", checkpoint):
-        if not path.is_file():
-            raise ConfigError(f"resume={folder}: {path} is missing, so it can't be continued")
-    own: Any = OmegaConf.to_container(OmegaConf.load(saved / "overrides.yaml"))
-    rest = [a for a in arguments if a not in resumes]
-    return [
-        *_flags(saved / "hydra.yaml", rest),
-        *(one for one in own if not one.startswith(_OWN)),
-        f"ckpt_path={quoted(checkpoint.absolute())}",
-        f"hydra.run.dir={quoted(folder.absolute())}",
-        *rest,
-    ]
+
+    folder: Path
+    arguments: list[str]
+    asked: list[str]
+
+    @classmethod
+    def find(cls, arguments: Sequence[str]) -> Self | None:
+        """Return the run that ``resume=`` among arguments names; None where none is named.
+
+        Of a run that was stopped before it had a checkpoint all begins anew. ``resume=auto``
+        names the run in ``hydra.run.dir``, if there is one by now.
+
+        Raises:
+            ConfigError: the folder isn't one of a run.
+        """
+        resumes = [a for a in arguments if a.startswith("resume=")]
+        if not resumes:
+            return None
+        rest = [a for a in arguments if a not in resumes]
+        path = _unquoted(resumes[-1])
+        folder = Path(_placed(rest) if path == _AUTO else path)
+        if path == _AUTO and not (folder / CONFIGURATION).is_file():
+            return None
+        saved = folder / CONFIGURATION.parent / "overrides.yaml"
+        if not saved.is_file():
+            raise ConfigError(f"resume={folder}: {saved} is missing, so it can't be continued")
+        own: Any = OmegaConf.to_container(OmegaConf.load(saved))
+        rest = [a for a in rest if a not in own and not a.startswith("hydra.run.dir=")]
+        checkpoint = folder / CHECKPOINT
+        found = [f"ckpt_path={quoted(checkpoint.absolute())}"] if checkpoint.is_file() else []
+        own = [
+            *_flags(folder / CONFIGURATION.parent / "hydra.yaml", rest),
+            *(one for one in own if not one.startswith(_OWN)),
+            *found,
+            f"hydra.run.dir={quoted(folder.absolute())}",
+        ]
+        return cls(folder, [*own, *rest], rest)
+
+    def check(self, config: DictConfig) -> None:
+        """Refuse a configuration that isn't the run's own, but for what may change.
+
+        Raises:
+            ConfigError: naming the first key that differs, and both values.
+        """
+        saved, now = _leaves(self.folder / CONFIGURATION), dict(_flat(_container(config)))
+        for key in [*saved, *now]:
+            if _is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
+                continue
+            if key not in saved and not _is_of(key, self._asked_keys()):
+                continue  # of a later version
+            was, is_ = (_shown(values, key) for values in (saved, now))
+            raise ConfigError(
+                f"{key}={is_}: the run in {self.folder} was made with {was}; continue with that, "
+                "or begin another run"
+            )
+
+    def _asked_keys(self) -> list[str]:
+        keys = (argument.lstrip("+~").partition("=")[0] for argument in self.asked)
+        return [key.partition("@")[0].replace("/", ".") for key in keys if key]
+
+
+_ABSENT = object()
+
+
+def _is_of(key: str, groups: Sequence[str]) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def without_resume(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a run that begins, though it would have gone on: ``resume=auto``."""
+    return [argument for argument in arguments if not argument.startswith("resume=")]
 
 
 def quoted(path: Path) -> str:
@@ -49,6 +147,44 @@ def quoted(path: Path) -> str:
     # A backslash is itself, unless it stands before a quote.
     text = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (r"\'" if m[2] else ""), str(path))
     return f"'{text}'"
+
+
+def _unquoted(argument: str) -> str:
+    return argument.partition("=")[2].strip("'\"")
+
+
+def _placed(arguments: Sequence[str]) -> str:
+    """Return the folder that ``hydra.run.dir`` names."""
+    placed = [a for a in arguments if a.startswith("hydra.run.dir=")]
+    if not placed:
+        raise ConfigError(
+            "resume=auto: goes on with the run in a folder if there is one; name it by "
+            "hydra.run.dir=<folder>"
+        )
+    return _unquoted(placed[-1])
+
+
+def _container(config: DictConfig) -> Any:
+    return OmegaConf.to_container(config, resolve=False)
+
+
+def _leaves(path: Path) -> dict[str, Any]:
+    config = OmegaConf.load(path)
+    assert isinstance(config, DictConfig)
+    return dict(_flat(_container(config)))
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and key != "hydra":
+            yield from _flat(value, f"{key}.")
+        elif key != "hydra":
+            yield key, value
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    return typed(values[key]) if key in values else "nothing of that name"
 
 
 def _flags(path: Path, given: Sequence[str]) -> list[str]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shlex
-import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from lightning_dqn.formats.saved import save_weights
@@ -19,6 +16,7 @@ from lightning_dqn.reporting.wandb_logger import WandbLogger
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
+from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
 from lightning_dqn.system.files import SUMMARY, write_json
 
 _logger = logging.getLogger(__name__)
@@ -42,14 +40,13 @@ class Summary:
 
     def __str__(self) -> str:
         rate = self.env_steps / max(self.seconds, 1e-9)
-        folder, resume = shlex.quote(str(self.run_dir)), shlex.quote(f"resume={self.run_dir}")
         lines = [
             f"{self.name}: {self._result()}",
             f"  trained   {self.env_steps:,} env steps, {self.updates:,} updates in "
             f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
             f"  files     {self.run_dir}",
-            f"  evaluate  {_python()} -m lightning_dqn evaluate {folder}",
-            f"  continue  {_python()} -m lightning_dqn {resume} trainer.max_epochs=N",
+            f"  evaluate  {evaluate_command(self.run_dir)}",
+            f"  continue  {continue_command(self.run_dir, 'trainer.max_epochs=N')}",
         ]
         return "\n".join(lines)
 
@@ -76,11 +73,9 @@ def run(experiment: Experiment) -> Summary:
     _say(experiment, run_dir)
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
-    start, first_env_step = time.perf_counter(), module.env_steps
     trainer.fit(module, data, ckpt_path=config.ckpt_path)
-    seconds = time.perf_counter() - start
-    trained = {"env_steps": module.env_steps - first_env_step, "updates": module.updates}
-    best = _best_checkpoint(trainer)
+    trained = module.report.trained(module.env_steps)
+    updates, best = module.updates, _best_checkpoint(trainer)
     results: dict[str, float] = {}
     if config.test:
         [results] = trainer.test(module, data, ckpt_path=best, verbose=False)  # type: ignore[assignment]
@@ -97,16 +92,17 @@ def run(experiment: Experiment) -> Summary:
             logger.experiment.finish()
     summary = Summary(
         name=config.name,
-        run_dir=_shown(run_dir),
-        seconds=seconds,
+        run_dir=shown(run_dir),
+        env_steps=trained.env_steps,
+        updates=updates,
+        seconds=trained.seconds,
         tested=tested,
         episode_return=results.get("test/episode_return"),
         episode_return_std=results.get("test/episode_return_std"),
         episodes=int(results.get("test/episodes", 0)),
-        **trained,
     )
-    wall_seconds = time.perf_counter() - began
-    counted = {"first_env_step": first_env_step, "wall_seconds": wall_seconds}
+    wall_seconds = time.perf_counter() - began + trained.seconds_before
+    counted = {"first_env_step": trained.first_env_step, "wall_seconds": wall_seconds}
     origin = provenance(trainer.strategy.root_device)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(
@@ -120,26 +116,9 @@ def _say(experiment: Experiment, run_dir: Path) -> None:
     """Say what begins, on the terminal and in the run's log."""
     if experiment.config.print_config:
         _logger.info("%s", config_tree(experiment.config))
-    _logger.info("%s", opening_line(experiment, _shown(run_dir)))
+    _logger.info("%s", opening_line(experiment, shown(run_dir)))
 
 
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:
     callback = trainer.checkpoint_callback
     return (getattr(callback, "best_model_path", None) or None) if callback is not None else None
-
-
-def _python() -> str:
-    """Return how to call this Python: by its path if it lies in the user's folder."""
-    executable = Path(sys.executable)
-    return str(_shown(executable)) if executable.is_relative_to(_user_folder()) else "python"
-
-
-def _shown(path: Path) -> Path:
-    """Return ``path`` relative to the user's folder where it lies below it."""
-    folder = _user_folder()
-    return path.relative_to(folder) if path.is_relative_to(folder) else path
-
-
-def _user_folder() -> Path:
-    """Return where the command was given, which ``hydra.job.chdir`` leaves."""
-    return Path(HydraConfig.get().runtime.cwd if HydraConfig.initialized() else Path.cwd())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -81,3 +83,25 @@ class Listener:
 def _say(text: str) -> None:
     # Not by a logger or print: either may be in the midst of writing.
     sys.__stderr__ and os.write(sys.__stderr__.fileno(), f"\nlightning-dqn: {text}\n".encode())
+
+
+def requeue(environment: Mapping[str, str]) -> list[str]:
+    """Ask SLURM to run the job again in which this process is, if it is in one.
+
+    Args:
+        environment: of the process.
+
+    Returns:
+        What is to be told.
+    """
+    job = environment.get("SLURM_JOB_ID")
+    array, task = (environment.get(f"SLURM_ARRAY_{name}") for name in ("JOB_ID", "TASK_ID"))
+    job = f"{array}_{task}" if array and task else job
+    if job is None:
+        return []
+    try:
+        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = str(getattr(error, "stderr", "") or error).strip()
+        return [f"  SLURM couldn't requeue job {job}: {reason}"]
+    return [f"  SLURM runs job {job} again; with resume=auto it goes on"]

@@ -46,7 +46,7 @@ def global_generators() -> dict[str, Any]:
 
     Environments and networks of other people draw from them.
     """
-    numpy: Any = np.random.get_state(legacy=False)
+    numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002 (other people's)
     key = numpy["state"]["key"].tolist()
     return {
         "python": random.getstate(),
@@ -60,5 +60,5 @@ def set_global_generators(states: dict[str, Any]) -> None:
     random.setstate(states["python"])
     numpy = states["numpy"]
     key = np.array(numpy["state"]["key"], np.uint32)
-    np.random.set_state({**numpy, "state": {**numpy["state"], "key": key}})
+    np.random.set_state({**numpy, "state": {**numpy["state"], "key": key}})  # noqa: NPY002
     torch.set_rng_state(states["torch"])

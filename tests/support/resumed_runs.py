@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from pytorch_lightning.loggers.logger import DummyLogger
 
 from lightning_dqn import DQN, ReplayDataModule
-from lightning_dqn.callbacks import EMATargetNetwork, SafeStop
+from lightning_dqn.callbacks import SafeStop
 from lightning_dqn.safekeeping.signals import Stopped
 
 Parts = tuple[DQN, ReplayDataModule, list[pl.Callback]]
@@ -150,18 +149,7 @@ def broken_and_whole(
     whole = fit(make, folder / "whole", epochs=epochs, seed=3)
     first = fit(make, folder / "broken", epochs=epochs, seed=3, **at)
     assert first.is_stopped, f"nothing stopped it: {at}"
-    random.seed(99), np.random.seed(99)
     is_saved = (folder / "broken" / "last.ckpt").exists()
     seed = 1234 if is_saved else 3
     second = fit(make, folder / "broken", epochs=epochs, seed=seed, resume=is_saved)
     return whole, [*(first.rows if is_saved else []), *second.rows], second
-
-
-def parts(
-    module: Callable[..., DQN] = DQN, *callbacks: pl.Callback, environment: Any, **kwargs: Any
-) -> Parts:
-    """Return parts with a target network that moves."""
-    raise NotImplementedError
-
-
-__all__ = ["At", "EMATargetNetwork", "broken_and_whole", "differences", "fit"]

@@ -1,0 +1,39 @@
+"""``python -m lightning_dqn resume <run>``: go on with an interrupted or finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_dqn.commands import train
+from lightning_dqn.commands.command import option, part_arguments, read_options, usage
+from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.resume import quoted
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """Go on with a run, in its folder and with its own configuration.
+
+      python -m lightning_dqn resume <run folder> [key=value ...]
+      python -m lightning_dqn resume <run folder> trainer.max_epochs=20      longer than planned
+      python -m lightning_dqn <keys> hydra.run.dir=<folder> resume=auto      begin or go on
+
+    The run goes on as if it had never stopped. Its budget, evaluation, loggers and devices may be
+    set anew, by the keys of python -m lightning_dqn; any other change would be another run, and
+    is refused.
+    """
+
+    run: str = option("folder of a run", is_path=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        print(usage(ResumeOptions))
+        return
+    own, rest = part_arguments(arguments, ResumeOptions)
+    with told():
+        run = read_options(own, ResumeOptions).run
+    train.main([f"resume={quoted(Path(run))}", *rest])
