@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, VectorEnv
 
 from lightning_dqn.environments.state import read_state, write_state
+from lightning_dqn.system.seeding import global_generators, set_global_generators
 
 Grade = Literal["exact", "exact-clone", "restart"]
 """``exact``: a state of plain values continues it; ``exact-clone``: with the simulator's own copy
@@ -55,6 +56,7 @@ def find_grade(factory: Any) -> Grade:
         factory: an ``EnvironmentFactory``.
     """
     made: list[VectorEnv] = []
+    shared = global_generators()
     try:
         for _ in range(2):
             made.append(factory.make_to_try(_NUM_ENVS))
@@ -64,6 +66,7 @@ def find_grade(factory: Any) -> Grade:
     finally:
         for environment in made:
             environment.close()
+        set_global_generators(shared)
 
 
 def _try(one: VectorEnv, other: VectorEnv) -> Grade:
@@ -73,11 +76,11 @@ def _try(one: VectorEnv, other: VectorEnv) -> Grade:
     other.reset(seed=_seed(other, _SEEDS[1]))
     state = read_states(one)
     write_states(other, state)
-    first, second = (
-        [*_walk(each, info, STEPS_AFTER, np.random.default_rng(1)), each.reset()]
-        for each in (one, other)
-    )
-    if not _are_equal(first, second):
+    shared, given = global_generators(), []
+    for each in (one, other):
+        set_global_generators(shared)  # a run carries them too
+        given.append([*_walk(each, info, STEPS_AFTER, np.random.default_rng(1)), each.reset()])
+    if not _are_equal(*given):
         return "restart"
     return "exact-clone" if _has_clone(state) else "exact"
 

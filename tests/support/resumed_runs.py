@@ -41,6 +41,7 @@ class At(pl.Callback):
     evaluation: int | None = None
     warmup: bool = False
     evaluations: int = field(default=0, init=False)
+    looks: int = field(default=0, init=False)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         if self.warmup:
@@ -48,14 +49,15 @@ class At(pl.Callback):
         trainer.datamodule.observers.append(self._look)
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
-        self.evaluations += 1
+        self.evaluations, self.looks = self.evaluations + 1, 0
 
     def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
         if trainer.global_step == self.iteration:
             self.stop.listener.number = 15
 
     def _look(self, observation: np.ndarray, counts: np.ndarray) -> None:
-        if self.evaluations == self.evaluation and counts.sum() < len(counts):
+        self.looks += 1
+        if (self.evaluations, self.looks) == (self.evaluation, 2):
             self.stop.listener.number = 15
 
 
@@ -118,6 +120,7 @@ class _Saved(pl.Callback):
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         dumped = trainer._checkpoint_connector.dump_checkpoint()
         dumped.pop("loops")  # Lightning counts some of its own differently after a restart
+        dumped["dqn"]["continuation"]["report"].pop("seconds")
         self.checkpoint = dumped
 
 
@@ -142,14 +145,23 @@ def _bits(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().view(torch.uint8) if tensor.numel() and tensor.ndim else tensor
 
 
-def broken_and_whole(
+def differences_of_broken_run(
     make: Callable[[], Parts], folder: Path, *, epochs: int, **at: Any
-) -> tuple[Outcome, list[Any], Outcome]:
-    """Return a run that never stopped, the rows of one that did, and what that came to."""
+) -> list[str]:
+    """Return in what a run that was stopped and continued differs from one that never was.
+
+    Args:
+        make: the parts, made anew for each fit.
+        folder: of the checkpoints.
+        epochs: of the whole run.
+        at: where to stop, see :class:`At`.
+    """
     whole = fit(make, folder / "whole", epochs=epochs, seed=3)
     first = fit(make, folder / "broken", epochs=epochs, seed=3, **at)
     assert first.is_stopped, f"nothing stopped it: {at}"
     is_saved = (folder / "broken" / "last.ckpt").exists()
     seed = 1234 if is_saved else 3
     second = fit(make, folder / "broken", epochs=epochs, seed=seed, resume=is_saved)
-    return whole, [*(first.rows if is_saved else []), *second.rows], second
+    rows = [*(first.rows if is_saved else []), *second.rows]
+    of_rows = differences(whole.rows, rows, "rows")
+    return [*differences(whole.checkpoint, second.checkpoint), *of_rows]
