@@ -54,6 +54,7 @@ class WandbLogger(LightningWandbLogger):
         tags: Labels of the run.
         group: Runs of one group are shown together, for example the seeds of one experiment.
         offline: Record to disk only.
+        id_path: File that keeps the run's id: where it lies from before, that run goes on.
         log_model: Upload checkpoints as artifacts: at the end (True) or each one (``"all"``).
             Turned off with a notice when the run is offline.
         **kwargs: As for Lightning's ``WandbLogger``, hence also ``wandb.init``. A dictionary of
@@ -69,6 +70,7 @@ class WandbLogger(LightningWandbLogger):
         tags: Sequence[str] = (),
         group: str | None = None,
         offline: bool = False,
+        id_path: str | Path | None = None,
         log_model: Literal["all"] | bool = False,
         **kwargs: Any,
     ) -> None:
@@ -83,6 +85,7 @@ class WandbLogger(LightningWandbLogger):
         if offline:
             self._wandb_init["mode"] = "offline"
         self._log_model = log_model
+        self._id_path = None if id_path is None else Path(id_path)
         self._axis_is_defined = False
 
     @property
@@ -146,10 +149,16 @@ class WandbLogger(LightningWandbLogger):
 
         settings = {"quiet": True, "console": "off", "init_timeout": _INIT_SECONDS} | settings
         arguments = {key: value for key, value in self._wandb_init.items() if value is not None}
+        if self._id_path is not None and self._id_path.is_file():
+            arguments |= {"id": self._id_path.read_text().strip(), "resume": "allow"}
         theirs = arguments.pop("settings", {})
         arguments["mode"] = mode or arguments.get("mode")
         ours = theirs if isinstance(theirs, wandb.Settings) else wandb.Settings(**settings | theirs)
-        return wandb.init(**arguments, settings=ours)
+        run = wandb.init(**arguments, settings=ours)
+        if self._id_path is not None:
+            self._id_path.parent.mkdir(parents=True, exist_ok=True)
+            self._id_path.write_text(f"{run.id}\n")
+        return run
 
 
 def _key_in_netrc(base_url: str) -> str | None:

@@ -16,6 +16,8 @@ from lightning_dqn.runs.keys import typed
 def opening_line(experiment: Experiment, folder: Path) -> str:
     """Return experiment, environment, size of the network, device, length and folder in a line.
 
+    And how exactly the run can be continued, see :mod:`lightning_dqn.environments.grade`.
+
     Args:
         experiment: about to run.
         folder: of the run, as it is shown.
@@ -35,7 +37,8 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
     compiled = "compiled" if is_wanted(module.update.compile, updates, after) else "not compiled"
     return (
         f"{config.name}: {data.environment.num_envs} environments {data.environment.name}, "
-        f"{parameters:,} parameters on {device}, {compiled}, {env_steps}, in {folder}"
+        f"{parameters:,} parameters on {device}, {compiled}, {env_steps}, "
+        f"resume {data.environment.grade}, in {folder}"
     )
 
 

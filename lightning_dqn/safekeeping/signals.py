@@ -52,10 +52,14 @@ class Listener:
         self._before: dict[int, Any] = {}
 
     def start(self) -> None:
-        """Hear signals from now on, where that can be: in the main thread."""
+        """Hear signals from now on, where that can be: in the main thread.
+
+        Those that the process was started to ignore, as by ``nohup``, stay ignored.
+        """
         if self._before or threading.current_thread() is not threading.main_thread():
             return
-        self._before = {number: signal.signal(number, self._hear) for number in HEARD}
+        heard = [number for number in HEARD if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._hear) for number in heard}
 
     def stop(self) -> None:
         """Leave signals to whom they were before, unless somebody else has them by now."""

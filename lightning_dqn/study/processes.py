@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.resume import quoted
+from lightning_dqn.runs.resume import CHECKPOINT, quoted
 from lightning_dqn.study.results import Failure, duration, read_run
 from lightning_dqn.system.files import SUMMARY
 
@@ -81,11 +81,12 @@ def run_seeds(study: Study, seeds: Sequence[int], *, jobs: int, say: Say) -> lis
 
 def _start(study: Study, seed: int) -> subprocess.Popen[bytes]:
     run_dir = study.run_dir(seed)
-    if run_dir.exists():
+    goes_on = (run_dir / CHECKPOINT).is_file()
+    if run_dir.exists() and not goes_on:
         run_dir.rename(_free_name(run_dir))
     with study.log(seed).open("ab") as log:
         return subprocess.Popen(
-            _command(study, seed),
+            _resume(study, seed) if goes_on else _command(study, seed),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -98,8 +99,12 @@ def _command(study: Study, seed: int) -> list[str]:
     return [sys.executable, "-m", "lightning_dqn", *study.arguments, *own]
 
 
+def _resume(study: Study, seed: int) -> list[str]:
+    return [sys.executable, "-m", "lightning_dqn", "resume", str(study.run_dir(seed).absolute())]
+
+
 def _free_name(run_dir: Path) -> Path:
-    """Return where to put what an unfinished run left, which a new one must not append to."""
+    """Return where to put what a run left that never got to a checkpoint."""
     number = 1
     while (free := run_dir.with_name(f"{run_dir.name}_unfinished_{number}")).exists():
         number += 1
