@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = [
     {"former_names", "td", "system"},
+    {"safekeeping"},
     {"schedules", "transitions"},
     {"environments", "reporting"},
     {"networks", "replay", "collecting"},

@@ -18,8 +18,8 @@ from lightning_dqn.formats.matching import dfdx_names
 from lightning_dqn.formats.programs import INPUT, OUTPUT, RUNTIMES, Agreement, QValues, compare
 from lightning_dqn.formats.saved import HYPERPARAMETERS, WEIGHTS
 from lightning_dqn.formats.suffixes import SUFFIXES, Format, Keys
-from lightning_dqn.formats.tensors import write_tensors
-from lightning_dqn.system.files import write_json, write_whole
+from lightning_dqn.formats.tensors import tensor_writer
+from lightning_dqn.safekeeping.checksums import write_described
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,16 @@ def export(agent: Agent, path: str | Path, format: Format, *, keys: Keys = "dfdx
         runtime = RUNTIMES[format]
         content = runtime.make(values, agent.spec)
         agreement = compare(values, runtime.load(content), agent.spec)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda temporary: temporary.write_bytes(content))
+
+        def write(temporary: Path) -> None:
+            temporary.write_bytes(content)
     else:
         tensors = _named(values.network, keys)
         contents = {"weights": {name: list(tensor.shape) for name, tensor in tensors.items()}}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_tensors(path, tensors)
-    description = {"format": format, **contents, "hyperparameters": agent.hyperparameters}
-    write_json(_beside(path), description)
+        write = tensor_writer(path, tensors)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    described = {"format": format, **contents, "hyperparameters": agent.hyperparameters}
+    description = write_described(path, write, _beside(path), described)
     return Exported(path, format, path.stat().st_size, description, agreement)
 
 
