@@ -19,6 +19,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,16 +39,15 @@ time, as ``{"action": ["int64", [2]]}``; plain values that a checkpoint may hold
 
 
 class Ring(Protocol):
-    """What is saved: the newest times of all that were ever written.
+    """What is saved: the newest times of all that were ever written."""
 
-    Attributes:
-        total_times: so many were ever written; the next has this number.
-        times_stored: so many of the newest are there.
-        num_times: so many fit.
-    """
+    @property
+    def total_times(self) -> int:
+        """So many times were ever written; the next has this number."""
 
-    total_times: int
-    num_times: int
+    @property
+    def num_times(self) -> int:
+        """So many times fit."""
 
     @property
     def times_stored(self) -> int:
@@ -84,20 +84,17 @@ class SegmentWriter:
         """
         oldest = ring.total_times - ring.times_stored
         kept = [one for one in self._segments if one["end_time"] > oldest]
-        if kept and not kept[0]["first_time"] <= kept[-1]["end_time"] <= ring.total_times:
-            kept = []  # another ring, or one that began anew
+        if kept and kept[-1]["end_time"] > ring.total_times:
+            kept = []  # the ring began anew
         self._segments = kept
         first = kept[-1]["end_time"] if kept else oldest
-        while first < ring.total_times:
-            end = min(first + self._times_per_segment(ring, first), ring.total_times)
-            self._segments.append(_write(self.folder, ring, first, end))
-            first = end
+        if first < ring.total_times:
+            row = ring.read_times(first, first + 1).values()
+            length = max(1, SEGMENT_BYTES // sum(column.nbytes for column in row))
+            for begin in range(first, ring.total_times, length):
+                end = min(begin + length, ring.total_times)
+                self._segments.append(_write(self.folder, ring, begin, end))
         return list(self._segments)
-
-    @staticmethod
-    def _times_per_segment(ring: Ring, first: int) -> int:
-        row = ring.read_times(first, first + 1).values()
-        return max(1, SEGMENT_BYTES // sum(column.nbytes for column in row))
 
 
 def load(folder: Path, description: Sequence[Segment], ring: Ring) -> None:
@@ -112,7 +109,7 @@ def load(folder: Path, description: Sequence[Segment], ring: Ring) -> None:
         ValueError: naming a segment that is missing, damaged, or doesn't follow the one before;
             the ring then holds a part of the rows.
     """
-    for before, after in zip(description, description[1:], strict=False):
+    for before, after in pairwise(description):
         if before["end_time"] != after["first_time"]:
             raise ValueError(f"{folder / after['file']}: rows before this segment are missing")
     if not description:
@@ -167,27 +164,29 @@ def _read(folder: Path, segment: Segment) -> dict[str, Tensor]:
     name = str(segment["file"])
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r}: a checkpoint names this as a segment, and it is none")
+    num_times = segment["end_time"] - segment["first_time"]
+    columns, crc, is_short = {}, 0, False
     try:
-        content = bytearray((folder / name).read_bytes())
+        with (folder / name).open("rb") as file:
+            for column, (dtype, shape) in segment["columns"].items():
+                values = torch.empty([num_times, *shape], dtype=getattr(torch, dtype))
+                content = _bytes_of(values)  # the same memory
+                # Memory that a short file leaves as it was may hold what was read before.
+                is_short |= file.readinto(content) < len(content)  # type: ignore[attr-defined]
+                crc = zlib.crc32(content, crc)
+                columns[column] = values
+            is_damaged = is_short or crc != segment["crc32"] or bool(file.read(1))
     except OSError as error:
         raise ValueError(f"{folder / name}: can't be read ({error.strerror})") from error
-    if zlib.crc32(content) != segment["crc32"]:
+    if is_damaged:
         raise ValueError(
             f"{folder / name}: this segment of the replay ring is damaged: it differs from its "
             "checksum in the checkpoint"
         )
-    num_times = segment["end_time"] - segment["first_time"]
-    columns, start = {}, 0
-    for column, (dtype, shape) in segment["columns"].items():
-        kind = getattr(torch, dtype)
-        size = torch.Size([num_times, *shape])
-        columns[column] = torch.frombuffer(
-            content, dtype=kind, count=size.numel(), offset=start
-        ).view(size)
-        start += size.numel() * kind.itemsize
     return columns
 
 
 def _bytes_of(column: Tensor) -> memoryview:
+    """Return the bytes of a column, without a copy where it is whole and on the CPU."""
     plain = column.detach().cpu().contiguous()
     return plain.reshape(-1).view(torch.uint8).numpy().data
