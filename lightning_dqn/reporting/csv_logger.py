@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_fabric.loggers.logger import rank_zero_experiment
+from pytorch_lightning.core.saving import save_hparams_to_yaml
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.utilities import rank_zero_warn
@@ -44,10 +45,12 @@ class _AppendingWriter(ExperimentWriter):
 
     def log_hparams(self, params: dict[str, Any]) -> None:
         """Write hyper-parameters as YAML; a failure is told and ends nothing."""
+        self.hparams.update(params)
+        path = Path(self.log_dir, self.NAME_HPARAMS_FILE)
         try:
-            super().log_hparams(params)
+            write_whole(path, lambda temporary: save_hparams_to_yaml(temporary, self.hparams))
         except OSError as error:
-            rank_zero_warn(f"{self.log_dir}: {self.NAME_HPARAMS_FILE}: {error.strerror}")
+            rank_zero_warn(f"{path}: couldn't be written: {error.strerror}; the run goes on")
 
     def _write(self) -> None:
         if not self.metrics:

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -207,13 +208,9 @@ class Filler(pl.Callback):
         self.epochs = epochs
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
-        with self.path.open("wb") as file:
-            try:
-                while True:
-                    file.write(bytes(4096))
-                    file.flush()
-            except OSError:
-                pass
+        with suppress(OSError), self.path.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
         if trainer.current_epoch == self.epochs:
@@ -223,6 +220,10 @@ class Filler(pl.Callback):
 def last_checkpoint(folder: Path, **options: Any) -> ModelCheckpoint:
     named: dict[str, Any] = {"filename": "last", "enable_version_counter": False, **options}
     return ModelCheckpoint(folder, every_n_epochs=1, save_on_train_epoch_end=True, **named)
+
+
+def failures_told(caught: Any) -> list[str]:
+    return [str(one.message) for one in caught if "couldn't be written" in str(one.message)]
 
 
 ignore_of_lightning = pytest.mark.filterwarnings(
@@ -248,9 +249,7 @@ def test_a_fit_saves_and_resumes_by_it(tmp_path, make_module, make_data, make_tr
     assert checkpoint["format_version"] == 1
     assert checkpoint["dqn"]["updates"] == module.updates
     assert read_checkpoint(folder / "last.previous.ckpt")["dqn"]["updates"] == module.updates // 2
-    content = bytearray((folder / "last.ckpt").read_bytes())
-    content[len(content) // 2] ^= 1
-    (folder / "last.ckpt").write_bytes(content)
+    os.truncate(folder / "last.ckpt", 1000)
     with pytest.warns(UserWarning, match=r"last\.previous\.ckpt, is taken"):
         assert fit(2, folder / "last.ckpt").updates == module.updates
 
@@ -259,9 +258,13 @@ def test_a_fit_saves_and_resumes_by_it(tmp_path, make_module, make_data, make_tr
 def test_lightnings_rotation_leaves_no_generation_behind(
     tmp_path, make_module, make_data, make_trainer
 ):
-    kept = last_checkpoint(tmp_path, filename="{epoch}", save_top_k=2, monitor="epoch", mode="max")
+    kept = last_checkpoint(
+        tmp_path, filename="{epoch}", save_top_k=2, monitor="train/updates", mode="max"
+    )
     callbacks = [EMATargetNetwork(tau=0.1), kept]
-    trainer = make_trainer(callbacks=callbacks, max_epochs=4, enable_checkpointing=True)
+    trainer = make_trainer(
+        callbacks=callbacks, max_epochs=4, enable_checkpointing=True, log_every_n_steps=1
+    )
     trainer.fit(make_module(), make_data())
     assert names(tmp_path) == {"epoch=2.ckpt", "epoch=3.ckpt"}
 
@@ -273,11 +276,15 @@ def test_a_run_goes_on_through_a_full_disk(
     logger = csv_logger(tmp_path / "log")
     callbacks = [EMATargetNetwork(tau=0.1), Filler(small_disk, 2), last_checkpoint(small_disk)]
     trainer = make_trainer(
-        callbacks=callbacks, max_epochs=3, enable_checkpointing=True, logger=logger
+        callbacks=callbacks,
+        max_epochs=3,
+        enable_checkpointing=True,
+        logger=logger,
+        log_every_n_steps=1,
     )
     with pytest.warns(UserWarning, match=r"last\.ckpt: .*No space left.*the run goes on") as caught:
         trainer.fit(make_module(), make_data())
-    assert len(caught) == 2
+    assert len(failures_told(caught)) == 2
     assert trainer.current_epoch == 3
     assert trainer.strategy.checkpoint_io.failures.total == 2
     assert trainer.strategy.checkpoint_io.failures.in_a_row == 0
@@ -299,9 +306,14 @@ def test_a_file_whose_successor_failed_is_not_given_up(
         real(checkpoint, path)
 
     monkeypatch.setattr(checkpoint_files, "_write", write)
-    kept = last_checkpoint(tmp_path, filename="{epoch}", save_top_k=1, monitor="epoch", mode="max")
+    kept = last_checkpoint(
+        tmp_path, filename="{epoch}", save_top_k=1, monitor="train/updates", mode="max"
+    )
     trainer = make_trainer(
-        callbacks=[EMATargetNetwork(tau=0.1), kept], max_epochs=3, enable_checkpointing=True
+        callbacks=[EMATargetNetwork(tau=0.1), kept],
+        max_epochs=3,
+        enable_checkpointing=True,
+        log_every_n_steps=1,
     )
     with pytest.warns(UserWarning, match="the run goes on"):
         trainer.fit(make_module(), make_data())
@@ -327,7 +339,7 @@ def test_five_failures_in_a_row_end_the_run_in_one_line(
     ):
         trainer.fit(make_module(), make_data())
     assert "\n" not in str(error.value)
-    assert len(caught) == 4
+    assert len(failures_told(caught)) == 4
     assert trainer.current_epoch == 4
 
 
