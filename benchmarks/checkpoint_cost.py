@@ -102,7 +102,7 @@ def _segments(ring: FilledRing, folder: Path, *, later: bool) -> Callable[[], ob
     if later:
         writer.save(ring)
         ring.total_times += NEW_ROWS
-    return _through(files, {}, folder)  # type: ignore[no-any-return]
+    return _through(files, {}, folder)
 
 
 WAYS: dict[str, Callable[[FilledRing, Path], Callable[[], object]]] = {

@@ -5,6 +5,7 @@ Shapes: B batch, A actions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -55,7 +56,7 @@ class Exported:
 
 
 def export(agent: Agent, path: str | Path, format: Format, *, keys: Keys = "dfdx") -> Exported:
-    """Write ``agent`` to ``path``, and a JSON with its description beside it.
+    """Write ``agent`` to ``path``, and a JSON with its description and checksum beside it.
 
     Args:
         agent: it stays as it is.
@@ -78,9 +79,7 @@ def export(agent: Agent, path: str | Path, format: Format, *, keys: Keys = "dfdx
         runtime = RUNTIMES[format]
         content = runtime.make(values, agent.spec)
         agreement = compare(values, runtime.load(content), agent.spec)
-
-        def write(temporary: Path) -> None:
-            temporary.write_bytes(content)
+        write = _writer(content)
     else:
         tensors = _named(values.network, keys)
         contents = {"weights": {name: list(tensor.shape) for name, tensor in tensors.items()}}
@@ -104,6 +103,10 @@ def _check_finite(network: nn.Module) -> None:
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name}: holds a value that isn't finite; nothing is exported")
+
+
+def _writer(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
 
 
 def _named(network: nn.Module, keys: Keys) -> dict[str, Tensor]:

@@ -172,7 +172,7 @@ def _read(folder: Path, segment: Segment) -> dict[str, Tensor]:
                 values = torch.empty([num_times, *shape], dtype=getattr(torch, dtype))
                 content = _bytes_of(values)  # the same memory
                 # Memory that a short file leaves as it was may hold what was read before.
-                is_short |= file.readinto(content) < len(content)  # type: ignore[attr-defined]
+                is_short |= file.readinto(content) < len(content)
                 crc = zlib.crc32(content, crc)
                 columns[column] = values
             is_damaged = is_short or crc != segment["crc32"] or bool(file.read(1))
