@@ -12,7 +12,7 @@ from typing import Any
 from lightning_dqn.system.files import staged, sync_file, sync_folder, write_json
 
 KEY = "sha256"
-"""Of a description: the checksum of the file that it describes, in hexadecimal."""
+"""Of a description: name of the file that it describes -> its checksum, in hexadecimal."""
 
 
 def write_described(
@@ -32,7 +32,7 @@ def write_described(
     with staged(path) as temporary:
         write(temporary)
         sync_file(temporary)
-        complete = {**description, KEY: sha256_of(temporary)}
+        complete = {**description, KEY: {path.name: sha256_of(temporary)}}
         write_json(beside, complete)
         os.replace(temporary, path)
         sync_folder(path.parent)
@@ -50,13 +50,14 @@ def verify(path: Path, beside: Path) -> None:
 
     Args:
         path: the file.
-        beside: the description's path; files of before have none, or one without a checksum.
+        beside: the description's path; files of before have none, or one without a checksum, and
+            it may be that of another file.
 
     Raises:
         ValueError: the file isn't the one described.
         OSError: it can't be read.
     """
-    expected = _checksum_in(beside)
+    expected = _checksum_in(beside, path.name)
     if expected is not None and sha256_of(path) != expected:
         raise ValueError(
             f"{path}: differs from its checksum in {beside.name}: it is damaged, or was exchanged "
@@ -64,10 +65,10 @@ def verify(path: Path, beside: Path) -> None:
         )
 
 
-def _checksum_in(beside: Path) -> str | None:
+def _checksum_in(beside: Path, name: str) -> str | None:
     try:
         description = json.loads(beside.read_text())
     except (OSError, ValueError):
         return None  # whoever needs the description says what is wrong with it
     found = description.get(KEY) if isinstance(description, dict) else None
-    return found if isinstance(found, str) else None
+    return found.get(name) if isinstance(found, dict) else None

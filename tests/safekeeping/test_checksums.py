@@ -24,7 +24,7 @@ def test_the_description_holds_the_files_checksum(tmp_path):
     path, beside = write(tmp_path, b"content")
     assert json.loads(beside.read_text()) == {
         "of": "a",
-        "sha256": hashlib.sha256(b"content").hexdigest(),
+        "sha256": {"a.bin": hashlib.sha256(b"content").hexdigest()},
     }
     verify(path, beside)
     assert {one.name for one in tmp_path.iterdir()} == {"a.bin", "a.json"}
@@ -39,7 +39,9 @@ def test_another_content_is_refused_in_one_line(content, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", [None, "{}", "[]", "no JSON", '{"sha256": 3}'])
+@pytest.mark.parametrize(
+    "text", [None, "{}", "[]", "no JSON", '{"sha256": 3}', '{"sha256": {"b": 3}}']
+)
 def test_without_a_checksum_nothing_is_compared(text, tmp_path):
     path, beside = write(tmp_path, b"content")
     path.write_bytes(b"another")
