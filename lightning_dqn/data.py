@@ -22,6 +22,7 @@ from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, as_sampling
 from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.replay.storage import ReplayConfig, check_batches_fit, check_ring_fits
+from lightning_dqn.safekeeping.checkpoint_files import install
 from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.transitions import Episode, Iteration, Learner, Rows, Transitions
 
@@ -141,6 +142,7 @@ class ReplayDataModule(pl.LightningDataModule):
         Raises:
             ValueError: the module was made for another kind of environment.
         """
+        install(self._trainer)  # of safe checkpoints
         self._check_belongs(stage)
         if stage != "fit" or self.replay is not None:
             return

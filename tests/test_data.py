@@ -51,7 +51,7 @@ def attach(tmp_path: Path) -> Make:
     def to(data: ReplayDataModule, learner: Any = None) -> ReplayDataModule:
         data.trainer = SimpleNamespace(  # type: ignore[assignment]
             lightning_module=learner or ScriptedLearner(action=1),
-            strategy=SimpleNamespace(root_device=torch.device("cpu")),
+            strategy=SimpleNamespace(root_device=torch.device("cpu"), checkpoint_io=None),
             default_root_dir=tmp_path,
             callbacks=[],
             received_sigterm=False,
@@ -215,7 +215,7 @@ def test_the_source_gets_the_pace_and_the_seed():
     data = written_down(seed=7, env_steps_per_iteration=8)
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
         lightning_module=ScriptedLearner(),
-        strategy=SimpleNamespace(root_device="cpu"),
+        strategy=SimpleNamespace(root_device="cpu", checkpoint_io=None),
         default_root_dir=".",
         callbacks=[],
     )

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import pytest
 import torch
 import yaml
+from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 
 from lightning_dqn import (
     DQN,
@@ -33,6 +35,7 @@ from lightning_dqn.reporting.glossary import GLOSSARY
 from lightning_dqn.runs.compose import compose
 from lightning_dqn.runs.experiment import prepare
 from lightning_dqn.runs.run import run
+from lightning_dqn.safekeeping.failures import Failures
 
 ROOT = Path(__file__).resolve().parent.parent
 DIFFER = {"environment/gymnasium.kwargs"}
@@ -59,6 +62,10 @@ def logged_keys(folder: Path, make_trainer) -> set[str]:
     )
     trainer.fit(module, data)
     trainer.test(module, data, verbose=False)
+    trainer.state.status = TrainerStatus.RUNNING  # as amid a fit, with a full disk
+    trainer.state.fn = TrainerFn.FITTING
+    with pytest.warns(UserWarning, match="the run goes on"):
+        Failures(trainer).count(folder / "last.ckpt", "No space left on device")
     header = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
     return set(header) - OF_LIGHTNING
 

@@ -16,6 +16,7 @@ from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.mistakes import told
 from lightning_dqn.runs.resume import CONFIGURATION, quoted
 from lightning_dqn.runs.training import training_module
+from lightning_dqn.system.files import write_text
 
 if TYPE_CHECKING:
     from lightning_dqn.agent import Agent
@@ -78,7 +79,7 @@ def make_run(options: ImportOptions, overrides: Sequence[str]) -> ImportReport:
     report = import_into(module.agent, tensors, key_map, partial=options.partial)
     save_weights(module.agent, output, module.hparams)
     (output / CONFIGURATION).parent.mkdir(exist_ok=True)
-    OmegaConf.save(config, output / CONFIGURATION)
+    write_text(output / CONFIGURATION, OmegaConf.to_yaml(config))
     return report
 
 

@@ -5,6 +5,7 @@ Shapes: B batch, A actions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -18,8 +19,8 @@ from lightning_dqn.formats.matching import dfdx_names
 from lightning_dqn.formats.programs import INPUT, OUTPUT, RUNTIMES, Agreement, QValues, compare
 from lightning_dqn.formats.saved import HYPERPARAMETERS, WEIGHTS
 from lightning_dqn.formats.suffixes import SUFFIXES, Format, Keys
-from lightning_dqn.formats.tensors import write_tensors
-from lightning_dqn.system.files import write_json, write_whole
+from lightning_dqn.formats.tensors import tensor_writer
+from lightning_dqn.safekeeping.checksums import write_described
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Exported:
 
 
 def export(agent: Agent, path: str | Path, format: Format, *, keys: Keys = "dfdx") -> Exported:
-    """Write ``agent`` to ``path``, and a JSON with its description beside it.
+    """Write ``agent`` to ``path``, and a JSON with its description and checksum beside it.
 
     Args:
         agent: it stays as it is.
@@ -78,15 +79,14 @@ def export(agent: Agent, path: str | Path, format: Format, *, keys: Keys = "dfdx
         runtime = RUNTIMES[format]
         content = runtime.make(values, agent.spec)
         agreement = compare(values, runtime.load(content), agent.spec)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda temporary: temporary.write_bytes(content))
+        write = _writer(content)
     else:
         tensors = _named(values.network, keys)
         contents = {"weights": {name: list(tensor.shape) for name, tensor in tensors.items()}}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_tensors(path, tensors)
-    description = {"format": format, **contents, "hyperparameters": agent.hyperparameters}
-    write_json(_beside(path), description)
+        write = tensor_writer(path, tensors)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    described = {"format": format, **contents, "hyperparameters": agent.hyperparameters}
+    description = write_described(path, write, _beside(path), described)
     return Exported(path, format, path.stat().st_size, description, agreement)
 
 
@@ -103,6 +103,10 @@ def _check_finite(network: nn.Module) -> None:
     for name, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name}: holds a value that isn't finite; nothing is exported")
+
+
+def _writer(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
 
 
 def _named(network: nn.Module, keys: Keys) -> dict[str, Tensor]:

@@ -8,21 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lightning_dqn.agent import Agent
-from lightning_dqn.formats.tensors import write_tensors
+from lightning_dqn.formats.tensors import read_tensors, tensor_writer
 from lightning_dqn.former_names import former_hyperparameters, former_tensor_names
-from lightning_dqn.system.files import write_json
+from lightning_dqn.safekeeping.checksums import write_described
+from lightning_dqn.safekeeping.reading import read_checkpoint
 
 WEIGHTS = "module.safetensors"
 HYPERPARAMETERS = "module.json"
+"""The weights, and what describes them, with their checksum."""
 
 _OF_AGENT = ("environment", "network", "head")
 
@@ -62,7 +60,7 @@ def save_weights(
     """Write an agent's networks and hyper-parameters into ``directory``.
 
     Both files are written beside their place and then renamed, so that neither is ever half
-    there.
+    there. The hyper-parameters hold a checksum of the weights, which every reader checks.
 
     Args:
         agent: stays as it is.
@@ -78,9 +76,10 @@ def save_weights(
         "hyperparameters": {**(hyperparameters or {}), **agent.hyperparameters},
         **agent.networks_description(),
     }
-    write_json(directory / HYPERPARAMETERS, description)
-    write_tensors(directory / WEIGHTS, agent.state_dict())
-    return directory / WEIGHTS
+    path = directory / WEIGHTS
+    write = tensor_writer(path, agent.state_dict())
+    write_described(path, write, directory / HYPERPARAMETERS, description)
+    return path
 
 
 def load_weights(directory: str | Path) -> Agent:
@@ -125,8 +124,8 @@ def read_saved(path: str | Path) -> Saved:
 def _read_folder(directory: Path) -> Saved:
     try:
         description = json.loads((directory / HYPERPARAMETERS).read_text())
-        tensors = load_file(directory / WEIGHTS)
-    except (OSError, ValueError, SafetensorError) as error:
+        tensors = read_tensors(directory / WEIGHTS)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{directory}: no readable weights there ({error})") from error
     try:
         hyperparameters = former_hyperparameters(description["hyperparameters"])
@@ -136,13 +135,8 @@ def _read_folder(directory: Path) -> Saved:
 
 
 def _read_checkpoint(path: Path) -> Saved:
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
-        raise ValueError(
-            f"{path}: no readable checkpoint, it is damaged or another file"
-        ) from error
-    if not isinstance(checkpoint, dict) or "dqn" not in checkpoint:
+    checkpoint = read_checkpoint(path)
+    if "dqn" not in checkpoint:
         raise ValueError(f"{path}: this checkpoint holds no DQN: it was saved from something else")
     about = checkpoint["dqn"]
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from lightning_dqn.safekeeping.checksums import verify
 from lightning_dqn.system.files import write_whole
 
 SUFFIXES = (".safetensors", ".npz")
@@ -22,19 +23,22 @@ SUFFIXES = (".safetensors", ".npz")
 def read_tensors(path: str | Path, *, suffix: str | None = None) -> dict[str, Tensor]:
     """Read the tensors of a file, on the CPU, in the file's order.
 
-    Nothing in the file is run: pickled arrays are refused.
+    Nothing in the file is run: pickled arrays are refused. Where a description with a checksum
+    lies beside the file, its bytes are held against that.
 
     Args:
         path: a file.
         suffix: one of ``SUFFIXES`` that says how to read it; None: the file's own.
 
     Raises:
-        ValueError: the file is missing, truncated, or holds something else.
+        ValueError: the file is missing, damaged, or holds something else.
     """
     path = Path(path)
     kind = _known(suffix or path.suffix, path)
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file")
+    for name in (f"{path.name}.json", f"{path.stem}.json"):
+        verify(path, path.with_name(name))
     tensors = _read_npz(path) if kind == ".npz" else _read_safetensors(path)
     if not tensors:
         raise ValueError(f"{path}: holds no tensors")
@@ -55,18 +59,34 @@ def write_tensors(
         ValueError: NumPy has no such type as a tensor's, or the suffix is another.
     """
     path = Path(path)
+    write_whole(path, tensor_writer(path, tensors, suffix=suffix))
+
+
+def tensor_writer(
+    path: Path, tensors: Mapping[str, Tensor], *, suffix: str | None = None
+) -> Callable[[Path], object]:
+    """Return what writes named tensors into the file whose path it is given.
+
+    Args:
+        path: where the file will lie.
+        tensors: of any device.
+        suffix: see :func:`write_tensors`.
+
+    Raises:
+        ValueError: see :func:`write_tensors`.
+    """
     kind = _known(suffix or path.suffix, path)
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     if kind == ".safetensors":
-        write_whole(path, lambda temporary: temporary.write_bytes(save(whole)))
-        return
+        content = save(whole)  # save_file would make a file that its owner alone may read
+        return lambda target: target.write_bytes(content)
     arrays: Any = {name: _as_array(name, tensor) for name, tensor in whole.items()}
 
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:  # given a name, NumPy would add its suffix
+    def write(target: Path) -> None:
+        with target.open("wb") as file:  # given a name, NumPy would add its suffix
             np.savez(file, allow_pickle=False, **arrays)
 
-    write_whole(path, write)
+    return write
 
 
 def _known(suffix: str, path: Path) -> str:

@@ -3,22 +3,74 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric.loggers.logger import rank_zero_experiment
+from pytorch_lightning.core.saving import save_hparams_to_yaml
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.system.files import write_whole
 
 
 class _AppendingWriter(ExperimentWriter):
-    """Keeps the rows that an earlier part of the run wrote, where Lightning's deletes them."""
+    """Keeps the rows of an earlier part of the run, where Lightning's deletes them.
+
+    Rows that can't be written, as on a full disk, are kept and written with later ones.
+
+    Attributes:
+        failures: how often rows couldn't be written.
+    """
+
+    def __init__(self, log_dir: str) -> None:
+        self.failures = 0
+        super().__init__(log_dir)
+
+    def save(self) -> None:
+        """Write the rows that aren't written yet; a failure is told once and ends nothing."""
+        try:
+            self._write()
+        except OSError as error:
+            self.failures += 1
+            if self.failures == 1:
+                rank_zero_warn(
+                    f"{self.metrics_file_path}: rows couldn't be written: {error.strerror}; the "
+                    "run goes on, and they are written when there is space again"
+                )
+
+    def log_hparams(self, params: dict[str, Any]) -> None:
+        """Write hyper-parameters as YAML; a failure is told and ends nothing."""
+        self.hparams.update(params)
+        path = Path(self.log_dir, self.NAME_HPARAMS_FILE)
+        try:
+            write_whole(path, lambda temporary: save_hparams_to_yaml(temporary, self.hparams))
+        except OSError as error:
+            rank_zero_warn(f"{path}: couldn't be written: {error.strerror}; the run goes on")
+
+    def _write(self) -> None:
+        if not self.metrics:
+            return
+        path = Path(self.metrics_file_path)
+        keys = sorted({*self.metrics_keys, *(key for row in self.metrics for key in row)})
+        if keys != self.metrics_keys or not path.is_file():
+            earlier = _rows(path)
+            content = _lines(keys, [*earlier, *self.metrics], header=True)
+            write_whole(path, lambda temporary: temporary.write_bytes(content))
+        else:
+            _append(path, _lines(keys, self.metrics))
+        self.metrics_keys = keys
+        self.metrics = []
 
     def _check_log_dir_exists(self) -> None:
-        if self._fs.isfile(self.metrics_file_path):
-            with self._fs.open(self.metrics_file_path, "r", newline="") as file:
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            _cut_unfinished_line(path)
+            with path.open(newline="") as file:
                 self.metrics_keys = next(csv.reader(file), [])
 
 
@@ -62,9 +114,47 @@ def csv_logger(run_dir: str | Path) -> CSVLogger:
     """Return a logger that writes ``<run_dir>/metrics.csv``.
 
     Under a Trainer each row is on disk as soon as it is logged. A run that continues in
-    ``run_dir`` appends to its rows; a column that appears later is empty in earlier rows.
+    ``run_dir`` appends to its rows; a column that appears later is empty in earlier rows. Rows
+    that can't be written, as on a full disk, are written later; the run goes on.
 
     Args:
         run_dir: The run's directory; made if it does not exist, and it may hold other files.
     """
     return _RunCSVLogger(run_dir, name="", version="", flush_logs_every_n_steps=1)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _lines(keys: list[str], rows: Iterable[Mapping[str, Any]], *, header: bool = False) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=keys)
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _append(path: Path, content: bytes) -> None:
+    """Append all of it or nothing, so that no line is ever half there."""
+    with path.open("ab", buffering=0) as file:
+        before = os.fstat(file.fileno()).st_size
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[file.write(rest) :]
+        except OSError:
+            file.truncate(before)
+            raise
+
+
+def _cut_unfinished_line(path: Path) -> None:
+    """Take away the last line where whoever wrote it was ended in its middle."""
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)

@@ -77,6 +77,9 @@ GLOSSARY = {
     "time/env_steps": "env steps so far, warm-up included: the x-axis",
     "time/env_steps_per_second": "since the last row",
     "time/updates_per_second": "since the last row",
+    "checkpoint/failed": (
+        "checkpoints that couldn't be written so far, as on a full disk; a row each time"
+    ),
 }
 """Key -> meaning."""
 

@@ -1,1 +1,1 @@
-"""Runs that survive: signals, checkpoint files, locked folders."""
+"""What keeps a run: files written whole and verified, one run to a folder, signals obeyed."""

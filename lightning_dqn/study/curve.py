@@ -6,6 +6,7 @@ Shapes: R runs, G points of the common grid of env steps.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
+from lightning_dqn.system.files import write_whole
 
 METRICS = "metrics.csv"
 METRIC = "eval/episode_return"
@@ -96,11 +98,13 @@ def join(runs: Sequence[Evaluations], confidence: float = 0.95) -> Curve | None:
 
 def write_curve(curve: Curve, path: Path) -> None:
     """Write the curve as CSV, empty where there is no interval."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(Curve._fields)
-        for point in zip(*curve, strict=True):
-            writer.writerow("" if np.isnan(value) else f"{value:.10g}" for value in point)
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines)
+    writer.writerow(Curve._fields)
+    for point in zip(*curve, strict=True):
+        writer.writerow("" if np.isnan(value) else f"{value:.10g}" for value in point)
+    content = lines.getvalue().encode()  # as bytes, for a text file may change the line ends
+    write_whole(path, lambda temporary: temporary.write_bytes(content))
 
 
 def read_curve(path: Path) -> Curve | None:
@@ -159,7 +163,8 @@ def plot(
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(list(legend.values()), list(legend), edgecolor="none", framealpha=0.8)
-    figure.savefig(path, dpi=150)
+    kind = path.suffix.removeprefix(".")
+    write_whole(path, lambda temporary: figure.savefig(temporary, dpi=150, format=kind))
     return None
 
 

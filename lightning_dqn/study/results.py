@@ -27,7 +27,7 @@ from lightning_dqn.study.curve import (
     read_evaluations,
     write_curve,
 )
-from lightning_dqn.system.files import SUMMARY, write_json
+from lightning_dqn.system.files import SUMMARY, write_json, write_text
 
 RESULTS, TABLE, CURVE, PLOT = "results.json", "table.md", "curve.csv", "curve.png"
 CONFIDENCE = 0.95
@@ -134,7 +134,7 @@ def write_results(results: Results) -> list[str]:
         What is left out and why, in a line each.
     """
     folder = results.folder
-    (folder / TABLE).write_text(f"# {results.name}\n\n`{results.command}`\n\n{results}\n")
+    write_text(folder / TABLE, f"# {results.name}\n\n`{results.command}`\n\n{results}\n")
     saved = {**asdict(results), "aggregate": results.aggregate()}
     del saved["folder"]  # which may be moved
     write_json(folder / RESULTS, saved)
@@ -202,7 +202,7 @@ def write_comparison(
     table = comparison(labelled)
     commands = "\n".join(f"- {label}: `{study.command}`" for label, study in labelled.items())
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / TABLE).write_text(f"{table}\n\n{commands}\n")
+    write_text(folder / TABLE, f"{table}\n\n{commands}\n")
     found = {label: _curve(study, metric) for label, study in labelled.items()}
     what = CURVE if metric == METRIC else f"{metric} at env steps in common"
     notes = [f"{label}: no {what}, so no line" for label, one in found.items() if one is None]

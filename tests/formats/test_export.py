@@ -21,6 +21,7 @@ from lightning_dqn.networks.heads.quantile import (
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.torsos import minatar_cnn
+from lightning_dqn.safekeeping.checksums import verify
 
 ROOT = str(Path(__file__).resolve().parents[2])
 PROGRAMS = ("torchscript", "torch_export", "onnx")
@@ -205,3 +206,15 @@ def test_onnx_without_its_packages_names_the_extra(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match=r"needs onnxscript; pip install 'lightning-dqn\[onnx\]'"):
         written(make(), tmp_path, "onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format", export.SUFFIXES)
+def test_the_description_holds_the_checksum_of_every_format(format, tmp_path):
+    exported = written(make(), tmp_path, format)
+    beside = exported.path.with_name(f"{exported.path.name}.json")
+    verify(exported.path, beside)
+    content = bytearray(exported.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    exported.path.write_bytes(content)
+    with pytest.raises(ValueError, match="differs from its checksum"):
+        verify(exported.path, beside)

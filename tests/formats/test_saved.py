@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from lightning_dqn.formats.saved import (
     read_saved,
     save_weights,
 )
+from lightning_dqn.formats.tensors import read_tensors
 from lightning_dqn.learning.targets import Munchausen
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.quantile import (
@@ -93,8 +95,39 @@ def test_weights_of_another_network_are_refused(module, make_module, tmp_path):
     save_weights(module.agent, tmp_path)
     save_weights(make_module(network=[{"Linear": 3}]).agent, tmp_path / "other")
     (tmp_path / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
+    with pytest.raises(ValueError, match=r"differs from its checksum in module\.json"):
+        load_weights(tmp_path)
+    forget_checksum(tmp_path)
     with pytest.raises(ValueError, match=r"doesn't fit module\.json"):
         load_weights(tmp_path)
+
+
+def forget_checksum(folder: Path) -> None:
+    """Leave the hyper-parameters as they were written before there were checksums."""
+    description = json.loads((folder / HYPERPARAMETERS).read_text())
+    del description["sha256"]
+    (folder / HYPERPARAMETERS).write_text(json.dumps(description))
+
+
+def test_one_flipped_bit_is_told_with_the_file(module, tmp_path):
+    path = save_weights(module.agent, tmp_path)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{WEIGHTS}: differs from its checksum") as caught:
+        load_weights(tmp_path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="differs from its checksum"):
+        read_tensors(path)
+    forget_checksum(tmp_path)
+    load_weights(tmp_path)  # nothing tells
+
+
+def test_files_of_before_without_a_checksum_load(module, tmp_path):
+    save_weights(module.agent, tmp_path)
+    forget_checksum(tmp_path)
+    observation = torch.randn(5, 4)
+    assert torch.equal(load_weights(tmp_path).q_values(observation), module.q_values(observation))
 
 
 @pytest.mark.parametrize(
@@ -152,9 +185,9 @@ def test_what_is_no_checkpoint_of_a_dqn_is_refused(tmp_path):
     path.write_text("weights, but in words\n")
     with pytest.raises(ValueError, match=r"some\.ckpt: no readable checkpoint"):
         load_agent(path)
-    for content in (torch.ones(3), {"state_dict": {}}):
+    for content, told in ((torch.ones(3), "it holds no mapping"), ({}, "holds no DQN")):
         torch.save(content, path)
-        with pytest.raises(ValueError, match=r"some\.ckpt: this checkpoint holds no DQN"):
+        with pytest.raises(ValueError, match=rf"some\.ckpt: .*{told}"):
             load_agent(path)
 
 

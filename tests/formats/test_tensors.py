@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lightning_dqn.formats.tensors import SUFFIXES, read_tensors, write_tensors
+from lightning_dqn.formats.tensors import SUFFIXES, read_tensors, tensor_writer, write_tensors
+from lightning_dqn.safekeeping.checksums import write_described
 
 TYPES = [torch.float32, torch.float64, torch.float16, torch.int64, torch.uint8, torch.bool]
 
@@ -161,3 +162,22 @@ def test_a_missing_file_and_another_suffix_are_named(tmp_path):
         read_tensors(tmp_path / "a.pkl")
     with pytest.raises(ValueError, match=r"a\.pkl: tensors are kept in files named"):
         write_tensors(tmp_path / "a.pkl", some_tensors())
+
+
+@pytest.mark.parametrize("beside", ["weights.json", "weights.safetensors.json"])
+def test_a_file_is_held_against_the_checksum_beside_it(beside, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_described(path, tensor_writer(path, {"a": torch.ones(3)}), tmp_path / beside, {})
+    assert torch.equal(read_tensors(path)["a"], torch.ones(3))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"weights\.safetensors: differs .* {beside}"):
+        read_tensors(path)
+
+
+def test_a_description_of_another_file_says_nothing_of_this_one(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_described(path, tensor_writer(path, {"a": torch.ones(3)}), tmp_path / "weights.json", {})
+    write_tensors(tmp_path / "weights.npz", {"a": torch.zeros(3)})
+    assert torch.equal(read_tensors(tmp_path / "weights.npz")["a"], torch.zeros(3))

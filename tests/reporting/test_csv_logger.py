@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import csv
+import errno
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 from pytorch_lightning import Callback, LightningModule, Trainer
 from support.logged_fit import logged_fit
 
+from lightning_dqn.reporting import csv_logger as csv_module
 from lightning_dqn.reporting.csv_logger import csv_logger
 
 
@@ -65,3 +71,67 @@ def test_csv_is_on_disk_at_every_validation_and_at_the_end(tmp_path: Path) -> No
     assert [row["time/env_steps"] for row in rows if row["eval/return"]] == ["30.0", "60.0"]
     train = [row["time/env_steps"] for row in rows if row["train/loss"]]
     assert train == ["10.0", "20.0", "30.0", "40.0", "50.0", "60.0"]
+
+
+def test_rows_of_a_full_disk_are_written_when_there_is_space_again(tmp_path, monkeypatch) -> None:
+    logger = csv_logger(tmp_path)
+    logger.log_metrics({"train/loss": 0.5}, step=0)
+    before = (tmp_path / "metrics.csv").read_bytes()
+
+    def fail(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(csv_module, "_append", fail)
+        full.setattr(csv_module, "write_whole", fail)
+        with pytest.warns(UserWarning, match=r"metrics\.csv: rows .* No space left"):
+            logger.log_metrics({"train/loss": 0.25}, step=1)
+        logger.log_metrics({"eval/return": 9.0}, step=2)  # told once: a warning is an error here
+        assert logger.experiment.failures == 2
+        assert (tmp_path / "metrics.csv").read_bytes() == before
+    logger.log_metrics({"train/loss": 0.125}, step=3)
+    assert [row["step"] for row in _rows(tmp_path)] == ["0", "1", "2", "3"]
+    assert [row["train/loss"] for row in _rows(tmp_path)] == ["0.5", "0.25", "", "0.125"]
+    assert [row["eval/return"] for row in _rows(tmp_path)] == ["", "", "9.0", ""]
+
+
+def test_a_row_is_appended_whole_or_not_at_all(tmp_path) -> None:
+    """On a disk that really is full, or as good as: the size of files is limited."""
+    path = tmp_path / "metrics.csv"
+    program = f"""
+import resource, signal, warnings
+from lightning_dqn.reporting.csv_logger import csv_logger
+warnings.simplefilter("ignore")
+logger = csv_logger({str(tmp_path)!r})
+logger.log_metrics({{"loss": 0.5}}, step=0)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (30, resource.RLIM_INFINITY))
+for step in range(1, 9):
+    logger.log_metrics({{"loss": 0.25}}, step=step)
+assert logger.experiment.failures > 3
+print(open({str(path)!r}).read(), end="")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+logger.log_metrics({{"loss": 0.25}}, step=9)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.endswith("\n")
+    assert len(result.stdout) <= 30
+    assert [row["step"] for row in _rows(tmp_path)] == [str(step) for step in range(10)]
+
+
+def test_a_line_that_a_killed_run_left_unfinished_is_cut_off(tmp_path) -> None:
+    csv_logger(tmp_path).log_metrics({"train/loss": 0.5}, step=0)
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("1,0.2")
+    csv_logger(tmp_path).log_metrics({"train/loss": 0.25}, step=2)
+    assert [row["step"] for row in _rows(tmp_path)] == ["0", "2"]
+
+
+def test_hyper_parameters_on_a_full_disk_end_nothing(tmp_path, monkeypatch) -> None:
+    def fail(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(csv_module, "save_hparams_to_yaml", fail)
+    with pytest.warns(UserWarning, match="hparams"):
+        csv_logger(tmp_path).log_hyperparams({"gamma": 0.99})

@@ -45,7 +45,7 @@ def callbacks_of(trainer: Any) -> list[pl.Callback]:
 
 def iterations_of(data: ReplayDataModule, learner: Any, folder: Path) -> Iterator[Iteration]:
     """Yield an epoch of iterations that ``learner`` acts in, without a Trainer's delays."""
-    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    strategy = SimpleNamespace(root_device=torch.device("cpu"), checkpoint_io=None)
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
         lightning_module=learner,
         strategy=strategy,

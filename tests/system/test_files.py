@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -11,7 +12,13 @@ from typing import Any
 import pytest
 
 from lightning_dqn.system import files
-from lightning_dqn.system.files import write_json, write_whole
+from lightning_dqn.system.files import (
+    staged,
+    sweep_temporaries,
+    sync_folder,
+    write_json,
+    write_whole,
+)
 
 
 def names(folder: Path) -> set[str]:
@@ -143,3 +150,86 @@ def test_json_that_can_not_be_made_leaves_the_old_file(tmp_path):
         write_json(path, circle)
     assert json.loads(path.read_text()) == {"a": 1}
     assert names(tmp_path) == {"a.json"}
+
+
+def test_writers_of_the_same_file_do_not_meet(tmp_path):
+    path = tmp_path / "a.txt"
+    with staged(path) as one, staged(path) as other:
+        assert one != other
+        assert {one.parent, other.parent} == {tmp_path}
+        assert all(temporary.name.startswith(".a.txt.") for temporary in (one, other))
+        other.write_text("other")
+        write_whole(path, lambda temporary: temporary.write_text("third"))
+        assert other.read_text() == "other"
+    assert names(tmp_path) == {"a.txt"}
+
+
+def test_many_writers_at_once_all_succeed(tmp_path):
+    path = tmp_path / "a.txt"
+    failures: list[BaseException] = []
+
+    def keep_writing(text: str) -> None:
+        try:
+            for _ in range(30):
+                write_whole(path, lambda temporary: temporary.write_text(text * 1000))
+                sweep_temporaries(tmp_path)
+        except OSError as error:
+            failures.append(error)
+
+    writers = [threading.Thread(target=keep_writing, args=(text,)) for text in "abcd"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert failures == []
+    assert path.read_text() in {text * 1000 for text in "abcd"}
+    assert names(tmp_path) == {"a.txt"}
+
+
+def test_the_disk_has_the_content_before_the_name_and_the_name_at_the_end(tmp_path, monkeypatch):
+    calls: list[str] = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+
+        def noted(*arguments: Any, real: Any = real, name: str = name) -> Any:
+            calls.append(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(os, name, noted)
+    write_whole(tmp_path / "a.txt", lambda temporary: temporary.write_text("text"))
+    assert calls == ["fsync", "replace", "fsync"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_what_a_dead_writer_left_is_swept_and_what_a_living_one_holds_is_not(tmp_path):
+    left = tmp_path / ".a.txt.0123456789abcdef.tmp"
+    others = [tmp_path / name for name in (".a.tmp", "a.tmp", ".notes", ".a.txt.0123.tmp")]
+    for path in (left, *others):
+        path.touch()
+    with staged(tmp_path / "a.txt") as temporary:
+        sweep_temporaries(tmp_path)
+        assert set(tmp_path.iterdir()) == {temporary, *others}
+        sweep_temporaries(tmp_path)
+        assert temporary.exists()
+    sweep_temporaries(tmp_path / "nowhere")
+
+
+def test_a_name_as_long_as_they_may_be_is_written(tmp_path):
+    path = tmp_path / ("a" * 251 + ".txt")
+    write_whole(path, lambda temporary: temporary.write_text("text"))
+    assert path.read_text() == "text"
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EIO])
+def test_a_folder_that_can_not_be_synced_is_no_error_and_a_broken_disk_is(
+    code, tmp_path, monkeypatch
+):
+    def fail(handle: int) -> None:
+        raise OSError(code, "no")
+
+    monkeypatch.setattr(files.os, "fsync", fail)
+    if code == errno.EIO:
+        with pytest.raises(OSError):
+            sync_folder(tmp_path)
+    else:
+        sync_folder(tmp_path)
