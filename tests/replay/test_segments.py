@@ -174,7 +174,7 @@ def test_a_damaged_segment_is_named(damage, share, tmp_path):
 
 def test_memory_that_happens_to_hold_the_rows_does_not_stand_in_for_them(tmp_path, monkeypatch):
     ring = CountedRing(10)
-    ring.write_times(0, {name: c[:5] * 0 for name, c in ring._columns.items()})
+    ring.write_times(0, {name: torch.zeros_like(c[:5]) for name, c in ring._columns.items()})
     description = SegmentWriter(tmp_path).save(ring)
     os.truncate(tmp_path / description[0]["file"], 3)
     monkeypatch.setattr(segments.torch, "empty", torch.zeros)
