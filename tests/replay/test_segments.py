@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -160,13 +161,25 @@ def test_a_damaged_segment_is_named(damage, share, tmp_path):
     path = tmp_path / description[0]["file"]
     content = bytearray(path.read_bytes())
     place = int(share * len(content))
-    content[place] ^= 1
-    path.write_bytes({"flip": content, "cut": content[:place], "longer": content + b"x"}[damage])
+    flipped = bytearray(content)
+    flipped[place] ^= 1
+    longer = content[:] + b"x"
+    path.write_bytes({"flip": flipped, "cut": content[:place], "longer": longer}[damage])
     other = CountedRing(100)
     with pytest.raises(ValueError, match=rf"{path.name}: .*damaged") as caught:
         load(tmp_path, description, other)
     assert "\n" not in str(caught.value)
     assert other.total_times == 0
+
+
+def test_memory_that_happens_to_hold_the_rows_does_not_stand_in_for_them(tmp_path, monkeypatch):
+    ring = CountedRing(10)
+    ring.write_times(0, {name: torch.zeros_like(c[:5]) for name, c in ring._columns.items()})
+    description = SegmentWriter(tmp_path).save(ring)
+    os.truncate(tmp_path / description[0]["file"], 3)
+    monkeypatch.setattr(segments.torch, "empty", torch.zeros)
+    with pytest.raises(ValueError, match="damaged"):
+        load(tmp_path, description, CountedRing(10))
 
 
 def test_a_missing_segment_is_named(tmp_path):
