@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -17,12 +18,13 @@ from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator, Obs
 from lightning_dqn.collecting.source import Collection, CollectionConfig, Source
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec, check_same
+from lightning_dqn.replay.archive import RingArchive
 from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, as_sampling
 from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.replay.storage import ReplayConfig, check_batches_fit, check_ring_fits
-from lightning_dqn.safekeeping.checkpoint_files import install
+from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO, install
 from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.transitions import Episode, Iteration, Learner, Rows, Transitions
 
@@ -113,6 +115,8 @@ class ReplayDataModule(pl.LightningDataModule):
         self.replay: ReplayBuffer | None = None
         self.sampler: Sampler | None = None
         self._evaluator: Evaluator | None = None
+        self._files: SafeCheckpointIO | None = None
+        self._archive: RingArchive | None = None
         self._restored: dict[str, Any] | None = None
         self._last_fit: dict[str, Any] | None = None
         self._priorities = ReturnPriorities(partial(getattr, self, "sampler"))
@@ -142,7 +146,7 @@ class ReplayDataModule(pl.LightningDataModule):
         Raises:
             ValueError: the module was made for another kind of environment.
         """
-        install(self._trainer)  # of safe checkpoints
+        self._files = install(self._trainer)
         self._check_belongs(stage)
         if stage != "fit" or self.replay is not None:
             return
@@ -160,6 +164,9 @@ class ReplayDataModule(pl.LightningDataModule):
             directory=self._trainer.default_root_dir,
             seed=self.seed,
         )
+        if self._files is not None and RingArchive.is_wanted(self.replay):
+            self._archive = RingArchive(self.replay, type(self).__qualname__)
+            self._archive.join(self._files)
         self.sampler = self.sampling.make(self.replay, self.source.upcoming)
         if self.sampler.uses_priorities:
             self._priorities.join(self._trainer)
@@ -202,13 +209,9 @@ class ReplayDataModule(pl.LightningDataModule):
             return self._last_fit or {}
         _, replay, sampler = self._parts()
         collector = self.source.state_dict()  # rows that are being collected come before those
-        if not replay.num_rows:
-            return {"collector": collector, "replay": replay.state_dict()}
-        return {
-            "collector": collector,
-            "replay": replay.state_dict(with_rows=True),
-            "sampler": sampler.state_dict(),
-        }
+        with_rows = self._archive is None
+        state = {"collector": collector, "replay": replay.state_dict(with_rows=with_rows)}
+        return {**state, "sampler": sampler.state_dict()} if replay.num_rows else state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave.
@@ -225,9 +228,15 @@ class ReplayDataModule(pl.LightningDataModule):
             return
         _, replay, sampler = self._parts()
         replay.load_state_dict(state_dict["replay"])
-        if "sampler" in state_dict:
+        if self._archive is not None and "segments" in state_dict["replay"]:
+            checkpoints = Path(str(self._trainer.ckpt_path)).parent
+            self._archive.load(state_dict["replay"], checkpoints)
+        collector = state_dict["collector"]
+        if replay.num_rows:
             sampler.load_state_dict(state_dict["sampler"])
-        last = self.source.load_state_dict(state_dict["collector"])
+        else:  # they go on counting, and fill it
+            collector = {**collector, "actor": None}
+        last = self.source.load_state_dict(collector)
         if last is not None:
             replay.truncate_newest()
             replay.extend(last)
@@ -237,7 +246,8 @@ class ReplayDataModule(pl.LightningDataModule):
         if stage == "fit" and self.source is not None:
             assert self.replay is not None, "made with the source"
             collector = {**self.source.state_dict(), "actor": None, "ahead": None}
-            self._last_fit = {"collector": collector, "replay": self.replay.state_dict()}
+            replay = self.replay.state_dict(with_rows=False)
+            self._last_fit = {"collector": collector, "replay": replay}
         self.close()
 
     def on_exception(self, exception: BaseException) -> None:
@@ -318,6 +328,9 @@ class ReplayDataModule(pl.LightningDataModule):
         """Close what this data module made, all of it whatever fails; may be called repeatedly."""
         parts = (self.source, self._evaluator)
         self.source = self.replay = self.sampler = self._evaluator = None
+        if self._archive is not None and self._files is not None:
+            self._archive.leave(self._files)
+        self._archive = None
         if self.trainer is not None:
             self._priorities.leave(self.trainer)
         with ExitStack() as stack:

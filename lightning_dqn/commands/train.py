@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +22,7 @@ from lightning_dqn.runs.mistakes import told
 from lightning_dqn.runs.resume import CHECKPOINT, Resumed, without_resume
 from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
+from lightning_dqn.safekeeping.folder_lock import locked, refuse_used
 from lightning_dqn.safekeeping.signals import Stopped, requeue
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
@@ -50,8 +52,10 @@ def train(config: DictConfig) -> float | None:
     training = training_module()
     # Warnings go to the terminal and to the log, as conf/hydra/job_logging/run.yaml has it.
     logging.captureWarnings(bool(logging.getLogger("py.warnings").handlers))
+    held = ExitStack()
     try:
         with told():
+            held.enter_context(locked(Path(config.run_dir)))
             experiment = training.prepare(config)
         summary = training.run(experiment)
     except Stopped as stopped:
@@ -60,6 +64,7 @@ def train(config: DictConfig) -> float | None:
         _transcript.exception("the run ended with an error")
         raise
     finally:
+        held.close()
         logging.captureWarnings(False)
     _transcript.info("%s", summary)
     print(f"\n{summary}")
@@ -105,6 +110,7 @@ def check(composer: Composer, resumed: Resumed | None = None) -> None:
         try:
             if resumed is not None:
                 resumed.check(job.config)
+            refuse_used(Path(job.config.run_dir), is_continued=resumed is not None)
             check_keys(job.config)
             spread_budget(job.config)
             if job.number == 0:

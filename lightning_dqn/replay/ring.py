@@ -246,37 +246,42 @@ class ReplayBuffer:
         )
         self._columns["truncated"][newest[is_open]] = True
 
-    def state_dict(self, *, with_rows: bool = False) -> dict[str, Any]:
-        """Return the generator's state, and with it the rows where they are wanted.
+    def state_dict(self, *, with_rows: bool) -> dict[str, Any]:
+        """Return the generator's state and the size, and the rows too where they are wanted.
 
         How transitions are read is the configuration's to say.
         """
-        state: dict[str, Any] = {"generator": self.generator.get_state()}
+        state: dict[str, Any] = {
+            "generator": self.generator.get_state(),
+            "total_times": self.total_times,
+            "num_times": self.num_times,
+            "num_envs": self.num_envs,
+        }
         if with_rows:
             oldest = self.total_times - self.times_stored
             columns = self.read_times(oldest, self.total_times)
-            rows = {name: column.cpu().clone() for name, column in columns.items()}
-            state |= {"rows": rows, "total_times": self.total_times, "num_times": self.num_times}
+            state["rows"] = {name: column.cpu().clone() for name, column in columns.items()}
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave, in an empty ring.
 
         Raises:
-            ValueError: the rows are those of a ring of another size.
+            ValueError: it was one of another size.
         """
         self.generator.set_state(state["generator"].cpu())
-        if "rows" not in state:
+        if "num_times" not in state:  # of 0.1, without rows
             return
-        stored, num_envs = state["rows"]["action"].shape
-        if (state["num_times"], num_envs) != (self.num_times, self.num_envs):
+        size, own = (state["num_times"], state["num_envs"]), (self.num_times, self.num_envs)
+        if size != own:
             raise ValueError(
-                f"replay.capacity={self.num_times * self.num_envs} with {self.num_envs} "
-                f"environments: the checkpoint holds a ring of {state['num_times'] * num_envs} "
-                f"rows of {num_envs} environments; continue with these"
+                f"replay.capacity={own[0] * own[1]} with {own[1]} environments: the checkpoint is "
+                f"of a ring of {size[0] * size[1]} rows of {size[1]} environments; go on with these"
             )
-        self.write_times(state["total_times"] - stored, state["rows"])
-        self.resume_at(state["total_times"])
+        if "rows" in state:
+            stored = len(state["rows"]["action"])
+            self.write_times(state["total_times"] - stored, state["rows"])
+            self.resume_at(state["total_times"])
 
     def _write(self, rows: Rows, count: int) -> None:
         """Write ``count`` time indices that don't cross the end of the ring."""

@@ -17,6 +17,7 @@ from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
 from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
+from lightning_dqn.safekeeping.reading import read_checkpoint
 from lightning_dqn.system.files import SUMMARY, write_json
 
 _logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def run(experiment: Experiment) -> Summary:
     if config.test:
         [results] = trainer.test(module, data, ckpt_path=best, verbose=False)  # type: ignore[assignment]
     elif best:
-        checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+        checkpoint = read_checkpoint(Path(best))
         module.on_load_checkpoint(checkpoint)
         module.load_state_dict(checkpoint["state_dict"])
     tested = (

@@ -52,6 +52,23 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def refuse_used(folder: Path, *, is_continued: bool) -> None:
+    """Refuse a folder for a run before anything is written there.
+
+    Args:
+        folder: of a run that is about to begin.
+        is_continued: it goes on with the run that is there.
+
+    Raises:
+        FolderInUse: another process works there, or a run was finished that isn't continued.
+    """
+    if not folder.is_dir():
+        return
+    with locked(folder):
+        if not is_continued:
+            refuse_finished(folder)
+
+
 def refuse_finished(folder: Path) -> None:
     """Refuse a folder in which a run was finished.
 
@@ -61,7 +78,7 @@ def refuse_finished(folder: Path) -> None:
     if (folder / SUMMARY).exists():
         raise FolderInUse(
             f"{folder}: holds {SUMMARY} of a finished run, which a new one would overwrite; choose "
-            f"another folder, or continue that run with resume={folder}"
+            f"another folder, or go on with that run: resume {folder}"
         )
 
 

@@ -80,7 +80,8 @@ def test_a_run_may_be_stopped_many_times(tmp_path: Path, unbroken: Path) -> None
 def test_a_run_in_its_warm_up_has_nothing_to_lose(tmp_path: Path, unbroken: Path) -> None:
     log = tmp_path / "run" / "train.log"
     long = "data.collection.warmup_env_steps=100000000"
-    process = start(tmp_path, *QUICK, long, "data.replay.capacity=1000", "hydra.run.dir=run")
+    epochs = "trainer.max_epochs=1000000"
+    process = start(tmp_path, *QUICK, long, epochs, "hydra.run.dir=run")
     ended = interrupt(process, log.is_file, signal.SIGTERM, then_wait=3.0)
     assert (ended.status, ended.seconds < SECONDS) == (143, True), ended.output
     assert "nothing was learned yet" in ended.output

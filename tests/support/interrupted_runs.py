@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
 from support.resumed_runs import differences
 
 QUICK = (
