@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 
 import pytest
+from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 
-from lightning_dqn.safekeeping.failures import reason_of
+from lightning_dqn.safekeeping.failures import CheckpointsFailed, Failures, reason_of
 
 
 @pytest.mark.parametrize("number", ["ENOSPC", "EDQUOT", "EIO", "EACCES", "EROFS"])
@@ -26,3 +27,11 @@ def test_torchs_complaint_is_told_by_its_cause():
 @pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), ValueError("inline")])
 def test_other_errors_end_the_run(error):
     assert reason_of(error) is None
+
+
+@pytest.mark.parametrize("function", [TrainerFn.TESTING, TrainerFn.VALIDATING, None])
+def test_where_nothing_is_learned_a_failure_is_an_error(function, make_trainer, tmp_path):
+    trainer = make_trainer()
+    trainer.state.fn, trainer.state.status = function, TrainerStatus.RUNNING
+    with pytest.raises(CheckpointsFailed, match=r"a\.ckpt: .* written: No space left"):
+        Failures(trainer).count(tmp_path / "a.ckpt", "No space left")
