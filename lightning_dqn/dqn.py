@@ -43,6 +43,7 @@ from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike
 from lightning_dqn.reporting.rows import Report, check_finite
 from lightning_dqn.reporting.telling import tell_evaluation, tell_row
+from lightning_dqn.safekeeping.format_version import migrated
 from lightning_dqn.system.denormals import FlushDenormals
 from lightning_dqn.system.seeding import global_generators, set_global_generators
 from lightning_dqn.transitions import Episode, Iteration, Transitions
@@ -381,6 +382,7 @@ class DQN(pl.LightningModule):
         Raises:
             ValueError: the checkpoint isn't one of a DQN.
         """
+        migrated(checkpoint, "this checkpoint")
         if "dqn" not in checkpoint:
             raise ValueError("this checkpoint holds no DQN: it was saved from another module")
         state = checkpoint["dqn"]
