@@ -16,6 +16,7 @@ from lightning_dqn.runs.lengths import spread_budget
 from lightning_dqn.runs.mistakes import told
 from lightning_dqn.runs.resume import expand_resume
 from lightning_dqn.runs.training import training_module
+from lightning_dqn.runs.trust import Trust, check_saved, take_trust
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
@@ -27,11 +28,13 @@ def main(arguments: Sequence[str]) -> None:
             print_help([a for a in arguments if a not in ("--help", "-h")])
         return
     with told():
-        composer = Composer(expand_resume(arguments))
+        trust, rest = take_trust(arguments)
+        expanded = expand_resume(rest, trust)
+        composer = Composer(expanded)
     with composer:
         with told(composer.explain):
             if not composer.only_shows:
-                check(composer)
+                check(composer, trust if expanded != rest else None)
         for note in composer.notes:
             print(f"lightning-dqn: {note}", file=sys.stderr)
         with told(composer.explain):
@@ -57,10 +60,14 @@ def train(config: DictConfig) -> float | None:
     return summary.episode_return
 
 
-def check(composer: Composer) -> None:
+def check(composer: Composer, trust: Trust | None = None) -> None:
     """Refuse what can't run, in any job, before a run's folder or logger exists.
 
     Keys and values of all jobs, and of the first all that can be known by building it.
+
+    Args:
+        composer: of what is asked for.
+        trust: what a run may name that is continued; None where all was typed.
 
     Raises:
         HydraException: a job can't be composed.
@@ -69,6 +76,8 @@ def check(composer: Composer) -> None:
     seen: set[str] = set()
     for job in composer.jobs():
         try:
+            if trust is not None:
+                check_saved(job.config, trust, "resume")
             check_keys(job.config)
             spread_budget(job.config)
             if job.number == 0:

@@ -20,9 +20,7 @@ from lightning_dqn.runs.build import ConfigError, build, check_types
 from lightning_dqn.runs.keys import choices
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.runs.resume import CONFIGURATION
-
-PARTS = ("environment", "data", "module", "callbacks", "logger", "trainer")
-"""Nodes that objects are built from."""
+from lightning_dqn.runs.trust import PARTS
 
 _HERE = "|".join((*PARTS, "hints", "name", "run_dir", "tags", r"total_\w+"))
 _ELSEWHERE = re.compile(rf"\$\{{(?!({_HERE})[.:}}])")

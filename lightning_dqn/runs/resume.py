@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides
 
 CONFIGURATION = Path(".hydra", "config.yaml")
 """Of a run, in its folder; beside it ``overrides.yaml`` and ``hydra.yaml``."""
@@ -17,13 +18,18 @@ CONFIGURATION = Path(".hydra", "config.yaml")
 _OWN = ("ckpt_path=", "hydra.run.dir=")
 
 
-def expand_resume(arguments: Sequence[str]) -> list[str]:
+def expand_resume(arguments: Sequence[str], trust: Trust = NOTHING) -> list[str]:
     """Replace ``resume=<run folder>`` by what that run was started with, its folder and checkpoint.
 
     Flags stay flags and come first; the run's own overrides come before the others, which win.
 
+    Args:
+        arguments: of the command line.
+        trust: what the run's overrides may name beside what every run needs.
+
     Raises:
-        ConfigError: the folder isn't one of a run that can be continued.
+        ConfigError: the folder isn't one of a run that can be continued, or its overrides name
+            what isn't trusted.
     """
     resumes = [a for a in arguments if a.startswith("resume=")]
     if not resumes:
@@ -35,9 +41,12 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
             raise ConfigError(f"resume={folder}: {path} is missing, so it can't be continued")
     own: Any = OmegaConf.to_container(OmegaConf.load(saved / "overrides.yaml"))
     rest = [a for a in arguments if a not in resumes]
+    if not isinstance(own, list):
+        raise ConfigError(f"{saved / 'overrides.yaml'}: no list of overrides")
+    kept = [*_flags(saved / "hydra.yaml", rest), *(o for o in own if not str(o).startswith(_OWN))]
+    check_overrides(kept, trust, str(folder))
     return [
-        *_flags(saved / "hydra.yaml", rest),
-        *(one for one in own if not one.startswith(_OWN)),
+        *kept,
         f"ckpt_path={quoted(checkpoint.absolute())}",
         f"hydra.run.dir={quoted(folder.absolute())}",
         *rest,
@@ -56,18 +65,20 @@ def _flags(path: Path, given: Sequence[str]) -> list[str]:
     if not path.is_file():
         return []
     hydra: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    found = {
-        "--config-dir": [
-            source["path"]
-            for source in hydra["hydra"]["runtime"]["config_sources"]
-            if source["provider"] == "command-line" and source["schema"] == "file"
-        ],
-        "--config-name": [hydra["hydra"]["job"]["config_name"]],
-    }
+    try:
+        found = {
+            "--config-dir": [
+                source["path"]
+                for source in hydra["hydra"]["runtime"]["config_sources"]
+                if source["provider"] == "command-line" and source["schema"] == "file"
+            ],
+            "--config-name": [hydra["hydra"]["job"]["config_name"]],
+        }
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: not what Hydra writes: {error!r}") from error
     return [
-        text
-        for flag, [*values] in found.items()
+        f"{flag}={value}"
+        for flag, values in found.items()
         for value in values
         if value not in (None, "config") and not any(a.startswith(flag) for a in given)
-        for text in (flag, value)
     ]

@@ -19,6 +19,7 @@ from lightning_dqn.reporting.wandb_logger import WandbLogger
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
+from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.system.files import SUMMARY, write_json
 
 _logger = logging.getLogger(__name__)
@@ -39,17 +40,19 @@ class Summary:
     episode_return: float | None
     episode_return_std: float | None
     episodes: int
+    trust: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rate = self.env_steps / max(self.seconds, 1e-9)
         folder, resume = shlex.quote(str(self.run_dir)), shlex.quote(f"resume={self.run_dir}")
+        trust = f" trust={','.join(self.trust)}" if self.trust else ""
         lines = [
             f"{self.name}: {self._result()}",
             f"  trained   {self.env_steps:,} env steps, {self.updates:,} updates in "
             f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
             f"  files     {self.run_dir}",
-            f"  evaluate  {_python()} -m lightning_dqn evaluate {folder}",
-            f"  continue  {_python()} -m lightning_dqn {resume} trainer.max_epochs=N",
+            f"  evaluate  {_python()} -m lightning_dqn evaluate {folder}{trust}",
+            f"  continue  {_python()} -m lightning_dqn {resume} trainer.max_epochs=N{trust}",
         ]
         return "\n".join(lines)
 
@@ -77,13 +80,15 @@ def run(experiment: Experiment) -> Summary:
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     start, first_env_step = time.perf_counter(), module.env_steps
-    trainer.fit(module, data, ckpt_path=config.ckpt_path)
+    trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
     seconds = time.perf_counter() - start
     trained = {"env_steps": module.env_steps - first_env_step, "updates": module.updates}
     best = _best_checkpoint(trainer)
     results: dict[str, float] = {}
     if config.test:
-        [results] = trainer.test(module, data, ckpt_path=best, verbose=False)  # type: ignore[assignment]
+        [results] = trainer.test(  # type: ignore[assignment]
+            module, data, ckpt_path=best, verbose=False, weights_only=True
+        )
     elif best:
         checkpoint = torch.load(best, map_location="cpu", weights_only=True)
         module.on_load_checkpoint(checkpoint)
@@ -103,6 +108,7 @@ def run(experiment: Experiment) -> Summary:
         episode_return=results.get("test/episode_return"),
         episode_return_std=results.get("test/episode_return_std"),
         episodes=int(results.get("test/episodes", 0)),
+        trust=tuple(needed_trust(config)),
         **trained,
     )
     wall_seconds = time.perf_counter() - began
