@@ -52,7 +52,7 @@ class Summary:
             f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
             f"  files     {self.run_dir}",
             f"  evaluate  {_python()} -m lightning_dqn evaluate {folder}{trust}",
-            f"  continue  {_python()} -m lightning_dqn {resume} trainer.max_epochs=N{trust}",
+            f"  continue  {_python()} -m lightning_dqn {resume} trainer.max_epochs=N{trust}{_flags()}",
         ]
         return "\n".join(lines)
 
@@ -132,6 +132,18 @@ def _say(experiment: Experiment, run_dir: Path) -> None:
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:
     callback = trainer.checkpoint_callback
     return (getattr(callback, "best_model_path", None) or None) if callback is not None else None
+
+
+def _flags() -> str:
+    """Return the flags by which the configuration was found; a folder's own aren't followed."""
+    if not HydraConfig.initialized():
+        return ""
+    hydra = HydraConfig.get()
+    folders = [one.path for one in hydra.runtime.config_sources if one.provider == "command-line"]
+    flags = [f"--config-dir={shlex.quote(folder)}" for folder in dict.fromkeys(folders)]
+    is_own = hydra.job.config_name not in (None, "config")
+    flags += [f"--config-name={shlex.quote(hydra.job.config_name)}"] if is_own else []
+    return "".join(f" {flag}" for flag in flags)
 
 
 def _python() -> str:
