@@ -46,13 +46,14 @@ class Summary:
         rate = self.env_steps / max(self.seconds, 1e-9)
         folder, resume = shlex.quote(str(self.run_dir)), shlex.quote(f"resume={self.run_dir}")
         trust = f" trust={','.join(self.trust)}" if self.trust else ""
+        again = f"{resume} trainer.max_epochs=N{trust}{_flags()}"
         lines = [
             f"{self.name}: {self._result()}",
             f"  trained   {self.env_steps:,} env steps, {self.updates:,} updates in "
             f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
             f"  files     {self.run_dir}",
             f"  evaluate  {_python()} -m lightning_dqn evaluate {folder}{trust}",
-            f"  continue  {_python()} -m lightning_dqn {resume} trainer.max_epochs=N{trust}{_flags()}",
+            f"  continue  {_python()} -m lightning_dqn {again}",
         ]
         return "\n".join(lines)
 
@@ -141,8 +142,8 @@ def _flags() -> str:
     hydra = HydraConfig.get()
     folders = [one.path for one in hydra.runtime.config_sources if one.provider == "command-line"]
     flags = [f"--config-dir={shlex.quote(folder)}" for folder in dict.fromkeys(folders)]
-    is_own = hydra.job.config_name not in (None, "config")
-    flags += [f"--config-name={shlex.quote(hydra.job.config_name)}"] if is_own else []
+    if (name := hydra.job.config_name) not in (None, "config"):
+        flags.append(f"--config-name={shlex.quote(str(name))}")
     return "".join(f" {flag}" for flag in flags)
 
 

@@ -1,7 +1,7 @@
 """Training by the command line as a user meets it: real processes, from any working directory."""
 
-import shutil
 import shlex
+import shutil
 import subprocess
 import sys
 
