@@ -12,13 +12,13 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.reporting.wandb_logger import WandbLogger
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
+from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.system.files import SUMMARY, write_json
 
@@ -79,7 +79,7 @@ def run(experiment: Experiment) -> Summary:
         torch.set_num_threads(config.num_threads)
     _say(experiment, run_dir)
     for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+        logger.log_hyperparams(without_secrets(config))
     start, first_env_step = time.perf_counter(), module.env_steps
     trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
     seconds = time.perf_counter() - start
