@@ -48,7 +48,7 @@ class _Handler(SimpleHTTPRequestHandler):
         """Begin to answer, where the request is for this machine and the file in the folder."""
         # A page elsewhere can let its own name lead here, and would then be taken for ours.
         name, _, port = self.headers.get("Host", "").partition(":")
-        own_port: int = self.server.socket.getsockname()[1]
+        own_port: int = self.connection.getsockname()[1]
         if name not in _NAMES or own_port != (int(port) if port.isdecimal() else 80):
             self.send_error(HTTPStatus.FORBIDDEN, "Not the address of this machine")
             return None
