@@ -142,8 +142,9 @@ def _locate(target: str, key: str) -> Callable[..., Any]:
 @functools.cache
 def _refuse_blocked(target: str, key: str) -> None:
     """Refuse what Hydra refuses to call by a name in a configuration, as ``os.system``."""
+    dotted = target if "." in target else f"builtins.{target}"
     try:
-        instantiate({"_target_": target, "_partial_": True})
+        instantiate({"_target_": dotted, "_partial_": True})
     except InstantiationException as error:
         if "blocklisted" not in str(error):
             return  # building it says what is wrong

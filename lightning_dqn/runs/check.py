@@ -19,9 +19,9 @@ from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.runs.build import ConfigError, build, check_types
 from lightning_dqn.runs.keys import choices
 from lightning_dqn.runs.mistakes import near
+from lightning_dqn.runs.named import PARTS
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.secrets import check_secrets
-from lightning_dqn.runs.trust import PARTS
 
 _HERE = "|".join((*PARTS, "hints", "name", "run_dir", "tags", r"total_\w+"))
 _ELSEWHERE = re.compile(rf"\$\{{(?!({_HERE})[.:}}])")

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.named import leaves
 
 _KEY = re.compile(
     r"(^|_)(api_?key|access_?key|private_?key|\w*token|passw(or)?d|passphrase|secret|"
@@ -31,7 +32,7 @@ def check_secrets(config: DictConfig) -> None:
     Raises:
         ConfigError: naming the key, not its value, and how to hand it over.
     """
-    for key, value in _leaves(OmegaConf.to_container(config, resolve=False), ""):
+    for key, value in leaves(OmegaConf.to_container(config, resolve=False)):
         text = "" if value is None or isinstance(value, bool) else str(value)
         is_count = not isinstance(value, str) and "token" in key
         if key.startswith("hydra.") or not text or is_count or _FROM_ENVIRONMENT.fullmatch(text):
@@ -48,11 +49,11 @@ def without_secrets(config: DictConfig) -> dict[str, Any]:
 
     A value elsewhere that holds a secret, by an interpolation, is hidden.
     """
-    written = dict(_leaves(OmegaConf.to_container(config, resolve=False), ""))
+    written = dict(leaves(OmegaConf.to_container(config, resolve=False)))
     values: Any = OmegaConf.to_container(config, resolve=True)
     secrets = {
         value
-        for key, value in _leaves(values, "")
+        for key, value in leaves(values, "")
         if isinstance(value, str) and value and _is_secret(key)
     }
     told: dict[str, Any] = _told(values, "", written, secrets)
@@ -72,18 +73,6 @@ def _told(node: Any, key: str, written: dict[str, Any], secrets: set[str]) -> An
     if isinstance(node, list):
         return [_told(value, f"{key}[{i}]", written, secrets) for i, value in enumerate(node)]
     if isinstance(node, str) and any(secret in node for secret in secrets):
-        text = str(written.get(key, ""))
+        text = str(written.get(key))
         return text if "${" in text else HIDDEN
     return node
-
-
-def _leaves(node: Any, key: str) -> list[tuple[str, Any]]:
-    if isinstance(node, dict):
-        return [
-            leaf
-            for name, value in node.items()
-            for leaf in _leaves(value, f"{key}.{name}" if key else str(name))
-        ]
-    if isinstance(node, list):
-        return [leaf for i, value in enumerate(node) for leaf in _leaves(value, f"{key}[{i}]")]
-    return [(key, node)]

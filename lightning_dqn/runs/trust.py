@@ -8,9 +8,9 @@ folder's choice, or hand out what is secret, unless the user trusts them by name
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -18,19 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.places import is_below, why_not, why_not_trusted
+from lightning_dqn.runs.named import PARTS, Untrusted, interpolations, leaves, untrusted
+from lightning_dqn.runs.places import is_below
 
-PARTS = ("environment", "data", "module", "callbacks", "logger", "trainer")
-"""Nodes that objects are built from."""
-
-_ENVIRONMENTS = ("lightning_dqn", "gymnasium")
-"""Modules that an environment's ``module:Name-v0`` may name."""
-
-_INTERPOLATION = re.compile(r"\$\{\s*([^:}]*)(:?)")
-_RESOLVERS = ("hydra", "now", "total_env_steps", "total_iterations")
-_HOST = re.compile(r"[A-Za-z][\w+.-]*://(?:[^/@]*@)?([^/:]+)")
-_TYPED = re.compile(r"(?:_target_\s*[=:]\s*['\"]?|\bid=['\"]?(?=[^:]+:))([\w.-]+)")
 _RELATIVE = re.compile(r"(^|/)\.\.(/|$)")
+_TYPED = re.compile(r"(?:_target_\s*[=:]\s*['\"]?|\bid=['\"]?(?=[^:]+:))([\w.-]+)")
 
 
 @dataclass(frozen=True)
@@ -80,22 +72,6 @@ def take_trust(arguments: Sequence[str]) -> tuple[Trust, list[str]]:
     return Trust((*Trust.of(",".join(given)).modules, *typed)), rest
 
 
-class Untrusted(NamedTuple):
-    """Something that is named and not taken unasked.
-
-    Attributes:
-        key: where.
-        value: as it is written.
-        reason: why not.
-        name: what would have to be trusted.
-    """
-
-    key: str
-    value: str
-    reason: str
-    name: str
-
-
 def check_saved(
     config: DictConfig, trust: Trust, source: str, *, built: Sequence[str] = PARTS
 ) -> None:
@@ -115,11 +91,11 @@ def check_saved(
     own = {key: value for key, value in written.items() if key != "hydra"}
     # An interpolation may refer to any other key, so all are looked at before any is followed;
     # and what counts a run's iterations builds data.sampler.
-    _refuse(_interpolations(own, "", trust), source)
+    _refuse(interpolations(own, "", trust.covers), source)
     tops = {key.split(".")[0] for key in (*built, "data.sampler")}
-    _refuse(_untrusted({key: own.get(key) for key in sorted(tops)}, "", trust), source)
+    _refuse(untrusted({key: own.get(key) for key in sorted(tops)}, "", trust.covers), source)
     for key in built:
-        _refuse(_untrusted(_filled_in(config, key, source), key, trust), source)
+        _refuse(untrusted(_filled_in(config, key, source), key, trust.covers), source)
 
 
 def check_overrides(overrides: Sequence[str], trust: Trust, source: str) -> None:
@@ -137,38 +113,42 @@ def check_overrides(overrides: Sequence[str], trust: Trust, source: str) -> None
     """
     for text in overrides:
         if not isinstance(text, str) or text.startswith("-"):
-            raise ConfigError(f"{source}: {text}: no flag is taken from a folder; type it again")
+            raise _refusal(source, f"{text}: no flag is taken from a folder; type it again")
         try:
             override = OverridesParser.create().parse_override(text)
             value = override.value()
         except HydraException as error:
-            raise ConfigError(f"{source}: {text}: an override that can't be read") from error
+            raise _refusal(source, f"{text}: an override that can't be read") from error
         key = str(override.key_or_group)
         if re.match(r"hydra\b", key) or override.is_sweep_override():
-            raise ConfigError(
-                f"{source}: {key}: what Hydra itself does isn't taken from a folder; type it again"
-            )
-        for _, leaf in _leaves(value, key):
+            told = f"{key}: what Hydra itself does isn't taken from a folder; type it again"
+            raise _refusal(source, told)
+        for _, leaf in leaves(value, key):
             if "." not in key and isinstance(leaf, str) and _RELATIVE.search(leaf):
-                raise ConfigError(f"{source}: {text}: leads out of its folder; type it again")
-        _refuse(_interpolations(value, key, trust), source)
-        _refuse(_untrusted(value, key, trust), source)
+                raise _refusal(source, f"{text}: leads out of its folder; type it again")
+        _refuse(interpolations(value, key, trust.covers), source)
+        _refuse(untrusted(value, key, trust.covers), source)
 
 
 def needed_trust(config: DictConfig) -> list[str]:
     """Return what has to be trusted for a run of this configuration to be read again."""
     written: Any = OmegaConf.to_container(config, resolve=False)
     own = {key: value for key, value in written.items() if key != "hydra"}
-    found = [*_interpolations(own, "", NOTHING), *_untrusted(own, "", NOTHING)]
+    found = [*interpolations(own, "", NOTHING.covers), *untrusted(own, "", NOTHING.covers)]
     for key in PARTS:
-        found += _untrusted(_filled_in(config, key, "config"), key, NOTHING)
+        found += untrusted(_filled_in(config, key, "config"), key, NOTHING.covers)
     return list(dict.fromkeys(one.name for one in found if one.name))
 
 
 def _refuse(found: Iterator[Untrusted], source: str) -> None:
     for one in found:
         remedy = f"; trust={one.name} takes it, if you know what it does" if one.name else ""
-        raise ConfigError(f"{source}: {one.key}={one.value}: {one.reason}{remedy}")
+        raise _refusal(source, f"{one.key}={one.value}: {one.reason}{remedy}")
+
+
+def _refusal(source: str, text: str) -> ConfigError:
+    """Return the error in one line; what a folder says might else move a terminal's cursor."""
+    return ConfigError(f"{source}: {''.join(c if c.isprintable() else '?' for c in text)}")
 
 
 def _filled_in(config: DictConfig, key: str, source: str) -> Any:
@@ -177,52 +157,3 @@ def _filled_in(config: DictConfig, key: str, source: str) -> Any:
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{source}: {key}: {str(error).splitlines()[0]}") from error
-
-
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            yield from _leaves(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(node, list):
-        for number, value in enumerate(node):
-            yield from _leaves(value, f"{key}[{number}]")
-    else:
-        yield key, node
-
-
-def _interpolations(node: Any, key: str, trust: Trust) -> Iterator[Untrusted]:
-    """Yield the interpolations that do more than refer to another key."""
-    for where, value in _leaves(node, key):
-        for name, colon in _INTERPOLATION.findall(value) if isinstance(value, str) else ():
-            is_taken = name in _RESOLVERS if colon else re.fullmatch(r"[\w.\[\]/@]+", name)
-            if not is_taken and not trust.covers(name):
-                known = name if re.fullmatch(r"[\w.]+", name) else ""
-                yield Untrusted(where, value, "expected a value, or ${another.key}", known)
-
-
-def _untrusted(node: Any, key: str, trust: Trust) -> Iterator[Untrusted]:
-    """Yield the classes, environments and hosts that are named and not taken."""
-    for where, value in _leaves(node, key):
-        part, name = where.split(".")[0], where.rpartition(".")[2]
-        if name == "_target_":
-            yield from _untrusted_target(where, value, trust)
-        elif part not in PARTS or not isinstance(value, str):
-            continue
-        elif name in ("id", "environment") and ":" in value and part != "logger":
-            module = value.partition(":")[0]
-            if not is_below(module, *_ENVIRONMENTS) and not trust.covers(module):
-                yield Untrusted(where, value, f"imports {module}", module.split(".")[0])
-        elif (host := _HOST.match(value)) and not trust.covers(host[1]):
-            yield Untrusted(where, host[0], "a host of the folder's choice", host[1])
-
-
-def _untrusted_target(key: str, target: Any, trust: Trust) -> Iterator[Untrusted]:
-    place = key.removesuffix("._target_")
-    if not isinstance(target, str) or "${" in target:
-        reason = "expected the name of a class, written out"
-        yield Untrusted(key, str(target), reason, "")
-    elif reason := why_not(target, place):
-        if not trust.covers(target):
-            yield Untrusted(key, target, reason, target.split(".")[0])
-        elif reason := why_not_trusted(target, trust.covers):
-            yield Untrusted(key, target, reason, reason.removeprefix("it is of "))

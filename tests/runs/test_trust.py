@@ -49,6 +49,8 @@ HOSTILE: dict[str, Any] = {
     "seed": "${${name}:OF_A_TEST}",
     "hints.step_size": "${now:${oc.env:OF_A_TEST}}",
     "data.sampler._target_": "${name}",
+    "data.replay._target_": {"a": "b"},
+    "environment.kwargs.x": {"_target_": "evil\n\x1b[2Jmod.Own"},
 }
 """Key -> what a saved configuration names there."""
 
