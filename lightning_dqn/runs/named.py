@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from lightning_dqn.runs.places import is_below, why_not, why_not_trusted
+from lightning_dqn.runs.places import SHARED, is_below, why_not, why_not_trusted
 
 PARTS = ("environment", "data", "module", "callbacks", "logger", "trainer")
 """Nodes that objects are built from."""
@@ -83,6 +83,7 @@ def _untrusted_target(key: str, target: Any, covers: Covers) -> Iterator[Untrust
         yield Untrusted(key, str(target), reason, "")
     elif reason := why_not(target, place):
         if not covers(target):
-            yield Untrusted(key, target, reason, target.split(".")[0])
+            is_shared = target.split(".")[0] in SHARED
+            yield Untrusted(key, target, reason, target if is_shared else target.split(".")[0])
         elif reason := why_not_trusted(target, covers):
             yield Untrusted(key, target, reason, reason.removeprefix("it is of "))

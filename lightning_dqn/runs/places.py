@@ -37,6 +37,9 @@ def _ours(key: str, *kinds: str) -> Place:
 _OPPONENTS = "games.opponents"
 _TORSOS = "lightning_dqn.networks.torsos"
 
+SHARED = ("lightning_dqn", "torch", "torchmetrics", "gymnasium", "pytorch_lightning")
+"""Packages of which no more is trusted at once than a single name."""
+
 PLACES = (
     _ours(_ENVIRONMENT, "environments.factory:EnvironmentFactory"),
     Place(rf"{_ENVIRONMENT}\.wrappers\[\d+\]", ("gymnasium.wrappers",), ("gymnasium:Wrapper",)),
@@ -102,7 +105,7 @@ def named(target: str) -> Any:
     module, _, name = target.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name, None)
-    except ImportError:
+    except Exception:  # whatever a module may raise
         return None
 
 
@@ -136,8 +139,9 @@ def why_not_trusted(target: str, covers: Callable[[str], bool]) -> str:
         found = pydoc.locate(target)
     except pydoc.ErrorDuringImport:
         return ""  # building it says what is wrong
-    home = getattr(found, "__module__", None)
-    return f"it is of {home}" if found is not None and home and not covers(str(home)) else ""
+    home = str(getattr(found, "__module__", None) or target)
+    is_of_its_package = home.split(".")[0] == target.split(".")[0]
+    return "" if found is None or is_of_its_package or covers(home) else f"it is of {home}"
 
 
 def _is_kind(found: Any, kind: str) -> bool:

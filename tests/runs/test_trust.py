@@ -124,6 +124,15 @@ def test_a_class_is_known_by_where_it_is_defined(target: str) -> None:
         ("environment.id", "evilmod:X-v0", ["evilmod"]),
         ("environment.wrappers", HOSTILE["environment.wrappers"], ["evilmod"]),
         ("callbacks.own", {"_target_": "evilmod.Own"}, ["evilmod"]),
+        (
+            "module.lr_scheduler",
+            {
+                "_target_": "torch.optim.lr_scheduler.LambdaLR",
+                "_partial_": True,
+                "lr_lambda": {"_target_": "torch.nn.functional.relu", "_partial_": True},
+            },
+            ["torch.nn.functional.relu"],
+        ),
         ("name", "${oc.env:OF_A_TEST}", ["oc.env"]),
         ("logger.csv.run_dir", "s3://evil.example/x", ["evil.example"]),
     ],
