@@ -13,7 +13,7 @@ from lightning_dqn.commands.command import option, part_arguments, read_options,
 from lightning_dqn.commands.episodes import trust_option
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import INTERRUPTED, told
-from lightning_dqn.runs.trust import Trust
+from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides
 from lightning_dqn.study.curve import METRIC
 from lightning_dqn.study.processes import Study
 from lightning_dqn.study.results import read_results, write_comparison
@@ -63,10 +63,19 @@ def main(arguments: Sequence[str]) -> None:
     try:
         results = conduct(study, jobs=options.jobs or 1)
     except KeyboardInterrupt:
-        again = f"python -m lightning_dqn study {shlex.quote(str(study.folder))}"
-        print(f"\nstopped; continue with: {again}", file=sys.stderr)
+        print(f"\nstopped; continue with: {again(study)}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(1 if results.failures else 0)
+
+
+def again(study: Study) -> str:
+    """Return the command that continues a study; of arguments that a folder may not say, all."""
+    words = [str(study.folder)]
+    try:
+        check_overrides(study.arguments, NOTHING, str(study.folder))
+    except ConfigError:
+        words = [f"folder={study.folder}", *study.arguments]
+    return shlex.join(["python", "-m", "lightning_dqn", "study", *words])
 
 
 def _check_path(own: Sequence[str], rest: Sequence[str]) -> None:
