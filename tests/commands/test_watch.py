@@ -87,6 +87,7 @@ def test_what_is_not_given_has_its_default(given):
         "epsilon": 0.0,
         "max_episode_steps": "auto",
         "fps": 12,
+        "trust": None,
         "text": False,
     }
 
