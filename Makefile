@@ -7,10 +7,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BROWSER := $(VENV)/.browser
 ARGS ?= +experiment=cartpole
+# `make LOCK=` installs by constraints.txt alone, where pip is to take other files than the lock's.
+LOCK ?= requirements.lock
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What pip says where a release has no file for this machine, or torch needs CUDA's packages. Of a
+# file whose hash is another it says something else, which ends here.
+UNLOCKED := "must have their versions pinned|No matching distribution found"
 # The package as it is installed, callbacks and configuration inside, for the type checker.
 TYPED := build/typed/lightning_dqn
 
-.PHONY: help train test test-slow lint format bench clean
+.PHONY: help train test test-slow lint format bench lock clean
 
 help:
 	@echo "make train      train CartPole-v1 to a solved policy (ARGS='+experiment=acrobot' for another)"
@@ -19,14 +25,21 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make format     ruff's formatter"
 	@echo "make bench      the CartPole work unit beside the peers that are installed"
+	@echo "make lock       write requirements.lock anew, from what is installed"
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python >= 3.11 is needed; name one: make PYTHON=python3.12 ..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV): a few minutes the first time"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch -c constraints.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@if test -n "$(LOCK)" && $(PIP) --require-hashes -r $(LOCK) 2> $(VENV)/lock.log; then \
+		$(PIP) --no-deps --no-build-isolation -e .; \
+	elif test -n "$(LOCK)" && ! grep -qE $(UNLOCKED) $(VENV)/lock.log; then \
+		cat $(VENV)/lock.log; exit 1; \
+	else \
+		test -z "$(LOCK)" || echo "$(LOCK) isn't for this machine: by constraints.txt, unhashed"; \
+		$(PIP) torch -c constraints.txt && $(PIP) -e '.[dev]' -c constraints.txt; \
+	fi
 	@touch $(READY)
 
 # The page's tests want a browser and npm. Where they can't be installed these tests are skipped.
@@ -67,6 +80,9 @@ format: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/cartpole_work_unit.py
+
+lock: $(READY)
+	@$(BIN)/python tests/support/locked_versions.py
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info

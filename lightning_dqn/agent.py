@@ -23,6 +23,7 @@ from lightning_dqn.networks.layers import draw_noise, has_noise
 from lightning_dqn.networks.plain import (
     NetworkLike,
     build_network,
+    from_a_file,
     head_of,
     head_to_plain,
     network_of,
@@ -197,7 +198,8 @@ class Agent(nn.Module):
         Raises:
             RuntimeError: the weights don't fit.
         """
-        agent = cls(**hyperparameters)
+        with from_a_file():
+            agent = cls(**hyperparameters)
         agent.restore_networks(networks)
         missing, unexpected = agent.load_state_dict(state, strict=False)
         if missing or unexpected:

@@ -6,8 +6,9 @@ Shapes: U updates, B batch, A actions, N outputs per action.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -40,7 +41,7 @@ from lightning_dqn.learning.update import LossOutput, Update
 from lightning_dqn.learning.warning import TargetsWarning, warn_of_still_target
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
-from lightning_dqn.networks.plain import NetworkLike
+from lightning_dqn.networks.plain import NetworkLike, from_a_file
 from lightning_dqn.reporting.rows import Report, check_finite
 from lightning_dqn.reporting.telling import tell_evaluation, tell_row
 from lightning_dqn.safekeeping.format_version import migrated
@@ -50,6 +51,10 @@ from lightning_dqn.transitions import Episode, Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+_BEFORE_WEIGHTS_ONLY = 4
+"""Arguments of Lightning's ``load_from_checkpoint`` after the path, up to ``weights_only``."""
 
 
 class DQN(pl.LightningModule):
@@ -135,6 +140,23 @@ class DQN(pl.LightningModule):
                 "compile": compile,
             }
         )
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
+        """Build a module anew from a checkpoint, as Lightning does; nothing in it is imported.
+
+        Args:
+            checkpoint_path: the file.
+            args: as of Lightning's method.
+            kwargs: likewise, and arguments of the module, instead of those that were saved.
+
+        Raises:
+            ValueError: an argument names code of its own, and is to be handed over.
+        """
+        if len(args) < _BEFORE_WEIGHTS_ONLY:
+            kwargs.setdefault("weights_only", True)  # Lightning's default isn't, for an address
+        with nullcontext() if "environment" in kwargs else from_a_file():
+            return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     # --- what is learned
 

@@ -15,6 +15,15 @@ def run_option() -> Any:
     return option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
 
 
+def trust_option() -> Any:
+    """Return what the run's files may name beside what every run needs."""
+    return option(
+        "modules of your own that the run's files name, as my_package,my_module: naming them "
+        "lets them be imported; null: none",
+        None,
+    )
+
+
 def first_seed_option() -> Any:
     """Return the seed of episodes that are played one by one."""
     return option(

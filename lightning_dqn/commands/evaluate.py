@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lightning_dqn.commands.command import option, run_command
-from lightning_dqn.commands.episodes import epsilon_option, limit_option, plain_episode, run_option
+from lightning_dqn.commands.episodes import (
+    epsilon_option,
+    limit_option,
+    plain_episode,
+    run_option,
+    trust_option,
+)
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 
 if TYPE_CHECKING:
@@ -32,6 +38,7 @@ class EvaluateOptions:
     epsilon: float = epsilon_option()
     seed: int | None = option("of the episodes; null: those of the run's own test", None, least=0)
     max_episode_steps: int | Literal["auto"] | None = limit_option()
+    trust: str | None = trust_option()
     json: bool = option("flag: print all as JSON", False)
 
 
@@ -43,9 +50,10 @@ def main(arguments: Sequence[str]) -> None:
 def _run(options: EvaluateOptions) -> None:
     from lightning_dqn.runs.evaluate import evaluate  # with torch, which the help does without
     from lightning_dqn.runs.finished import FinishedRun
+    from lightning_dqn.runs.trust import Trust
 
     episodes, notes = evaluate(
-        FinishedRun.find(options.run),
+        FinishedRun.find(options.run, Trust.of(options.trust)),
         num_envs=options.num_envs,
         episodes_per_env=options.episodes_per_env,
         epsilon=options.epsilon,

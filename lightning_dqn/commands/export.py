@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_dqn.commands.command import option, run_command
+from lightning_dqn.commands.episodes import trust_option
 from lightning_dqn.formats.suffixes import SUFFIXES, Format, Keys
 from lightning_dqn.runs.build import ConfigError
 
@@ -37,6 +38,7 @@ class ExportOptions:
         "nn.Sequential) or own (torso.0.weight, ..., head.bias)",
         "dfdx",
     )
+    trust: str | None = trust_option()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -48,8 +50,9 @@ def _run(options: ExportOptions) -> None:
     format = options.format or _format_of(Path(options.output))
     from lightning_dqn.formats.export import export  # with torch, which the help does without
     from lightning_dqn.runs.finished import FinishedRun
+    from lightning_dqn.runs.trust import Trust
 
-    agent = FinishedRun.find(options.run).agent()
+    agent = FinishedRun.find(options.run, Trust.of(options.trust)).agent()
     print(export(agent, options.output, format, keys=options.keys))
 
 

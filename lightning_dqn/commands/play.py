@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lightning_dqn.commands.command import option, run_command
+from lightning_dqn.commands.episodes import trust_option
 
 
 @dataclass
@@ -49,6 +50,7 @@ class PlayOptions:
     seed: int | None = option(
         "of the agent's moves below its best, and of nothing else", None, least=0
     )
+    trust: str | None = trust_option()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -59,6 +61,7 @@ def main(arguments: Sequence[str]) -> None:
 def _run(options: PlayOptions) -> None:
     from lightning_dqn.games.play.session import play  # with torch, which the help does without
     from lightning_dqn.runs.finished import FinishedRun
+    from lightning_dqn.runs.trust import Trust
 
-    run = FinishedRun.find(options.run)
+    run = FinishedRun.find(options.run, Trust.of(options.trust))
     play(run.agent(), run.folder or run.weights, options)

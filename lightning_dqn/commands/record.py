@@ -17,6 +17,7 @@ from lightning_dqn.commands.episodes import (
     limit_option,
     plain_episode,
     run_option,
+    trust_option,
 )
 from lightning_dqn.runs.mistakes import INTERRUPTED
 
@@ -53,6 +54,7 @@ class RecordOptions:
         least=16,
         most=8192,
     )
+    trust: str | None = trust_option()
     json: bool = option("flag: print all as JSON", False)
 
 
@@ -64,9 +66,10 @@ def main(arguments: Sequence[str]) -> None:
 def _run(options: RecordOptions) -> None:
     from lightning_dqn.runs.finished import FinishedRun  # with torch, which the help does without
     from lightning_dqn.runs.recording import record
+    from lightning_dqn.runs.trust import Trust
 
     try:
-        recording = record(FinishedRun.find(options.run), options)
+        recording = record(FinishedRun.find(options.run, Trust.of(options.trust)), options)
     except KeyboardInterrupt:
         print("lightning-dqn: interrupted; videos that were ready are kept", file=sys.stderr)
         sys.exit(INTERRUPTED)

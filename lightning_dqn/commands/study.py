@@ -10,8 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from lightning_dqn.commands.command import option, part_arguments, read_options, usage
+from lightning_dqn.commands.episodes import trust_option
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import INTERRUPTED, told
+from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides
 from lightning_dqn.study.curve import METRIC
 from lightning_dqn.study.processes import Study
 from lightning_dqn.study.results import read_results, write_comparison
@@ -41,6 +43,7 @@ class StudyOptions:
     jobs: int | None = option("runs at once; null: 1", None, least=1)
     report: str | None = option("finished studies, put into one table and one plot", None)
     metric: str | None = option(f"what that plot draws, null: {METRIC}; or another one", None)
+    trust: str | None = trust_option()
     log: bool | None = option("true: that plot on a logarithmic scale", None)
 
 
@@ -60,10 +63,19 @@ def main(arguments: Sequence[str]) -> None:
     try:
         results = conduct(study, jobs=options.jobs or 1)
     except KeyboardInterrupt:
-        again = f"python -m lightning_dqn study {shlex.quote(str(study.folder))}"
-        print(f"\nstopped; continue with: {again}", file=sys.stderr)
+        print(f"\nstopped; continue with: {again(study)}", file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(1 if results.failures else 0)
+
+
+def again(study: Study) -> str:
+    """Return the command that continues a study; of arguments that a folder may not say, all."""
+    words = [str(study.folder)]
+    try:
+        check_overrides(study.arguments, NOTHING, str(study.folder))
+    except ConfigError:
+        words = [f"folder={study.folder}", *study.arguments]
+    return shlex.join(["python", "-m", "lightning_dqn", "study", *words])
 
 
 def _check_path(own: Sequence[str], rest: Sequence[str]) -> None:
@@ -99,7 +111,7 @@ def _asked_study(options: StudyOptions, rest: Sequence[str]) -> Study:
         if (value := getattr(options, key)) is not None:
             raise ConfigError(f"{key}={value}: goes with report=<study folder> alone")
     seeds = None if options.seeds is None else _seeds(options.seeds)
-    return plan(rest, seeds=seeds, folder=options.folder)
+    return plan(rest, seeds=seeds, folder=options.folder, trust=Trust.of(options.trust))
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from lightning_dqn.runs.mistakes import told
 from lightning_dqn.runs.resume import CHECKPOINT, Resumed, without_resume
 from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
+from lightning_dqn.runs.trust import needed_trust, take_trust
 from lightning_dqn.safekeeping.folder_lock import locked, refuse_used
 from lightning_dqn.safekeeping.signals import Stopped, requeue
 
@@ -35,8 +36,9 @@ def main(arguments: Sequence[str]) -> None:
             print_help([a for a in arguments if a not in ("--help", "-h")])
         return
     with told():
-        resumed = Resumed.find(arguments)
-        composer = Composer(without_resume(arguments) if resumed is None else resumed.arguments)
+        trust, rest = take_trust(arguments)
+        resumed = Resumed.find(rest, trust)
+        composer = Composer(without_resume(rest) if resumed is None else resumed.arguments)
     with composer:
         with told(composer.explain):
             if not composer.only_shows:
@@ -59,7 +61,7 @@ def train(config: DictConfig) -> float | None:
             experiment = training.prepare(config)
         summary = training.run(experiment)
     except Stopped as stopped:
-        _end(stopped, Path(config.run_dir))
+        _end(stopped, config)
     except Exception:
         _transcript.exception("the run ended with an error")
         raise
@@ -71,12 +73,14 @@ def train(config: DictConfig) -> float | None:
     return summary.episode_return
 
 
-def _end(stopped: Stopped, run_dir: Path) -> NoReturn:
+def _end(stopped: Stopped, config: DictConfig) -> NoReturn:
     """Say where a run that a signal ended has got to and how it goes on, and end this process.
 
     In a job of SLURM's that is told of its end by SIGUSR1, ask for the job to be run again.
     """
-    told = [f"{stopped}; {_saved(stopped, run_dir)}", f"  continue  {continue_command(run_dir)}"]
+    run_dir = Path(config.run_dir)
+    again = continue_command(run_dir, needed_trust(config))
+    told = [f"{stopped}; {_saved(stopped, run_dir)}", f"  continue  {again}"]
     if stopped.number == getattr(signal, "SIGUSR1", None):
         told += requeue(os.environ)
     _transcript.info("%s", "\n".join(told))

@@ -15,6 +15,7 @@ from lightning_dqn.commands.episodes import (
     fps_option,
     limit_option,
     run_option,
+    trust_option,
 )
 
 
@@ -34,6 +35,7 @@ class WatchOptions:
     epsilon: float = epsilon_option()
     max_episode_steps: int | Literal["auto"] | None = limit_option()
     fps: float | None = fps_option()
+    trust: str | None = trust_option()
     text: bool = option("text, also where there could be a window", False)
 
 
@@ -44,9 +46,10 @@ def main(arguments: Sequence[str]) -> None:
 
 def _run(options: WatchOptions) -> None:
     from lightning_dqn.runs.finished import FinishedRun  # with torch, which the help does without
+    from lightning_dqn.runs.trust import Trust
     from lightning_dqn.runs.watching import watch
 
     try:
-        watch(FinishedRun.find(options.run), options, sys.stdout)
+        watch(FinishedRun.find(options.run, Trust.of(options.trust)), options, sys.stdout)
     except BrokenPipeError:  # a pager that was left, or `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,7 +7,9 @@ running code.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -29,11 +31,32 @@ from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.table import build_table, is_table
 from lightning_dqn.networks.torsos import MLP, Layer, Layers, Network, NetworkOptions
 
+_IS_SAVED: ContextVar[bool] = ContextVar("is_saved", default=False)
+
+
+@contextmanager
+def from_a_file() -> Iterator[None]:
+    """Refuse an environment's ``module:Name`` inside, at which its module would be imported."""
+    token = _IS_SAVED.set(True)
+    try:
+        yield
+    finally:
+        _IS_SAVED.reset(token)
+
 
 def spec_of(environment: EnvironmentLike | EnvironmentSpec | Mapping[str, Any]) -> EnvironmentSpec:
-    """Return the shapes of an environment, whatever way it is given."""
+    """Return the shapes of an environment, whatever way it is given.
+
+    Raises:
+        ValueError: a file names an environment that would import a module.
+    """
     if isinstance(environment, EnvironmentSpec):
         return environment
+    if _IS_SAVED.get() and isinstance(environment, str) and ":" in environment:
+        raise ValueError(
+            f"environment={environment!r}: no module is imported because a file names it; hand the "
+            f"environment over, as in DQN.load_from_checkpoint(path, environment={environment!r})"
+        )
     if isinstance(environment, Mapping):
         shape = tuple(environment["observation_shape"])
         return EnvironmentSpec(**{**environment, "observation_shape": shape})

@@ -17,6 +17,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -130,9 +132,23 @@ def _locate(target: str, key: str) -> Callable[..., Any]:
         found = pydoc.locate(target)
     except pydoc.ErrorDuringImport as error:
         raise ConfigError(f"{key}._target_={target}: {error}") from error
-    if not callable(found):
+    if callable(found):
+        _refuse_blocked(target, key)
+    else:
         raise ConfigError(f"{key}._target_={target}: there is nothing of that name to call")
     return found
+
+
+@functools.cache
+def _refuse_blocked(target: str, key: str) -> None:
+    """Refuse what Hydra refuses to call by a name in a configuration, as ``os.system``."""
+    dotted = target if "." in target else f"builtins.{target}"
+    try:
+        instantiate({"_target_": dotted, "_partial_": True})
+    except InstantiationException as error:
+        if "blocklisted" not in str(error):
+            return  # building it says what is wrong
+        raise ConfigError(f"{key}._target_={target}: Hydra never calls it by its name") from error
 
 
 def _annotations(target: str, key: str) -> dict[str, Any]:

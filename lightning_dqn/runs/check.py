@@ -19,10 +19,9 @@ from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.runs.build import ConfigError, build, check_types
 from lightning_dqn.runs.keys import choices
 from lightning_dqn.runs.mistakes import near
+from lightning_dqn.runs.named import PARTS
 from lightning_dqn.runs.resume import CONFIGURATION
-
-PARTS = ("environment", "data", "module", "callbacks", "logger", "trainer")
-"""Nodes that objects are built from."""
+from lightning_dqn.runs.secrets import check_secrets
 
 _HERE = "|".join((*PARTS, "hints", "name", "run_dir", "tags", r"total_\w+"))
 _ELSEWHERE = re.compile(rf"\$\{{(?!({_HERE})[.:}}])")
@@ -32,11 +31,13 @@ _ELSEWHERE = re.compile(rf"\$\{{(?!({_HERE})[.:}}])")
 def check_keys(config: DictConfig) -> None:
     """Refuse keys that nothing reads, and values of the few that are no part's; without torch.
 
-    A key of the user's own at the top is fine where an interpolation refers to it.
+    Secrets that are written out are refused too. A key of the user's own at the top is fine where
+    an interpolation refers to it.
 
     Raises:
         ConfigError: naming the key and the nearest there is.
     """
+    check_secrets(config)
     values: Any = OmegaConf.to_container(config, resolve=False)
     text = "\n".join(_texts(values))
     for prefix, known in (("", _root_keys()), ("hints.", _shipped()["hints"])):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.agent import Agent
@@ -14,8 +15,10 @@ from lightning_dqn.environments.spec import check_same
 from lightning_dqn.formats.saved import WEIGHTS, Saved, read_saved
 from lightning_dqn.runs.build import ConfigError, build
 from lightning_dqn.runs.resume import CONFIGURATION
+from lightning_dqn.runs.trust import NOTHING, Trust, check_saved
 
 _CHECKPOINTS = ("best.ckpt", "last.ckpt")
+_BUILT = ("environment", "data.evaluation.environment", "module.network", "module.head")
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,22 @@ class FinishedRun:
     Attributes:
         folder: of the run; None where a checkpoint lies in no such folder.
         weights: a folder with weights, or a checkpoint.
+        trust: what its configuration may name beside what every run needs.
     """
 
     folder: Path | None
     weights: Path
+    trust: Trust = NOTHING
 
     @classmethod
-    def find(cls, path: str | Path) -> FinishedRun:
+    def find(cls, path: str | Path, trust: Trust = NOTHING) -> FinishedRun:
         """Find what a path names: a run's folder, or a file in it.
 
         Of a run that was interrupted the best checkpoint stands for its weights, or the last one.
+
+        Args:
+            path: of a folder or a file.
+            trust: see the class.
 
         Raises:
             ConfigError: there is no run, or none with weights.
@@ -45,30 +54,38 @@ class FinishedRun:
         if path.is_file():
             folders = [parent for parent in path.absolute().parents[:2] if _is_run(parent)]
             weights = path.parent if path.name == WEIGHTS else path
-            return cls(folders[0] if folders else None, weights)
+            return cls(folders[0] if folders else None, weights, trust)
         if path.name == "checkpoints" and _is_run(path.absolute().parent):
             path = path.parent
         found = [path / "checkpoints" / name for name in _CHECKPOINTS]
         for weights in (path / WEIGHTS, *found):
             if weights.is_file():
                 is_whole = weights.name == WEIGHTS
-                return cls(path if _is_run(path) else None, path if is_whole else weights)
+                folder = path if _is_run(path) else None
+                return cls(folder, path if is_whole else weights, trust)
         raise ConfigError(f"run={path}: {_what_it_is(path)}")
 
     def config(self) -> DictConfig:
-        """Return the run's configuration.
+        """Return the run's configuration, after a look at what it names.
 
         Raises:
-            ConfigError: it isn't there.
+            ConfigError: it isn't there, is damaged, or names what isn't trusted.
         """
         if self.folder is None:
             raise ConfigError(
                 f"run={self.weights}: {CONFIGURATION} is missing beside it, so its environment "
                 "isn't known; name the folder of a run, or a checkpoint in it"
             )
-        config = OmegaConf.load(self.folder / CONFIGURATION)
-        assert isinstance(config, DictConfig)
+        path = self.folder / CONFIGURATION
+        try:
+            config = OmegaConf.load(path)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path}: can't be read: {str(error).splitlines()[0]}") from error
+        if not isinstance(config, DictConfig):
+            raise ConfigError(f"{path}: no configuration of a run")
+        config.pop("logger", None)  # nothing is logged again, and it may name secrets
         config.run_dir = str(self.folder)
+        check_saved(config, self.trust, str(path), built=_BUILT)
         return config
 
     def environment(self) -> EnvironmentFactory:

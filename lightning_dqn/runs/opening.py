@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lightning_dqn.learning.compilation import is_wanted, pays_back_after
 from lightning_dqn.runs.experiment import Experiment
 from lightning_dqn.runs.keys import typed
+from lightning_dqn.runs.secrets import without_secrets
 
 
 def opening_line(experiment: Experiment, folder: Path) -> str:
@@ -43,9 +44,8 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
 
 
 def config_tree(config: DictConfig) -> str:
-    """Return a configuration with its values filled in, a line for each key."""
-    values: Any = OmegaConf.to_container(config, resolve=True)
-    return "\n".join(_branches(values))
+    """Return a configuration with its values filled in, secrets apart, a line for each key."""
+    return "\n".join(_branches(without_secrets(config)))
 
 
 def _branches(node: dict[str, Any], indent: str = "") -> Iterator[str]:

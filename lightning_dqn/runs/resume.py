@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.keys import typed
+from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved
 
 CONFIGURATION = Path(".hydra", "config.yaml")
 """Of a run, in its folder; beside it ``overrides.yaml`` and ``hydra.yaml``."""
@@ -68,21 +69,23 @@ class Resumed:
         folder: of the run.
         arguments: that it was started with, its folder and checkpoint, and the new ones.
         asked: the new ones.
+        trust: what the run's own may name beside what every run needs.
     """
 
     folder: Path
     arguments: list[str]
     asked: list[str]
+    trust: Trust
 
     @classmethod
-    def find(cls, arguments: Sequence[str]) -> Self | None:
+    def find(cls, arguments: Sequence[str], trust: Trust = NOTHING) -> Self | None:
         """Return the run that ``resume=`` among arguments names; None where none is named.
 
         Of a run that was stopped before it had a checkpoint all begins anew. ``resume=auto``
         names the run in ``hydra.run.dir``, if there is one by now.
 
         Raises:
-            ConfigError: the folder isn't one of a run.
+            ConfigError: the folder isn't one of a run, or names what isn't trusted.
         """
         resumes = [a for a in arguments if a.startswith("resume=")]
         if not resumes:
@@ -96,23 +99,24 @@ class Resumed:
         if not saved.is_file():
             raise ConfigError(f"resume={folder}: {saved} is missing, so it can't be continued")
         own: Any = OmegaConf.to_container(OmegaConf.load(saved))
+        if not isinstance(own, list):
+            raise ConfigError(f"{saved}: no list of overrides")
         rest = [a for a in rest if a not in own and not a.startswith("hydra.run.dir=")]
         checkpoint = folder / CHECKPOINT
         found = [f"ckpt_path={quoted(checkpoint.absolute())}"] if checkpoint.is_file() else []
-        own = [
-            *_flags(folder / CONFIGURATION.parent / "hydra.yaml", rest),
-            *(one for one in own if not one.startswith(_OWN)),
-            *found,
-            f"hydra.run.dir={quoted(folder.absolute())}",
-        ]
-        return cls(folder, [*own, *rest], rest)
+        flags = _flags(folder / CONFIGURATION.parent / "hydra.yaml", rest)
+        kept = [*flags, *(one for one in own if not str(one).startswith(_OWN))]
+        check_overrides(kept, trust, str(folder))
+        placed = f"hydra.run.dir={quoted(folder.absolute())}"
+        return cls(folder, [*kept, *found, placed, *rest], rest, trust)
 
     def check(self, config: DictConfig) -> None:
         """Refuse a configuration that isn't the run's own, but for what may change.
 
         Raises:
-            ConfigError: naming the first key that differs, and both values.
+            ConfigError: naming the first key that differs, and both values, or what isn't trusted.
         """
+        check_saved(config, self.trust, "resume")
         saved, now = _leaves(self.folder / CONFIGURATION), dict(_flat(_container(config)))
         for key in [*saved, *now]:
             if _is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
@@ -192,18 +196,20 @@ def _flags(path: Path, given: Sequence[str]) -> list[str]:
     if not path.is_file():
         return []
     hydra: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    found = {
-        "--config-dir": [
-            source["path"]
-            for source in hydra["hydra"]["runtime"]["config_sources"]
-            if source["provider"] == "command-line" and source["schema"] == "file"
-        ],
-        "--config-name": [hydra["hydra"]["job"]["config_name"]],
-    }
+    try:
+        found = {
+            "--config-dir": [
+                source["path"]
+                for source in hydra["hydra"]["runtime"]["config_sources"]
+                if source["provider"] == "command-line" and source["schema"] == "file"
+            ],
+            "--config-name": [hydra["hydra"]["job"]["config_name"]],
+        }
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: not what Hydra writes: {error!r}") from error
     return [
-        text
-        for flag, [*values] in found.items()
+        f"{flag}={value}"
+        for flag, values in found.items()
         for value in values
         if value not in (None, "config") and not any(a.startswith(flag) for a in given)
-        for text in (flag, value)
     ]

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import OmegaConf
 
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.reporting.wandb_logger import WandbLogger
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
+from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
+from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.reading import read_checkpoint
 from lightning_dqn.system.files import SUMMARY, write_json
 
@@ -38,6 +39,7 @@ class Summary:
     episode_return: float | None
     episode_return_std: float | None
     episodes: int
+    trust: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rate = self.env_steps / max(self.seconds, 1e-9)
@@ -46,8 +48,8 @@ class Summary:
             f"  trained   {self.env_steps:,} env steps, {self.updates:,} updates in "
             f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
             f"  files     {self.run_dir}",
-            f"  evaluate  {evaluate_command(self.run_dir)}",
-            f"  continue  {continue_command(self.run_dir, 'trainer.max_epochs=N')}",
+            f"  evaluate  {evaluate_command(self.run_dir, self.trust)}",
+            f"  continue  {continue_command(self.run_dir, self.trust, 'trainer.max_epochs=N')}",
         ]
         return "\n".join(lines)
 
@@ -73,13 +75,15 @@ def run(experiment: Experiment) -> Summary:
         torch.set_num_threads(config.num_threads)
     _say(experiment, run_dir)
     for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
-    trainer.fit(module, data, ckpt_path=config.ckpt_path)
+        logger.log_hyperparams(without_secrets(config))
+    trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
     trained = module.report.trained(module.env_steps)
     updates, best = module.updates, _best_checkpoint(trainer)
     results: dict[str, float] = {}
     if config.test:
-        [results] = trainer.test(module, data, ckpt_path=best, verbose=False)  # type: ignore[assignment]
+        [results] = trainer.test(  # type: ignore[assignment]
+            module, data, ckpt_path=best, verbose=False, weights_only=True
+        )
     elif best:
         checkpoint = read_checkpoint(Path(best))
         module.on_load_checkpoint(checkpoint)
@@ -101,6 +105,7 @@ def run(experiment: Experiment) -> Summary:
         episode_return=results.get("test/episode_return"),
         episode_return_std=results.get("test/episode_return_std"),
         episodes=int(results.get("test/episodes", 0)),
+        trust=tuple(needed_trust(config)),
     )
     wall_seconds = time.perf_counter() - began + trained.seconds_before
     counted = {"first_env_step": trained.first_env_step, "wall_seconds": wall_seconds}
@@ -121,5 +126,5 @@ def _say(experiment: Experiment, run_dir: Path) -> None:
 
 
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:
-    callback = trainer.checkpoint_callback
-    return (getattr(callback, "best_model_path", None) or None) if callback is not None else None
+    path = getattr(trainer.checkpoint_callback, "best_model_path", None)
+    return path if path and Path(path).is_file() else None  # one that couldn't be saved isn't there

@@ -4,25 +4,58 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
 
-def evaluate_command(run_dir: Path) -> str:
-    """Return the command that plays test episodes with a run's policy."""
-    return f"{_program()} evaluate {shlex.quote(str(shown(run_dir)))}"
+def evaluate_command(run_dir: Path, trust: Iterable[str] = ()) -> str:
+    """Return the command that plays test episodes with a run's policy.
+
+    Args:
+        run_dir: of the run.
+        trust: modules of the user's own that its configuration names.
+    """
+    return " ".join([_program(), "evaluate", _quoted(run_dir), *_trust(trust)])
 
 
-def continue_command(run_dir: Path, *more: str) -> str:
-    """Return the command that goes on with a run."""
-    return " ".join([f"{_program()} resume {shlex.quote(str(shown(run_dir)))}", *more])
+def continue_command(run_dir: Path, trust: Iterable[str] = (), *more: str) -> str:
+    """Return the command that goes on with a run.
+
+    Args:
+        run_dir: of the run.
+        trust: modules of the user's own that its configuration names.
+        more: arguments.
+    """
+    return " ".join([_program(), "resume", _quoted(run_dir), *more, *_trust(trust), *_flags()])
 
 
 def shown(path: Path) -> Path:
     """Return ``path`` relative to the user's folder where it lies below it."""
     folder = _user_folder()
     return path.relative_to(folder) if path.is_relative_to(folder) else path
+
+
+def _quoted(run_dir: Path) -> str:
+    return shlex.quote(str(shown(run_dir)))
+
+
+def _trust(modules: Iterable[str]) -> list[str]:
+    named = ",".join(modules)
+    return [f"trust={named}"] if named else []
+
+
+def _flags() -> list[str]:
+    """Return the flags by which the configuration was found; a folder's own aren't followed."""
+    if not HydraConfig.initialized():
+        return []
+    hydra = HydraConfig.get()
+    folders = [one.path for one in hydra.runtime.config_sources if one.provider == "command-line"]
+    flags = [f"--config-dir={shlex.quote(folder)}" for folder in dict.fromkeys(folders)]
+    if (name := hydra.job.config_name) not in (None, "config"):
+        flags.append(f"--config-name={shlex.quote(str(name))}")
+    return flags
 
 
 def _program() -> str:

@@ -18,6 +18,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.mistakes import MISTAKES
 from lightning_dqn.runs.training import training_module
+from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved
 from lightning_dqn.study.processes import Say, Study, run_seeds
 from lightning_dqn.study.results import (
     Failure,
@@ -47,6 +48,7 @@ def run_study(
     seeds: Iterable[int] | None = None,
     jobs: int = 1,
     folder: str | Path | None = None,
+    trust: Trust = NOTHING,
 ) -> Results:
     """Run a configuration with several seeds and write what they come to.
 
@@ -55,15 +57,21 @@ def run_study(
         seeds: of the runs; None: 0 to 4. A study that is continued keeps those it had, too.
         jobs: runs at once.
         folder: the study's; None: a new one below ``runs/<name>``. Its finished runs are kept.
+        trust: what a study that is continued may name beside what every run needs.
 
     Raises:
         ConfigError: an argument is wrong; nothing was written or run.
     """
-    return conduct(plan(arguments, seeds=seeds, folder=folder), jobs=number_of_jobs(str(jobs)))
+    study = plan(arguments, seeds=seeds, folder=folder, trust=trust)
+    return conduct(study, jobs=number_of_jobs(str(jobs)))
 
 
 def plan(
-    arguments: Sequence[str], *, seeds: Iterable[int] | None, folder: str | Path | None = None
+    arguments: Sequence[str],
+    *,
+    seeds: Iterable[int] | None,
+    folder: str | Path | None = None,
+    trust: Trust = NOTHING,
 ) -> Study:
     """Return the study that is asked for, after all checks; see :func:`run_study`.
 
@@ -86,12 +94,19 @@ def plan(
     for seed in finished:
         read_run(study.folder, study.run_dir(seed))
     if len(finished) < len(study.seeds):
-        check(study.arguments, study.seeds)
+        if not arguments:  # else the user typed them
+            check_overrides(study.arguments, trust, str(study.folder / ASKED))
+        check(study.arguments, study.seeds, None if arguments else trust)
     return study
 
 
-def check(arguments: Sequence[str], seeds: Sequence[int] = (0,)) -> str:
+def check(arguments: Sequence[str], seeds: Sequence[int] = (0,), trust: Trust | None = None) -> str:
     """Check a study's configuration and seeds as the command line does; return its name.
+
+    Args:
+        arguments: of each run.
+        seeds: of the runs.
+        trust: what arguments may name that were saved; None where they were typed.
 
     Raises:
         ConfigError: naming the argument at fault and the remedy.
@@ -104,7 +119,10 @@ def check(arguments: Sequence[str], seeds: Sequence[int] = (0,)) -> str:
     with Composer([*arguments, f"seed={seeds[0]}"]) as composer:
         try:
             _check_overrides(composer.flags.overrides[:-1])
-            config = without_hydra(composer.config())
+            composed = composer.config()
+            if trust is not None:
+                check_saved(composed, trust, ASKED)
+            config = without_hydra(composed)
             training_module().prepare(config)
         except MISTAKES as error:
             raise ConfigError(composer.explain(error)) from error

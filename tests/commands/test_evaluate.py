@@ -32,7 +32,7 @@ def given(monkeypatch):
         return [Episode(1.0, 10), Episode(2.0, 20), Episode(6.0, 3_000, is_cut=True)], ["a note"]
 
     monkeypatch.setattr(episodes_of, "evaluate", instead)
-    monkeypatch.setattr(FinishedRun, "find", lambda path: path)
+    monkeypatch.setattr(FinishedRun, "find", lambda path, trust: path)
     return found
 
 

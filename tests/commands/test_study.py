@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -306,3 +307,12 @@ def test_help_and_reports_need_no_torch(tmp_path):
 def test_the_seeds_that_a_study_names_are_taken_for_the_same():
     asked = study.Study("a", Path("f"), ("+experiment=a b",), (3,))
     assert study_command._seeds(asked.command.rpartition("seeds=")[2]) == asked.seeds
+
+
+def test_a_stopped_study_is_continued_by_its_folder_or_by_all_that_was_typed():
+    shipped = processes.Study("a", Path("my study"), ("+experiment=cartpole", "seed=1"), (0,))
+    assert study_command.again(shipped) == "python -m lightning_dqn study 'my study'"
+    for own in ("--config-dir=mine", "environment.id=mine:X-v0"):
+        own_study = replace(shipped, arguments=("+experiment=x", own))
+        told = f"python -m lightning_dqn study 'folder=my study' +experiment=x {own}"
+        assert study_command.again(own_study) == told

@@ -1,5 +1,6 @@
 """Training by the command line as a user meets it: real processes, from any working directory."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -106,3 +107,20 @@ def test_training_imports_nothing_that_the_run_does_not_use():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_run_of_another_folder_says_how_it_is_continued(tmp_path):
+    folder = tmp_path / "else where" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "other.yaml").write_text("# @package _global_\ndata:\n  batch_size: 7\n")
+    flag = f"--config-dir={folder.parent}"
+    made = command(flag, "+experiment=other", "name=x", *SHORT, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    [line] = [one for one in made.stdout.splitlines() if one.startswith("  continue")]
+    words = shlex.split(line.replace("=N", "=2"))[1:]
+    assert words[-1] == flag
+    alone, again = (
+        command(*some, "--cfg", "job", cwd=tmp_path) for some in (words[3:-1], words[3:])
+    )
+    assert (alone.returncode, again.returncode) == (2, 0), again.stderr
+    assert yaml.safe_load(again.stdout)["data"]["batch_size"] == 7

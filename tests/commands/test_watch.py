@@ -72,7 +72,7 @@ def given(monkeypatch):
     """What reached the showing, in place of it."""
     found = []
     monkeypatch.setattr(watching, "watch", lambda *those: found.append(those))
-    monkeypatch.setattr(FinishedRun, "find", lambda path: path)
+    monkeypatch.setattr(FinishedRun, "find", lambda path, trust: path)
     return found
 
 
@@ -87,6 +87,7 @@ def test_what_is_not_given_has_its_default(given):
         "epsilon": 0.0,
         "max_episode_steps": "auto",
         "fps": 12,
+        "trust": None,
         "text": False,
     }
 

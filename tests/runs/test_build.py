@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -173,6 +174,21 @@ def test_a_module_that_does_not_import_is_told_with_its_reason(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"^thing\._target_=broken_module\.A: .*nowhere_at_all"):
         built(thing={"_target_": "broken_module.A"})
+
+
+@pytest.mark.parametrize(
+    "target", ["os.system", "lightning_dqn.system.files.os.system", "subprocess.run", "eval"]
+)
+def test_what_hydra_never_calls_is_not_called_by_us_either(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    argument = {"command": "touch canary"} if target.endswith("system") else {}
+    with pytest.raises(
+        ConfigError, match=r"^thing\._target_=.*: Hydra never calls it by its name$"
+    ):
+        built(thing={"_target_": target, **argument})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_value_that_is_not_there_is_told_by_the_node_that_asks_for_it() -> None:

@@ -11,6 +11,7 @@ from support.short_runs import small_run
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.trust import Trust
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,9 @@ def test_a_network_of_the_users_own_is_built_anew_from_the_configuration(
     run = tmp_path / "run"
     network = "{_target_: my_net_of_a_test.Net, width: 7}"
     small_run(run, "~module.network", f"+module.network={network}", network=None)
-    agent = FinishedRun.find(run).agent()
+    with pytest.raises(ConfigError, match=r"my_net_of_a_test\.Net: .* trust=my_net_of_a_test "):
+        FinishedRun.find(run).agent()
+    agent = FinishedRun.find(run, Trust.of("my_net_of_a_test")).agent()
     assert agent.q_network.layers[0].out_features == 7
     lone = tmp_path / "lone.ckpt"
     shutil.copy(run / "checkpoints" / "last.ckpt", lone)

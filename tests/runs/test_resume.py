@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.resume import expand_resume, quoted
 
@@ -43,17 +44,23 @@ def test_arguments_without_resume_stay_as_they_are() -> None:
     assert expand_resume(arguments) == arguments
 
 
-def test_a_run_of_another_folder_or_configuration_finds_it_again(run: Path, tmp_path: Path) -> None:
+def test_a_run_of_another_folder_or_configuration_wants_it_typed_again(
+    run: Path, tmp_path: Path
+) -> None:
     own = tmp_path / "cd"
     (own / "experiment").mkdir(parents=True)
     (own / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 9\n")
     (own / "other.yaml").write_text("defaults: [config, _self_]\ntest: false\n")
-    arguments = ["+experiment=mine", "--config-dir", str(own), "--config-name", "other"]
-    with Composer(arguments) as composer:
+    flags = ["--config-dir", str(own), "--config-name", "other"]
+    with Composer(["+experiment=mine", *flags]) as composer:
         made = composer.config()
         OmegaConf.save(OmegaConf.masked_copy(made, "hydra"), run / ".hydra" / "hydra.yaml")
     (run / ".hydra" / "overrides.yaml").write_text("- +experiment=mine\n")
-    with Composer(expand_resume([f"resume={run}"])) as composer:
+    with pytest.raises(ConfigError, match=r": --config-dir=.*cd: no flag is taken .* it again"):
+        expand_resume([f"resume={run}"])
+    with pytest.raises(ConfigError, match=r": --config-name=other: no flag is taken"):
+        expand_resume([f"resume={run}", *flags[:2]])
+    with Composer(expand_resume([f"resume={run}", *flags])) as composer:
         config = composer.config()
     assert (config.seed, config.test) == (9, False)
 

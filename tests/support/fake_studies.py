@@ -49,7 +49,7 @@ def replace_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "_command",
         lambda study, seed: [sys.executable, "-c", FAKE, str(study.run_dir(seed)), str(seed)],
     )
-    monkeypatch.setattr(study, "check", lambda arguments, seeds: "fake")
+    monkeypatch.setattr(study, "check", lambda arguments, seeds, trust=None: "fake")
     monkeypatch.setattr(processes, "POLL_SECONDS", 0.02)
 
 

@@ -1,13 +1,17 @@
 """The server: to this machine alone, with the types that browsers want."""
 
+import contextlib
+import http.client
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from lightning_dqn.games.play import server as serving
 from lightning_dqn.games.play.server import address_of, make_server
 
 TYPES = {
@@ -28,6 +32,10 @@ def address(tmp_path):
     for name in TYPES:
         (tmp_path / "site" / name).write_text(name)
     (tmp_path / "secret.txt").touch()
+    (tmp_path / "site" / "linked.txt").symlink_to(tmp_path / "secret.txt")
+    (tmp_path / "site" / "around").symlink_to(tmp_path)
+    (tmp_path / "site" / "near.js").symlink_to("a.js")
+    (tmp_path / "site" / "folder").mkdir()
     with make_server(tmp_path / "site") as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -47,10 +55,81 @@ def test_files_come_whole_with_their_types_and_are_not_kept(address, capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("path", ["nothing.js", "../secret.txt", "%2e%2e/secret.txt"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nothing.js",
+        "../secret.txt",
+        "%2e%2e/secret.txt",
+        "linked.txt",
+        "around/secret.txt",
+        "around/",
+        "folder/",
+    ],
+)
 def test_what_is_not_in_the_folder_is_not_served(path, address):
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(address + path)
+
+
+def test_a_link_inside_the_folder_is_followed(address):
+    with urllib.request.urlopen(address + "near.js") as response:
+        assert response.read() == b"a.js"
+
+
+def answer(address: str, host: str | None) -> http.client.HTTPResponse:
+    """Return the answer to a request that names this host."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://").strip("/"))
+    connection.putrequest("GET", "/a.js", skip_host=True)
+    if host is not None:
+        connection.putheader("Host", host)
+    connection.endheaders()
+    return connection.getresponse()
+
+
+def test_only_requests_to_this_machine_by_its_own_names_are_answered(address):
+    port = address.strip("/").rpartition(":")[2]
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}"):
+        assert answer(address, host).status == 200
+    others = (None, "", "localhost", "127.0.0.1:1", f"evil.example:{port}", f"localhost.x:{port}")
+    for host in others:
+        refused = answer(address, host)
+        assert (refused.status, b"a.js" in refused.read()) == (403, False), host
+
+
+def test_every_answer_keeps_the_page_to_itself(address):
+    port = address.strip("/").rpartition(":")[2]
+    for host, status in ((f"localhost:{port}", 200), ("evil.example", 403)):
+        response = answer(address, host)
+        assert response.status == status
+        policy = response.headers["Content-Security-Policy"]
+        assert "default-src 'self'; script-src 'self' 'wasm-unsafe-eval';" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert response.headers["Server"].strip() == "lightning-dqn"
+
+
+def test_idle_connections_take_few_threads_and_are_closed(address, monkeypatch, capfd):
+    monkeypatch.setattr(serving._Handler, "timeout", 0.3)
+    before = threading.active_count()
+    port = int(address.strip("/").rpartition(":")[2])
+    idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+    deadline = time.monotonic() + 10
+    most = 0
+    for one in idle:
+        most = max(most, threading.active_count())
+        one.settimeout(max(0.1, deadline - time.monotonic()))
+        with contextlib.suppress(ConnectionResetError):  # closed at once, of too many
+            assert one.recv(1) == b""
+        one.close()
+    assert most - before <= serving.MAX_CONNECTIONS
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+    with urllib.request.urlopen(address + "a.js") as response:
+        assert response.status == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_a_taken_port_is_named():
