@@ -242,6 +242,7 @@ class ReplayDataModule(pl.LightningDataModule):
             new_env_steps=collected.new_env_steps,
             epsilon=collected.epsilon,
             episodes=collected.episodes,
+            worker_restarts=collected.worker_restarts,
         )
 
     def evaluation_episodes(self, seed: int, episodes_per_env: int) -> Iterator[Episode]:

@@ -15,6 +15,7 @@ import gymnasium as gym
 import numpy as np
 
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.workers import RESTARTED
 from lightning_dqn.environments.wrapping import OWN_REWARD
 
 EXACT_IN_FLOAT32 = 2**24
@@ -44,6 +45,7 @@ class Given(NamedTuple):
         ended: bool[E], terminated or truncated.
         action_mask: bool[E, A], or None where all actions are legal.
         own_reward: float[E], before wrappers changed it; None where none could.
+        restarted: bool[E], whose episode was cut because its worker began anew; None: nobody's.
     """
 
     observation: np.ndarray
@@ -53,6 +55,7 @@ class Given(NamedTuple):
     ended: np.ndarray
     action_mask: np.ndarray | None
     own_reward: np.ndarray | None
+    restarted: np.ndarray | None
 
 
 class Gate:
@@ -106,6 +109,7 @@ class Gate:
             ended,
             self._action_mask(info, ended),
             info.get(OWN_REWARD),
+            info.get(RESTARTED),
         )
 
     def _observation(self, given: Any) -> np.ndarray:

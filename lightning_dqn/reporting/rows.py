@@ -81,6 +81,8 @@ class Report(nn.Module):
             row["rollout/episode_return"] = self.rollout_return.compute().item()
             row["rollout/episode_length"] = self.rollout_length.compute().item()
         row |= _wrapped("rollout", self.rollout_wrapped)
+        if iteration.worker_restarts is not None:
+            row["rollout/worker_restarts"] = iteration.worker_restarts
         then, old_env_steps, old_updates = self._since
         seconds = time.perf_counter() - then
         row["time/env_steps_per_second"] = (env_steps - old_env_steps) / seconds
