@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lightning_dqn.commands.help import print_help
@@ -13,9 +16,10 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_keys, check_values
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.lengths import spread_budget
-from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.mistakes import RUN_FAULT, told
 from lightning_dqn.runs.resume import expand_resume
 from lightning_dqn.runs.training import training_module
+from lightning_dqn.system.faults import RunFault
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
@@ -47,6 +51,12 @@ def train(config: DictConfig) -> float | None:
         with told():
             experiment = training.prepare(config)
         summary = training.run(experiment)
+    except RunFault as fault:
+        _transcript.exception("the run ended with an error")
+        if os.environ.get("HYDRA_FULL_ERROR") == "1" or is_sweep():  # other jobs go on
+            raise
+        print(f"lightning-dqn: {fault}", file=sys.stderr)
+        sys.exit(RUN_FAULT)
     except Exception:
         _transcript.exception("the run ended with an error")
         raise
@@ -55,6 +65,11 @@ def train(config: DictConfig) -> float | None:
     _transcript.info("%s", summary)
     print(f"\n{summary}")
     return summary.episode_return
+
+
+def is_sweep() -> bool:
+    """Tell whether this job is one of several."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def check(composer: Composer) -> None:

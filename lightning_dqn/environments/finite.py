@@ -27,6 +27,6 @@ def refuse_non_finite(key: str, values: np.ndarray, when: str) -> None:
     place = tuple(np.argwhere(~np.isfinite(values))[0])
     within = "" if len(place) == 1 else f" at {list(map(int, place[1:]))}"
     raise NonFiniteGiven(
-        f"environment {place[0]} gave a non-finite {key}, {values[place]}{within}, {when}; nothing "
+        f"environment {place[0]} gave a non-finite {key} ({values[place]}{within}) {when}; nothing "
         "was learned from it. Mend the environment, or wrap it to replace such values"
     )

@@ -15,7 +15,7 @@ import gymnasium as gym
 import numpy as np
 
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.environments.workers import RESTARTED
+from lightning_dqn.environments.worker_faults import RESTARTED
 from lightning_dqn.environments.wrapping import OWN_REWARD
 
 EXACT_IN_FLOAT32 = 2**24

@@ -15,6 +15,9 @@ from lightning_dqn.system.faults import RunFault
 CLOSING_SECONDS = 5.0
 """How long a worker that was asked to end may take before it is made to."""
 
+RESTARTED = "worker_restarted"
+"""Where ``info`` tells, bool[E], whose episode was cut because its worker began anew."""
+
 
 class WorkerError(RunFault):
     """A worker failed, died or hung; the message names it and the cause."""

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -29,15 +29,13 @@ from lightning_dqn.environments.shapes import expected_shape
 from lightning_dqn.environments.worker import Worker
 from lightning_dqn.environments.worker_faults import (
     CLOSING_SECONDS,
+    RESTARTED,
     Fault,
     WorkerError,
     WorkerRestarted,
     end,
 )
 from lightning_dqn.system.seeding import seed_of
-
-RESTARTED = "worker_restarted"
-"""Where ``info`` tells, bool[E], whose episode was cut because its worker began anew."""
 
 STARTING_TIMES = 5
 """How many times as long as a step the making of an environment, or a reset, may take."""
@@ -70,6 +68,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
     """
 
     while_waiting: Callable[[], None] | None = None
+    observations: Any
 
     def __init__(
         self,
@@ -88,11 +87,11 @@ class WorkerVectorEnv(AsyncVectorEnv):
         self._state = AsyncState.DEFAULT
         self._workers: list[Worker] = []
         self._describe()
-        self._context = multiprocessing.get_context()
+        self._context = cast(Any, multiprocessing.get_context())
         self._memory = create_shared_memory(
             self.single_observation_space, n=self.num_envs, ctx=self._context
         )
-        self.observations: Any = read_from_shared_memory(
+        self.observations = read_from_shared_memory(
             self.single_observation_space, self._memory, n=self.num_envs
         )
         self.newest = self.observations.copy()
@@ -318,7 +317,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
         try:
             # Their metadata may be of the class.
             self.metadata = {**one.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
-            self.render_mode = one.render_mode  # type: ignore[assignment]
+            self.render_mode = one.render_mode
             self.single_observation_space = one.observation_space
             self.single_action_space = one.action_space
         finally:

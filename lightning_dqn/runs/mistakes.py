@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import WORDS
 
+RUN_FAULT = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
 """Exit statuses."""

@@ -18,8 +18,8 @@ from support.faulty_env import FaultyEnv
 
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.environments.worker_faults import WorkerError, WorkerRestarted
-from lightning_dqn.environments.workers import RESTARTED, WorkerVectorEnv
+from lightning_dqn.environments.worker_faults import RESTARTED, WorkerError, WorkerRestarted
+from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.system.seeding import seed_of
 
 CAUSES = {
