@@ -14,6 +14,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
 from support.six_transitions import six_transitions
 from support.switches import switched_dqn
 from support.two_transitions import two_transitions
@@ -31,7 +32,8 @@ from lightning_dqn.networks.heads.quantile import (
     QuantileHead,
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.reporting.rows import NonFiniteError
+from lightning_dqn.system import devices
+from lightning_dqn.system.faults import NonFiniteError
 from lightning_dqn.transitions import Transitions
 
 Make = Callable[..., Any]
@@ -349,6 +351,45 @@ def test_a_reward_that_is_no_number_stops_the_run_before_it_reaches_the_weights(
     assert torch.isfinite(weights(module)).all()
     assert all(p.isfinite().all() for p in module.parameters())
     assert module.after_update == []
+
+
+class PoisonedOnce(DQN):
+    """Meets a gradient that is none in its second update, and nothing wrong afterwards."""
+
+    def loss(self, batch: Transitions) -> LossOutput:
+        output = super().loss(batch)
+        if self.updates != 1:
+            return output
+        bias = list(self.q_network.parameters())[-1]
+        return output._replace(loss=output.loss + (bias - bias.detach()).abs().sqrt().sum())
+
+
+@pytest.mark.parametrize("reads_freely", [True, False], ids=["cpu", "accelerator"])
+def test_a_gradient_that_is_not_finite_is_named_and_keeps_out_of_the_weights(
+    fit: Make, make_module: Make, monkeypatch: pytest.MonkeyPatch, reads_freely: bool
+) -> None:
+    """An accelerator isn't looked at before a row is due, and here none is."""
+    monkeypatch.setattr(devices, "is_read_freely", lambda _: reads_freely)
+    module = make_module(kind=PoisonedOnce)
+    name = list(dict(module.q_network.named_parameters()))[-1]
+    with pytest.raises(
+        NonFiniteError, match=rf"^update 2 \(.*it began in the gradient of {name}\."
+    ):
+        fit(module, log_every_n_steps=1_000)
+    assert torch.isfinite(weights(module)).all()
+    assert module.updates == (4 if reads_freely else 12)
+
+
+def test_no_checkpoint_is_saved_after_an_update_that_was_not_finite(
+    fit: Make, make_module: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(devices, "is_read_freely", lambda _: False)
+    saves = ModelCheckpoint(dirpath=tmp_path, every_n_train_steps=2)
+    module = make_module(kind=PoisonedOnce)
+    with pytest.raises(NonFiniteError, match=r"^update 2 "):
+        fit(module, saves, log_every_n_steps=1_000, enable_checkpointing=True)
+    assert list(tmp_path.iterdir()) == []
+    assert module.updates == 8
 
 
 def test_an_overridden_loss_is_what_is_minimised(fit: Make, make_module: Make) -> None:

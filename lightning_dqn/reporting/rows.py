@@ -1,4 +1,4 @@
-"""What a run tells of itself: the rows of metrics, and the alarm when learning breaks.
+"""What a run tells of itself: the rows of metrics.
 
 Shapes: U updates.
 """
@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import time
 
-import torch
 from torch import Tensor, nn
 
 from lightning_dqn.reporting.metrics import EpisodeLength, EpisodeReturn, WrappedReturn
 from lightning_dqn.transitions import Episode, Iteration, UpdateStatistics
 
 ROLLOUT_WINDOW_EPISODES = 100
-
-
-class NonFiniteError(RuntimeError):
-    """A loss or a gradient was not finite; the weights never saw it."""
 
 
 class Report(nn.Module):
@@ -121,26 +116,3 @@ def _wrapped(stage: str, returns: WrappedReturn) -> dict[str, float]:
     if returns.num_episodes == 0:
         return {}
     return {f"{stage}/wrapped_return": returns.compute().item()}
-
-
-def check_finite(statistics: Tensor, updates: int, env_steps: int) -> None:
-    """Sound the alarm if one of the last U updates was not finite.
-
-    Args:
-        statistics: float[U, 4], an :class:`UpdateStatistics` of each update.
-        updates: so far, these included.
-        env_steps: so far.
-
-    Raises:
-        NonFiniteError: naming the update and what it looked like.
-    """
-    if bool(torch.isfinite(statistics).all()):
-        return
-    first = int((~torch.isfinite(statistics).all(dim=1)).nonzero()[0])
-    values = UpdateStatistics(*statistics[first].tolist())._asdict()
-    text = ", ".join(f"{name} {value:g}" for name, value in values.items())
-    raise NonFiniteError(
-        f"update {updates - len(statistics) + first + 1} (env step {env_steps}) was not finite: "
-        f"{text}. The weights did not see it. Lower the learning rate or max_gradient_norm, or "
-        "scale the rewards down"
-    )

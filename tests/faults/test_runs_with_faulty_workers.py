@@ -41,7 +41,7 @@ def cases(faults):
 def test_a_run_goes_on_after_a_fault_and_learns_to_its_end(fault, time, tmp_path):
     result = run_with(fault, time, tmp_path)
     assert result.returncode == 0, result.stderr
-    [line] = result.stderr.splitlines()
+    [line] = filter(None, result.stderr.splitlines())
     assert GOT_OVER[fault] in line
     assert "restart 1 of 10 at most" in line
     [run] = (tmp_path / "runs").glob("*/*")
@@ -63,7 +63,7 @@ def test_what_is_not_got_over_ends_the_run_in_one_line(fault, time, tmp_path):
     bound = f"++{environment}.max_worker_restarts=0"
     result = run_with(fault, time, tmp_path, bound, again=True)
     assert result.returncode == 1
-    [line] = result.stderr.splitlines()
+    [line] = filter(None, result.stderr.splitlines())
     assert line.startswith("lightning-dqn: ")
     assert "environment 0 " in line
     assert {**GOT_OVER, **REFUSED}[fault] in line

@@ -23,7 +23,7 @@ def run_with(
         again: each worker has the fault, and each that replaces it.
     """
     faulty = "environment" if time != "evaluation" else "data.evaluation.environment"
-    at = {"warm-up": 5, "training": 40, "evaluation": 5}[time]
+    at = {"warm-up": 5, "training": 40, "evaluation": 1}[time]
     once = [] if again else [f"++{faulty}.kwargs.once={folder / 'once'}"]
     return command(
         "environment=gymnasium",
