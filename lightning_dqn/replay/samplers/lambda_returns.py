@@ -123,7 +123,7 @@ class LambdaReturnSampler(RolloutSampler):
             mask = replay.read("action_mask", following.flatten())
         value = valuer.greedy_value(replay.observations(following.flatten()), mask)
         value = value.to(replay.device)
-        _check_finite(value, mask)
+        _check_finite(value)
         terminated = replay.read("terminated", cells[:-1])
         ended = terminated | replay.read("truncated", cells[:-1])
         continues = ~ended
@@ -144,16 +144,14 @@ class LambdaReturnSampler(RolloutSampler):
         return torch.cat(order)[:wanted]
 
 
-def _check_finite(value: Tensor, action_mask: Tensor | None) -> None:
-    """Refuse values, float[M], that aren't finite where there is a legal action.
+def _check_finite(value: Tensor) -> None:
+    """Refuse values, float[M], that aren't finite; not even a discount of 0 would undo one.
 
     On an accelerator, which a look would stall, the loss tells of them.
     """
     if not devices.is_read_freely(value):
         return
     finite = torch.isfinite(value)
-    if action_mask is not None:
-        finite |= ~action_mask.any(dim=1)
     if not bool(finite.all()):
         place = int((~finite).nonzero()[0])
         raise NonFiniteError(

@@ -134,20 +134,6 @@ def test_a_value_that_is_not_finite_is_refused_where_it_comes_in(value):
         rollout_sampler(8).sample(1, 4, 0, Broken())
 
 
-def test_a_position_without_a_legal_action_may_have_no_value():
-    ring = ReplayBuffer(spec_of(masked=True), 1, ReplayConfig(100))
-    sampler = LambdaReturnSampler(ring, LambdaReturns())
-    rows = scripted_rows([episodes(3)], 8, spec_of(masked=True))
-    rows.action_mask[rows.action == NO_ACTION] = False
-    ring.extend(rows)
-
-    class Masked:
-        def greedy_value(self, observation: Any, action_mask: Any = None) -> Any:
-            return torch.where(action_mask.any(dim=1), 0.0, -torch.inf)
-
-    assert sampler.sample(1, 4, 0, Masked()).reward.isfinite().all()
-
-
 def test_epochs_are_shuffled_each_on_its_own():
     transitions = draw(rollout_sampler(21), 3, 40)
     orders = [[place for place, _, _ in served(transitions, epoch)] for epoch in range(3)]
