@@ -19,9 +19,20 @@ from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLi
 from lightning_dqn.environments.spec import EnvironmentSpec, check_same
 from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
-from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, as_sampling
+from lightning_dqn.replay.samplers.sampler import (
+    Pace,
+    Sampler,
+    Sampling,
+    as_sampling,
+    bytes_beside_ring,
+)
 from lightning_dqn.replay.samplers.uniform import UniformSampling
-from lightning_dqn.replay.storage import ReplayConfig, check_batches_fit, check_ring_fits
+from lightning_dqn.replay.storage import (
+    ReplayConfig,
+    check_batches_fit,
+    check_ring_fits,
+    ring_rows,
+)
 from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.transitions import Episode, Iteration, Learner, Rows, Transitions
 
@@ -137,6 +148,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self._check_belongs(stage)
         if stage != "fit" or self.replay is not None:
             return
+        self.check_memory(self._trainer.strategy.root_device)
         self.source = self.collection.make(
             self.environment,
             warmup_env_steps=self.pace.warmup_env_steps,
@@ -266,7 +278,15 @@ class ReplayDataModule(pl.LightningDataModule):
         """
         spec, num_envs = self.environment.spec, self.environment.num_envs
         directory = self.trainer.default_root_dir if self.trainer is not None else None
-        check_ring_fits(spec, num_envs, self.replay_config, device=device, directory=directory)
+        rows = ring_rows(num_envs, self.replay_config.capacity)
+        check_ring_fits(
+            spec,
+            num_envs,
+            self.replay_config,
+            device=device,
+            directory=directory,
+            beside_bytes=bytes_beside_ring(self.sampling, rows),
+        )
         check_batches_fit(spec, self.pace.updates_per_iteration, self.pace.batch_size)
 
     def _check_capacity(self) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Upcoming
 from lightning_dqn.replay.samplers.uniform import replay_pace
-from lightning_dqn.replay.sum_tree import SumTree
+from lightning_dqn.replay.sum_tree import SumTree, tree_bytes
 from lightning_dqn.schedules import LinearSchedule, Schedule, as_schedule
 from lightning_dqn.system import devices
 from lightning_dqn.system.faults import NonFiniteError
@@ -54,6 +54,10 @@ class PrioritizedSampling:
     def pace(self, asked: Pace) -> Pace:
         """Return the pace asked for, with a warm-up after which there is something to draw."""
         return replay_pace(asked)
+
+    def bytes_beside_ring(self, num_rows: int) -> int:
+        """Return the size of the priorities of so many rows."""
+        return tree_bytes(num_rows)
 
     def make(self, replay: ReplayBuffer, upcoming: Upcoming) -> PrioritizedSampler:
         """Return the sampler."""
