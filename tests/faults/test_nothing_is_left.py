@@ -42,7 +42,12 @@ def fit(make_trainer: Any, *, overlap: bool, restarts: int = 10, **fault: Any) -
         collection=CollectionConfig(warmup_env_steps=16, overlap=overlap),
         evaluation=EvaluationConfig(num_envs=2),
     )
-    module = DQN(environment, network=[{"Linear": 4}], compile=False, target={"slow_copy": False})
+    module = DQN(
+        environment,
+        network=[{"Linear": 4}],
+        compile=False,
+        target={"double": False, "slow_copy": False},
+    )
     make_trainer(limit_val_batches=1.0).fit(module, data)
 
 
