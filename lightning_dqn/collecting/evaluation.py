@@ -21,6 +21,7 @@ from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLi
 from lightning_dqn.environments.finite import refuse_non_finite
 from lightning_dqn.environments.gate import Bounds
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.system.seeding import generator_of, seed_of
 from lightning_dqn.transitions import Episode, Policy
@@ -266,6 +267,8 @@ def _has_limit(environment: VectorEnv) -> bool:
     record = environment.spec
     if record is None and isinstance(environment, SyncVectorEnv):
         record = environment.envs[0].spec
-    if record is None and isinstance(environment, AsyncVectorEnv):
+    if isinstance(environment, WorkerVectorEnv):
+        record = environment.single_spec
+    elif record is None and isinstance(environment, AsyncVectorEnv):
         record = environment.get_attr("spec")[0]
     return record is not None and record.max_episode_steps is not None

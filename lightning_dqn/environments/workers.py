@@ -62,6 +62,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
         num_restarts: so far.
         seeds: that :meth:`reset` was given, from which those after a restart are drawn.
         newest: [E, *shape], the observations returned last.
+        single_spec: what gymnasium knows of one environment, or None.
 
     Raises:
         WorkerError: naming environment and cause; all workers have ended.
@@ -320,6 +321,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
             self.render_mode = one.render_mode
             self.single_observation_space = one.observation_space
             self.single_action_space = one.action_space
+            self.single_spec = one.spec  # it needn't be picklable, so nobody asks a worker for it
         finally:
             one.close()
         if expected_shape(self.single_observation_space) is None:
