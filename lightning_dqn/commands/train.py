@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 
@@ -16,7 +15,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_keys, check_values
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.lengths import spread_budget
-from lightning_dqn.runs.mistakes import RUN_FAULT, told
+from lightning_dqn.runs.mistakes import told
 from lightning_dqn.runs.resume import expand_resume
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.system.faults import RunFault
@@ -53,10 +52,10 @@ def train(config: DictConfig) -> float | None:
         summary = training.run(experiment)
     except RunFault as fault:
         _transcript.exception("the run ended with an error")
-        if os.environ.get("HYDRA_FULL_ERROR") == "1" or is_sweep():  # other jobs go on
+        if is_sweep():  # other jobs go on
             raise
-        print(f"lightning-dqn: {fault}", file=sys.stderr)
-        sys.exit(RUN_FAULT)
+        with told():
+            raise fault
     except Exception:
         _transcript.exception("the run ended with an error")
         raise

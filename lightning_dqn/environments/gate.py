@@ -17,6 +17,7 @@ import numpy as np
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.worker_faults import RESTARTED
 from lightning_dqn.environments.wrapping import OWN_REWARD
+from lightning_dqn.system.faults import RunFault
 
 EXACT_IN_FLOAT32 = 2**24
 """Whole numbers up to this size are different numbers in float32."""
@@ -58,6 +59,10 @@ class Given(NamedTuple):
     restarted: np.ndarray | None
 
 
+class Refused(RunFault, ValueError):
+    """An environment gave what can't be meant."""
+
+
 class Gate:
     """Takes what one vector environment gives.
 
@@ -77,13 +82,15 @@ class Gate:
         """Return the first observations and their legal actions.
 
         Raises:
-            ValueError: something can't be meant.
+            Refused: something can't be meant.
         """
         if not self.spec.has_action_mask:
             self._tell_of_names(info)
-        return self._observation(observation), self._action_mask(
-            info, np.zeros(self.num_envs, bool)
-        )
+        try:
+            mask = self._action_mask(info, np.zeros(self.num_envs, bool))
+            return self._observation(observation), mask
+        except ValueError as error:
+            raise Refused(str(error)) from error
 
     def take_step(
         self,
@@ -96,8 +103,21 @@ class Gate:
         """Return what a step gave.
 
         Raises:
-            ValueError: something can't be meant.
+            Refused: something can't be meant.
         """
+        try:
+            return self._step(observation, reward, terminated, truncated, info)
+        except ValueError as error:
+            raise Refused(str(error)) from error
+
+    def _step(
+        self,
+        observation: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        info: Mapping[str, Any],
+    ) -> Given:
         terminated = self._ends("terminated", terminated)
         truncated = self._ends("truncated", truncated)
         ended = terminated | truncated

@@ -357,6 +357,15 @@ def test_observations_outside_their_space_are_told_once():
 # Workers
 
 
+def test_the_limit_of_workers_is_read_though_their_wrappers_can_not_be_pickled():
+    paid = partial(gym.wrappers.TransformReward, func=lambda reward: reward - 0.01)
+    for id, limit in (("CartPole-v1", None), (Endless, MAX_EPISODE_STEPS)):
+        factory = EnvironmentFactory(id, vectorization="async", wrappers=[paid])
+        workers = factory.make(1)
+        assert EvaluationConfig().limit_of(workers) == limit
+        workers.close()
+
+
 @pytest.mark.parametrize("limit", [None, 2])
 @pytest.mark.parametrize("at", [1, 2, 4])
 def test_an_episode_that_a_restart_cut_is_not_counted_but_another_is_played(tmp_path, at, limit):

@@ -75,3 +75,21 @@ def test_no_process_is_left_after_a_run_that_ended_by_a_fault(tmp_path):
     run_with("raise", "training", tmp_path, "environment.max_worker_restarts=0", again=True)
     lines = [process.info["cwd"] for process in psutil.process_iter(["cwd"])]
     assert str(tmp_path) not in lines
+
+
+def test_the_traceback_of_a_fault_comes_when_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    result = run_with("scalar", "warm-up", tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "WorkerError: " in result.stderr
+
+
+@pytest.mark.slow
+def test_the_other_jobs_of_a_sweep_go_on_after_a_fault(tmp_path):
+    result = run_with(
+        "scalar", "training", tmp_path, "-m", "environment.kwargs.at=40,100000", again=True
+    )
+    assert result.returncode == 1
+    assert "gave an observation of the shape (1,)" in result.stderr
+    assert len(list((tmp_path / "runs").glob("*/*/*/summary.json"))) == 1
