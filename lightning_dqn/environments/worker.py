@@ -69,8 +69,9 @@ class Worker:
             while_waiting: called now and then.
         """
         pipe = self.pipe
+        part = min(WAITING_SECONDS, seconds)
         try:
-            while not pipe.poll(max(0.0, min(WAITING_SECONDS, deadline - time.monotonic()))):
+            while not pipe.poll(part):
                 while_waiting()
                 if time.monotonic() >= deadline:
                     return Fault(
