@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
 from lightning_dqn.data import ReplayDataModule
+from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.safekeeping.signals import Listener, Stopped
 from lightning_dqn.system.seeding import global_generators, set_global_generators
 
@@ -44,7 +45,7 @@ class SafeStop(Checkpoint):
             self._leave(data)
             data.between_iterations.append(self.save_and_stop)
             data.while_busy.append(self.stop_if_busy)
-            data.while_waiting = self.stop_if_waiting
+        WorkerVectorEnv.while_waiting = self.stop_if_waiting
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hear signals; Lightning has set up its own way with them by now."""
@@ -125,6 +126,8 @@ class SafeStop(Checkpoint):
 
     def _end(self, trainer: pl.Trainer) -> None:
         self.listener.stop()
+        if WorkerVectorEnv.while_waiting == self.stop_if_waiting:
+            WorkerVectorEnv.while_waiting = None
         data: Any = getattr(trainer, "datamodule", None)
         if isinstance(data, ReplayDataModule):
             self._leave(data)
@@ -136,7 +139,6 @@ class SafeStop(Checkpoint):
         ):
             if own in functions:
                 functions.remove(own)
-        data.while_waiting = None
 
 
 def _follow(state: dict[str, Any], folder: str) -> None:

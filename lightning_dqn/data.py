@@ -21,9 +21,20 @@ from lightning_dqn.environments.spec import EnvironmentSpec, check_same
 from lightning_dqn.replay.archive import RingArchive
 from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
-from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, as_sampling
+from lightning_dqn.replay.samplers.sampler import (
+    Pace,
+    Sampler,
+    Sampling,
+    as_sampling,
+    bytes_beside_ring,
+)
 from lightning_dqn.replay.samplers.uniform import UniformSampling
-from lightning_dqn.replay.storage import ReplayConfig, check_batches_fit, check_ring_fits
+from lightning_dqn.replay.storage import (
+    ReplayConfig,
+    check_batches_fit,
+    check_ring_fits,
+    ring_rows,
+)
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO, install
 from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.transitions import Episode, Iteration, Learner, Rows, Transitions
@@ -60,7 +71,6 @@ class ReplayDataModule(pl.LightningDataModule):
         between_iterations: functions called where a run may be saved and ended: after an
             iteration is learned from and before the next one is collected.
         while_busy: functions called often where it may not: in the warm-up and in evaluation.
-        while_waiting: called while worker processes are waited for.
         observers: functions that look on while evaluation episodes are played, see
             :func:`lightning_dqn.collecting.evaluation.play_episodes`.
     """
@@ -109,7 +119,6 @@ class ReplayDataModule(pl.LightningDataModule):
         self.after_collection: list[Callable[[int], None]] = []
         self.between_iterations: list[Callable[[], None]] = []
         self.while_busy: list[Callable[[], None]] = []
-        self.while_waiting: Callable[[], None] | None = None
         self.observers: list[Observer] = []
         self.source: Source | None = None
         self.replay: ReplayBuffer | None = None
@@ -150,6 +159,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self._check_belongs(stage)
         if stage != "fit" or self.replay is not None:
             return
+        self.check_memory(self._trainer.strategy.root_device)
         self.source = self.collection.make(
             self.environment,
             warmup_env_steps=self.pace.warmup_env_steps,
@@ -283,6 +293,7 @@ class ReplayDataModule(pl.LightningDataModule):
             new_env_steps=collected.new_env_steps,
             epsilon=collected.epsilon,
             episodes=collected.episodes,
+            worker_restarts=collected.worker_restarts,
         )
 
     def evaluation_episodes(self, seed: int, episodes_per_env: int) -> Iterator[Episode]:
@@ -306,7 +317,15 @@ class ReplayDataModule(pl.LightningDataModule):
         """
         spec, num_envs = self.environment.spec, self.environment.num_envs
         directory = self.trainer.default_root_dir if self.trainer is not None else None
-        check_ring_fits(spec, num_envs, self.replay_config, device=device, directory=directory)
+        rows = ring_rows(num_envs, self.replay_config.capacity)
+        check_ring_fits(
+            spec,
+            num_envs,
+            self.replay_config,
+            device=device,
+            directory=directory,
+            beside_bytes=bytes_beside_ring(self.sampling, rows),
+        )
         check_batches_fit(spec, self.pace.updates_per_iteration, self.pace.batch_size)
 
     def _check_capacity(self) -> None:

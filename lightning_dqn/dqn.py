@@ -37,14 +37,16 @@ from lightning_dqn.learning.trainer import (
     check_iteration,
     expected_iterations,
 )
-from lightning_dqn.learning.update import LossOutput, Update
+from lightning_dqn.learning.update import LearningStep, LossOutput, Update
 from lightning_dqn.learning.warning import TargetsWarning, warn_of_still_target
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike, from_a_file
-from lightning_dqn.reporting.rows import Report, check_finite
+from lightning_dqn.reporting.alarm import Alarm
+from lightning_dqn.reporting.rows import Report
 from lightning_dqn.reporting.telling import tell_evaluation, tell_row
 from lightning_dqn.safekeeping.format_version import migrated
+from lightning_dqn.system import devices
 from lightning_dqn.system.denormals import FlushDenormals
 from lightning_dqn.system.seeding import global_generators, set_global_generators
 from lightning_dqn.transitions import Episode, Iteration, Transitions
@@ -131,6 +133,7 @@ class DQN(pl.LightningModule):
         self.env_steps = 0
         self.report = Report()
         self._continuation: dict[str, Any] | None = None
+        self._alarm = Alarm()
         self._warn_of_targets = TargetsWarning()
         self.save_hyperparameters(
             {
@@ -205,7 +208,7 @@ class DQN(pl.LightningModule):
         optimizer = cast(LightningOptimizer, self.optimizers())
         minibatches = iteration.transitions.minibatches()
         before = iteration.env_steps - iteration.new_env_steps
-        statistics, priorities = [], []
+        steps: list[LearningStep] = []
         for index, minibatch in enumerate(minibatches, start=1):
             step = self.update(minibatch, optimizer, is_last=index == len(minibatches))
             self.minibatch = minibatch
@@ -213,14 +216,21 @@ class DQN(pl.LightningModule):
             self.env_steps = before + iteration.new_env_steps * index // len(minibatches)
             for operation in self.after_update:
                 operation(self)
-            statistics.append(step.statistics)
-            priorities.append(step.priority)
+            steps.append(step)
         if (scheduler := self.lr_schedulers()) is not None:
             self.lr_scheduler_step(cast(LRScheduler, scheduler), None)
         self.report.count_rollout(iteration.episodes)
-        told = torch.stack(statistics)
+        told = torch.stack([step.statistics for step in steps])
+        priority = torch.stack([step.priority for step in steps])
+        self._alarm.note(
+            told,
+            priority,
+            [step.squares for step in steps],
+            updates=self.updates,
+            env_steps=self.env_steps,
+        )
         self._tell(told, iteration)
-        return {"loss": told[:, 0].mean(), "priority": torch.stack(priorities)}
+        return {"loss": told[:, 0].mean(), "priority": priority}
 
     def train_dataloader(self) -> Any:
         """Refuse a fit without data, for which Lightning asks the module."""
@@ -280,6 +290,10 @@ class DQN(pl.LightningModule):
         if self._continuation is not None:
             set_global_generators(self._continuation["generators"])
             self._continuation = None
+
+    def on_train_epoch_end(self) -> None:
+        """Sound the alarm if an update since the last row wasn't finite."""
+        self._alarm.check(self.agent.q_network)
 
     def on_train_end(self) -> None:
         """Give the copies back the mode that Lightning expects at the start of the next fit."""
@@ -387,7 +401,12 @@ class DQN(pl.LightningModule):
     # --- persistence
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the counters, the names of the networks, and what a continued run goes on with."""
+        """Add the counters, the names of the networks, and what a continued run goes on with.
+
+        Raises:
+            NonFiniteError: an update since the last row wasn't finite: none is saved as good.
+        """
+        self._alarm.check(self.agent.q_network)
         counters = {"updates": self.updates, "env_steps": self.env_steps}
         continuation = {
             "generators": global_generators(),
@@ -420,8 +439,8 @@ class DQN(pl.LightningModule):
         """Check and log, reading from an accelerator only when a row is due."""
         period: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         is_due = period > 0 and self.trainer.global_step % period == 0
-        if is_due or statistics.device.type == "cpu":
-            check_finite(statistics, self.updates, self.env_steps)
+        if is_due or devices.is_read_freely(statistics):
+            self._alarm.check(self.agent.q_network)
         if is_due:
             row = self.report.training_row(statistics, iteration, self.env_steps, self.updates)
             row["train/learning_rate"] = float(self._optimizer().param_groups[0]["lr"])

@@ -124,6 +124,7 @@ class Iteration(NamedTuple):
         new_env_steps: env steps that this iteration's collection took.
         epsilon: the exploration rate of its last step.
         episodes: training episodes that ended in it.
+        worker_restarts: of the training environments so far; None where none has a worker.
     """
 
     transitions: Transitions
@@ -131,6 +132,7 @@ class Iteration(NamedTuple):
     new_env_steps: int
     epsilon: float
     episodes: list[Episode]
+    worker_restarts: int | None = None
 
 
 class UpdateStatistics(NamedTuple):

@@ -32,10 +32,12 @@ from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig,
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.collecting.source import Collected
 from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.replay import storage
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.replay.samplers.uniform import UniformSampler
+from lightning_dqn.replay.storage import ring_bytes
 from lightning_dqn.transitions import Episode, Iteration, Rows, Transitions
 
 Make = Callable[..., Any]
@@ -808,3 +810,19 @@ def test_the_smallest_ring_trains_however_short_the_episodes_are(
     module = DQN(factory, network=["Flatten", {"Linear": 4}], compile=False)
     make_trainer(callbacks=[EMATargetNetwork(tau=1)]).fit(module, data)
     assert module.updates == 20
+
+
+def test_what_a_sampler_keeps_counts_with_the_ring(make_data, make_trainer, monkeypatch):
+    replay = ReplayConfig(capacity=1_000)
+    uniform = make_data(replay=replay)
+    prioritized = make_data(replay=replay, sampler=PrioritizedSampling())
+    needed = ring_bytes(uniform.environment.spec, 8, 1_000)
+    monkeypatch.setattr(storage, "available_bytes", lambda _: int(needed / 0.8) + 100_000)
+    uniform.check_memory()
+    prioritized.check_memory()
+    monkeypatch.setattr(storage, "available_bytes", lambda _: int((needed + 8_000) / 0.8))
+    uniform.check_memory()
+    with pytest.raises(ValueError, match=r"with what its sampler keeps takes"):
+        prioritized.check_memory()
+    with pytest.raises(ValueError, match=r"with what its sampler keeps takes"):
+        make_trainer().fit(DQN("CartPole-v1"), prioritized)

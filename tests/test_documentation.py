@@ -47,7 +47,7 @@ README = (ROOT / "README.md").read_text()
 def logged_keys(folder: Path, make_trainer) -> set[str]:
     paid = partial(gym.wrappers.TransformReward, func=lambda reward: reward - 0.01)
     data = ReplayDataModule(
-        EnvironmentFactory("FrozenLake-v1", wrappers=[paid]),
+        EnvironmentFactory("FrozenLake-v1", wrappers=[paid], vectorization="async", num_envs=2),
         batch_size=8,
         env_steps_per_epoch=256,
         collection=CollectionConfig(warmup_env_steps=64),

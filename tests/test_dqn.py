@@ -31,7 +31,8 @@ from lightning_dqn.networks.heads.quantile import (
     QuantileHead,
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.reporting.rows import NonFiniteError
+from lightning_dqn.system import devices
+from lightning_dqn.system.faults import NonFiniteError
 from lightning_dqn.transitions import Transitions
 
 Make = Callable[..., Any]
@@ -351,6 +352,50 @@ def test_a_reward_that_is_no_number_stops_the_run_before_it_reaches_the_weights(
     assert module.after_update == []
 
 
+class PoisonedOnce(DQN):
+    """Meets a gradient that is none in its second update, and nothing wrong afterwards."""
+
+    def loss(self, batch: Transitions) -> LossOutput:
+        output = super().loss(batch)
+        if self.updates != 1:
+            return output
+        bias = list(self.q_network.parameters())[-1]
+        return output._replace(loss=output.loss + (bias - bias.detach()).abs().sqrt().sum())
+
+
+@pytest.mark.parametrize("reads_freely", [True, False], ids=["cpu", "accelerator"])
+def test_a_gradient_that_is_not_finite_is_named_and_keeps_out_of_the_weights(
+    fit: Make, make_module: Make, monkeypatch: pytest.MonkeyPatch, reads_freely: bool
+) -> None:
+    """An accelerator isn't looked at before a row is due, and here none is."""
+    monkeypatch.setattr(devices, "is_read_freely", lambda _: reads_freely)
+    module = make_module(kind=PoisonedOnce)
+    name = list(dict(module.q_network.named_parameters()))[-1]
+    with pytest.raises(
+        NonFiniteError, match=rf"^update 2 \(.*it began in the gradient of {name}\."
+    ):
+        fit(module, log_every_n_steps=1_000)
+    assert torch.isfinite(weights(module)).all()
+    assert module.updates == (4 if reads_freely else 12)
+
+
+def test_no_checkpoint_is_saved_after_an_update_that_was_not_finite(
+    fit: Make, make_module: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(devices, "is_read_freely", lambda _: False)
+
+    class Saves(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+            if trainer.global_step == 2:
+                trainer.save_checkpoint(tmp_path / "newest.ckpt")
+
+    module = make_module(kind=PoisonedOnce)
+    with pytest.raises(NonFiniteError, match=r"^update 2 "):
+        fit(module, Saves(), log_every_n_steps=1_000)
+    assert list(tmp_path.iterdir()) == []
+    assert module.updates == 8
+
+
 def test_an_overridden_loss_is_what_is_minimised(fit: Make, make_module: Make) -> None:
     class Indifferent(DQN):
         def loss(self, batch: Transitions) -> LossOutput:
@@ -520,7 +565,7 @@ def test_acting_leaves_dropout_out_and_the_mode_as_it_was() -> None:
 
 def test_gradients_can_be_asked_for_outside_a_fit(make_module: Make, make_batch: Make) -> None:
     module = make_module()
-    gradients, statistics, priority = module.update.step(make_batch())
+    gradients, statistics, priority, _ = module.update.step(make_batch())
     assert [g.shape for g in gradients] == [p.shape for p in module.q_network.parameters()]
     assert statistics.shape == (4,)
     assert priority.shape == (16,)
@@ -528,7 +573,7 @@ def test_gradients_can_be_asked_for_outside_a_fit(make_module: Make, make_batch:
 
 def test_what_is_told_of_an_update_is_that_of_its_loss() -> None:
     module, batch = linear_dqn(max_gradient_norm=None), two_transitions()
-    gradients, statistics, priority = module.update.step(batch)
+    gradients, statistics, priority, _ = module.update.step(batch)
     output = module.loss(batch)
     [expected] = torch.autograd.grad(output.loss, [module.q_network.weight])
     torch.testing.assert_close(gradients, [expected])

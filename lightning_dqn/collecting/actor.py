@@ -20,10 +20,11 @@ from lightning_dqn.collecting.exploration import (
     gumbel_noise,
     random_actions,
 )
+from lightning_dqn.environments.finite import refuse_non_finite
 from lightning_dqn.environments.frame_stack import FrameStack
 from lightning_dqn.environments.gate import Gate
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.environments.workers import died
+from lightning_dqn.environments.worker_faults import died
 from lightning_dqn.schedules import as_schedule
 from lightning_dqn.system.seeding import seeds_of
 from lightning_dqn.transitions import Episode, Policy
@@ -39,7 +40,7 @@ class Step(NamedTuple):
         truncated: bool[E].
         is_reset: bool[E], where the step only began a new episode: the action was ignored, and
             the observation before it was the last one's final observation.
-        episodes: that ended, each with its environment.
+        episodes: that ended, each with its environment; not those that a worker's restart cut.
     """
 
     action: np.ndarray
@@ -146,7 +147,7 @@ class Actor:
             if self._own_returns is not None:
                 self._own_returns[is_reset] = 0.0
         self.ended = given.ended
-        episodes = self._finish_episodes() if self.ended.any() else []
+        episodes = self._finish_episodes(given.restarted) if self.ended.any() else []
         self._see(given.observation, given.action_mask, is_reset)
         return Step(action, given.reward, given.terminated, given.truncated, is_reset, episodes)
 
@@ -156,6 +157,11 @@ class Actor:
         if self._own_returns is None:
             return Episode(seen, length)
         return Episode(float(self._own_returns[index]), length, wrapped_return=seen)
+
+    @property
+    def worker_restarts(self) -> int | None:
+        """How many workers have been replaced so far; None where there are none that can be."""
+        return getattr(self.environment.unwrapped, "num_restarts", None)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the open episodes, as plain values and tensors; the generator is its owner's."""
@@ -221,7 +227,10 @@ class Actor:
             action, explores = epsilon_greedy(greedy, epsilon, num_actions, mask, self.generator)
         return action if self._held is None else self._held.apply(action, explores, mask)
 
-    def _finish_episodes(self) -> list[tuple[int, Episode]]:
+    def _finish_episodes(self, restarted: np.ndarray | None) -> list[tuple[int, Episode]]:
         if self._held is not None:
             self._held.forget(self.ended)
-        return [(int(i), self.episode(int(i))) for i in np.flatnonzero(self.ended)]
+        if self._own_returns is not None:
+            refuse_non_finite("sum of own_reward", self._own_returns, "in the episodes so far")
+        is_whole = self.ended if restarted is None else self.ended & ~restarted
+        return [(int(i), self.episode(int(i))) for i in np.flatnonzero(is_whole)]

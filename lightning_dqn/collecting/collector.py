@@ -13,6 +13,7 @@ from gymnasium.vector import VectorEnv
 
 from lightning_dqn.collecting.actor import Actor
 from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.environments.finite import refuse_non_finite
 from lightning_dqn.environments.gate import Bounds
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.system.seeding import generator_of
@@ -78,7 +79,7 @@ class Collector:
             self._step(policy, rows, time)
             time += 1
         rows = Rows(*(None if column is None else column[:time] for column in rows))  # type: ignore[arg-type]
-        _check_finite(rows)
+        self._check_finite(rows)
         self._bounds.look(rows.observation)
         return rows
 
@@ -160,6 +161,16 @@ class Collector:
         self.env_steps += self.num_envs - num_reset
         self.episodes += [episode for _, episode in step.episodes]
 
+    def _check_finite(self, rows: Rows) -> None:
+        """Refuse rows, and the observation that follows them, that hold what isn't finite."""
+        until = f"of the collection that ended at env step {self.env_steps}"
+        for key, values in (("reward", rows.reward), ("observation", rows.observation)):
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                wrong = ~np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=2)
+                time = int(np.flatnonzero(wrong.any(axis=1))[0])
+                refuse_non_finite(key, values[time], f"at step {time} {until}")
+        refuse_non_finite("observation", self.actor.observation, f"at the end {until}")
+
     def _empty_rows(self, num_times: int) -> Rows:
         size = (num_times, self.num_envs)
         spec = self.spec
@@ -173,15 +184,3 @@ class Collector:
             truncated=np.empty(size, bool),
             action_mask=np.empty((*size, spec.num_actions), bool) if spec.has_action_mask else None,
         )
-
-
-def _check_finite(rows: Rows) -> None:
-    for name in ("reward", "observation"):
-        values = getattr(rows, name)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            time, environment = np.argwhere(~np.isfinite(values))[0][:2]
-            raise ValueError(
-                f"environment {environment} gave a non-finite {name} "
-                f"({values[time, environment]}) at step {time} of this collection; it was kept "
-                "out of the replay ring. Mend the environment, or wrap it to replace such values"
-            )

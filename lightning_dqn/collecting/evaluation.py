@@ -15,11 +15,13 @@ from typing import Literal
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
-from lightning_dqn.collecting.actor import Actor
+from lightning_dqn.collecting.actor import Actor, Step
 from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
+from lightning_dqn.environments.finite import refuse_non_finite
 from lightning_dqn.environments.gate import Bounds
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.system.seeding import generator_of, seed_of
 from lightning_dqn.transitions import Episode, Policy
@@ -97,9 +99,10 @@ def play_episodes(
 ) -> Iterator[Episode]:
     """Yield ``episodes_per_env`` episodes of each environment.
 
-    First the first of every environment, in their order, then the second, and so on. An
-    environment whose episode is cut waits until the others are through: all of them are then
-    reset, for one alone can't be.
+    First the first of every environment, in their order, then the second, and so on. One that a
+    worker's restart cut isn't counted: another is played in its place. An environment whose
+    episode is cut here waits until the others are through: all of them are then reset, for one
+    alone can't be.
 
     Args:
         environment: in NEXT_STEP mode; reset first.
@@ -119,14 +122,18 @@ def play_episodes(
     tally = _Tally(actor.num_envs, episodes_per_env)
     bounds = Bounds(environment.single_observation_space)
     limit = math.inf if max_episode_steps is None else max_episode_steps
+    steps = 0
     while tally.is_open:
         if not tally.is_playing.any():
             actor.reset(seed, tally.number_counted)
             tally.is_waiting[:] = False
             bounds.look(actor.observation)
+            refuse_non_finite("observation", actor.observation, "at a reset in evaluation")
         for observe in observers:
             observe(actor.stacked, tally.is_playing & ~actor.ended)
-        ended = actor.step(policy, env_steps=0).episodes
+        step, steps = actor.step(policy, env_steps=0), steps + 1
+        ended = step.episodes
+        _check_finite(actor, step, steps)
         for index, episode in ended:
             tally.count(index, episode)
         if ended:
@@ -136,6 +143,12 @@ def play_episodes(
             for over in np.flatnonzero(is_over & tally.is_playing):
                 tally.cut(int(over), actor.episode(int(over)))
         yield from tally.take()
+
+
+def _check_finite(actor: Actor, step: Step, steps: int) -> None:
+    when = f"at step {steps} of an evaluation"
+    refuse_non_finite("reward", step.reward, when)
+    refuse_non_finite("observation", actor.observation, when)
 
 
 class _Tally:
@@ -254,6 +267,8 @@ def _has_limit(environment: VectorEnv) -> bool:
     record = environment.spec
     if record is None and isinstance(environment, SyncVectorEnv):
         record = environment.envs[0].spec
-    if record is None and isinstance(environment, AsyncVectorEnv):
+    if isinstance(environment, WorkerVectorEnv):
+        record = environment.single_spec
+    elif record is None and isinstance(environment, AsyncVectorEnv):
         record = environment.get_attr("spec")[0]
     return record is not None and record.max_episode_steps is not None

@@ -40,6 +40,7 @@ class Collected(NamedTuple):
         new_env_steps: since the last iteration.
         epsilon: probability of a random action by now.
         episodes: that ended.
+        worker_restarts: so far; None where there are no workers.
     """
 
     rows: Rows
@@ -47,6 +48,7 @@ class Collected(NamedTuple):
     new_env_steps: int
     epsilon: float
     episodes: list[Episode]
+    worker_restarts: int | None = None
 
 
 class Source(Protocol):
@@ -241,6 +243,7 @@ class EnvironmentSource:
             new_env_steps=env_steps - before,
             epsilon=self.collector.actor.epsilon(self._policy, env_steps),
             episodes=self.collector.take_episodes(),
+            worker_restarts=self.collector.actor.worker_restarts,
         )
 
     def go_ahead(self, learner: Learner) -> None:

@@ -11,6 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lightning_dqn.commands.help import print_help
@@ -25,6 +27,7 @@ from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, take_trust
 from lightning_dqn.safekeeping.folder_lock import locked, refuse_used
 from lightning_dqn.safekeeping.signals import Stopped, requeue
+from lightning_dqn.system.faults import RunFault
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
@@ -62,6 +65,12 @@ def train(config: DictConfig) -> float | None:
         summary = training.run(experiment)
     except Stopped as stopped:
         _end(stopped, config)
+    except RunFault as fault:
+        _transcript.exception("the run ended with an error")
+        if is_sweep():  # other jobs go on
+            raise
+        with told():
+            raise fault
     except Exception:
         _transcript.exception("the run ended with an error")
         raise
@@ -71,6 +80,11 @@ def train(config: DictConfig) -> float | None:
     _transcript.info("%s", summary)
     print(f"\n{summary}")
     return summary.episode_return
+
+
+def is_sweep() -> bool:
+    """Tell whether this job is one of several."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def _end(stopped: Stopped, config: DictConfig) -> NoReturn:

@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from lightning_dqn.environments.families import missing_extra, registered
 from lightning_dqn.environments.gate import describe_observation
 from lightning_dqn.environments.grade import Grade, StateInWorker, find_grade
+from lightning_dqn.environments.shapes import ShapedVectorEnv
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.environments.wrapping import refuse_vector_statistics, wrap
@@ -41,7 +42,10 @@ class EnvironmentFactory:
             environment's own rewards, and beside them of those that wrappers made.
         kwargs: arguments for the environment.
         worker_timeout: seconds after which an environment in a process (``"async"``) that doesn't
-            answer counts as hanging, which ends the run; None waits for ever.
+            answer a step counts as hanging, five times as many where it is made or reset; None
+            waits for ever.
+        max_worker_restarts: how often processes (``"async"``) that failed, died or hung are
+            replaced, those of one vector environment together; the next such fault ends the run.
 
     Raises:
         ValueError: the environment isn't registered, lacks an extra, or isn't one for DQN.
@@ -57,6 +61,7 @@ class EnvironmentFactory:
         wrappers: Sequence[Callable[[gym.Env], gym.Env]] = (),
         kwargs: Mapping[str, Any] | None = None,
         worker_timeout: float | None = 60.0,
+        max_worker_restarts: int = 10,
     ) -> None:
         if not (isinstance(id, str | VectorEnv) or callable(id)):
             raise ValueError(_about_what_is_given(id))
@@ -72,6 +77,7 @@ class EnvironmentFactory:
         if worker_timeout is not None and not worker_timeout > 0:
             raise ValueError(f"worker_timeout={worker_timeout}: above 0 seconds, or null")
         self.worker_timeout = None if worker_timeout is None else float(worker_timeout)
+        self.max_worker_restarts = whole_number("max_worker_restarts", max_worker_restarts)
 
     @classmethod
     def of(cls, environment: EnvironmentLike, **kwargs: Any) -> EnvironmentFactory:
@@ -223,9 +229,13 @@ class EnvironmentFactory:
             )
         copies = [self._make_one] * num_envs
         if vectorization == "async":
-            kept = [self._make_one_in_worker] * num_envs
-            return WorkerVectorEnv(kept, name=self.name, timeout=self.worker_timeout)
-        environment = gym.vector.SyncVectorEnv(copies)
+            return WorkerVectorEnv(
+                [self._make_one_in_worker] * num_envs,
+                name=self.name,
+                timeout=self.worker_timeout,
+                max_restarts=self.max_worker_restarts,
+            )
+        environment = ShapedVectorEnv(copies)
         if len({builtins.id(copy.unwrapped) for copy in environment.envs}) < num_envs:
             raise ValueError(
                 f"id={self.name}: gave the same environment each time, which would be stepped "

@@ -15,7 +15,9 @@ import gymnasium as gym
 import numpy as np
 
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.worker_faults import RESTARTED
 from lightning_dqn.environments.wrapping import OWN_REWARD
+from lightning_dqn.system.faults import RunFault
 
 EXACT_IN_FLOAT32 = 2**24
 """Whole numbers up to this size are different numbers in float32."""
@@ -44,6 +46,7 @@ class Given(NamedTuple):
         ended: bool[E], terminated or truncated.
         action_mask: bool[E, A], or None where all actions are legal.
         own_reward: float[E], before wrappers changed it; None where none could.
+        restarted: bool[E], whose episode was cut because its worker began anew; None: nobody's.
     """
 
     observation: np.ndarray
@@ -53,6 +56,11 @@ class Given(NamedTuple):
     ended: np.ndarray
     action_mask: np.ndarray | None
     own_reward: np.ndarray | None
+    restarted: np.ndarray | None
+
+
+class Refused(RunFault, ValueError):
+    """An environment gave what can't be meant."""
 
 
 class Gate:
@@ -74,13 +82,15 @@ class Gate:
         """Return the first observations and their legal actions.
 
         Raises:
-            ValueError: something can't be meant.
+            Refused: something can't be meant.
         """
         if not self.spec.has_action_mask:
             self._tell_of_names(info)
-        return self._observation(observation), self._action_mask(
-            info, np.zeros(self.num_envs, bool)
-        )
+        try:
+            mask = self._action_mask(info, np.zeros(self.num_envs, bool))
+            return self._observation(observation), mask
+        except ValueError as error:
+            raise Refused(str(error)) from error
 
     def take_step(
         self,
@@ -93,8 +103,21 @@ class Gate:
         """Return what a step gave.
 
         Raises:
-            ValueError: something can't be meant.
+            Refused: something can't be meant.
         """
+        try:
+            return self._step(observation, reward, terminated, truncated, info)
+        except ValueError as error:
+            raise Refused(str(error)) from error
+
+    def _step(
+        self,
+        observation: Any,
+        reward: Any,
+        terminated: Any,
+        truncated: Any,
+        info: Mapping[str, Any],
+    ) -> Given:
         terminated = self._ends("terminated", terminated)
         truncated = self._ends("truncated", truncated)
         ended = terminated | truncated
@@ -106,6 +129,7 @@ class Gate:
             ended,
             self._action_mask(info, ended),
             info.get(OWN_REWARD),
+            info.get(RESTARTED),
         )
 
     def _observation(self, given: Any) -> np.ndarray:

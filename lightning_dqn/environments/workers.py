@@ -1,72 +1,181 @@
-"""Environments in processes of their own, which may fail, die or hang without a run that hangs.
+"""Environments in processes of their own, which may fail, die or hang while the run goes on.
 
-gymnasium's ``AsyncVectorEnv`` steps them; here is what it says and does when one of them doesn't
-answer.
+Shapes: E environments.
 """
 
 from __future__ import annotations
 
+import math
 import multiprocessing
-import multiprocessing.connection
-import os
-import queue
-import signal
-import threading
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
-from gymnasium.vector import AsyncVectorEnv
-from gymnasium.vector.async_vector_env import AsyncState, _async_worker
+import numpy as np
+from gymnasium.error import AlreadyPendingCallError, NoAsyncCallError
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+from gymnasium.vector.async_vector_env import AsyncState
+from gymnasium.vector.utils import (
+    batch_space,
+    create_shared_memory,
+    iterate,
+    read_from_shared_memory,
+)
 
-CLOSING_SECONDS = 5.0
-"""How long a worker that was asked to end may take before it is made to."""
+from lightning_dqn.environments.shapes import expected_shape
+from lightning_dqn.environments.worker import Worker
+from lightning_dqn.environments.worker_faults import (
+    CLOSING_SECONDS,
+    RESTARTED,
+    Fault,
+    WorkerError,
+    WorkerRestarted,
+    end,
+)
+from lightning_dqn.system.seeding import seed_of
 
-
-class WorkerError(RuntimeError):
-    """A worker failed, died or hung; the message names it and the cause."""
+STARTING_TIMES = 5
+"""How many times as long as a step the making of an environment, or a reset, may take."""
 
 
 class WorkerVectorEnv(AsyncVectorEnv):
-    """Environments in a process each, stepped at once.
+    """Environments in a process each, stepped at once, in NEXT_STEP mode.
 
-    Whatever goes wrong in one of them ends all and is a :class:`WorkerError`. Workers end by
-    SIGTERM, leave Ctrl-C to the trainer, and end when it does.
+    One that fails, dies or hangs in a step gets a new worker while the others go on: its episode
+    ends as truncated with the observation it had, the reward 0 and ``info["worker_restarted"]``,
+    and the next step begins another by a seed drawn from its last one. What fails before the first
+    step of its worker, or in :meth:`call`, ends all.
 
     Args:
-        makers: functions that make the environments.
+        makers: functions that make the environments, whose observations are arrays or numbers.
         name: how messages call the environment.
-        timeout: seconds after which a worker that doesn't answer counts as hanging; None waits
-            for ever.
+        timeout: seconds after which a worker that doesn't answer counts as hanging, five times
+            as many where it makes or resets its environment; None waits for ever.
+        max_restarts: of all workers together.
+
+    Attributes:
+        while_waiting: called every quarter of a second in which a worker is waited for. What it
+            raises ends all workers and leaves the call.
+        num_restarts: so far.
+        seeds: that :meth:`reset` was given, from which those after a restart are drawn.
+        newest: [E, *shape], the observations returned last.
+        single_spec: what gymnasium knows of one environment, or None.
+
+    Raises:
+        WorkerError: naming environment and cause; all workers have ended.
     """
 
+    while_waiting: Callable[[], None] | None = None
+    observations: Any
+
     def __init__(
-        self, makers: Sequence[Callable[[], gym.Env]], *, name: str, timeout: float | None
+        self,
+        makers: Sequence[Callable[[], gym.Env]],
+        *,
+        name: str,
+        timeout: float | None = 60.0,
+        max_restarts: int = 10,
     ) -> None:
-        self._name = name
-        self._timeout = timeout
-        self.processes: list[Any] = []
-        self.parent_pipes: list[Any] = []
-        with self._watched():
-            super().__init__(makers, worker=_work)
+        self.env_fns = makers
+        self.num_envs = len(makers)
+        self.name = name
+        self.timeout = timeout
+        self.max_restarts = max_restarts
+        self.num_restarts = 0
+        self._state = AsyncState.DEFAULT
+        self._workers: list[Worker] = []
+        self._describe()
+        self._context = cast(Any, multiprocessing.get_context())
+        self._memory = create_shared_memory(
+            self.single_observation_space, n=self.num_envs, ctx=self._context
+        )
+        self.observations = read_from_shared_memory(
+            self.single_observation_space, self._memory, n=self.num_envs
+        )
+        self.newest = self.observations.copy()
+        self.seeds: list[int | None] = [None] * self.num_envs
+        self._restarts_of = [0] * self.num_envs
+        self._ended = np.zeros(self.num_envs, bool)
+        self._asked: list[tuple[str, Any]] = []
+        with self._all_or_none():
+            for index in range(self.num_envs):
+                self._workers.append(self._start(index))
+            self._check_spaces()
 
-    def reset(self, **kwargs: Any) -> Any:
-        """Return the first observations and infos; see the class for what may go wrong."""
-        with self._watched():
-            return super().reset(**kwargs)
+    @property
+    def processes(self) -> list[Any]:  # type: ignore[override]
+        """The workers' processes."""
+        return [worker.process for worker in self._workers]
 
-    def step(self, actions: Any) -> Any:
-        """Return what the steps gave; see the class for what may go wrong."""
-        with self._watched():
-            return super().step(actions)
+    def reset_async(self, seed: Any = None, options: dict[str, Any] | None = None) -> None:
+        """Ask for first observations; see :meth:`gymnasium.vector.VectorEnv.reset`."""
+        if seed is None or isinstance(seed, int):
+            seed = [None if seed is None else seed + i for i in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"seed={seed}: expected one for each of {self.num_envs} environments")
+        self.seeds = list(seed)
+        self._ask([("reset", {"seed": one, "options": options}) for one in seed])
 
-    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """Return what a method of each gave; see the class for what may go wrong."""
-        with self._watched():
-            return super().call(name, *args, **kwargs)
+    def reset_wait(self, timeout: float | None = None) -> tuple[Any, dict[str, Any]]:
+        """Return the first observations and infos."""
+        infos: dict[str, Any] = {}
+        with self._all_or_none():
+            for index, info in enumerate(self._answers(timeout)):
+                infos = self._add_info(infos, self._insist(index, info), index)
+            self._asked = []
+        self._ended = np.zeros(self.num_envs, bool)
+        self.newest = self.observations.copy()
+        return self.newest, infos
+
+    def step_async(self, actions: Any) -> None:
+        """Ask for a step; an environment whose episode has ended begins another."""
+        chosen: Any = iterate(self.action_space, actions)
+        self._ask(
+            [
+                ("reset", {"seed": self._seed_of(index)}) if ended else ("step", action)
+                for index, (ended, action) in enumerate(zip(self._ended, chosen, strict=True))
+            ]
+        )
+
+    def step_wait(self, timeout: float | None = None) -> tuple[Any, ...]:
+        """Return observations, rewards, terminations, truncations and infos."""
+        reward = np.zeros(self.num_envs)
+        terminated, truncated = np.zeros((2, self.num_envs), bool)
+        infos: dict[str, Any] = {}
+        with self._all_or_none():
+            for index, answer in enumerate(self._answers(timeout)):
+                if self._ended[index]:
+                    info = self._insist(index, answer)
+                elif isinstance(answer, Fault):
+                    info, truncated[index] = self._cut(index, answer), True
+                else:
+                    reward[index], terminated[index], truncated[index], info = answer
+                    self._workers[index].has_stepped = True
+                infos = self._add_info(infos, info, index)
+            self._asked = []
+        self._ended = terminated | truncated
+        self.newest = self.observations.copy()
+        return self.newest, reward, terminated, truncated, infos
+
+    def call_async(self, name: str, /, *args: object, **kwargs: object) -> None:
+        """Ask for what a method, or an attribute, of each gives."""
+        self._ask([("call", (name, args, kwargs))] * self.num_envs)
+
+    def call_wait(self, timeout: float | None = None) -> tuple[Any, ...]:
+        """Return what the methods gave."""
+        return self._all_answers(timeout)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set an attribute of each to its value of a list or a tuple, or of all to one value."""
+        if not isinstance(values, list | tuple):
+            values = [values] * self.num_envs
+        if len(values) != self.num_envs:
+            raise ValueError(f"values={values}: expected one for each of {self.num_envs}")
+        self._ask([("set", (name, value)) for value in values])
+        self._all_answers()
 
     def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
         """Ask the workers to end, and make them if they don't.
@@ -75,128 +184,158 @@ class WorkerVectorEnv(AsyncVectorEnv):
             timeout: seconds that they have; None: 5.
             terminate: don't ask.
         """
-        seconds = CLOSING_SECONDS if timeout is None else timeout
         if not terminate:
-            for pipe in self.parent_pipes:
-                with suppress(OSError, AttributeError):  # it is gone already
-                    pipe.send(("close", None))
-            _join(self.processes, seconds)
-        for end in ("terminate", "kill"):
-            alive = [process for process in self.processes if process.is_alive()]
-            for process in alive:
-                getattr(process, end)()
-            _join(alive, CLOSING_SECONDS)
-        _close_pipes(self)
-        self._state = AsyncState.DEFAULT
+            for worker in self._workers:
+                with suppress(OSError):
+                    worker.ask("close")
+            end(self.processes, CLOSING_SECONDS if timeout is None else timeout)
+        for worker in self._workers:
+            worker.end()
+        self._workers, self._asked = [], []
+
+    # --- asking
+
+    def _ask(self, commands: list[tuple[str, Any]]) -> None:
+        """Send each worker its command."""
+        self._assert_is_running()
+        if self._asked:
+            raise AlreadyPendingCallError("the last call's answers have not come", "waiting")
+        self._asked = commands
+        with self._all_or_none():
+            for worker, (command, data) in zip(self._workers, commands, strict=True):
+                worker.ask(command, data)
+
+    def _answers(self, timeout: float | None = None) -> Iterator[Any]:
+        """Yield the answer of each worker, or its fault."""
+        self._assert_is_running()
+        if not self._asked:
+            raise NoAsyncCallError("nothing was asked", "waiting")
+        began = time.monotonic()
+        for index, (command, _) in enumerate(self._asked):
+            yield self._answer(index, command, began, timeout)
+
+    def _all_answers(self, timeout: float | None = None) -> tuple[Any, ...]:
+        """Return the answers; a fault ends all."""
+        with self._all_or_none():
+            answers = list(self._answers(timeout))
+            self._asked = []
+            for index, answer in enumerate(answers):
+                if isinstance(answer, Fault):
+                    raise self._error(index, answer)
+        return tuple(answers)
+
+    def _answer(self, index: int, command: str, began: float, timeout: float | None) -> Any:
+        seconds = math.inf
+        if timeout is not None:
+            seconds = timeout
+        elif self.timeout is not None:
+            seconds = self.timeout * (1 if command == "step" else STARTING_TIMES)
+        return self._workers[index].answer(began + seconds, seconds, self._let_others)
+
+    def _insist(self, index: int, answer: Any) -> Any:
+        """Return the answer to a reset; of a new worker where there is none."""
+        if not isinstance(answer, Fault):
+            return answer
+        self._restart(index, answer)
+        command, data = self._asked[index]
+        began_anew = {"seed": self._seed_of(index)} if self._ended[index] else data
+        self._workers[index].ask(command, began_anew)
+        answer = self._answer(index, command, time.monotonic(), None)
+        if isinstance(answer, Fault):
+            raise self._error(index, answer)
+        return answer
+
+    def _let_others(self) -> None:
+        # A function that was set on the class is no method.
+        function = vars(self).get("while_waiting", type(self).while_waiting)
+        if function is not None:
+            function()
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Turn what a worker's silence looks like into a :class:`WorkerError`, and end all."""
+    def _all_or_none(self) -> Iterator[None]:
+        """End all workers where something goes wrong: answers may be under way."""
         try:
             yield
-        except WorkerError:
+        except BaseException:
             self.close(terminate=True)
             raise
-        except (EOFError, ConnectionError) as error:
-            raise died(self, self._name, error) from None
-        except multiprocessing.TimeoutError as error:
-            hanging = [i for i, pipe in enumerate(self.parent_pipes) if not pipe.poll()]
-            self.close(terminate=True)
-            raise WorkerError(
-                f"{self._name}: {_listed(hanging)} didn't answer in {self._timeout:g} seconds. "
-                "If it may take longer, set environment.worker_timeout=<seconds>"
-            ) from error
 
-    def _poll_pipe_envs(self, timeout: float | None = None) -> bool:
-        return super()._poll_pipe_envs(self._timeout if timeout is None else timeout)
+    # --- restarting
+
+    def _start(self, index: int) -> Worker:
+        return Worker(self._context, index, self.env_fns[index], self._memory)
+
+    def _cut(self, index: int, fault: Fault) -> dict[str, Any]:
+        """End an episode where it stands."""
+        self._restart(index, fault)
+        self.observations[index] = self.newest[index]
+        return {RESTARTED: True}
+
+    def _restart(self, index: int, fault: Fault) -> None:
+        """Give an environment a new worker.
+
+        Raises:
+            WorkerError: it would fail again, or that has been done too often.
+        """
+        worker = self._workers[index]
+        if fault.is_final or not worker.has_stepped or self.num_restarts >= self.max_restarts:
+            raise self._error(index, fault)
+        worker.end()
+        self.num_restarts += 1
+        self._restarts_of[index] += 1
+        self._workers[index] = self._start(index)
+        warnings.warn(
+            f"{self.name}: environment {index} {fault.cause}; its episode was cut and its worker "
+            f"restarted, restart {self.num_restarts} of {self.max_restarts} at most",
+            WorkerRestarted,
+            stacklevel=2,
+        )
+
+    def _seed_of(self, index: int) -> int | None:
+        """Return the seed of a new worker's first episode; None: one that has stepped goes on."""
+        seed = self.seeds[index]
+        if self._workers[index].has_stepped or seed is None:
+            return None
+        return seed_of(seed, "restart", index, self._restarts_of[index]) >> 1
+
+    def _error(self, index: int, fault: Fault) -> WorkerError:
+        text = f"{self.name}: environment {index} {fault.cause}"
+        if self.max_restarts > 0 and self.num_restarts >= self.max_restarts:
+            text += (
+                f"; after {self.num_restarts} restarts of workers there is none left: mend the "
+                "environment or raise environment.max_worker_restarts"
+            )
+        error = WorkerError(text)
+        if fault.trace:
+            error.add_note(f"In the worker:\n{fault.trace}")
+        return error
+
+    # --- what they are
+
+    def _describe(self) -> None:
+        """Read the spaces from an environment that is made and closed."""
+        one = self.env_fns[0]()
+        try:
+            # Their metadata may be of the class.
+            self.metadata = {**one.metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
+            self.render_mode = one.render_mode
+            self.single_observation_space = one.observation_space
+            self.single_action_space = one.action_space
+            self.single_spec = one.spec  # it needn't be picklable, so nobody asks a worker for it
+        finally:
+            one.close()
+        if expected_shape(self.single_observation_space) is None:
+            raise ValueError(f"{self.name}: {self.single_observation_space} isn't one array")
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
 
     def _check_spaces(self) -> None:
-        # The first exchange, which gymnasium would wait for without a limit: are they all made?
-        self.call("has_wrapper_attr", "step")
-        super()._check_spaces()
-
-    def _raise_if_errors(self, successes: Iterable[bool]) -> None:
-        if all(successes):
-            return
-        try:
-            index, kind, value, trace = self.error_queue.get(timeout=CLOSING_SECONDS)
-        except queue.Empty:
-            index = list(successes).index(False)
-            text = f"{self._name}: environment {index} raised an error that can't be pickled"
-            raise WorkerError(text) from None
-        error = WorkerError(f"{self._name}: environment {index} raised {kind.__name__}: {value}")
-        error.add_note(f"In the worker:\n{trace}")
-        raise error
-
-
-def died(environment: AsyncVectorEnv, name: str, error: Exception) -> WorkerError:
-    """Return which worker of an environment has died, where one doesn't answer; close the rest.
-
-    Args:
-        environment: anyone's, ours or gymnasium's own.
-        name: how messages call it.
-        error: what the pipe said, which says nothing.
-    """
-    # Its frames hold the pipe's buffer, over which the garbage collector of Python 3.12.1 stumbles
-    # (github.com/python/cpython/issues/77894).
-    error.__traceback__ = None
-    cause = "a worker closed its pipe"
-    deadline = time.monotonic() + 1.0
-    while time.monotonic() < deadline:  # the pipe closes a moment before the process is gone
-        gone = [index for index, p in enumerate(environment.processes) if not p.is_alive()]
-        if gone:
-            how = _how_it_ended(environment.processes[gone[0]].exitcode or 0)
-            cause = f"the worker of environment {gone[0]} {how}"
-            break
-        time.sleep(0.01)
-    for process in environment.processes:
-        process.kill()
-    _join(environment.processes, CLOSING_SECONDS)
-    _close_pipes(environment)
-    environment.closed = True  # its own close would wait for an answer
-    return WorkerError(f"{name}: {cause}")
-
-
-def _work(index: int, make: Callable[[], gym.Env], pipe: Any, *others: Any) -> None:
-    """Be a worker: make an environment and do what comes through the pipe."""
-    # What the trainer does at a signal, as saving a checkpoint, isn't for its workers.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        _async_worker(index, make, pipe, *others)
-    except Exception as error:  # in making it: later ones are sent from within
-        errors = others[2]
-        errors.put((index, type(error), str(error), traceback.format_exc()))
-        pipe.send((None, False))
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-
-def _close_pipes(environment: AsyncVectorEnv) -> None:
-    for pipe in environment.parent_pipes:
-        if pipe is not None:
-            pipe.close()
-
-
-def _join(processes: Sequence[Any], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    for process in processes:
-        process.join(max(0.0, deadline - time.monotonic()))
-
-
-def _how_it_ended(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"ended with exit code {exit_code}"
-    name = signal.Signals(-exit_code).name
-    why = ", as the system does where memory runs out" if name == "SIGKILL" else ""
-    return f"was ended by {name}{why}"
-
-
-def _listed(indices: Sequence[int]) -> str:
-    return f"environment{'s'[: len(indices) > 1]} {', '.join(map(str, indices))}"
+        """Refuse environments that differ; the first exchange: have they all been made?"""
+        spaces = (self.single_observation_space, self.single_action_space)
+        self._ask([("spaces", spaces)] * self.num_envs)
+        for index, same in enumerate(self._all_answers()):
+            if not all(same):
+                raise ValueError(
+                    f"{self.name}: environment {index} has other observations or actions than "
+                    f"environment 0, {spaces[0]} and {spaces[1]}; make all of one kind"
+                )

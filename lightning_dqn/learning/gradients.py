@@ -16,10 +16,13 @@ class SafeGradients(NamedTuple):
         gradients: clipped; all zero if one of them or the loss was not finite.
         norm: the L2 norm of all of them together before clipping, float[]; NaN or inf shows
             that they were not finite.
+        squares: of each gradient the sum of its elements' squares, float[P]: tells which one was
+            not finite.
     """
 
     gradients: list[Tensor]
     norm: Tensor
+    squares: Tensor
 
 
 def make_safe(
@@ -42,4 +45,4 @@ def make_safe(
     if max_norm is not None:
         scale = (max_norm / (norm + 1e-6)).clamp_max(1.0)
     safe = [torch.where(finite, g * scale.to(g.dtype), torch.zeros_like(g)) for g in gradients]
-    return SafeGradients(safe, norm)
+    return SafeGradients(safe, norm, squares)

@@ -1,6 +1,6 @@
 """One update of the weights: loss -> gradients -> safe -> optimizer.
 
-Shapes: B batch.
+Shapes: B batch, P parameters that learn.
 """
 
 from __future__ import annotations
@@ -53,11 +53,13 @@ class LearningStep(NamedTuple):
             not finite.
         statistics: float[4], an :class:`UpdateStatistics` in one tensor.
         priority: float[B].
+        squares: float[P], of each parameter's gradient the sum of squares, as it came.
     """
 
     gradients: list[Tensor]
     statistics: Tensor
     priority: Tensor
+    squares: Tensor
 
 
 class Update:
@@ -116,13 +118,14 @@ class Update:
 
     def safe_step(self, output: LossOutput, gradients: Sequence[Tensor]) -> LearningStep:
         """Return the gradients clipped, zeroed if anything is not finite, and what is told."""
-        safe, norm = make_safe(output.loss.detach(), gradients, self.max_gradient_norm)
+        safe, norm, squares = make_safe(output.loss.detach(), gradients, self.max_gradient_norm)
         size = output.td_error.abs()
         told = UpdateStatistics(output.loss.detach(), output.q_value.mean(), size.mean(), norm)
         return LearningStep(
             safe,
             torch.stack([value.float() for value in told]),
             size if output.priority is None else output.priority,
+            squares,
         )
 
     def prepare(

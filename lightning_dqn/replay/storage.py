@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.replay.reading import Reading
+from lightning_dqn.system.disk import reserve
 from lightning_dqn.system.memory import available_bytes, available_disk_bytes, check_fits
 
 
@@ -60,11 +61,19 @@ def ring_layout(spec: EnvironmentSpec) -> dict[str, tuple[tuple[int, ...], torch
     return layout
 
 
+def ring_rows(num_envs: int, capacity: int) -> int:
+    """Return the rows that a ring has: the capacity, rounded up to whole times."""
+    return -(-capacity // num_envs) * num_envs
+
+
 def ring_bytes(spec: EnvironmentSpec, num_envs: int, capacity: int) -> int:
     """Return the size of the whole ring, its list of starts included."""
+    return ring_rows(num_envs, capacity) * (_row_bytes(spec) + torch.int64.itemsize)
+
+
+def _row_bytes(spec: EnvironmentSpec) -> int:
     columns = ring_layout(spec).values()
-    row = sum(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in columns)
-    return -(-capacity // num_envs) * num_envs * (row + torch.int64.itemsize)
+    return sum(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in columns)
 
 
 def check_ring_fits(
@@ -74,21 +83,37 @@ def check_ring_fits(
     *,
     device: torch.device | str = "cpu",
     directory: str | Path | None = None,
+    beside_bytes: int = 0,
 ) -> None:
     """Refuse a ring that would take more than 80 % of what is free where it is to lie.
+
+    Args:
+        spec: of its rows.
+        num_envs: E.
+        config: its size and its place.
+        device: that learns.
+        directory: of the run.
+        beside_bytes: that a sampler keeps beside it, in memory.
 
     Raises:
         ValueError: with the bytes needed and free.
     """
-    if (folder := ring_folder(config, directory)) is not None:
-        free = available_disk_bytes(folder)
-        remedy = "lower it or choose another directory"
+    rows = ring_rows(num_envs, config.capacity)
+    in_file, in_memory = 0, rows * torch.int64.itemsize + beside_bytes
+    if (folder := ring_folder(config, directory)) is None:
+        in_memory += rows * _row_bytes(spec)
     else:
-        free = available_bytes(ring_device(config, device))
-        remedy = "lower it or choose storage=memmap"
-    needed = ring_bytes(spec, num_envs, config.capacity)
-    what = f"replay.capacity={config.capacity}: the replay ring ({config.storage})"
-    check_fits(needed, free, what, remedy)
+        in_file = rows * _row_bytes(spec)
+        what = f"replay.capacity={config.capacity}: the replay ring ({config.storage})"
+        remedy = "lower it or choose another directory"
+        check_fits(in_file, available_disk_bytes(folder), what, remedy)
+    free = available_bytes(ring_device(config, device))
+    kept = " with what its sampler keeps" if beside_bytes else ""
+    part = "the starts of the replay ring" if in_file else "the replay ring"
+    what = f"replay.capacity={config.capacity}: {part} ({config.storage}){kept}"
+    check_fits(
+        in_memory, free, what, "lower it" if in_file else "lower it or choose storage=memmap"
+    )
 
 
 def check_batches_fit(spec: EnvironmentSpec, num_updates: int, batch_size: int) -> None:
@@ -103,17 +128,23 @@ def check_batches_fit(spec: EnvironmentSpec, num_updates: int, batch_size: int) 
 def allocate(
     size: tuple[int, ...], dtype: torch.dtype, device: torch.device, folder: Path | None
 ) -> Tensor:
-    """Return zeros of ``size``, in a memory-mapped file if ``folder`` is given."""
+    """Return zeros of ``size``, in a memory-mapped file if ``folder`` is given.
+
+    Raises:
+        ValueError: the disk doesn't hold the file; it is gone again.
+    """
     if folder is None:
         return torch.zeros(size, dtype=dtype, device=device)
     folder.mkdir(parents=True, exist_ok=True)
     handle, path = tempfile.mkstemp(prefix="replay_", suffix=".bin", dir=folder)
-    os.close(handle)
     elements = int(np.prod(size, dtype=np.int64))
-    mapped = torch.from_file(path, shared=True, size=elements, dtype=dtype).view(size)
-    with contextlib.suppress(OSError):  # a system that can't remove an open file keeps it
-        os.unlink(path)  # the disk is free again when the process ends, however it ends
-    return mapped
+    try:
+        reserve(handle, elements * dtype.itemsize, f"replay.directory={folder}: the replay ring")
+        return torch.from_file(path, shared=True, size=elements, dtype=dtype).view(size)
+    finally:
+        os.close(handle)
+        with contextlib.suppress(OSError):  # a system that can't remove an open file keeps it
+            os.unlink(path)  # the disk is free again when the process ends, however it ends
 
 
 def ring_device(config: ReplayConfig, device: torch.device | str) -> torch.device:

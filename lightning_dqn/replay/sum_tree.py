@@ -148,6 +148,13 @@ class SumTree:
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
 
 
+def tree_bytes(size: int, itemsize: int = 8) -> int:
+    """Return the bytes of a tree of so many leaves, beside what a draw needs."""
+    block_size = _block_size(size)
+    num_blocks = -(-size // block_size)
+    return (num_blocks * block_size + 2 * num_blocks + 1) * itemsize
+
+
 def _block_size(size: int) -> int:
     """Return the power of 2 near sqrt(size) / 32: a block's sum is worth more than a block's leaf.
 

@@ -14,6 +14,10 @@ GLOSSARY = {
         "the return is the environment's own"
     ),
     "rollout/epsilon": "probability of a random action",
+    "rollout/worker_restarts": (
+        "with `environment.vectorization=async`: processes of training's environments that failed, "
+        "died or hung and were replaced, so far"
+    ),
     "train/loss": "mean loss of the iteration's updates",
     "train/q_value": "mean predicted value of the actions learned from",
     "train/td_error": "mean absolute TD error",

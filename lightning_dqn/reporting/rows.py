@@ -1,4 +1,4 @@
-"""What a run tells of itself: the rows of metrics, and the alarm when learning breaks.
+"""What a run tells of itself: the rows of metrics.
 
 Shapes: U updates.
 """
@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from lightning_dqn.reporting.metrics import EpisodeLength, EpisodeReturn, WrappedReturn
@@ -32,10 +31,6 @@ class Trained(NamedTuple):
     env_steps: int
     seconds: float
     seconds_before: float
-
-
-class NonFiniteError(RuntimeError):
-    """A loss or a gradient was not finite; the weights never saw it."""
 
 
 class Report(nn.Module):
@@ -126,6 +121,8 @@ class Report(nn.Module):
             row["rollout/episode_return"] = self.rollout_return.compute().item()
             row["rollout/episode_length"] = self.rollout_length.compute().item()
         row |= _wrapped("rollout", self.rollout_wrapped)
+        if iteration.worker_restarts is not None:
+            row["rollout/worker_restarts"] = iteration.worker_restarts
         then, old_env_steps, old_updates = self._since
         seconds = time.perf_counter() - then
         row["time/env_steps_per_second"] = (env_steps - old_env_steps) / seconds
@@ -164,26 +161,3 @@ def _wrapped(stage: str, returns: WrappedReturn) -> dict[str, float]:
     if returns.num_episodes == 0:
         return {}
     return {f"{stage}/wrapped_return": returns.compute().item()}
-
-
-def check_finite(statistics: Tensor, updates: int, env_steps: int) -> None:
-    """Sound the alarm if one of the last U updates was not finite.
-
-    Args:
-        statistics: float[U, 4], an :class:`UpdateStatistics` of each update.
-        updates: so far, these included.
-        env_steps: so far.
-
-    Raises:
-        NonFiniteError: naming the update and what it looked like.
-    """
-    if bool(torch.isfinite(statistics).all()):
-        return
-    first = int((~torch.isfinite(statistics).all(dim=1)).nonzero()[0])
-    values = UpdateStatistics(*statistics[first].tolist())._asdict()
-    text = ", ".join(f"{name} {value:g}" for name, value in values.items())
-    raise NonFiniteError(
-        f"update {updates - len(statistics) + first + 1} (env step {env_steps}) was not finite: "
-        f"{text}. The weights did not see it. Lower the learning rate or max_gradient_norm, or "
-        "scale the rewards down"
-    )

@@ -14,7 +14,9 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import WORDS
+from lightning_dqn.system.faults import RunFault
 
+RUN_FAULT = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
 """Exit statuses."""
@@ -30,13 +32,20 @@ INSTEAD = {
 
 @contextmanager
 def told(explain: Callable[[Exception], str] = str) -> Iterator[None]:
-    """Tell a mistake in one line and exit with 2; ``HYDRA_FULL_ERROR=1`` raises it instead.
+    """Tell a mistake in one line and exit with 2, a run's fault likewise and exit with 1.
+
+    ``HYDRA_FULL_ERROR=1`` raises it instead.
 
     Args:
         explain: from the error to the line.
     """
     try:
         yield
+    except RunFault as fault:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print(f"lightning-dqn: {fault}", file=sys.stderr)
+        sys.exit(RUN_FAULT)
     except MISTAKES as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise

@@ -8,6 +8,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from lightning_dqn.system import control_group
+
 USABLE_SHARE = 0.8
 """What part of the free memory one allocation may take."""
 
@@ -15,11 +17,11 @@ USABLE_SHARE = 0.8
 def available_bytes(device: torch.device) -> int:
     """Return the bytes that can still be allocated on ``device``.
 
-    On the CPU the limit of the control group counts where it is lower than the machine's.
+    On the CPU the limits of control groups count where they are lower than the machine's.
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return min(psutil.virtual_memory().available, _control_group_bytes())
+    return min(psutil.virtual_memory().available, control_group.free_bytes())
 
 
 def check_fits(needed_bytes: int, available: int, what: str, remedy: str) -> None:
@@ -48,12 +50,3 @@ def format_bytes(size: float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:,.1f} TB"
-
-
-def _control_group_bytes() -> int:
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit = int((group / "memory.max").read_text())
-        return limit - int((group / "memory.current").read_text())
-    except (OSError, ValueError):  # no control group here, or one without a limit ("max")
-        return 2**63 - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import SyncVectorEnv
+from support.faulty_env import FaultyEnv
 from support.scripted_env import (
     UNEVEN,
     EpisodeScript,
@@ -24,6 +26,7 @@ from support.scripted_policies import LastLegalAction
 
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.storage import ReplayConfig
 from lightning_dqn.schedules import LinearSchedule
@@ -250,7 +253,7 @@ def test_a_reward_that_is_not_finite_is_refused_by_environment_and_name(value):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_observation_that_is_not_finite_is_refused_by_environment_and_name(value):
     def spoil(observation: np.ndarray) -> np.ndarray:
-        return np.where(observation[2] == 2, np.float32(value), observation)
+        return np.where(observation[2] == 3, np.float32(value), observation)
 
     def spoiled() -> gym.Env[Any, Any]:
         env = ScriptedEnv(episodes(5), env=1)
@@ -263,6 +266,38 @@ def test_an_observation_that_is_not_finite_is_refused_by_environment_and_name(va
         ring.extend(collector.collect(None, 20))
     assert ring.num_rows == 4
     assert torch.isfinite(ring.sample(1, 50).next_observation).all()
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+def test_a_newest_observation_that_is_not_finite_is_refused_before_anyone_reads_it(at):
+    """No row holds it yet, but online learning reads it beside the ring."""
+
+    def spoil(observation: np.ndarray) -> np.ndarray:
+        return np.where(observation[2] == at, np.float32(np.nan), observation)
+
+    def spoiled() -> gym.Env[Any, Any]:
+        env = ScriptedEnv([*episodes(at), *episodes(5)], env=0)
+        return gym.wrappers.TransformObservation(env, spoil, env.observation_space)
+
+    collector = Collector(SyncVectorEnv([spoiled]), spec_of())
+    if at > 1:
+        collector.collect(None, at - 1)
+    with pytest.raises(
+        ValueError, match=r"environment 0 gave a non-finite observation .*at the end"
+    ):
+        collector.collect(None, at)
+
+
+def test_an_own_reward_that_is_not_finite_is_refused_though_wrappers_hide_it():
+    hides = partial(gym.wrappers.TransformReward, func=lambda reward: 1.0)
+    factory = EnvironmentFactory(
+        partial(FaultyEnv, fault="nan reward", at=1), num_envs=2, wrappers=[hides]
+    )
+    collector = Collector(factory.make(), factory.spec)
+    with pytest.raises(
+        ValueError, match=r"environment 0 gave a non-finite sum of own_reward \(nan"
+    ):
+        collector.collect(None, 20)
 
 
 # Seeds and state

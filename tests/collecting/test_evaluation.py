@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from support.faulty_env import FaultyEnv
 from support.scripted_env import (
     EpisodeScript,
     IdentityEnv,
@@ -31,6 +32,8 @@ from lightning_dqn.collecting.evaluation import (
 )
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.worker_faults import WorkerRestarted
+from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.transitions import Episode
 
 
@@ -311,8 +314,31 @@ def test_a_vector_env_to_evaluate_in_is_played_in_itself_and_left_open(make_trai
 @pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf])
 def test_rewards_that_are_not_finite_are_refused(reward):
     scripts = [episodes(1), [EpisodeScript((1.0, reward, 2.0))]]
-    with pytest.raises(ValueError, match=r"environment 1 gave rewards in evaluation whose sum is"):
+    with pytest.raises(ValueError, match=r"environment 1 gave a non-finite reward .* at step 2 of"):
         play(scripts, 1)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_observations_that_are_not_finite_are_refused_first_and_last_ones_too(at):
+    class Broken(IdentityEnv):
+        def reset(self, **kwargs: Any) -> Any:
+            self.steps = -1
+            return self._broken(super().reset(**kwargs)[0]), {}
+
+        def step(self, action: Any) -> Any:
+            observation, *others = super().step(action)
+            return self._broken(observation), *others
+
+        def _broken(self, observation: Any) -> Any:
+            self.steps += 1
+            return observation * np.nan if self.steps == at else observation
+
+    environment = gym.vector.SyncVectorEnv([lambda: Broken(2, episode_length=2)])
+    spec = EnvironmentSpec((2,), "float32", 2)
+    with pytest.raises(
+        ValueError, match=r"environment 0 gave a non-finite observation .*evaluation"
+    ):
+        list(play_episodes(environment, spec, Fixed(), episodes_per_env=1))
 
 
 def test_observations_outside_their_space_are_told_once():
@@ -326,6 +352,34 @@ def test_observations_outside_their_space_are_told_once():
     with pytest.warns(UserWarning, match="outside the space that the environment declares") as told:
         list(play_episodes(environment, spec, KnowsTheState(), episodes_per_env=4))
     assert len(told) == 1
+
+
+# Workers
+
+
+def test_the_limit_of_workers_is_read_though_their_wrappers_can_not_be_pickled():
+    paid = partial(gym.wrappers.TransformReward, func=lambda reward: reward - 0.01)
+    for id, limit in (("CartPole-v1", None), (Endless, MAX_EPISODE_STEPS)):
+        factory = EnvironmentFactory(id, vectorization="async", wrappers=[paid])
+        workers = factory.make(1)
+        assert EvaluationConfig().limit_of(workers) == limit
+        workers.close()
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_an_episode_that_a_restart_cut_is_not_counted_but_another_is_played(tmp_path, at, limit):
+    faulty = partial(FaultyEnv, fault="exit", at=at, once=str(tmp_path / "once"))
+    workers = WorkerVectorEnv([FaultyEnv, faulty], name="Faulty")
+    spec = EnvironmentFactory(FaultyEnv).spec
+    played = play_episodes(workers, spec, Fixed(), episodes_per_env=3, max_episode_steps=limit)
+    try:
+        with pytest.warns(WorkerRestarted):
+            counted = list(played)
+    finally:
+        workers.close()
+    length = limit or 3
+    assert counted == [Episode(float(length), length, is_cut=limit is not None)] * 6
 
 
 # Seeds

@@ -13,6 +13,7 @@ from support.scripted_env import IdentityEnv, ScriptedEnv, episodes, scripted_ve
 
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.environments.shapes import ShapedVectorEnv
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.transitions import NO_ACTION
@@ -154,7 +155,7 @@ def test_types_and_masks_are_those_of_the_environment(dtype, masked):
     [
         ("native", CartPoleVectorEnv),
         ("auto", CartPoleVectorEnv),
-        ("sync", SyncVectorEnv),
+        ("sync", ShapedVectorEnv),
         ("async", WorkerVectorEnv),
     ],
 )
@@ -165,7 +166,7 @@ def test_each_vectorization_is_what_it_says(vectorization, kind):
 
 
 def test_auto_is_sync_where_there_is_no_native_entry_point():
-    assert type(made(EnvironmentFactory("MountainCar-v0"))) is SyncVectorEnv
+    assert type(made(EnvironmentFactory("MountainCar-v0"))) is ShapedVectorEnv
 
 
 def test_native_is_refused_where_it_is_not_to_be_had():
@@ -214,7 +215,7 @@ def test_the_time_limit_of_the_id_truncates(vectorization):
 def test_wrappers_stand_around_each_environment_innermost_first():
     factory = EnvironmentFactory("CartPole-v1", num_envs=2, wrappers=[Halved, Halved])
     assert factory.spec.observation_shape == (1,)
-    assert type(made(factory)) is SyncVectorEnv
+    assert type(made(factory)) is ShapedVectorEnv
 
 
 def test_an_environment_of_ones_own_by_a_function():

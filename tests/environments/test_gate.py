@@ -18,6 +18,7 @@ from lightning_dqn.environments.gate import (
     read_action_mask,
 )
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.system.faults import RunFault
 
 # Legal actions
 
@@ -311,3 +312,14 @@ def test_the_environments_own_reward_is_passed_on():
     own = gate.take_step(np.zeros(2), rewards, ends, ends, {"own_reward": np.ones(2)}).own_reward
     assert own is not None
     assert own.tolist() == [1.0, 1.0]
+
+
+def test_what_is_refused_is_a_fault_of_the_run_whatever_it_was():
+    gate = Gate(EnvironmentSpec((2,), "float32", 2), 1)
+    good = (np.zeros((1, 2), np.float32), np.zeros(1), np.zeros(1, bool), np.zeros(1, bool), {})
+    gate.take_step(*good)
+    for place, bad in ((0, np.zeros((1, 3))), (1, np.array(["much"])), (2, np.array([0.5]))):
+        with pytest.raises(RunFault):
+            gate.take_step(*good[:place], bad, *good[place + 1 :])
+    with pytest.raises(RunFault):
+        gate.take_reset(np.zeros((2, 2)), {})

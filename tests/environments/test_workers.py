@@ -1,15 +1,13 @@
-"""Environments in processes: what is said when one fails, dies or hangs, and that none is left."""
+"""Environments in processes: one that fails, dies or hangs is replaced, and none is left over."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -20,9 +18,35 @@ from support.faulty_env import FaultyEnv
 
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.environments.workers import WorkerError, WorkerVectorEnv
+from lightning_dqn.environments.worker_faults import RESTARTED, WorkerError, WorkerRestarted
+from lightning_dqn.environments.workers import WorkerVectorEnv
+from lightning_dqn.system.seeding import seed_of
 
-TESTS = Path(__file__).parent.parent
+CAUSES = {
+    "raise": "environment 1 raised RuntimeError: simulator lost its licence",
+    "unpicklable": "environment 1 raised LocalError: ",
+    "exit": "environment 1 lost its worker, which ended with exit code 3",
+    "kill": "environment 1 lost its worker, which was ended by SIGKILL, as the system does "
+    "where memory runs out",
+    "terminate": "environment 1 lost its worker, which was ended by SIGTERM",
+    "hang": "environment 1 didn't answer in 1 seconds (if it may take longer, set "
+    "environment.worker_timeout=<seconds>)",
+}
+
+
+@pytest.fixture(scope="module")
+def _kept() -> None:
+    """Open what multiprocessing keeps for good: a piece of memory, and what removes it."""
+    WorkerVectorEnv([FaultyEnv], name="Faulty").close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(_kept: None) -> Iterator[None]:
+    """After each test there are as many open files as before, and no child."""
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    assert psutil.Process().children(recursive=True) == []
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 @pytest.fixture
@@ -30,16 +54,15 @@ def make_workers() -> Iterator[Callable[..., WorkerVectorEnv]]:
     """A function that makes a worker for each setting of ``FaultyEnv``, closed in the end."""
     made: list[WorkerVectorEnv] = []
 
-    def make(*settings: dict[str, Any], timeout: float | None = 20.0) -> WorkerVectorEnv:
+    def make(*settings: dict[str, Any], timeout: float | None = 20.0, **other: Any) -> Any:
         makers = [partial(FaultyEnv, **one) for one in settings]
-        workers = WorkerVectorEnv(makers, name="Faulty", timeout=timeout)
+        workers = WorkerVectorEnv(makers, name="Faulty", timeout=timeout, **other)
         made.append(workers)
         return workers
 
     yield make
     for workers in made:
         workers.close()
-        assert not any(process.is_alive() for process in workers.processes)
 
 
 def step(workers: WorkerVectorEnv) -> Any:
@@ -52,86 +75,264 @@ def go_on(workers: WorkerVectorEnv) -> None:
         step(workers)
 
 
+def seconds_of(fault: str) -> float:
+    return 1.0 if "hang" in fault else 20.0
+
+
+# --- without a fault
+
+
 def test_they_step_as_environments_in_turn_do(make_workers):
     workers = make_workers({}, {})
     in_turn = gym.vector.SyncVectorEnv([FaultyEnv] * 2)
     for mine, twin in zip(workers.reset(seed=[3, 8]), in_turn.reset(seed=[3, 8]), strict=True):
         np.testing.assert_equal(mine, twin)
-    for _ in range(7):
+    for _ in range(9):
         for mine, twin in zip(step(workers), in_turn.step(np.zeros(2, np.int64)), strict=True):
             np.testing.assert_equal(mine, twin)
 
 
-@pytest.mark.parametrize("fault", ["raise", "exit", "kill", "terminate"])
-@pytest.mark.parametrize("when", ["step", "reset"])
-def test_a_fault_names_worker_and_cause_and_ends_all(make_workers, fault, when):
-    workers = make_workers({}, {"fault": fault, "when": when, "at": 1}, {})
+def test_methods_are_called_and_attributes_read_and_set_in_each(make_workers):
+    workers = make_workers({"length": 5}, {"length": 7})
+    workers.reset(seed=3)
+    assert workers.get_attr("length") == (5, 7)
+    workers.set_attr("length", [2, 4])
+    assert workers.call("get_wrapper_attr", "length") == (2, 4)
+    workers.set_attr("length", 9)
+    assert workers.get_attr("length") == (9, 9)
+    assert workers.get_attr("seed") == (3, 4)
+
+
+@pytest.mark.parametrize("call", [lambda w: w.reset(seed=[1]), lambda w: w.set_attr("length", [1])])
+def test_a_list_of_another_length_is_refused(make_workers, call):
+    with pytest.raises(ValueError, match="one for each of 2"):
+        call(make_workers({}, {}))
+
+
+def test_environments_of_another_kind_than_the_first_are_refused():
+    makers = [FaultyEnv, partial(gym.make, "CartPole-v1")]
+    with pytest.raises(ValueError, match="Mixed: environment 1 has other observations or actions"):
+        WorkerVectorEnv(makers, name="Mixed")
+
+
+# --- a fault that is got over
+
+
+@pytest.mark.parametrize("fault", CAUSES)
+def test_a_worker_with_a_fault_is_replaced_alone(make_workers, fault, tmp_path):
+    faulty = {"fault": fault, "at": 4, "once": str(tmp_path / "once"), "length": 20}
+    workers = make_workers({"length": 20}, faulty, {"length": 20}, timeout=seconds_of(fault))
+    others = make_workers({"length": 20}, {"length": 20}, {"length": 20})
+    workers.reset(seed=[3, 8, 5])
+    others.reset(seed=[3, 8, 5])
+    pids = [process.pid for process in workers.processes]
+    for _ in range(4):
+        before = step(workers)[0]
+        step(others)
+    workers.observations[1] = 99.0  # a worker may end in the midst of writing
+    with pytest.warns(WorkerRestarted) as caught:
+        observation, reward, terminated, truncated, info = step(workers)
+    [warning] = caught
+    assert str(warning.message) == (
+        f"Faulty: {CAUSES[fault]}; its episode was cut and its worker restarted, restart 1 of 10 "
+        "at most"
+    )
+    np.testing.assert_equal(observation[1], before[1])
+    assert reward.tolist() == [1, 0, 1]
+    assert truncated.tolist() == info[RESTARTED].tolist() == [False, True, False]
+    assert not terminated.any()
+    twin = step(others)
+    np.testing.assert_equal(observation[::2], twin[0][::2])
+    assert workers.num_restarts == 1
+    for _ in range(3):
+        mine, twin = step(workers), step(others)
+        np.testing.assert_equal(mine[0][::2], twin[0][::2])
+    assert mine[1].tolist() == [1, 1, 1]
+    left = [process.pid for process in workers.processes]
+    assert left[::2] == pids[::2]
+    assert left[1] != pids[1]
+    assert not psutil.pid_exists(pids[1])
+
+
+def test_the_episode_after_a_restart_begins_by_a_seed_of_its_own(make_workers, tmp_path):
+    workers = make_workers({}, {"fault": "exit", "at": 1, "once": str(tmp_path / "once")})
+    workers.reset(seed=[3, 8])
+    step(workers)
+    with pytest.warns(WorkerRestarted):
+        step(workers)
+    _, reward, _, truncated, info = step(workers)
+    assert workers.get_attr("seed")[1] == seed_of(8, "restart", 1, 1) >> 1
+    assert reward[1] == 0
+    assert not truncated.any()
+    assert RESTARTED not in info
+    assert workers.get_attr("time")[1] == 0
+    assert step(workers)[1][1] == 1
+
+
+def test_two_restarts_of_a_worker_have_different_seeds(make_workers):
+    workers = make_workers({"fault": "exit", "at": 1, "length": 50})
+    workers.reset(seed=[3])
+    seeds = []
+    for _ in range(3):
+        step(workers)
+        with pytest.warns(WorkerRestarted):
+            step(workers)
+        step(workers)
+        seeds.append(workers.get_attr("seed")[0])
+    assert len(set(seeds)) == 3
+
+
+@pytest.mark.parametrize("fault", ["raise", "kill", "hang"])
+def test_a_fault_between_two_episodes_begins_the_next_one_at_once(make_workers, fault, tmp_path):
+    faulty = {"fault": fault, "when": "reset", "at": 1, "once": str(tmp_path / "once")}
+    workers = make_workers({}, faulty, timeout=seconds_of(fault) / 5)
+    workers.reset(seed=[3, 8])
+    for _ in range(3):
+        _, _, terminated, _, _ = step(workers)
+    assert terminated.all()
+    with pytest.warns(WorkerRestarted):
+        _, _, terminated, truncated, info = step(workers)
+    assert not (terminated | truncated).any()
+    assert RESTARTED not in info
+    assert step(workers)[1].tolist() == [1, 1]
+
+
+def test_a_later_reset_that_fails_is_done_again_by_the_same_seed(make_workers, tmp_path):
+    faulty = {"fault": "kill", "when": "reset", "at": 1, "once": str(tmp_path / "once")}
+    workers, twin = make_workers({}, faulty), make_workers({}, {})
+    for seed, asserts in (([3, 8], False), ([5, 6], True)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore" if asserts else "error", WorkerRestarted)
+            mine = workers.reset(seed=seed)
+        np.testing.assert_equal(mine[0], twin.reset(seed=seed)[0])
+        step(workers)
+        step(twin)
+    assert workers.num_restarts == 1
+
+
+def test_a_worker_that_died_between_two_calls_is_found_and_replaced_at_the_next(make_workers):
+    workers = make_workers({}, {})
+    workers.reset()
+    step(workers)
+    os.kill(workers.processes[0].pid, signal.SIGKILL)
+    workers.processes[0].join()
+    with pytest.warns(WorkerRestarted, match="environment 0 lost its worker, .* SIGKILL"):
+        assert step(workers)[3].tolist() == [True, False]
+
+
+# --- a fault that ends all
+
+
+@pytest.mark.parametrize("fault", CAUSES)
+def test_past_the_bound_a_fault_names_environment_and_cause_and_ends_all(make_workers, fault):
+    workers = make_workers(
+        {}, {"fault": fault, "at": 1}, {}, timeout=seconds_of(fault), max_restarts=0
+    )
     workers.reset()
     with pytest.raises(WorkerError) as caught:
         go_on(workers)
-    expected = {
-        "raise": "Faulty: environment 1 raised RuntimeError: simulator lost its licence",
-        "exit": "Faulty: the worker of environment 1 ended with exit code 3",
-        "kill": "Faulty: the worker of environment 1 was ended by SIGKILL, as the system does "
-        "where memory runs out",
-        "terminate": "Faulty: the worker of environment 1 was ended by SIGTERM",
-    }
-    assert str(caught.value) == expected[fault]
+    assert str(caught.value) == f"Faulty: {CAUSES[fault]}"
     if fault == "raise":
         assert "faulty_env.py" in "".join(caught.value.__notes__), "where in the environment"
-    assert not any(process.is_alive() for process in workers.processes)
+    assert psutil.Process().children() == []
 
 
-def test_an_error_that_can_not_be_passed_on_is_told_as_such(make_workers, monkeypatch):
-    monkeypatch.setattr("lightning_dqn.environments.workers.CLOSING_SECONDS", 0.5)
-    workers = make_workers({"fault": "unpicklable", "at": 1}, {})
-    workers.reset()
-    with pytest.raises(WorkerError, match="environment 0 raised an error that can't be pickled"):
+def test_the_bound_counts_all_workers_together(make_workers):
+    faulty = {"fault": "exit", "at": 1}
+    workers = make_workers(faulty, faulty, max_restarts=3)
+    with (
+        pytest.warns(WorkerRestarted) as told,
+        pytest.raises(WorkerError, match="after 3 restarts of workers there is none left: mend"),
+    ):
         go_on(workers)
+    assert [f"restart {n} of 3" in str(w.message) for n, w in enumerate(told, start=1)] == [
+        True
+    ] * 3
 
 
-def test_a_worker_that_died_between_two_calls_is_found_at_the_next(make_workers):
+@pytest.mark.parametrize("when", ["reset", "make"])
+@pytest.mark.parametrize("fault", CAUSES)
+def test_what_fails_before_its_first_step_ends_all_at_once(make_workers, fault, when):
+    with pytest.raises(WorkerError, match=r"^Faulty: environment 1 (raised|lost|didn't)"):
+        go_on(make_workers({}, {"fault": fault, "when": when}, timeout=seconds_of(fault) / 5))
+
+
+def test_a_new_worker_that_fails_at_once_is_not_replaced(make_workers):
+    workers = make_workers({"fault": "exit", "at": 1})
+    workers.reset()
+    step(workers)
+    with pytest.warns(WorkerRestarted):
+        step(workers)
+    os.kill(workers.processes[0].pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match="SIGKILL"):
+        step(workers)
+
+
+def test_an_error_in_a_method_that_was_called_ends_all(make_workers):
     workers = make_workers({}, {})
     workers.reset()
-    os.kill(workers.processes[0].pid, signal.SIGKILL)
-    workers.processes[0].join()
-    with pytest.raises(WorkerError, match="environment 0 was ended by SIGKILL"):
-        step(workers)
+    with pytest.raises(WorkerError, match="environment 0 raised AttributeError"):
+        workers.get_attr("no such thing")
+    assert psutil.Process().children() == []
 
 
 def test_one_of_gymnasiums_own_workers_that_dies_is_named_too_and_none_is_left():
     given = gym.vector.AsyncVectorEnv([partial(FaultyEnv, fault="kill", at=2), FaultyEnv])
     collector = Collector(given, EnvironmentFactory(FaultyEnv).spec)
-    with pytest.raises(WorkerError, match="AsyncVectorEnv: the worker of environment 0 was ended"):
+    with pytest.raises(WorkerError, match="AsyncVectorEnv: environment 0 lost its worker"):
         collector.collect(None, 100)
     assert not any(process.is_alive() for process in given.processes)
     given.close()
+    given.error_queue.close()
+    given.processes.clear()
+    del given, collector
 
 
-@pytest.mark.parametrize("when", ["step", "reset", "make"])
-def test_a_worker_that_hangs_is_given_up(make_workers, when):
+# --- waiting
+
+
+def test_making_and_reset_have_five_times_as_long_as_a_step(make_workers):
     began = time.monotonic()
-    with pytest.raises(WorkerError, match=r"environment 1 didn't answer in 1\.5 seconds"):
-        go_on(make_workers({}, {"fault": "hang", "when": when, "at": 1}, timeout=1.5))
-    assert time.monotonic() - began < 15
+    with pytest.raises(WorkerError, match="didn't answer in 2 seconds"):
+        make_workers({"fault": "hang", "when": "make"}, timeout=0.4)
+    assert 2 <= time.monotonic() - began < 8
 
 
-@pytest.mark.parametrize(("fault", "text"), [("raise", "lost its licence"), ("exit", "code 3")])
-def test_a_worker_that_can_not_be_made_says_why(make_workers, fault, text):
-    # The first one is made here, to be described; the worker's is another.
-    with pytest.raises(WorkerError, match=f"environment 1 .*{text}|{text}"):
-        make_workers({}, {"fault": fault, "when": "make"})
+class Signalled(Exception):
+    """What someone raises who has no time to wait."""
+
+
+@pytest.mark.parametrize("is_on_class", [True, False])
+def test_who_has_no_time_leaves_while_a_worker_hangs(make_workers, monkeypatch, is_on_class):
+    workers = make_workers({}, {"fault": "hang", "at": 1}, timeout=None)
+    workers.reset()
+    step(workers)
+    calls = []
+
+    def leave() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise Signalled
+
+    monkeypatch.setattr(WorkerVectorEnv if is_on_class else workers, "while_waiting", leave)
+    began = time.monotonic()
+    with pytest.raises(Signalled):
+        step(workers)
+    assert 0.4 < time.monotonic() - began < 2
+    assert workers.closed
+    assert psutil.Process().children() == []
 
 
 def test_closing_does_not_wait_for_one_that_hangs(make_workers, monkeypatch):
     monkeypatch.setattr("lightning_dqn.environments.workers.CLOSING_SECONDS", 0.5)
-    workers = make_workers({}, {"fault": "hang", "when": "step", "at": 1})
+    workers = make_workers({}, {"fault": "hang", "at": 1})
     workers.reset()
+    step(workers)
     workers.step_async(np.zeros(2, np.int64))
     began = time.monotonic()
     workers.close()
     assert time.monotonic() - began < 5
-    assert not any(process.is_alive() for process in workers.processes)
+    assert psutil.Process().children() == []
 
 
 def test_a_worker_ends_by_sigterm_whatever_its_trainer_does_with_it(make_workers):
@@ -146,29 +347,7 @@ def test_a_worker_ends_by_sigterm_whatever_its_trainer_does_with_it(make_workers
     assert workers.processes[1].exitcode == -signal.SIGTERM
 
 
-def test_workers_end_with_their_trainer_even_one_that_hangs():
-    code = (
-        "from functools import partial\n"
-        "import numpy as np\n"
-        "from support.faulty_env import FaultyEnv\n"
-        "from lightning_dqn.environments.workers import WorkerVectorEnv\n"
-        "hangs = partial(FaultyEnv, fault='hang', when='step', at=1)\n"
-        "workers = WorkerVectorEnv([FaultyEnv, hangs, FaultyEnv], name='Faulty', timeout=None)\n"
-        "workers.reset()\n"
-        "print(*(process.pid for process in workers.processes), flush=True)\n"
-        "workers.step(np.zeros(3, np.int64))\n"
-    )
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=TESTS) as trainer:
-        assert trainer.stdout is not None
-        pids = [int(pid) for pid in trainer.stdout.readline().split()]
-        trainer.kill()
-    assert len(pids) == 3
-    deadline = time.monotonic() + 10
-    while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    left = [pid for pid in pids if psutil.pid_exists(pid)]
-    assert [psutil.Process(pid).status() for pid in left] in ([], ["zombie"] * len(left))
+# --- the factory
 
 
 @pytest.mark.parametrize("timeout", [0, -1.0])
@@ -177,18 +356,23 @@ def test_a_timeout_that_means_nothing_is_refused(timeout):
         EnvironmentFactory(FaultyEnv, worker_timeout=timeout)
 
 
-def test_the_factory_makes_them_with_its_timeout():
+@pytest.mark.parametrize("number", [-1, 1.5])
+def test_a_number_of_restarts_that_means_nothing_is_refused(number):
+    with pytest.raises(ValueError, match=r"^max_worker_restarts="):
+        EnvironmentFactory(FaultyEnv, max_worker_restarts=number)
+
+
+def test_the_factory_makes_them_with_its_timeout_and_its_bound():
     factory = EnvironmentFactory(
         FaultyEnv,
         num_envs=2,
         vectorization="async",
-        kwargs={"fault": "hang", "when": "step", "at": 1},
+        kwargs={"fault": "hang", "at": 1},
         worker_timeout=1,
+        max_worker_restarts=0,
     )
     workers = factory.make()
     workers.reset()
-    workers.step(np.zeros(2, np.int64))
-    with pytest.raises(
-        WorkerError, match="FaultyEnv: environments 0, 1 didn't answer in 1 seconds"
-    ):
-        workers.step(np.zeros(2, np.int64))
+    step(workers)
+    with pytest.raises(WorkerError, match="FaultyEnv: environment 0 didn't answer in 1 seconds"):
+        step(workers)

@@ -219,7 +219,7 @@ class Comparison(pl.Callback):
                 nn.init.uniform_(weight, -1, 1)
             self.compared += 1
         poisoned = batch._replace(reward=batch.reward * torch.nan)
-        gradients, _, _ = step(poisoned)
+        gradients, _, _, _ = step(poisoned)
         assert not any(gradient.any() for gradient in gradients)
 
 

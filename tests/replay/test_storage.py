@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -78,26 +80,59 @@ def test_the_bytes_of_a_ring_are_those_of_its_rows_and_starts(dtype, masked, row
 
 
 @pytest.mark.parametrize(
-    ("storage", "asked", "remedy"),
+    ("storage", "beside", "least"),
     [
-        ("cpu", "memory", "lower it or choose storage=memmap"),
-        ("memmap", "disk", "lower it or choose another directory"),
+        ("cpu", 0, {"memory": 255, "disk": 0}),
+        ("cpu", 36, {"memory": 300, "disk": 0}),
+        ("memmap", 0, {"memory": 60, "disk": 195}),
+        ("memmap", 36, {"memory": 105, "disk": 195}),
     ],
 )
 def test_a_ring_of_the_usable_share_fits_where_it_lies_and_no_larger_one(
-    storage, asked, remedy, monkeypatch, tmp_path
+    storage, beside, least, monkeypatch, tmp_path
 ):
-    """6 rows of 34 bytes are 204, 80 % of 255."""
-    free = {"memory": 255, "disk": 255}
+    """6 rows of 26 bytes and 8 for their starts are 204, 80 % of 255."""
+    free = dict(least)
     monkeypatch.setattr(storage_module, "available_bytes", lambda _: free["memory"])
     monkeypatch.setattr(storage_module, "available_disk_bytes", lambda _: free["disk"])
     config = ReplayConfig(6, storage, str(tmp_path))
-    check_ring_fits(spec_of(), 2, config)
-    free[asked] = 254
-    with pytest.raises(ValueError, match=rf"replay\.capacity=6: .*\({storage}\).*: {remedy}"):
-        check_ring_fits(spec_of(), 2, config)
-    free |= {"memory": 0, "disk": 0, asked: 255}
-    check_ring_fits(spec_of(), 2, config)
+    check_ring_fits(spec_of(), 2, config, beside_bytes=beside)
+    for place, number in least.items():
+        if number == 0:  # nothing lies there
+            continue
+        free = {**least, place: number - 1}
+        with pytest.raises(ValueError, match=rf"replay\.capacity=6: .*\({storage}\).*: lower it"):
+            check_ring_fits(spec_of(), 2, config, beside_bytes=beside)
+
+
+@pytest.mark.parametrize(
+    ("storage", "free", "text"),
+    [
+        ("cpu", {}, "the replay ring (cpu) takes 204 B, but .*: lower it or choose storage=memmap"),
+        ("memmap", {}, "the replay ring (memmap) takes 156 B, .*: lower it or choose another dir"),
+        (
+            "memmap",
+            {"disk": 195},
+            "the starts of the replay ring (memmap) takes 48 B, .*: lower it",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(storage, free, text, monkeypatch, tmp_path):
+    monkeypatch.setattr(storage_module, "available_bytes", lambda _: 0)
+    monkeypatch.setattr(storage_module, "available_disk_bytes", lambda _: free.get("disk", 0))
+    pattern = text.replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(ValueError, match=pattern):
+        check_ring_fits(spec_of(), 2, ReplayConfig(6, storage, str(tmp_path)))
+
+
+def test_a_full_disk_leaves_no_file(monkeypatch, tmp_path):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(ValueError, match=r"^replay.directory=.*: the replay ring takes 80 B more"):
+        allocate((10,), torch.int64, torch.device("cpu"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("storage", ["cpu", "accelerator", "memmap"])

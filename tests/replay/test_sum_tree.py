@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_dqn.replay.sum_tree import SumTree, _hold_at_zeros
+from lightning_dqn.replay.sum_tree import SumTree, _hold_at_zeros, tree_bytes
 
 SIZES = [1, 2, 33, 1000, 1025, 100_003]
 LAST_BEFORE_ONE = 1 - 2.0**-53
@@ -318,3 +318,9 @@ def test_a_parallel_scans_rounding_is_held_back(masses, noise):
     assert (held >= before).all()
     assert torch.equal(held[masses == 0], before[masses == 0])
     np.testing.assert_allclose(held, ends, rtol=2.0**-49)
+
+
+@pytest.mark.parametrize("size", [1, 31, 33, 1_000, 123_457])
+def test_the_bytes_of_a_tree_are_told_before_it_is_made(size):
+    tree = SumTree(size)
+    assert tree_bytes(size) == sum(t.nbytes for t in (tree._blocks, tree._sums, tree._starts))

@@ -1,4 +1,4 @@
-"""The rows of metrics, number for number, and the alarm when learning breaks."""
+"""The rows of metrics, number for number."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor
 
 from lightning_dqn.reporting.rows import (
     ROLLOUT_WINDOW_EPISODES,
-    NonFiniteError,
     Report,
-    check_finite,
 )
-from lightning_dqn.transitions import Episode, Iteration, Transitions, UpdateStatistics
+from lightning_dqn.transitions import Episode, Iteration, Transitions
 
 # Loss, Q-value, TD error and gradient norm of two updates.
 STATISTICS = torch.tensor([[1.0, 10.0, 0.5, 3.0], [2.0, 20.0, 1.5, 5.0]])
@@ -44,12 +41,6 @@ def iteration(epsilon: float = 0.25) -> Iteration:
     nothing = torch.zeros(2, 1)
     transitions = Transitions(nothing, nothing, nothing, nothing, None, None)
     return Iteration(transitions, env_steps=40, new_env_steps=8, epsilon=epsilon, episodes=[])
-
-
-def poisoned(column: str, update: int, value: float, updates: int = 4) -> Tensor:
-    statistics = torch.ones(updates, 4)
-    statistics[update, UpdateStatistics._fields.index(column)] = value
-    return statistics
 
 
 # --- training
@@ -93,6 +84,16 @@ def test_a_continued_run_counts_its_own_steps_as_its_speed(clock: Clock) -> None
     row = report.training_row(STATISTICS, iteration(), env_steps=1_000_030, updates=500_002)
     assert row["time/env_steps_per_second"] == 30.0
     assert row["time/updates_per_second"] == 2.0
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_restarts_of_workers_are_told_where_there_are_workers(clock: Clock, number: int) -> None:
+    report = Report()
+    clock.seconds += 1.0
+    row = report.training_row(
+        STATISTICS, iteration()._replace(worker_restarts=number), env_steps=40, updates=6
+    )
+    assert row["rollout/worker_restarts"] == number
 
 
 def test_before_the_first_episode_ends_nothing_is_told_of_episodes(clock: Clock) -> None:
@@ -187,36 +188,3 @@ def test_each_evaluation_counts_its_own_episodes_and_no_training_ones() -> None:
     assert (row["eval/episode_return"], row["eval/episode_length"]) == (3.0, 20.0)
     assert (row["eval/episodes"], row["eval/episode_return_std"]) == (1, 0.0)
     assert report.rollout_return.compute().item() == 100.0, "these stay"
-
-
-# --- the alarm
-
-
-def test_finite_updates_pass() -> None:
-    check_finite(STATISTICS, updates=6, env_steps=40)
-    check_finite(torch.full((3, 4), 1e30), updates=6, env_steps=40)
-
-
-@pytest.mark.parametrize("column", UpdateStatistics._fields)
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_any_number_that_is_not_finite_sounds_the_alarm(column: str, value: float) -> None:
-    with pytest.raises(NonFiniteError, match=f"{column} {value:g}"):
-        check_finite(poisoned(column, 2, value), updates=6, env_steps=40)
-
-
-def test_the_alarm_names_the_first_such_update_and_all_its_numbers() -> None:
-    statistics = torch.tensor(
-        [
-            [1.0, 2.0, 3.0, 4.0],
-            [0.5, 2.25, 3.0, math.inf],
-            [math.nan, 0.0, 0.0, 0.0],
-        ]
-    )
-    with pytest.raises(NonFiniteError) as caught:
-        check_finite(statistics, updates=12, env_steps=345)
-    # updates 10, 11 and 12; the second is the first that broke
-    assert str(caught.value) == (
-        "update 11 (env step 345) was not finite: loss 0.5, q_value 2.25, td_error 3, "
-        "gradient_norm inf. The weights did not see it. Lower the learning rate or "
-        "max_gradient_norm, or scale the rewards down"
-    )

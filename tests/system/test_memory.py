@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 
-from lightning_dqn.system import memory
+from lightning_dqn.system import control_group
 from lightning_dqn.system.memory import (
     available_bytes,
     available_disk_bytes,
@@ -47,25 +47,10 @@ def test_sizes_are_written_with_decimal_units(size, text):
 
 def test_free_memory_is_that_of_the_machine_where_no_control_group_is_lower(monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_000))
-    monkeypatch.setattr(memory, "_control_group_bytes", lambda: 5_000)
+    monkeypatch.setattr(control_group, "free_bytes", lambda: 5_000)
     assert available_bytes(torch.device("cpu")) == 1_000
-    monkeypatch.setattr(memory, "_control_group_bytes", lambda: 400)
+    monkeypatch.setattr(control_group, "free_bytes", lambda: 400)
     assert available_bytes(torch.device("cpu")) == 400
-
-
-@pytest.mark.parametrize(
-    ("limit", "used", "free"), [("1000", "300", 700), ("max", "300", 2**63 - 1)]
-)
-def test_the_control_group_is_read(limit, used, free, tmp_path, monkeypatch):
-    (tmp_path / "memory.max").write_text(f"{limit}\n")
-    (tmp_path / "memory.current").write_text(f"{used}\n")
-    monkeypatch.setattr(memory, "Path", lambda _: tmp_path)
-    assert memory._control_group_bytes() == free
-
-
-def test_a_machine_without_control_groups_has_no_such_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "Path", lambda _: tmp_path / "absent")
-    assert memory._control_group_bytes() == 2**63 - 1
 
 
 def test_the_disk_of_a_folder_that_is_not_there_yet_is_its_parents(tmp_path, monkeypatch):

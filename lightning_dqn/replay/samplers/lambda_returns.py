@@ -15,6 +15,8 @@ from lightning_dqn import td
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.rollout import RolloutSampler, rollout_pace
 from lightning_dqn.replay.samplers.sampler import Pace, Upcoming
+from lightning_dqn.system import devices
+from lightning_dqn.system.faults import NonFiniteError
 from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.transitions import Transitions, Valuer
 
@@ -108,7 +110,11 @@ class LambdaReturnSampler(RolloutSampler):
         ).unflatten(num_updates, batch_size)
 
     def _returns(self, cells: Tensor, valuer: Valuer) -> Tensor:
-        """Return the lambda-return of every row but the newest, float[T, E]."""
+        """Return the lambda-return of every row but the newest, float[T, E].
+
+        Raises:
+            NonFiniteError: a state's value isn't finite.
+        """
         replay = self.replay
         num_times, num_envs = cells.shape
         following = cells[1:]
@@ -116,6 +122,8 @@ class LambdaReturnSampler(RolloutSampler):
         if replay.spec.has_action_mask:
             mask = replay.read("action_mask", following.flatten())
         value = valuer.greedy_value(replay.observations(following.flatten()), mask)
+        value = value.to(replay.device)
+        _check_finite(value)
         terminated = replay.read("terminated", cells[:-1])
         ended = terminated | replay.read("truncated", cells[:-1])
         continues = ~ended
@@ -123,7 +131,7 @@ class LambdaReturnSampler(RolloutSampler):
         return td.lambda_returns(
             replay.read("reward", cells[:-1]),
             float(replay.gamma) * (~terminated),
-            value.to(replay.device).unflatten(0, (num_times - 1, num_envs)),
+            value.unflatten(0, (num_times - 1, num_envs)),
             continues,
             self.config.trace,
         )
@@ -134,3 +142,20 @@ class LambdaReturnSampler(RolloutSampler):
         passes = -(-wanted // number)
         order = [torch.randperm(number, generator=generator, device=device) for _ in range(passes)]
         return torch.cat(order)[:wanted]
+
+
+def _check_finite(value: Tensor) -> None:
+    """Refuse values, float[M], that aren't finite; not even a discount of 0 would undo one.
+
+    On an accelerator, which a look would stall, the loss tells of them.
+    """
+    if not devices.is_read_freely(value):
+        return
+    finite = torch.isfinite(value)
+    if not bool(finite.all()):
+        place = int((~finite).nonzero()[0])
+        raise NonFiniteError(
+            f"sampler=LambdaReturns: the network values observation {place} of {len(value)} of "
+            f"the rollout at {value[place].item()}, so its returns would not be finite; lower the "
+            "learning rate, or scale the rewards down"
+        )

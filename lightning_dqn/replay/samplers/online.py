@@ -102,7 +102,7 @@ class OnlineSampler(RolloutSampler):
             transitions: [M, ...], in order of time, changed in place.
             is_newest: bool[E], the environments whose newest row is a start.
         """
-        observation, action_mask = self._upcoming()
+        observation, action_mask = self._upcoming()  # finite: collecting has looked
         begin = len(transitions.action) - int(is_newest.sum())
         assert transitions.next_observation is not None
         environments = is_newest.cpu().numpy()

@@ -14,8 +14,10 @@ from torch import Tensor
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Upcoming
 from lightning_dqn.replay.samplers.uniform import replay_pace
-from lightning_dqn.replay.sum_tree import SumTree
+from lightning_dqn.replay.sum_tree import SumTree, tree_bytes
 from lightning_dqn.schedules import LinearSchedule, Schedule, as_schedule
+from lightning_dqn.system import devices
+from lightning_dqn.system.faults import NonFiniteError
 from lightning_dqn.system.numbers import keep_plain
 from lightning_dqn.transitions import NO_ACTION, Transitions, Valuer
 
@@ -53,6 +55,10 @@ class PrioritizedSampling:
         """Return the pace asked for, with a warm-up after which there is something to draw."""
         return replay_pace(asked)
 
+    def bytes_beside_ring(self, num_rows: int) -> int:
+        """Return the size of the priorities of so many rows."""
+        return tree_bytes(num_rows)
+
     def make(self, replay: ReplayBuffer, upcoming: Upcoming) -> PrioritizedSampler:
         """Return the sampler."""
         return PrioritizedSampler(replay, self)
@@ -74,6 +80,7 @@ class PrioritizedSampler(Sampler):
         self.beta = as_schedule(config.beta)
         self.tree = SumTree(replay.num_times * replay.num_envs, replay.device)
         self._largest = torch.ones((), dtype=self.tree.dtype, device=replay.device)
+        self._are_finite = torch.ones((), dtype=torch.bool, device=replay.device)
         self._newest: int | None = None
         self._drawn: Tensor | None = None
         replay.after_write.append(self._follow_write)
@@ -105,16 +112,32 @@ class PrioritizedSampler(Sampler):
         Where a transition was drawn more than once the largest priority holds.
 
         Args:
-            priority: float[U, B], its sign doesn't count; what isn't finite counts as 0.
+            priority: float[U, B], its sign doesn't count.
+
+        Raises:
+            NonFiniteError: one isn't finite. On an accelerator, which a look would stall, it
+                counts as 0 until :meth:`state_dict` tells of it.
         """
         assert self._drawn is not None, "priorities of nothing: sample comes first, extend after"
-        finite = priority.to(self.tree.device, self.tree.dtype).nan_to_num(0.0, 0.0, 0.0)
-        value = (finite.abs() + self.config.epsilon).pow(self.config.alpha).flatten()
+        given = priority.to(self.tree.device, self.tree.dtype)
+        self._are_finite &= given.isfinite().all()
+        if devices.is_read_freely(given):
+            self._check_finite()
+        value = (
+            (given.nan_to_num(0.0, 0.0, 0.0).abs() + self.config.epsilon)
+            .pow(self.config.alpha)
+            .flatten()
+        )
         self.tree.update(self._drawn, value)
         self._largest = torch.maximum(self._largest, value.max())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the priorities; an iteration's have come back before it is saved."""
+        """Return the priorities; an iteration's have come back before it is saved.
+
+        Raises:
+            NonFiniteError: one that came since the last call wasn't finite.
+        """
+        self._check_finite()
         priorities = self.tree[:].cpu().clone()
         return {"priorities": priorities, "largest": float(self._largest), "newest": self._newest}
 
@@ -124,6 +147,14 @@ class PrioritizedSampler(Sampler):
         self._largest.fill_(state["largest"])
         self._newest = state["newest"]
         self._drawn = None
+
+    def _check_finite(self) -> None:
+        if not bool(self._are_finite):
+            self._are_finite.fill_(True)
+            raise NonFiniteError(
+                "sampler: a priority that came back from learning isn't finite; it was kept out "
+                "of the sum tree. Lower the learning rate, or look at the loss's priority"
+            )
 
     def _follow_write(self, begin: int, end: int) -> None:
         """Give new starts the largest priority, once their successor is stored, and others none."""

@@ -57,6 +57,9 @@ class Pace:
 class Sampling(Protocol):
     """A choice of transitions, as a configuration holds it.
 
+    One that keeps something for each row of the ring tells so by a method
+    ``bytes_beside_ring(num_rows: int) -> int``, see :func:`bytes_beside_ring`.
+
     Attributes:
         gives_whole_targets: its transitions' reward is the whole target: nothing is bootstrapped.
     """
@@ -128,6 +131,12 @@ class Sampler(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave; the ring holds its rows by then."""
         assert not state, f"{type(self).__name__} keeps no state"
+
+
+def bytes_beside_ring(sampling: Sampling, num_rows: int) -> int:
+    """Return the bytes that a sampler keeps for so many rows; 0 where nothing is told of it."""
+    tell = getattr(sampling, "bytes_beside_ring", None)
+    return 0 if tell is None else int(tell(num_rows))
 
 
 def as_sampling(sampling: Any) -> Sampling:

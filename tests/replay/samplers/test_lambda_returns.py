@@ -22,6 +22,7 @@ from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns, LambdaReturnSampler
 from lightning_dqn.replay.samplers.sampler import Pace
 from lightning_dqn.replay.storage import ReplayConfig
+from lightning_dqn.system.faults import NonFiniteError
 from lightning_dqn.transitions import NO_ACTION, Transitions
 
 # The twin
@@ -119,6 +120,18 @@ def rollout_sampler(num_times: int, num_envs: int = 2, **config: Any) -> LambdaR
     sampler = LambdaReturnSampler(ring, LambdaReturns())
     ring.extend(scripted_rows([episodes(100)] * num_envs, num_times, spec_of()))
     return sampler
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_is_refused_where_it_comes_in(value):
+    class Broken:
+        def greedy_value(self, observation: Any, action_mask: Any = None) -> Any:
+            values = torch.zeros(len(observation))
+            values[3] = value
+            return values
+
+    with pytest.raises(NonFiniteError, match=rf"values observation 3 of \d+ .* at {value}, so"):
+        rollout_sampler(8).sample(1, 4, 0, Broken())
 
 
 def test_epochs_are_shuffled_each_on_its_own():

@@ -27,6 +27,8 @@ from lightning_dqn.replay.samplers.prioritized import PrioritizedSampler, Priori
 from lightning_dqn.replay.storage import ReplayConfig
 from lightning_dqn.replay.sum_tree import SumTree
 from lightning_dqn.schedules import LinearSchedule
+from lightning_dqn.system import devices
+from lightning_dqn.system.faults import NonFiniteError
 from lightning_dqn.transitions import Transitions
 
 
@@ -94,8 +96,7 @@ class NaivePriorities:
         """Take new priorities; the largest of a cell that comes more than once holds."""
         values: dict[int, list[float]] = {}
         for cell, size in zip(cells, priority, strict=True):
-            size = abs(size) if np.isfinite(size) else 0.0
-            values.setdefault(cell, []).append((size + self.epsilon) ** self.alpha)
+            values.setdefault(cell, []).append((abs(size) + self.epsilon) ** self.alpha)
         for cell, of_cell in values.items():
             self.priorities[self._place(cell)] = max(of_cell)
             self.largest = max(self.largest, *of_cell)
@@ -114,7 +115,7 @@ class NaivePriorities:
 sizes_of_priorities = st.lists(
     st.one_of(
         st.floats(-100, 100, width=32),
-        st.sampled_from([0.0, 1e-12, 1e12, float("nan"), float("inf"), -float("inf")]),
+        st.sampled_from([0.0, 1e-12, 1e12]),
     ),
     min_size=10,
     max_size=10,
@@ -212,11 +213,28 @@ def test_priorities_of_what_was_overwritten_since_are_refused():
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_a_priority_that_is_not_finite_counts_as_0_and_poisons_nothing(bad):
+def test_a_priority_that_is_not_finite_is_refused_and_poisons_nothing(bad):
+    sampler = prioritized([episodes(100)], 6)
+    draw(sampler, 2, 10)
+    before = sampler.tree[:].clone()
+    priority = torch.ones(2, 10)
+    priority[1, 3] = bad
+    with pytest.raises(NonFiniteError, match=r"a priority that came back .* isn't finite"):
+        sampler.update_priorities(priority)
+    assert torch.equal(sampler.tree[:], before)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_on_an_accelerator_it_counts_as_0_until_a_checkpoint_tells_of_it(bad, monkeypatch):
+    monkeypatch.setattr(devices, "is_read_freely", lambda _: False)
     sampler = prioritized([episodes(100)], 6, epsilon=0.25, alpha=0.5)
+    sampler.state_dict()
     for _ in range(20):
         draw(sampler, 2, 10)
         sampler.update_priorities(torch.full((2, 10), bad))
+    with pytest.raises(NonFiniteError):
+        sampler.state_dict()
+    assert sampler.state_dict()["largest"] == 1.0, "told once"
     assert sampler.tree[:].tolist() == [0.5] * 5 + [0.0]
     assert sampler._largest == 1.0
     weight = draw(sampler, 2, 10).weight
@@ -342,7 +360,8 @@ def test_the_guard_notices_what_is_read_back(reads_back):
 
 
 @pytest.mark.parametrize("n_step", [1, 3, [1, 3]])
-def test_prioritised_sampling_reads_nothing_back(n_step):
+def test_prioritised_sampling_reads_nothing_back(n_step, monkeypatch):
+    monkeypatch.setattr(devices, "is_read_freely", lambda _: False)
     spec = spec_of(masked=True, frame_stack=3)
     ring = ReplayBuffer(spec, 2, ReplayConfig(20, n_step=n_step))
     sampler = PrioritizedSampler(ring, PrioritizedSampling())

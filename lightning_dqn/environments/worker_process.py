@@ -1,0 +1,150 @@
+"""A worker: one environment in a process of its own, which does what comes through a pipe.
+
+It answers each command with ``(answer, True)``, or with ``(Fault, False)`` and ends. It leaves
+Ctrl-C to the trainer, ends by SIGTERM, and ends when the trainer does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector.utils import write_to_shared_memory
+
+from lightning_dqn.environments.shapes import WrongShape, about_shape, expected_shape
+from lightning_dqn.environments.worker_faults import Fault
+
+_PR_SET_PDEATHSIG = 1
+
+
+def work(
+    index: int,
+    make: Callable[[], gym.Env],
+    pipe: Any,
+    parents_pipe: Any,
+    memory: Any,
+    dies_with_thread: bool,
+) -> None:
+    """Make an environment and do what comes through the pipe.
+
+    Args:
+        index: of the environment among its like.
+        make: makes it.
+        pipe: commands come and answers go here.
+        parents_pipe: the other end, which a forked process has too.
+        memory: shared, where observations go.
+        dies_with_thread: the thread that started this lives as long as the trainer.
+    """
+    # What the trainer does at a signal, as saving a checkpoint, isn't for its workers.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(by_system=dies_with_thread)
+    parents_pipe.close()
+    environment = None
+    try:
+        environment = make()
+        _Served(index, environment, memory).serve(pipe)
+    except (EOFError, ConnectionError):  # nobody is there any more
+        pass
+    except Exception as error:
+        text = str(error)
+        said = text if isinstance(error, WrongShape) else f"raised {type(error).__name__}: {text}"
+        trace = traceback.format_exc()
+        pipe.send((Fault(said, trace, is_final=isinstance(error, WrongShape)), False))
+    finally:
+        if environment is not None:
+            environment.close()
+
+
+class _Served:
+    """An environment that serves commands.
+
+    Args:
+        index: among its like.
+        environment: it.
+        memory: shared, where observations go.
+    """
+
+    def __init__(self, index: int, environment: gym.Env, memory: Any) -> None:
+        self.index = index
+        self.environment = environment
+        self.memory = memory
+        self.space = environment.observation_space
+        self.shape = expected_shape(self.space)
+        self.steps = 0
+
+    def serve(self, pipe: Any) -> None:
+        """Do what comes through the pipe, until it says ``close``."""
+        commands: dict[str, Callable[[Any], Any]] = {
+            "step": self._step,
+            "reset": self._reset,
+            "call": self._call,
+            "set": self._set,
+            "spaces": self._has_spaces,
+        }
+        while True:
+            command, data = pipe.recv()
+            if command == "close":
+                return
+            pipe.send((commands[command](data), True))
+
+    def _step(self, action: Any) -> tuple[Any, ...]:
+        observation, *rest = self.environment.step(action)
+        self.steps += 1
+        self._write(observation)
+        return tuple(rest)
+
+    def _reset(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        observation, info = self.environment.reset(**arguments)
+        self._write(observation)
+        return info
+
+    def _write(self, observation: Any) -> None:
+        if self.shape is not None and np.shape(observation) != self.shape:
+            raise WrongShape(about_shape(observation, self.shape, self.steps))
+        write_to_shared_memory(self.space, self.index, observation, self.memory)
+
+    def _call(self, what: tuple[str, tuple[Any, ...], dict[str, Any]]) -> Any:
+        name, arguments, named = what
+        attribute = self.environment.get_wrapper_attr(name)
+        return attribute(*arguments, **named) if callable(attribute) else attribute
+
+    def _set(self, what: tuple[str, Any]) -> None:
+        self.environment.set_wrapper_attr(*what)
+
+    def _has_spaces(self, spaces: tuple[gym.Space, gym.Space]) -> tuple[bool, bool]:
+        observations, actions = spaces
+        return observations == self.space, actions == self.environment.action_space
+
+
+def end_with_parent(*, by_system: bool) -> None:
+    """End this process when its parent does.
+
+    A thread sees to it, but has no turn where the environment hangs in C without letting it; on
+    Linux the system does it too. Its signal comes when the thread that started the process ends,
+    so it is asked for only where that is as good as the parent's end.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    threading.Thread(target=_wait_for_end, args=[parent.sentinel], daemon=True).start()
+    # A server of processes may stand between, whose end says nothing of the trainer's.
+    if by_system and sys.platform == "linux" and os.getppid() == parent.pid:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent.pid:  # it ended just before
+            os._exit(1)
+
+
+def _wait_for_end(sentinel: Any) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,12 @@
+"""What ends a run that was well configured, and is told in one line."""
+
+
+class RunFault(RuntimeError):
+    """Something went wrong while a run went on; the message says what, where and what to do.
+
+    The command line prints it without a traceback and exits with 1.
+    """
+
+
+class NonFiniteError(RunFault):
+    """A loss, a gradient, a priority or a value was not finite; the weights never saw it."""

@@ -1,0 +1,62 @@
+"""Observations of another shape than was declared are refused, not broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from support.faulty_env import FaultyEnv
+
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.environments.shapes import about_shape, expected_shape
+
+
+@pytest.fixture(params=["sync", "async"])
+def vectorization(request) -> Iterator[str]:
+    return request.param
+
+
+def made(vectorization: Any, **fault: Any) -> gym.vector.VectorEnv:
+    factory = EnvironmentFactory(
+        partial(FaultyEnv, **fault), num_envs=2, vectorization=vectorization
+    )
+    assert factory.spec.observation_shape == (2,)
+    return factory.make()
+
+
+@pytest.mark.parametrize(("fault", "shape"), [("scalar", "(1,)"), ("too long", "(3,)")])
+def test_another_shape_in_a_step_is_refused_by_environment_and_step(vectorization, fault, shape):
+    environment = made(vectorization, fault=fault, at=2)
+    environment.reset()
+    environment.step(np.zeros(2, np.int64))
+    environment.step(np.zeros(2, np.int64))
+    with pytest.raises(RuntimeError) as caught:
+        environment.step(np.zeros(2, np.int64))
+    environment.close()
+    assert (
+        f"environment 0 gave an observation of the shape {shape} at step 3: expected (2,), as its "
+        "observation_space declares; mend the environment"
+    ) in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", ["scalar", "too long"])
+def test_another_shape_in_a_reset_is_refused(vectorization, fault):
+    environment = made(vectorization, fault=fault, when="reset", at=1)
+    environment.reset()
+    with pytest.raises(RuntimeError, match=r"environment 0 gave an observation of the shape"):
+        environment.reset()
+    environment.close()
+
+
+def test_the_shape_is_known_of_what_is_one_array():
+    assert expected_shape(gym.spaces.Box(0, 1, (2, 3))) == (2, 3)
+    assert expected_shape(gym.spaces.Discrete(4)) == ()
+    assert expected_shape(gym.spaces.Dict(one=gym.spaces.Discrete(4))) is None
+
+
+def test_a_number_has_no_shape():
+    assert "of the shape ()" in about_shape(1.0, (2,), 1)
