@@ -423,14 +423,14 @@ class DQN(pl.LightningModule):
         Raises:
             ValueError: the checkpoint isn't one of a DQN.
         """
-        migrated(checkpoint, "this checkpoint")
+        checkpoint |= migrated(checkpoint, "this checkpoint")
         if "dqn" not in checkpoint:
             raise ValueError("this checkpoint holds no DQN: it was saved from another module")
         state = checkpoint["dqn"]
         self.updates, self.env_steps = state["updates"], state["env_steps"]
         self.agent.restore_networks(state)
         is_continued = self._trainer is not None and self.trainer.state.fn == "fit"
-        self._continuation = state.get("continuation") if is_continued else None
+        self._continuation = state["continuation"] if is_continued else None
         checkpoint["state_dict"] = former_tensor_names(checkpoint["state_dict"], state["networks"])
 
     # --- what is told

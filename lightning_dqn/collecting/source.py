@@ -274,7 +274,7 @@ class EnvironmentSource:
     def load_state_dict(self, state: dict[str, Any]) -> Rows | None:
         """Take back what :meth:`state_dict` gave."""
         self.collector.load_state_dict(state)
-        if state.get("actor") is None:
+        if state["actor"] is None:
             return None
         self._target_env_steps = state["target_env_steps"]
         self._env_steps = state["env_steps_told"]

@@ -26,6 +26,7 @@ from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, take_trust
 from lightning_dqn.safekeeping.folder_lock import locked, refuse_used
+from lightning_dqn.safekeeping.reading import DamagedCheckpoint
 from lightning_dqn.safekeeping.signals import Stopped, requeue
 from lightning_dqn.system.faults import RunFault
 
@@ -65,7 +66,7 @@ def train(config: DictConfig) -> float | None:
         summary = training.run(experiment)
     except Stopped as stopped:
         _end(stopped, config)
-    except RunFault as fault:
+    except (RunFault, DamagedCheckpoint) as fault:
         _transcript.exception("the run ended with an error")
         if is_sweep():  # other jobs go on
             raise

@@ -9,6 +9,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_dqn.system.faults import RunFault
+
 MOST_IN_A_ROW = 5
 """Failures after which a run ends: what it learns would be lost."""
 
@@ -18,7 +20,7 @@ _OF_TORCH = ("inline_container", "PytorchStreamWriter")
 """Words in the RuntimeError by which torch says that it couldn't write."""
 
 
-class CheckpointsFailed(OSError):
+class CheckpointsFailed(RunFault):
     """Too many checkpoints in a row couldn't be written."""
 
 

@@ -8,11 +8,22 @@ from typing import Any
 KEY = "format_version"
 """Of a checkpoint; one without it is of version 1."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of what is written now. It rises when what a key holds changes its meaning, and brings along a
 migration from the version before and a stored checkpoint of it that a test loads."""
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+def _without_rows(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 held neither ring nor open episodes: a run goes on with new ones."""
+    for state in checkpoint.values():
+        if isinstance(state, dict) and {"collector", "replay"} <= state.keys():
+            state["collector"].setdefault("actor", None)
+    if "dqn" in checkpoint:
+        checkpoint["dqn"].setdefault("continuation", None)
+    return checkpoint
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _without_rows}
 """Version -> what makes a checkpoint of the next version from one of it."""
 
 
@@ -41,4 +52,4 @@ def migrated(checkpoint: dict[str, Any], where: object) -> dict[str, Any]:
         )
     for number in range(version, FORMAT_VERSION):
         checkpoint = MIGRATIONS[number](checkpoint)
-    return checkpoint
+    return stamped(checkpoint)
