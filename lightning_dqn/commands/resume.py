@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lightning_dqn.commands import train
 from lightning_dqn.commands.command import option, part_arguments, read_options, usage
 from lightning_dqn.runs.mistakes import told
-from lightning_dqn.runs.resume import quoted
 
 
 @dataclass(frozen=True)
@@ -36,4 +34,4 @@ def main(arguments: Sequence[str]) -> None:
     own, rest = part_arguments(arguments, ResumeOptions)
     with told():
         run = read_options(own, ResumeOptions).run
-    train.main([f"resume={quoted(Path(run))}", *rest])
+    train.main([f"resume={run}", *rest])

@@ -93,6 +93,7 @@ class Resumed:
         rest = [a for a in arguments if a not in resumes]
         path = _unquoted(resumes[-1])
         folder = Path(_placed(rest) if path == _AUTO else path)
+        folder = folder.parents[1] if folder.name == CHECKPOINT.name else folder
         if path == _AUTO and not (folder / CONFIGURATION).is_file():
             return None
         saved = folder / CONFIGURATION.parent / "overrides.yaml"

@@ -9,7 +9,14 @@ from omegaconf import OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
-from lightning_dqn.runs.resume import expand_resume, quoted
+from lightning_dqn.runs.resume import Resumed, quoted
+
+
+def resumed(*arguments: str) -> Resumed:
+    """Return the run that arguments name."""
+    found = Resumed.find(arguments)
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -19,29 +26,115 @@ def run(tmp_path: Path) -> Path:
     (folder / ".hydra").mkdir(parents=True)
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "last.ckpt").touch()
+    (folder / ".hydra" / "config.yaml").touch()
     saved = "- data.batch_size=64\n- trainer.max_epochs=2\n- ckpt_path='/old.ckpt'\n"
     (folder / ".hydra" / "overrides.yaml").write_text(saved + "- hydra.run.dir='/old'\n")
     return folder
 
 
 def test_the_saved_overrides_come_before_the_new_ones(run: Path) -> None:
-    expanded = expand_resume([f"resume={run}", "trainer.max_epochs=5"])
+    expanded = resumed(f"resume={run}", "trainer.max_epochs=5").arguments
     assert expanded[:2] == ["data.batch_size=64", "trainer.max_epochs=2"]
     assert expanded[-1] == "trainer.max_epochs=5"
     assert len(expanded) == 5
 
 
 def test_folder_and_checkpoint_are_the_runs_own_whatever_its_name(run: Path) -> None:
-    with Composer(expand_resume([f"resume={run}"])) as composer:
+    with Composer(resumed(f"resume={run}").arguments) as composer:
         config = without_hydra(composer.config())
         assert config.run_dir == str(run)
     assert config.ckpt_path == str(run / "checkpoints" / "last.ckpt")
     assert config.data.batch_size == 64
 
 
-def test_arguments_without_resume_stay_as_they_are() -> None:
-    arguments = ["+experiment=cartpole", "seed=1", "-m"]
-    assert expand_resume(arguments) == arguments
+def test_arguments_without_resume_name_no_run() -> None:
+    assert Resumed.find(["+experiment=cartpole", "seed=1", "-m"]) is None
+
+
+def test_what_is_typed_again_as_it_was_is_nothing_new(run: Path) -> None:
+    again = resumed(f"resume={run}", "data.batch_size=64", "hydra.run.dir=elsewhere")
+    assert (again.asked, again.folder) == ([], run)
+
+
+def test_a_checkpoint_stands_for_its_run(run: Path) -> None:
+    assert resumed(f"resume={run}/checkpoints/last.ckpt").folder == run
+
+
+def test_a_run_without_a_checkpoint_begins_anew(run: Path) -> None:
+    (run / "checkpoints" / "last.ckpt").unlink()
+    assert not any(one.startswith("ckpt_path") for one in resumed(f"resume={run}").arguments)
+
+
+def test_auto_goes_on_where_there_is_a_run(run: Path, tmp_path: Path) -> None:
+    assert Resumed.find(["resume=auto", "hydra.run.dir=new", "seed=1"]) is None
+    plain = run.rename(tmp_path / "plain")
+    again = resumed("resume=auto", f"hydra.run.dir={plain}", "data.batch_size=64")
+    assert (again.folder, again.asked) == (plain, [])
+    with pytest.raises(ConfigError, match=r"resume=auto: .* name it by hydra.run.dir=<folder>"):
+        Resumed.find(["resume=auto"])
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    """The folder of a run with the configuration that it was made with."""
+    folder = tmp_path / "made"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("- data.batch_size=64\n")
+    with Composer(["data.batch_size=64"]) as composer:
+        OmegaConf.save(without_hydra(composer.config()), folder / ".hydra" / "config.yaml")
+    return folder
+
+
+def check(run: Path, *asked: str) -> None:
+    again = resumed(f"resume={run}", *asked)
+    with Composer(again.arguments) as composer:
+        again.check(without_hydra(composer.config()))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "trainer.max_epochs=20",
+        "env_steps=1e5",
+        "logger=tensorboard",
+        "trainer.accelerator=cpu",
+        "data.evaluation.num_envs=3",
+        "~callbacks.best_checkpoint",
+        "data.replay.storage=memmap",
+        "num_threads=2",
+    ],
+)
+def test_what_is_not_learned_by_may_change(asked: str, made: Path) -> None:
+    check(made)
+    check(made, asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("data.replay.gamma=0.9", r"data.replay.gamma=0.9: the run in .*made was made with 0.99"),
+        ("seed=3", "seed=3: .* was made with 0"),
+        ("data.batch_size=32", "data.batch_size=32: .* with 64"),
+        ("data.replay.capacity=5000", "data.replay.capacity=5000: "),
+        ("environment.id=Acrobot-v1", "environment.id=Acrobot-v1: .* with CartPole-v1"),
+        ("data/sampler=prioritized", r"data.sampler.\w+=.*: .* was made with "),
+        ("callbacks.target_network.tau=0.1", "callbacks.target_network.tau=0.1: "),
+        ("+callbacks/redo=default", r"callbacks.redo.\w+=.*: .* with nothing of that name"),
+        ("module.max_gradient_norm=1", "module.max_gradient_norm=1: "),
+        ("algorithm=rainbow", "was made with"),
+    ],
+)
+def test_what_is_learned_by_may_not_change(asked: str, told: str, made: Path) -> None:
+    with pytest.raises(ConfigError, match=told):
+        check(made, asked)
+
+
+def test_a_key_of_a_later_version_is_no_difference(made: Path) -> None:
+    path = made / ".hydra" / "config.yaml"
+    saved = OmegaConf.load(path)
+    del saved.data.collection.overlap
+    OmegaConf.save(saved, path)
+    check(made)
 
 
 def test_a_run_of_another_folder_or_configuration_wants_it_typed_again(
@@ -57,19 +150,18 @@ def test_a_run_of_another_folder_or_configuration_wants_it_typed_again(
         OmegaConf.save(OmegaConf.masked_copy(made, "hydra"), run / ".hydra" / "hydra.yaml")
     (run / ".hydra" / "overrides.yaml").write_text("- +experiment=mine\n")
     with pytest.raises(ConfigError, match=r": --config-dir=.*cd: no flag is taken .* it again"):
-        expand_resume([f"resume={run}"])
+        Resumed.find([f"resume={run}"])
     with pytest.raises(ConfigError, match=r": --config-name=other: no flag is taken"):
-        expand_resume([f"resume={run}", *flags[:2]])
-    with Composer(expand_resume([f"resume={run}", *flags])) as composer:
+        Resumed.find([f"resume={run}", *flags[:2]])
+    with Composer(resumed(f"resume={run}", *flags).arguments) as composer:
         config = composer.config()
     assert (config.seed, config.test) == (9, False)
 
 
-@pytest.mark.parametrize("missing", [".hydra/overrides.yaml", "checkpoints/last.ckpt"])
-def test_a_run_that_lacks_what_is_needed_is_not_continued(missing: str, run: Path) -> None:
-    (run / missing).unlink()
-    with pytest.raises(ValueError, match=rf"{missing} is missing, so it can't be continued"):
-        expand_resume([f"resume={run}"])
+def test_a_run_that_lacks_what_is_needed_is_not_continued(run: Path) -> None:
+    (run / ".hydra" / "overrides.yaml").unlink()
+    with pytest.raises(ValueError, match=r"overrides\.yaml is missing, so it can't be continued"):
+        Resumed.find([f"resume={run}"])
 
 
 @pytest.mark.parametrize(

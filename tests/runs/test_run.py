@@ -44,7 +44,7 @@ def test_a_summary_tells_result_effort_and_how_to_go_on(monkeypatch: pytest.Monk
         "  trained   12,345 env steps, 6,789 updates in 2.0 s (6,172 env steps/s)",
         "  files     runs/mine/now",
         "  evaluate  python -m lightning_dqn evaluate runs/mine/now",
-        "  continue  python -m lightning_dqn resume=runs/mine/now trainer.max_epochs=N",
+        "  continue  python -m lightning_dqn resume runs/mine/now trainer.max_epochs=N",
     ]
 
 
