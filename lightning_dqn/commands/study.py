@@ -14,6 +14,7 @@ from lightning_dqn.commands.episodes import trust_option
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import INTERRUPTED, told
 from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides
+from lightning_dqn.safekeeping.signals import Stopped
 from lightning_dqn.study.curve import METRIC
 from lightning_dqn.study.processes import Study
 from lightning_dqn.study.results import read_results, write_comparison
@@ -62,9 +63,9 @@ def main(arguments: Sequence[str]) -> None:
     interrupt_when_terminated()
     try:
         results = conduct(study, jobs=options.jobs or 1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped) as end:
         print(f"\nstopped; continue with: {again(study)}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(end.exit_status if isinstance(end, Stopped) else INTERRUPTED)
     sys.exit(1 if results.failures else 0)
 
 

@@ -6,12 +6,10 @@ Ctrl-C to the trainer, ends by SIGTERM, and ends when the trainer does.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -23,8 +21,7 @@ from gymnasium.vector.utils import write_to_shared_memory
 
 from lightning_dqn.environments.shapes import WrongShape, about_shape, expected_shape
 from lightning_dqn.environments.worker_faults import Fault
-
-_PR_SET_PDEATHSIG = 1
+from lightning_dqn.system.processes import hear_of_parents_end
 
 
 def work(
@@ -139,8 +136,8 @@ def end_with_parent(*, by_system: bool) -> None:
         return
     threading.Thread(target=_wait_for_end, args=[parent.sentinel], daemon=True).start()
     # A server of processes may stand between, whose end says nothing of the trainer's.
-    if by_system and sys.platform == "linux" and os.getppid() == parent.pid:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if by_system and os.getppid() == parent.pid:
+        hear_of_parents_end()
         if os.getppid() != parent.pid:  # it ended just before
             os._exit(1)
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.resume import CHECKPOINT, quoted
+from lightning_dqn.safekeeping.signals import Stopped
 from lightning_dqn.study.results import Failure, duration, read_run
 from lightning_dqn.system.files import SUMMARY
+from lightning_dqn.system.processes import hear_of_parents_end
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 10.0
@@ -91,6 +95,7 @@ def _start(study: Study, seed: int) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            preexec_fn=partial(hear_of_parents_end, signal.SIGTERM),  # it saves and ends
         )
 
 
@@ -100,7 +105,9 @@ def _command(study: Study, seed: int) -> list[str]:
 
 
 def _resume(study: Study, seed: int) -> list[str]:
-    return [sys.executable, "-m", "lightning_dqn", "resume", str(study.run_dir(seed).absolute())]
+    # What was typed for the study is typed again, and so trusted; none of it is new to the run.
+    folder = f"resume={study.run_dir(seed).absolute()}"
+    return [sys.executable, "-m", "lightning_dqn", folder, *study.arguments, f"seed={seed}"]
 
 
 def _free_name(run_dir: Path) -> Path:
@@ -137,6 +144,6 @@ def _stop(processes: Iterable[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         try:
             process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        except (subprocess.TimeoutExpired, KeyboardInterrupt, Stopped):
             process.kill()
             process.wait()

@@ -19,6 +19,7 @@ from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.mistakes import MISTAKES
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved
+from lightning_dqn.safekeeping.signals import Stopped
 from lightning_dqn.study.processes import Say, Study, run_seeds
 from lightning_dqn.study.results import (
     Failure,
@@ -153,10 +154,13 @@ def conduct(study: Study, *, jobs: int = 1, say: Say = _say) -> Results:
 
 
 def interrupt_when_terminated() -> None:
-    """Let a request to terminate end this process as Ctrl-C does, with the runs it started."""
+    """Let a request to terminate end this process as Ctrl-C does, with the runs it started.
+
+    It is :class:`lightning_dqn.safekeeping.signals.Stopped`.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise Stopped(number)
 
     signal.signal(signal.SIGTERM, interrupt)
 

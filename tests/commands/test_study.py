@@ -169,7 +169,7 @@ def test_a_stopped_study_stops_its_runs_and_tells_how_to_go_on(number, tmp_path)
     pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "continue with: python -m lightning_dqn study study" in errors
     assert "Traceback" not in errors
     for pid in pids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -110,9 +111,14 @@ def differences_of_runs(one: Path, other: Path) -> list[str]:
 
 
 def _rows(run: Path) -> list[list[str]]:
-    header, *rows = [line.split(",") for line in (run / "metrics.csv").read_text().splitlines()]
-    kept = [place for place, name in enumerate(header) if not name.endswith("per_second")]
-    return [sorted(f"{header[place]}={row[place]}" for place in kept) for row in rows]
+    """Return the rows of training and evaluation without what a clock says."""
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file)]
+    return [
+        sorted(f"{key}={value}" for key, value in row.items() if not key.endswith("per_second"))
+        for row in rows
+        if not any(key.startswith("test/") for key in row)
+    ]
 
 
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGUSR1": signal.SIGUSR1}
