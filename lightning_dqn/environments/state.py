@@ -127,8 +127,10 @@ class _Reader:
         if knows_its_state(value):
             return {**about, _KIND: "own", "state": value.state_dict()}
         if _can_be_cloned(value):
-            clone = value.clone_state(include_rng=True)
-            about |= {"clone": list(clone.__getstate__())}
+            clone = value.clone_state(include_rng=True).__getstate__()
+            if not isinstance(clone, bytes):
+                raise UnknownStateError(f"a clone as a {type(clone).__name__}")
+            about["clone"] = clone
         elif not _is_plain_object(value):
             raise UnknownStateError(f"a {_name(type(value))}")
         skipped = _OF_SIMULATOR if "clone" in about else ()
@@ -218,8 +220,9 @@ class _Writer:
         vars(value).clear()
         vars(value).update(kept | new)
         if "clone" in state:
-            clone = value.clone_state()
-            clone.__setstate__(tuple(state["clone"]))
+            kind = type(value.clone_state())
+            clone: Any = kind.__new__(kind)
+            clone.__setstate__(state["clone"])
             value.restore_state(clone)
         return value
 

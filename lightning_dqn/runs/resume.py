@@ -122,8 +122,9 @@ class Resumed:
         for key in [*saved, *now]:
             if _is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
                 continue
-            if key not in saved and not _is_of(key, self._asked_keys()):
-                continue  # of a later version
+            is_new = not (key in saved and key in now)
+            if is_new and not _is_of(key, self._asked_keys()):
+                continue  # of another version
             was, is_ = (_shown(values, key) for values in (saved, now))
             raise ConfigError(
                 f"{key}={is_}: the run in {self.folder} was made with {was}; continue with that, "
