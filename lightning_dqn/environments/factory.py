@@ -7,6 +7,7 @@ the action and returns the first observation of a new episode. Everything later 
 from __future__ import annotations
 
 import builtins
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -25,6 +26,10 @@ from lightning_dqn.environments.wrapping import refuse_vector_statistics, wrap
 from lightning_dqn.system.numbers import whole_number
 
 Vectorization = Literal["auto", "native", "sync", "async"]
+
+
+_TRIAL_SECONDS = 10.0
+"""In which a worker that is tried must answer."""
 
 
 class EnvironmentFactory:
@@ -140,13 +145,17 @@ class EnvironmentFactory:
         return find_grade(self)
 
     def make_to_try(self, num_envs: int) -> VectorEnv:
-        """Make environments like those for training, in this process.
+        """Make environments like those for training, to see what they do.
+
+        Those that work in processes do so here too, for they may fail or hang; then they do, soon.
 
         Raises:
             ValueError: see :meth:`make`.
         """
-        is_async = not isinstance(self.id, VectorEnv) and self.vectorization == "async"
-        return self.make(num_envs, vectorization="sync" if is_async else None)
+        tried = copy.copy(self)
+        tried.max_worker_restarts = 0
+        tried.worker_timeout = min(self.worker_timeout or _TRIAL_SECONDS, _TRIAL_SECONDS)
+        return tried.make(num_envs)
 
     def make_one(self, render_mode: str | None = None) -> VectorEnv:
         """Make one environment, as a vector of one in this process, to look at.
@@ -236,7 +245,7 @@ class EnvironmentFactory:
                 max_restarts=self.max_worker_restarts,
             )
         environment = ShapedVectorEnv(copies)
-        if len({builtins.id(copy.unwrapped) for copy in environment.envs}) < num_envs:
+        if len({builtins.id(one.unwrapped) for one in environment.envs}) < num_envs:
             raise ValueError(
                 f"id={self.name}: gave the same environment each time, which would be stepped "
                 f"under {num_envs} names; let the function make a new one"

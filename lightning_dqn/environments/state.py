@@ -220,8 +220,8 @@ class _Writer:
         vars(value).clear()
         vars(value).update(kept | new)
         if "clone" in state:
-            kind = type(value.clone_state())
-            clone: Any = kind.__new__(kind)
+            simulator: Any = type(value.clone_state())
+            clone = simulator.__new__(simulator)
             clone.__setstate__(state["clone"])
             value.restore_state(clone)
         return value

@@ -124,10 +124,10 @@ def test_a_sweep_is_left_with_its_job(tmp_path: Path) -> None:
     assert not (tmp_path / "sweep" / "1").exists()
 
 
-@pytest.mark.slow
-def test_the_second_ctrl_c_ends_a_run_at_once(tmp_path: Path) -> None:
-    held = tmp_path / "hangs.py"
-    held.write_text(
+@pytest.fixture
+def hanging(tmp_path: Path) -> str:
+    """The id of an environment that hangs after a thousand steps, in a module of the folder."""
+    (tmp_path / "hangs.py").write_text(
         "import time\nimport gymnasium as gym\n"
         "from gymnasium.envs.classic_control import CartPoleEnv\n"
         "class Hangs(CartPoleEnv):\n"
@@ -140,7 +140,23 @@ def test_the_second_ctrl_c_ends_a_run_at_once(tmp_path: Path) -> None:
         "        return super().step(action)\n"
         "gym.register('Hangs-v0', entry_point=Hangs, max_episode_steps=50)\n"
     )
-    arguments = (*QUICK, "environment.id=hangs:Hangs-v0", "hydra.run.dir=run")
+    return "hangs:Hangs-v0"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_hanging_worker_holds_no_signal_up(name: str, tmp_path: Path, hanging: str) -> None:
+    own = (f"environment.id={hanging}", "environment.vectorization=async", "hydra.run.dir=run")
+    process = start(tmp_path, *QUICK, *own)
+    is_hanging = (tmp_path / "hanging").exists
+    ended = interrupt(process, is_hanging, SIGNALS[name], then_wait=1.0)
+    assert (ended.status, ended.seconds < SECONDS) == (128 + SIGNALS[name], True), ended.output
+    assert f"stopped by {name}" in ended.output
+
+
+@pytest.mark.slow
+def test_the_second_ctrl_c_ends_a_run_at_once(tmp_path: Path, hanging: str) -> None:
+    arguments = (*QUICK, f"environment.id={hanging}", "hydra.run.dir=run")
     process = start(tmp_path, *arguments)
     ended = interrupt(process, (tmp_path / "hanging").exists, signal.SIGINT, again=True)
     assert (ended.status, ended.seconds < SECONDS) == (130, True), ended.output
