@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from support.resumed_runs import Parts, differences, differences_of_broken_run, fit
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
@@ -45,7 +46,10 @@ from lightning_dqn.replay.samplers.online import OnlineTransitions
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.schedules import LinearSchedule
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*evaluation episodes were cut")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*evaluation episodes were cut"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
+]
 
 ITERATIONS_PER_EPOCH = 8
 EPOCHS = 3
@@ -259,6 +263,27 @@ def test_a_continued_run_equals_the_unbroken_one(name: str, place: str, tmp_path
 def test_a_run_that_is_stopped_in_its_warm_up_begins_anew(tmp_path: Path) -> None:
     make = CASES["plain"].parts
     assert differences_of_broken_run(make, tmp_path, epochs=1, warmup=True) == []
+
+
+@pytest.mark.parametrize("name", ["per, n-step, double, redo", "implicit quantile, overlap"])
+@pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization")
+@pytest.mark.parametrize("iteration", [3, 11])
+def test_a_checkpoint_in_the_midst_of_an_epoch_is_as_good(
+    name: str, iteration: int, tmp_path: Path
+) -> None:
+    def make() -> Parts:
+        module, data, callbacks = CASES[name].parts()
+        saves = ModelCheckpoint(
+            tmp_path, filename="{step}", every_n_train_steps=iteration, save_top_k=-1
+        )
+        return module, data, [*callbacks, saves]
+
+    whole = fit(make, tmp_path, epochs=EPOCHS, seed=3)
+    (tmp_path / f"step={iteration}.ckpt").rename(tmp_path / "last.ckpt")
+    again = fit(make, tmp_path, epochs=EPOCHS, seed=9, resume=True)
+    whole.checkpoint.pop("callbacks"), again.checkpoint.pop("callbacks")  # it knows its files
+    assert differences(whole.checkpoint, again.checkpoint) == []
+    assert differences(whole.rows[-len(again.rows) :], again.rows) == []
 
 
 WHOLE = (
