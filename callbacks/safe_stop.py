@@ -121,7 +121,7 @@ class SafeStop(Checkpoint):
 
     def _save(self) -> Path:
         path = self.path or Path(self._trainer.default_root_dir, "checkpoints", "last.ckpt")
-        self._trainer.save_checkpoint(path, weights_only=False)
+        self._trainer.save_checkpoint(path, False)  # not the weights alone
         return path
 
     def _end(self, trainer: pl.Trainer) -> None:

@@ -244,7 +244,7 @@ class ReplayDataModule(pl.LightningDataModule):
         collector = state_dict["collector"]
         if replay.num_rows:
             sampler.load_state_dict(state_dict["sampler"])
-        else:  # they go on counting, and fill it
+        elif "actor" in collector:  # it goes on counting, and fills the ring
             collector = {**collector, "actor": None}
         last = self.source.load_state_dict(collector)
         if last is not None:

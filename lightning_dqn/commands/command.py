@@ -21,7 +21,10 @@ from lightning_dqn.runs.mistakes import near, told
 Options = TypeVar("Options")
 
 _REQUIRED = dataclasses.MISSING
-_TAKE_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp")
+_TAKE_VALUE = (
+    *("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"),
+    *("--cfg", "-c", "--package", "-p", "--info", "-i"),
+)
 
 
 def option(

@@ -26,9 +26,8 @@ from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, take_trust
 from lightning_dqn.safekeeping.folder_lock import locked, refuse_used
-from lightning_dqn.safekeeping.reading import DamagedCheckpoint
 from lightning_dqn.safekeeping.signals import Stopped, requeue
-from lightning_dqn.system.faults import RunFault
+from lightning_dqn.system.faults import DamagedCheckpoint, RunFault
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
 

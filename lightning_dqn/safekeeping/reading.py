@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.safekeeping.format_version import migrated
+from lightning_dqn.system.faults import DamagedCheckpoint
 
 _DAMAGES = (
     OSError,
@@ -29,10 +30,6 @@ _DAMAGES = (
     struct.error,
 )
 """What zipfile and torch raise, depending on which byte is wrong."""
-
-
-class DamagedCheckpoint(ValueError):
-    """A checkpoint is damaged or another file."""
 
 
 def previous_of(path: Path) -> Path:

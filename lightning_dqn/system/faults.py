@@ -10,3 +10,7 @@ class RunFault(RuntimeError):
 
 class NonFiniteError(RunFault):
     """A loss, a gradient, a priority or a value was not finite; the weights never saw it."""
+
+
+class DamagedCheckpoint(ValueError):
+    """A checkpoint is damaged or another file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -283,7 +282,7 @@ def test_a_continued_run_goes_on_counting_and_draws_what_it_would_have_drawn(mak
     learner = ScriptedLearner()
     source = make_source(warmup_env_steps=20, epsilon=0.5)
     iterations(source, learner, 5)
-    state = json.loads(json.dumps(source.state_dict()))  # plain values
+    state = {**source.state_dict(), "actor": None}  # as it is left by a fit's end
     continued = [make_source(warmup_env_steps=20, epsilon=0.5) for _ in range(2)]
     found = []
     for again in continued:
@@ -300,7 +299,7 @@ def test_environments_of_a_continued_run_get_other_seeds_than_at_first(make_sour
     source = make_source(warmup_env_steps=6, seed=3)
     iterations(source, ScriptedLearner(), 1)
     continued = make_source(warmup_env_steps=6, seed=3)
-    continued.load_state_dict(source.state_dict())
+    continued.load_state_dict({**source.state_dict(), "actor": None})
     for _ in continued.warm_up(ScriptedLearner()):
         pass
     seeds = [[env.np_random_seed for env in envs_of(each)] for each in (source, continued)]

@@ -20,11 +20,12 @@ VERBS = {
     "import_weights": "import_weights",
     "play": "play",
     "record": "record",
+    "resume": "resume",
     "study": "study",
     "watch": "watch",
 }
 
-ALL = "there are train, evaluate, export, import, play, record, study, watch"
+ALL = "there are train, evaluate, export, import, play, record, resume, study, watch"
 
 
 @pytest.fixture

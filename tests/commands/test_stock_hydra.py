@@ -235,7 +235,7 @@ def test_a_folder_of_a_run_has_what_stock_hydra_writes(
         name: sorted(str(path.relative_to(name)) for path in Path(name).rglob("*"))
         for name in ("stock", "ours")
     }
-    logs = [one for one in files["ours"] if one.endswith(".log")]
+    logs = [one for one in files["ours"] if one.endswith((".log", ".lock"))]
     assert [one for one in files["ours"] if one not in logs] == [
         one for one in files["stock"] if not one.endswith(".log")
     ]

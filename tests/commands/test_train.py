@@ -53,10 +53,13 @@ def test_a_run_is_continued_with_its_own_configuration(finished_run, tmp_path):
     result = command(f"resume={run}", "trainer.max_epochs=2", cwd=made.parents[2])
     assert result.returncode == 0, result.stderr
     after = (run / "metrics.csv").read_text().splitlines()
-    assert after[: len(before)] == before
+    *trained, tested = before
+    assert after[: len(trained)] == trained
+    assert tested not in after, "it is tested anew, at the new end"
     assert len(after) > len(before)
-    steps = [int(row.split(",")[before[0].split(",").index("step")]) for row in after[1:]]
-    assert max(steps[len(before) - 1 :]) > max(steps[: len(before) - 1])
+    column = before[0].split(",").index("step")
+    steps = [int(row.split(",")[column]) for row in after[1:-1]]
+    assert steps == sorted(steps)
 
 
 def test_a_mistake_exits_with_2_and_leaves_nothing_behind(tmp_path):

@@ -34,6 +34,16 @@ CAUSES = {
 }
 
 
+others: list[psutil.Process] = []
+"""Children of this process before a test: other tests' browsers, as it were."""
+
+
+def children() -> list[psutil.Process]:
+    """Return those that a test has started."""
+    found = psutil.Process().children(recursive=True)
+    return [child for child in found if child not in others]
+
+
 @pytest.fixture(scope="module")
 def _kept() -> None:
     """Open what multiprocessing keeps for good: a piece of memory, and what removes it."""
@@ -44,8 +54,10 @@ def _kept() -> None:
 def _nothing_is_left(_kept: None) -> Iterator[None]:
     """After each test there are as many open files as before, and no child."""
     before = len(os.listdir("/proc/self/fd"))
+    others.extend(psutil.Process().children(recursive=True))
     yield
-    assert psutil.Process().children(recursive=True) == []
+    assert children() == []
+    others.clear()
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
@@ -234,7 +246,7 @@ def test_past_the_bound_a_fault_names_environment_and_cause_and_ends_all(make_wo
     assert str(caught.value) == f"Faulty: {CAUSES[fault]}"
     if fault == "raise":
         assert "faulty_env.py" in "".join(caught.value.__notes__), "where in the environment"
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 def test_the_bound_counts_all_workers_together(make_workers):
@@ -273,7 +285,7 @@ def test_an_error_in_a_method_that_was_called_ends_all(make_workers):
     workers.reset()
     with pytest.raises(WorkerError, match="environment 0 raised AttributeError"):
         workers.get_attr("no such thing")
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 def test_one_of_gymnasiums_own_workers_that_dies_is_named_too_and_none_is_left():
@@ -320,7 +332,7 @@ def test_who_has_no_time_leaves_while_a_worker_hangs(make_workers, monkeypatch, 
         step(workers)
     assert 0.4 < time.monotonic() - began < 2
     assert workers.closed
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 def test_closing_does_not_wait_for_one_that_hangs(make_workers, monkeypatch):
@@ -332,7 +344,7 @@ def test_closing_does_not_wait_for_one_that_hangs(make_workers, monkeypatch):
     began = time.monotonic()
     workers.close()
     assert time.monotonic() - began < 5
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 def test_a_worker_ends_by_sigterm_whatever_its_trainer_does_with_it(make_workers):

@@ -10,7 +10,7 @@ import torch
 from omegaconf import open_dict
 from support.short_runs import small_config
 
-from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar
+from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar, SafeStop
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.experiment import build_trainer, prepare, rehearse
@@ -101,7 +101,9 @@ def test_a_trainer_has_the_callbacks_and_the_loggers_of_the_configuration(tmp_pa
     kinds = [type(callback) for callback in trainer.callbacks]
     assert EMATargetNetwork in kinds
     assert EnvStepProgressBar in kinds
-    assert [callback.filename for callback in trainer.checkpoint_callbacks] == ["best", "last"]
+    first, second, third = trainer.checkpoint_callbacks
+    assert (first.filename, second.filename) == ("best", "last")
+    assert isinstance(third, SafeStop)
     assert [Path(logger.log_dir) for logger in trainer.loggers] == [tmp_path]
     assert Path(trainer.default_root_dir) == tmp_path
     assert trainer.max_epochs == 2
@@ -112,6 +114,7 @@ def test_a_trainer_without_progress_checkpoints_and_loggers_has_none(tmp_path: P
         tmp_path,
         "~callbacks.best_checkpoint",
         "~callbacks.last_checkpoint",
+        "~callbacks.safe_stop",
         "~logger.csv",
         "+trainer.default_root_dir=elsewhere",
     )

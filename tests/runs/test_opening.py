@@ -19,7 +19,7 @@ def test_the_line_names_what_is_run_where_and_how_long(tmp_path: Path) -> None:
     # 4 * 8 + 8 and 8 * 2 + 2 parameters; 2 epochs of 2 iterations of 64 env steps
     assert line(tmp_path) == (
         "small: 8 environments CartPole-v1, 58 parameters on cpu, not compiled, 320 env steps, "
-        "in runs/x"
+        "resume exact, in runs/x"
     )
 
 

@@ -22,6 +22,7 @@ from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.safekeeping import checkpoint_files
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO, install
 from lightning_dqn.safekeeping.failures import CheckpointsFailed
+from lightning_dqn.safekeeping.format_version import FORMAT_VERSION
 from lightning_dqn.safekeeping.reading import is_whole, previous_of, read_checkpoint
 
 
@@ -62,7 +63,7 @@ def test_the_checkpoint_given_stays_as_it_is_and_the_file_tells_its_format(tmp_p
     checkpoint = numbered(0)
     SafeCheckpointIO().save_checkpoint(checkpoint, tmp_path / "a.ckpt")
     assert set(checkpoint) == {"number", "weights"}
-    assert torch.load(tmp_path / "a.ckpt", weights_only=True)["format_version"] == 1
+    assert torch.load(tmp_path / "a.ckpt", weights_only=True)["format_version"] == FORMAT_VERSION
 
 
 def test_the_file_is_on_the_disk_before_it_takes_the_old_ones_place(tmp_path, monkeypatch):
@@ -246,7 +247,7 @@ def test_a_fit_saves_and_resumes_by_it(tmp_path, make_module, make_data, make_tr
     module = fit(2)
     assert names(folder) == {"last.ckpt", "last.previous.ckpt"}
     checkpoint = read_checkpoint(folder / "last.ckpt")
-    assert checkpoint["format_version"] == 1
+    assert checkpoint["format_version"] == FORMAT_VERSION
     assert checkpoint["dqn"]["updates"] == module.updates
     assert read_checkpoint(folder / "last.previous.ckpt")["dqn"]["updates"] == module.updates // 2
     os.truncate(folder / "last.ckpt", 1000)

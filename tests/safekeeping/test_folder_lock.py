@@ -96,5 +96,5 @@ def test_a_finished_folder_is_refused_with_the_way_to_go_on(tmp_path):
     refuse_finished(tmp_path)
     refuse_finished(tmp_path / "nowhere")
     (tmp_path / "summary.json").write_text("{}")
-    with pytest.raises(FolderInUse, match=rf"^{tmp_path}: .*finished.*resume={tmp_path}$"):
+    with pytest.raises(FolderInUse, match=rf"^{tmp_path}: .*finished.*resume {tmp_path}$"):
         refuse_finished(tmp_path)

@@ -234,7 +234,7 @@ def test_a_fresh_sampler_that_takes_the_state_serves_what_was_new():
     first, fresh = sampler_of(has_served=True), sampler_of(has_served=False)
     assert (first.state_dict(), fresh.state_dict()) == ({"new_times": 6}, {"new_times": 18})
     fresh.load_state_dict(first.state_dict())
-    fresh.replay.load_state_dict(first.replay.state_dict())
+    fresh.replay.load_state_dict(first.replay.state_dict(with_rows=False))
     for _ in range(2):
         for one, other in zip(draw(first, 2, 9), draw(fresh, 2, 9), strict=True):
             assert (one is None and other is None) or torch.equal(one, other)
