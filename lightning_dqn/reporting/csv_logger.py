@@ -106,7 +106,7 @@ def _copy_rows(path: Path, target: Path, env_steps: int) -> None:
         writer.writeheader()
         for row in rows:
             is_test = any(value and key.startswith("test/") for key, value in row.items())
-            if float(row["step"]) <= env_steps and not is_test:
+            if float(row.get("time/env_steps") or row["step"]) <= env_steps and not is_test:
                 writer.writerow(row)
 
 

@@ -120,11 +120,13 @@ class Resumed:
         check_saved(config, self.trust, "resume")
         saved, now = _leaves(self.folder / CONFIGURATION), dict(_flat(_container(config)))
         for key in [*saved, *now]:
-            if _is_of(key, MAY_CHANGE) or _is_same(key, saved, now):
+            if _is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
                 continue
-            is_new = not (key in saved and key in now)
-            if is_new and not _is_of(key, self._asked_keys()):
-                continue  # of another version
+            # Another version has keys that this one lacks, and parts that were called otherwise.
+            of_version = key not in saved or key not in now or key.endswith("_target_")
+            of_version |= all("${" in str(values.get(key)) for values in (saved, now))
+            if of_version and not _is_of(key, self._asked_keys()):
+                continue
             was, is_ = (_shown(values, key) for values in (saved, now))
             raise ConfigError(
                 f"{key}={is_}: the run in {self.folder} was made with {was}; continue with that, "
@@ -137,13 +139,6 @@ class Resumed:
 
 
 _ABSENT = object()
-
-
-def _is_same(key: str, saved: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    one, other = saved.get(key, _ABSENT), now.get(key, _ABSENT)
-    if key.endswith("_target_"):  # a class may have moved to another module since
-        return str(one).rpartition(".")[2] == str(other).rpartition(".")[2]
-    return one == other
 
 
 def _is_of(key: str, groups: Sequence[str]) -> bool:
