@@ -135,3 +135,25 @@ def test_hyper_parameters_on_a_full_disk_end_nothing(tmp_path, monkeypatch) -> N
     monkeypatch.setattr(csv_module, "save_hparams_to_yaml", fail)
     with pytest.warns(UserWarning, match="hparams"):
         csv_logger(tmp_path).log_hyperparams({"gamma": 0.99})
+
+
+def test_rows_of_env_steps_that_come_again_and_tests_are_taken_away(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text(
+        "step,time/env_steps,eval/episode_return,test/episode_return\n"
+        "7,100,,\n"
+        "8,200,1.5,\n"
+        ",300,,\n"
+        "150,,2.5,\n"
+        "250,,3.5,\n"
+        "200,,,9.0\n"
+    )
+    csv_logger(tmp_path).rewind(200)
+    assert path.read_text().splitlines() == [
+        "step,time/env_steps,eval/episode_return,test/episode_return",
+        "7,100,,",
+        "8,200,1.5,",
+        "150,,2.5,",
+    ]
+    csv_logger(tmp_path / "new").rewind(200)
+    assert not (tmp_path / "new").exists()
