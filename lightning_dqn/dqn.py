@@ -37,7 +37,7 @@ from lightning_dqn.learning.trainer import (
     check_iteration,
     expected_iterations,
 )
-from lightning_dqn.learning.update import LearningStep, LossOutput, Update
+from lightning_dqn.learning.update import LossOutput, Update
 from lightning_dqn.learning.warning import TargetsWarning, warn_of_still_target
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
@@ -208,7 +208,7 @@ class DQN(pl.LightningModule):
         optimizer = cast(LightningOptimizer, self.optimizers())
         minibatches = iteration.transitions.minibatches()
         before = iteration.env_steps - iteration.new_env_steps
-        steps: list[LearningStep] = []
+        statistics, priorities, squares = [], [], []  # not the gradients, whose memory is reused
         for index, minibatch in enumerate(minibatches, start=1):
             step = self.update(minibatch, optimizer, is_last=index == len(minibatches))
             self.minibatch = minibatch
@@ -216,19 +216,15 @@ class DQN(pl.LightningModule):
             self.env_steps = before + iteration.new_env_steps * index // len(minibatches)
             for operation in self.after_update:
                 operation(self)
-            steps.append(step)
+            statistics.append(step.statistics)
+            priorities.append(step.priority)
+            squares.append(step.squares)
         if (scheduler := self.lr_schedulers()) is not None:
             self.lr_scheduler_step(cast(LRScheduler, scheduler), None)
         self.report.count_rollout(iteration.episodes)
-        told = torch.stack([step.statistics for step in steps])
-        priority = torch.stack([step.priority for step in steps])
-        self._alarm.note(
-            told,
-            priority,
-            [step.squares for step in steps],
-            updates=self.updates,
-            env_steps=self.env_steps,
-        )
+        told, priority = torch.stack(statistics), torch.stack(priorities)
+        counts = {"updates": self.updates, "env_steps": self.env_steps}
+        self._alarm.note(told, priority, squares, **counts)
         self._tell(told, iteration)
         return {"loss": told[:, 0].mean(), "priority": priority}
 
