@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from lightning_dqn.former_names import FORMER_COMMANDS
 from lightning_dqn.runs.mistakes import USAGE_ERROR, near
+from lightning_dqn.system.processes import follow_parent
 
 COMMANDS = {
     "train": "train",
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: None: the process's.
     """
+    follow_parent(os.environ)
     if os.getcwd() not in sys.path:  # as ``python -m`` has it; last, to hide nothing
         sys.path.append(os.getcwd())
     first, *rest = arguments = list(sys.argv[1:] if arguments is None else arguments) or [""]

@@ -81,6 +81,7 @@ class EnvironmentFactory:
         self.kwargs = dict(kwargs or {})
         if worker_timeout is not None and not worker_timeout > 0:
             raise ValueError(f"worker_timeout={worker_timeout}: above 0 seconds, or null")
+        self._says_restart = False
         self.worker_timeout = None if worker_timeout is None else float(worker_timeout)
         self.max_worker_restarts = whole_number("max_worker_restarts", max_worker_restarts)
 
@@ -141,8 +142,11 @@ class EnvironmentFactory:
 
     @cached_property
     def grade(self) -> Grade:
-        """How exactly these environments can be continued from a checkpoint."""
-        return find_grade(self)
+        """How exactly these environments can be continued from a checkpoint.
+
+        One whose metadata say ``"resume": "restart"`` isn't tried, for what it costs to make.
+        """
+        return "restart" if self.spec and self._says_restart else find_grade(self)
 
     def make_to_try(self, num_envs: int) -> VectorEnv:
         """Make environments like those for training, to see what they do.
@@ -288,6 +292,7 @@ class EnvironmentFactory:
                 f"id={self.name}: its action space is {actions}, but DQN needs Discrete actions; "
                 "choose another environment or name a wrapper that makes them discrete"
             )
+        self._says_restart = environment.metadata.get("resume") == "restart"
         shape, dtype, num_states = describe_observation(
             environment.single_observation_space, self.name
         )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from lightning_dqn.runs.build import ConfigError
@@ -18,7 +16,7 @@ from lightning_dqn.runs.resume import CHECKPOINT, quoted
 from lightning_dqn.safekeeping.signals import Stopped
 from lightning_dqn.study.results import Failure, duration, read_run
 from lightning_dqn.system.files import SUMMARY
-from lightning_dqn.system.processes import hear_of_parents_end
+from lightning_dqn.system.processes import PARENT
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 10.0
@@ -94,8 +92,7 @@ def _start(study: Study, seed: int) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            preexec_fn=partial(hear_of_parents_end, signal.SIGTERM),  # it saves and ends
+            env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
         )
 
 

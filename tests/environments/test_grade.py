@@ -113,6 +113,19 @@ def test_a_state_that_is_read_but_not_whole_is_found_out() -> None:
     assert grade(Hidden) == "restart"
 
 
+def test_one_that_says_so_begins_anew_without_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Costly(IdentityEnv):
+        metadata = {"resume": "restart"}  # noqa: RUF012
+        made = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            Costly.made += 1
+
+    assert grade(Costly) == "restart"
+    assert Costly.made == 1, "to read its spaces"
+
+
 def test_an_environment_that_cannot_be_made_twice_begins_anew() -> None:
     made: list[int] = []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.safekeeping.signals import Stopped
 from lightning_dqn.study import study
 from lightning_dqn.study.results import Failure, read_results
 
@@ -111,7 +112,7 @@ def test_a_request_to_terminate_interrupts():
     handler = signal.getsignal(signal.SIGTERM)
     try:
         study.interrupt_when_terminated()
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Stopped, match="stopped by SIGTERM"):
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, handler)
