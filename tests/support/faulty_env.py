@@ -43,7 +43,7 @@ class FaultyEnv(gym.Env[Any, Any]):
         length: of an episode.
     """
 
-    metadata = {"resume": "restart"}  # noqa: RUF012 (gymnasium's); a trial would have the fault
+    metadata = {"render_modes": [], "resume": "restart"}  # noqa: RUF012 (a trial would have the fault)
     observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
     action_space = gym.spaces.Discrete(2)
 
