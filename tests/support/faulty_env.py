@@ -95,9 +95,10 @@ class FaultyEnv(gym.Env[Any, Any]):
         if call != self.when or number < (0 if call == "make" else self.at):
             return
         if self.once is not None:
-            if Path(self.once).exists():
+            try:
+                Path(self.once).touch(exist_ok=False)  # by the first of them alone
+            except FileExistsError:
                 return
-            Path(self.once).touch()
         self.gives = self.fault
         if self.fault == "raise":
             raise RuntimeError("simulator lost its licence")
