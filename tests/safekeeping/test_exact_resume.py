@@ -6,7 +6,10 @@ global generators, and held against a run that was never stopped.
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -263,6 +266,48 @@ def test_a_continued_run_equals_the_unbroken_one(name: str, place: str, tmp_path
 def test_a_run_that_is_stopped_in_its_warm_up_begins_anew(tmp_path: Path) -> None:
     make = CASES["plain"].parts
     assert differences_of_broken_run(make, tmp_path, epochs=1, warmup=True) == []
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+
+import torch
+from support.resumed_runs import fit
+from test_exact_resume import CASES, EPOCHS
+
+name, folder, seed, resume, iteration = sys.argv[1:]
+at = {"iteration": int(iteration)} if int(iteration) else {}
+made = fit(
+    CASES[name].parts, Path(folder), epochs=EPOCHS, seed=int(seed), resume=bool(int(resume)), **at
+)
+torch.save([made.checkpoint, made.rows], Path(folder, f"outcome_{resume}"))
+"""
+
+
+def fit_elsewhere(name: str, folder: Path, *, seed: int, resume: bool, iteration: int) -> Any:
+    """Fit a case in a process of its own; return checkpoint and rows."""
+    here = Path(__file__).parent
+    arguments = [name, str(folder), str(seed), str(int(resume)), str(iteration)]
+    folder.mkdir(exist_ok=True)
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [here, here.parent, *sys.path]))},
+        capture_output=True,
+    )
+    return torch.load(folder / f"outcome_{int(resume)}", weights_only=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_is_continued_in_another_process(name: str, tmp_path: Path) -> None:
+    whole, rows = fit_elsewhere(name, tmp_path / "whole", seed=3, resume=False, iteration=0)
+    broken = tmp_path / "broken"
+    _, before = fit_elsewhere(name, broken, seed=3, resume=False, iteration=11)
+    found, after = fit_elsewhere(name, broken, seed=77, resume=True, iteration=0)
+    assert differences(whole, found) == []
+    assert differences(rows, [*before, *after]) == []
 
 
 @pytest.mark.parametrize("name", ["per, n-step, double, redo", "implicit quantile, overlap"])
