@@ -7,9 +7,10 @@ Shapes: E environments, A actions.
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -59,8 +60,25 @@ class Given(NamedTuple):
     restarted: np.ndarray | None
 
 
+Parameters = ParamSpec("Parameters")
+Taken = TypeVar("Taken")
+
+
 class Refused(RunFault, ValueError):
     """An environment gave what can't be meant."""
+
+
+def _refusing(take: Callable[Parameters, Taken]) -> Callable[Parameters, Taken]:
+    """Let what takes something of an environment raise :class:`Refused`."""
+
+    @functools.wraps(take)
+    def taking(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Taken:
+        try:
+            return take(*args, **kwargs)
+        except ValueError as error:
+            raise Refused(str(error)) from error
+
+    return taking
 
 
 class Gate:
@@ -76,6 +94,7 @@ class Gate:
         self.num_envs = num_envs
         self._has_told = False
 
+    @_refusing
     def take_reset(
         self, observation: Any, info: Mapping[str, Any]
     ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -86,12 +105,10 @@ class Gate:
         """
         if not self.spec.has_action_mask:
             self._tell_of_names(info)
-        try:
-            mask = self._action_mask(info, np.zeros(self.num_envs, bool))
-            return self._observation(observation), mask
-        except ValueError as error:
-            raise Refused(str(error)) from error
+        mask = self._action_mask(info, np.zeros(self.num_envs, bool))
+        return self._observation(observation), mask
 
+    @_refusing
     def take_step(
         self,
         observation: Any,
@@ -105,19 +122,6 @@ class Gate:
         Raises:
             Refused: something can't be meant.
         """
-        try:
-            return self._step(observation, reward, terminated, truncated, info)
-        except ValueError as error:
-            raise Refused(str(error)) from error
-
-    def _step(
-        self,
-        observation: Any,
-        reward: Any,
-        terminated: Any,
-        truncated: Any,
-        info: Mapping[str, Any],
-    ) -> Given:
         terminated = self._ends("terminated", terminated)
         truncated = self._ends("truncated", truncated)
         ended = terminated | truncated
