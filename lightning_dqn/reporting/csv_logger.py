@@ -70,8 +70,7 @@ class _AppendingWriter(ExperimentWriter):
         path = Path(self.metrics_file_path)
         if path.is_file():
             _cut_unfinished_line(path)
-            with path.open(newline="") as file:
-                self.metrics_keys = next(csv.reader(file), [])
+            self.metrics_keys = _header(path)
 
 
 class _RunCSVLogger(CSVLogger):
@@ -95,19 +94,15 @@ class _RunCSVLogger(CSVLogger):
         """
         path = Path(self.log_dir, self._experiment_file)
         if path.is_file():
-            write_whole(path, lambda temporary: _copy_rows(path, temporary, env_steps))
+            keys = _header(path)
+            kept = [row for row in _rows(path) if _is_kept(row, env_steps)]
+            content = _lines(keys, kept, header=True)
+            write_whole(path, lambda temporary: temporary.write_bytes(content))
 
 
-def _copy_rows(path: Path, target: Path, env_steps: int) -> None:
-    """Copy the rows up to ``env_steps``, in the header's columns."""
-    with path.open(newline="") as old, target.open("w", newline="") as new:
-        rows = csv.DictReader(old)
-        writer = csv.DictWriter(new, rows.fieldnames or [], lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            is_test = any(value and key.startswith("test/") for key, value in row.items())
-            if float(row.get("time/env_steps") or row["step"]) <= env_steps and not is_test:
-                writer.writerow(row)
+def _is_kept(row: Mapping[str, str], env_steps: int) -> bool:
+    is_test = any(value and key.startswith("test/") for key, value in row.items())
+    return not is_test and float(row.get("time/env_steps") or row["step"]) <= env_steps
 
 
 def csv_logger(run_dir: str | Path) -> CSVLogger:
@@ -121,6 +116,11 @@ def csv_logger(run_dir: str | Path) -> CSVLogger:
         run_dir: The run's directory; made if it does not exist, and it may hold other files.
     """
     return _RunCSVLogger(run_dir, name="", version="", flush_logs_every_n_steps=1)
+
+
+def _header(path: Path) -> list[str]:
+    with path.open(newline="") as file:
+        return next(csv.reader(file), [])
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

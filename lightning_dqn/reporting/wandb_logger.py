@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import WandbLogger as LightningWandbLogger
 
+from lightning_dqn.system.files import write_text
+
 if TYPE_CHECKING:
     import wandb
 
@@ -157,7 +159,7 @@ class WandbLogger(LightningWandbLogger):
         run = wandb.init(**arguments, settings=ours)
         if self._id_path is not None:
             self._id_path.parent.mkdir(parents=True, exist_ok=True)
-            self._id_path.write_text(f"{run.id}\n")
+            write_text(self._id_path, f"{run.id}\n")
         return run
 
 
