@@ -90,7 +90,7 @@ class Resumed:
         resumes = [a for a in arguments if a.startswith("resume=")]
         if not resumes:
             return None
-        rest = [a for a in arguments if a not in resumes]
+        rest = without_resume(arguments)
         path = _unquoted(resumes[-1])
         folder = Path(_placed(rest) if path == _AUTO else path)
         folder = folder.parents[1] if folder.name == CHECKPOINT.name else folder
