@@ -42,6 +42,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import former_choices, former_words
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.keys import flat
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.mistakes import explain
 
@@ -149,7 +150,7 @@ class Composer:
         """Return a mistake in one line, with what there is that may have been meant."""
         keys: list[str] = []
         with contextlib.suppress(HydraException, OmegaConfBaseException):
-            keys = [key for key, _ in _leaves(OmegaConf.to_container(self._bare()))]
+            keys = [key for key, _ in flat(OmegaConf.to_container(self._bare()))]
         return explain(error, keys, self.groups())
 
     def config(self) -> DictConfig:
@@ -443,7 +444,7 @@ class Loader(ConfigLoaderImpl):
         """Return the values that files set, by their keys; of a later one over an earlier."""
         loaded = (self._load_single_config(one, repo).config for one in defaults)
         nodes = (OmegaConf.to_container(one) for one in loaded if isinstance(one, DictConfig))
-        return {key: value for node in nodes for key, value in _leaves(node)}
+        return {key: value for node in nodes for key, value in flat(node)}
 
     def _look_for_doubles(self, config: DictConfig, read: Files) -> None:
         """Tell of an experiment that takes a shipped one's place; refuse other such files.
@@ -503,14 +504,6 @@ def _sets_a_value(override: Override, read: Files) -> bool:
     if override.is_hydra_override():
         return False
     return not read.group_exists(override.key_or_group) or isinstance(override.value(), dict)
-
-
-def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _enter(config: DictConfig, folder: Callable[[DictConfig], Any]) -> None:

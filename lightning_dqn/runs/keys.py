@@ -60,6 +60,15 @@ def leaves(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield key, typed(value)
 
 
+def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the paths of all that plain mappings hold, with the values; an empty one is a value."""
+    for name, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
 def typed(value: object) -> str:
     """Return a value as one would type it."""
     if value is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,7 +11,7 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.keys import typed
+from lightning_dqn.runs.keys import flat, typed
 from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved
 
 CONFIGURATION = Path(".hydra", "config.yaml")
@@ -118,7 +118,7 @@ class Resumed:
             ConfigError: naming the first key that differs, and both values, or what isn't trusted.
         """
         check_saved(config, self.trust, "resume")
-        saved, now = _leaves(self.folder / CONFIGURATION), dict(_flat(_container(config)))
+        saved, now = _values(OmegaConf.load(self.folder / CONFIGURATION)), _values(config)
         for key in [*saved, *now]:
             if _is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
                 continue
@@ -172,23 +172,10 @@ def _placed(arguments: Sequence[str]) -> str:
     return _unquoted(placed[-1])
 
 
-def _container(config: DictConfig) -> Any:
-    return OmegaConf.to_container(config, resolve=False)
-
-
-def _leaves(path: Path) -> dict[str, Any]:
-    config = OmegaConf.load(path)
-    assert isinstance(config, DictConfig)
-    return dict(_flat(_container(config)))
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in node.items():
-        key = f"{prefix}{name}"
-        if isinstance(value, Mapping) and key != "hydra":
-            yield from _flat(value, f"{key}.")
-        elif key != "hydra":
-            yield key, value
+def _values(config: Any) -> dict[str, Any]:
+    """Return what a configuration holds, by keys, without Hydra's own."""
+    container: Any = OmegaConf.to_container(config, resolve=False)
+    return dict(flat({name: node for name, node in container.items() if name != "hydra"}))
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
