@@ -12,7 +12,7 @@ from lightning_dqn.runs.mistakes import told
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """Go on with a run, in its folder and with its own configuration.
+    """Go on with a run, a sweep or a study, in its folder and with its own configuration.
 
       python -m lightning_dqn resume <run folder> [key=value ...]
       python -m lightning_dqn resume <run folder> trainer.max_epochs=20      longer than planned
@@ -20,10 +20,10 @@ class ResumeOptions:
 
     The run goes on as if it had never stopped. Its budget, evaluation, loggers and devices may be
     set anew, by the keys of python -m lightning_dqn; any other change would be another run, and
-    is refused.
+    is refused. Of a sweep or a study the jobs go on that aren't finished, and the others begin.
     """
 
-    run: str = option("folder of a run", is_path=True)
+    run: str = option("folder of a run, a sweep or a study", is_path=True)
 
 
 def main(arguments: Sequence[str]) -> None:

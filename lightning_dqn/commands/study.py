@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from lightning_dqn.commands import sweep, train
 from lightning_dqn.commands.command import option, part_arguments, read_options, usage
 from lightning_dqn.commands.episodes import trust_option
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.mistakes import INTERRUPTED, told
-from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides
-from lightning_dqn.safekeeping.signals import Stopped
+from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.trust import Trust
+from lightning_dqn.study.comparison import write_comparison
 from lightning_dqn.study.curve import METRIC
-from lightning_dqn.study.processes import Study
-from lightning_dqn.study.results import read_results, write_comparison
-from lightning_dqn.study.study import ASKED, conduct, interrupt_when_terminated, plan
+from lightning_dqn.study.results_files import read_results
+from lightning_dqn.study.study import Study, plan
+from lightning_dqn.study.sweep import is_sweep
 
 OF_REPORTS = ("metric", "log")
 
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """Run one configuration with several seeds, each in a process of its own, and sum them up.
+    """Run one or more settings with several seeds, each in a process of its own, and sum them up.
 
       python -m lightning_dqn study +experiment=cartpole [key=value ...] [seeds=5] [jobs=1]
+      python -m lightning_dqn study +experiment=cartpole module.optimizer.lr=1e-3,3e-4   settings
       python -m lightning_dqn study <study folder>                         continue a study
       python -m lightning_dqn study report=<study folder>,<study folder>   compare finished studies
       python -m lightning_dqn study report=<...> metric=eval/mean_regret   draw something else
@@ -36,7 +36,7 @@ class StudyOptions:
     """
 
     folder: str | None = option(
-        "the study's folder; null: runs/<name>/study_<time>; what is finished there is kept",
+        "the study's folder; null: runs/<name>/sweep_<time>; what is finished there is kept",
         None,
         is_path=True,
     )
@@ -60,29 +60,14 @@ def main(arguments: Sequence[str]) -> None:
         if options.report is not None:
             return _report(options, rest)
         study = _asked_study(options, rest)
-    interrupt_when_terminated()
-    try:
-        results = conduct(study, jobs=options.jobs or 1)
-    except (KeyboardInterrupt, Stopped) as end:
-        print(f"\nstopped; continue with: {again(study)}", file=sys.stderr)
-        sys.exit(end.exit_status if isinstance(end, Stopped) else INTERRUPTED)
-    sys.exit(1 if results.failures else 0)
-
-
-def again(study: Study) -> str:
-    """Return the command that continues a study; of arguments that a folder may not say, all."""
-    words = [str(study.folder)]
-    try:
-        check_overrides(study.arguments, NOTHING, str(study.folder))
-    except ConfigError:
-        words = [f"folder={study.folder}", *study.arguments]
-    return shlex.join(["python", "-m", "lightning_dqn", "study", *words])
+    with study.composer:
+        sweep.run(study.composer, study.sweep, train.train)
 
 
 def _check_path(own: Sequence[str], rest: Sequence[str]) -> None:
     """Refuse a path by itself that is none of a study, from which nothing could go on."""
     for argument in own:
-        if "=" not in argument and not rest and not Path(argument, ASKED).is_file():
+        if "=" not in argument and not rest and not is_sweep(Path(argument)):
             raise ConfigError(
                 f"folder={argument}: there is no study to continue; a new one is told what to "
                 "run, as study +experiment=cartpole"
@@ -96,10 +81,11 @@ def _report(options: StudyOptions, rest: Sequence[str]) -> None:
         raise ConfigError(
             f"{superfluous[0]}: report= takes folder=, metric= and log= beside it, nothing else"
         )
-    studies = [read_results(folder) for folder in str(options.report).split(",")]
+    sweeps = [read_results(folder) for folder in str(options.report).split(",")]
+    studies = [setting for one in sweeps for setting in one.settings]
     default = Path("runs", f"report_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
     folder = Path(options.folder or default)
-    if folder.is_file() or (folder / ASKED).exists():
+    if folder.is_file() or is_sweep(folder):
         raise ConfigError(f"folder={folder}: holds a study; choose a folder for the report")
     table, notes = write_comparison(
         studies, folder, options.metric or METRIC, log=bool(options.log)
@@ -112,7 +98,8 @@ def _asked_study(options: StudyOptions, rest: Sequence[str]) -> Study:
         if (value := getattr(options, key)) is not None:
             raise ConfigError(f"{key}={value}: goes with report=<study folder> alone")
     seeds = None if options.seeds is None else _seeds(options.seeds)
-    return plan(rest, seeds=seeds, folder=options.folder, trust=Trust.of(options.trust))
+    trust = Trust.of(options.trust)
+    return plan(rest, seeds=seeds, jobs=options.jobs, folder=options.folder, trust=trust)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -6,28 +6,29 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
-from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from lightning_dqn.commands import sweep
 from lightning_dqn.commands.help import print_help
-from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.check import check_keys, check_values
-from lightning_dqn.runs.compose import Composer, without_hydra
-from lightning_dqn.runs.lengths import spread_budget
-from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.compose import Composer, Job
+from lightning_dqn.runs.jobs_check import check_jobs
+from lightning_dqn.runs.mistakes import one_line, told
 from lightning_dqn.runs.resume import CHECKPOINT, Resumed, without_resume
 from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, take_trust
-from lightning_dqn.safekeeping.folder_lock import locked, refuse_used
+from lightning_dqn.safekeeping.folder_lock import locked
 from lightning_dqn.safekeeping.signals import Stopped, requeue
+from lightning_dqn.study.planning import begun
+from lightning_dqn.study.sweep import is_sweep as is_of_sweep
 from lightning_dqn.system.faults import DamagedCheckpoint, RunFault
+from lightning_dqn.system.files import FAILURE, write_json
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
@@ -38,18 +39,39 @@ def main(arguments: Sequence[str]) -> None:
         with told():
             print_help([a for a in arguments if a not in ("--help", "-h")])
         return
+    if (folder := sweep_of(arguments)) is not None:
+        sweep.resume(folder, without_resume(arguments), train)
     with told():
         trust, rest = take_trust(arguments)
         resumed = Resumed.find(rest, trust)
         composer = Composer(without_resume(rest) if resumed is None else resumed.arguments)
     with composer:
         with told(composer.explain):
-            if not composer.only_shows:
-                check(composer, resumed)
+            plan = None if composer.only_shows else check_jobs(composer, _goes_on(resumed))
         for note in composer.notes:
             print(f"lightning-dqn: {note}", file=sys.stderr)
+        if plan is not None and plan.folder is not None:
+            with told():
+                asked = begun(plan, arguments)
+            sweep.run(composer, asked, train)
         with told(composer.explain):
             composer.execute(train)
+
+
+def sweep_of(arguments: Sequence[str]) -> Path | None:
+    """Return the folder of a sweep that ``resume=`` names, if it names one."""
+    named = [one.removeprefix("resume=") for one in arguments if one.startswith("resume=")]
+    folder = Path(named[-1].strip("'\"")) if named else None
+    return folder if folder is not None and is_of_sweep(folder) else None
+
+
+def _goes_on(resumed: Resumed | None) -> Callable[[Job], bool]:
+    def goes_on(job: Job) -> bool:
+        if resumed is not None:
+            resumed.check(job.config)
+        return resumed is not None
+
+    return goes_on
 
 
 def train(config: DictConfig) -> float | None:
@@ -57,26 +79,28 @@ def train(config: DictConfig) -> float | None:
     training = training_module()
     # Warnings go to the terminal and to the log, as conf/hydra/job_logging/run.yaml has it.
     logging.captureWarnings(bool(logging.getLogger("py.warnings").handlers))
-    held = ExitStack()
-    try:
-        with told():
-            held.enter_context(locked(Path(config.run_dir)))
-            experiment = training.prepare(config)
-        summary = training.run(experiment)
-    except Stopped as stopped:
-        _end(stopped, config)
-    except (RunFault, DamagedCheckpoint) as fault:
-        _transcript.exception("the run ended with an error")
-        if is_sweep():  # other jobs go on
-            raise
-        with told():
-            raise fault
-    except Exception:
-        _transcript.exception("the run ended with an error")
-        raise
-    finally:
-        held.close()
-        logging.captureWarnings(False)
+    run_dir = Path(config.run_dir)
+    mistakes = nullcontext if is_sweep() else told  # of a job others don't end, which go on
+    with ExitStack() as held:
+        held.callback(logging.captureWarnings, False)
+        with mistakes():
+            held.enter_context(locked(run_dir))
+        try:
+            with mistakes():
+                (run_dir / FAILURE).unlink(missing_ok=True)
+                experiment = training.prepare(config)
+            summary = training.run(experiment)
+        except Stopped as stopped:
+            _tell(stopped, config)
+            if is_sweep():  # which ends with it, and says how it goes on
+                raise
+            sys.exit(stopped.exit_status)
+        except Exception as error:
+            _note_failure(run_dir, error)
+            if is_sweep() or not isinstance(error, RunFault | DamagedCheckpoint):
+                raise
+            with told():
+                raise
     _transcript.info("%s", summary)
     print(f"\n{summary}")
     return summary.episode_return
@@ -87,8 +111,15 @@ def is_sweep() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def _end(stopped: Stopped, config: DictConfig) -> NoReturn:
-    """Say where a run that a signal ended has got to and how it goes on, and end this process.
+def _note_failure(run_dir: Path, error: Exception) -> None:
+    """Write into a run's log and folder why it ended, for who reads or sums up."""
+    _transcript.exception("the run ended with an error")
+    with suppress(OSError):  # the folder may be what failed
+        write_json(run_dir / FAILURE, {"error": one_line(error), "type": type(error).__name__})
+
+
+def _tell(stopped: Stopped, config: DictConfig) -> None:
+    """Say where a run that a signal ended has got to, and how it goes on.
 
     In a job of SLURM's that is told of its end by SIGUSR1, ask for the job to be run again.
     """
@@ -99,7 +130,6 @@ def _end(stopped: Stopped, config: DictConfig) -> NoReturn:
         told += requeue(os.environ)
     _transcript.info("%s", "\n".join(told))
     print("\n" + "\n".join(told), file=sys.stderr, flush=True)
-    sys.exit(stopped.exit_status)
 
 
 def _saved(stopped: Stopped, run_dir: Path) -> str:
@@ -108,35 +138,3 @@ def _saved(stopped: Stopped, run_dir: Path) -> str:
     if (run_dir / CHECKPOINT).is_file():
         return f"{shown(run_dir / CHECKPOINT)} is as it was"
     return "nothing was learned yet"
-
-
-def check(composer: Composer, resumed: Resumed | None = None) -> None:
-    """Refuse what can't run, in any job, before a run's folder or logger exists.
-
-    Keys and values of all jobs, and of the first all that can be known by building it.
-
-    Args:
-        composer: of the command line.
-        resumed: the run that goes on.
-
-    Raises:
-        HydraException: a job can't be composed.
-        ConfigError: it can, but not run.
-    """
-    seen: set[str] = set()
-    for job in composer.jobs():
-        try:
-            if resumed is not None:
-                resumed.check(job.config)
-            refuse_used(Path(job.config.run_dir), is_continued=resumed is not None)
-            check_keys(job.config)
-            spread_budget(job.config)
-            if job.number == 0:
-                training = training_module()
-                training.rehearse(training.prepare(without_hydra(job.config), seen))
-            else:
-                check_values(job.config, seen)
-        except ConfigError as error:
-            if job.number == 0:
-                raise
-            raise ConfigError(f"{error} (job {job.number}: {' '.join(job.overrides)})") from error

@@ -10,14 +10,17 @@ import contextlib
 import copy
 import os
 import pickle
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn, Self, TypeVar
 
 from hydra import version
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -36,21 +39,28 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.main import _get_rerun_conf
 from hydra.plugins.config_source import ConfigResult
-from hydra.types import RunMode
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import former_choices, former_words
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.jobs import SweepJob, names_of
 from lightning_dqn.runs.keys import flat
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.mistakes import explain
+from lightning_dqn.runs.resume import quoted
 
 CONFIG_MODULE = "lightning_dqn.conf"
 CONFIG_NAME = "config"
 EXPERIMENT = "experiment"
 VERSION_BASE = "1.3"
 
+SHIPPED_SWEEP_DIR = "runs/${name}/sweep_${now:%Y-%m-%d_%H-%M-%S-%f}"
+SHIPPED_SUBDIR = "${hydra.job.num}"
+"""Where stock Hydra puts a sweep and its jobs; here one folder holds all, each named."""
+
+_OF_FILES = ("config_dir", "config_name", "config_path")
 _COMMAND_LINE, _OWN = "command-line", "conf"  # who brings a folder
 _SEARCH_PATH = "hydra.searchpath"
 
@@ -62,14 +72,22 @@ Composed = TypeVar("Composed", DictConfig, ConfigResult | None)
 
 
 class Job(NamedTuple):
-    """One run: its number in a sweep, what it is composed from, and the outcome.
+    """One run: its number and name in a sweep, what it is composed from, and the outcome.
 
     The configuration has Hydra's node with the folder that the job would have; nothing is written.
     """
 
     number: int
+    name: str
     overrides: tuple[str, ...]
     config: DictConfig
+
+
+class Multirun(NamedTuple):
+    """What Hydra's launchers need: the configuration that jobs have in common, and its context."""
+
+    config: DictConfig
+    context: HydraContext
 
 
 class Composer:
@@ -77,21 +95,25 @@ class Composer:
 
     Args:
         arguments: flags and overrides, in any order.
+        jobs: of a sweep that goes on, which the arguments hold for; None: they say which.
 
     Attributes:
         flags: Hydra's.
         overrides: in today's words.
+        sweep_folder: that all jobs of a sweep lie in, when they were composed.
 
     Raises:
         ConfigError: a flag or a folder doesn't exist.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], jobs: Sequence[SweepJob] | None = None) -> None:
         version.setbase(VERSION_BASE)
         register_lengths()
         self.flags = parse_arguments(arguments)
         _check_flags(self.flags)
         self.overrides, self._told = former_words(self.flags.overrides)
+        self._going_on = jobs
+        self.sweep_folder: Path | None = None
         self._config_name: str = self.flags.config_name or CONFIG_NAME
         self._loader = Loader(_search_path(self.flags))
         self._before = (GlobalHydra.instance().hydra, HydraConfig.instance().cfg)
@@ -117,6 +139,8 @@ class Composer:
     @property
     def is_sweep(self) -> bool:
         """Whether several jobs are asked for, by a flag or by ``hydra.mode``."""
+        if self._going_on is not None:
+            return True
         if self.flags.multirun or self.flags.run:
             return bool(self.flags.multirun)
         parsed = OverridesParser.create().parse_overrides(self.overrides)
@@ -168,6 +192,23 @@ class Composer:
         """
         return self._sweep() if self.is_sweep else self._run()
 
+    @contextlib.contextmanager
+    def multirun(self, folder: Path) -> Iterator[Multirun]:
+        """Be what Hydra's multirun is around its jobs, in a folder."""
+        config = self._compose_sweep(f"hydra.sweep.dir={quoted(folder)}", is_run=True)
+        callbacks = Callbacks(config)
+        callbacks.on_multirun_start(config=config, config_name=self._config_name)
+        OmegaConf.save(config, folder / "multirun.yaml")
+        yield Multirun(config, HydraContext(config_loader=self._loader, callbacks=callbacks))
+        callbacks.on_multirun_end(config=config, config_name=self._config_name)
+
+    @property
+    def arguments_of_jobs(self) -> list[str]:
+        """What a process for a single job is told, beside the job's own overrides."""
+        flags = {name: getattr(self.flags, name) for name in _OF_FILES}
+        given = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items() if value]
+        return [*given, *(one for one in self.overrides if _is_for_jobs(one))]
+
     def execute(self, task: Callable[[DictConfig], Any]) -> None:
         """Run ``task`` in each job, or print what a flag asks for."""
         flags = self.flags
@@ -196,27 +237,58 @@ class Composer:
     def _compose(self, overrides: list[str], mode: RunMode) -> DictConfig:
         return self._hydra.compose_config(self._config_name, overrides, mode)
 
+    def _compose_sweep(self, *more: str, is_run: bool = False) -> DictConfig:
+        overrides = [*self.overrides, "hydra.mode=MULTIRUN", *more]
+        return self._hydra.compose_config(
+            self._config_name, overrides, RunMode.MULTIRUN, with_log_configuration=is_run
+        )
+
     def _run(self) -> Iterator[Job]:
         config = self._compose([*self.overrides, "hydra.mode=RUN"], RunMode.RUN)
         _enter(config, lambda config: config.hydra.run.dir)
-        yield Job(0, tuple(self.overrides), config)
+        yield Job(0, "", tuple(self.overrides), config)
 
     def _sweep(self) -> Iterator[Job]:
-        master = self._compose([*self.overrides, "hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
+        master = self._compose_sweep()
         _enter(master, lambda config: config.hydra.sweep.dir)  # the jobs have its time of day
         grid = self._grid(master)
         if grid is None:
-            yield Job(0, tuple(self.overrides), master)
+            yield Job(0, "", tuple(self.overrides), master)
             return
-        for number, overrides in enumerate(grid):
-            config = self._loader.load_sweep_config(master, overrides)
-            with open_dict(config):
-                config.hydra.job.id = config.hydra.job.num = number
-            _enter(config, lambda config: Path(config.hydra.sweep.dir, config.hydra.sweep.subdir))
-            yield Job(number, tuple(overrides), config)
+        configs = [self._job(master, number, overrides) for number, overrides in enumerate(grid)]
+        names = self._names(grid, configs)
+        self.sweep_folder = folder = _sweep_folder(master, configs)
+        for number, (name, overrides, config) in enumerate(zip(names, grid, configs, strict=True)):
+            _enter(config, partial(_placed, folder, name))
+            yield Job(number, name, tuple(overrides), config)
+
+    def _job(self, master: DictConfig, number: int, overrides: list[str]) -> DictConfig:
+        config = self._loader.load_sweep_config(master, overrides)
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return config
+
+    def _names(self, grid: list[list[str]], configs: Sequence[DictConfig]) -> list[str]:
+        """Return a name for each job, which is its folder's; the user's own where there is one."""
+        if self._going_on is not None:
+            return [job.name for job in self._going_on]
+        if not configs or _unresolved(configs[0], "subdir") == SHIPPED_SUBDIR:
+            return names_of(grid)
+        names = []
+        for config in configs:
+            HydraConfig.instance().cfg = config  # type: ignore[assignment]
+            names.append(str(config.hydra.sweep.subdir))
+        if len(set(names)) < len(names):
+            raise ConfigError(
+                f"hydra.sweep.subdir={_unresolved(configs[0], 'subdir')}: several jobs would have "
+                "the same folder; leave it away, and they are named by what differs"
+            )
+        return names
 
     def _grid(self, master: DictConfig) -> list[list[str]] | None:
         """Return the jobs of a plain grid; None for other sweepers."""
+        if self._going_on is not None:
+            return [list(job.overrides) for job in self._going_on]
         sweeper = master.hydra.sweeper
         if not sweeper._target_.endswith(f".{BasicSweeper.__name__}"):
             return None
@@ -512,6 +584,37 @@ def _enter(config: DictConfig, folder: Callable[[DictConfig], Any]) -> None:
     output_dir = os.path.abspath(str(folder(config)))
     with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
         config.hydra.runtime.output_dir = output_dir
+
+
+def _placed(folder: Path, name: str, config: DictConfig) -> Path:
+    return folder / name
+
+
+def _unresolved(config: DictConfig, key: str) -> str:
+    """Return what ``hydra.sweep`` has by a key, as it is written."""
+    values: Any = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+    return str(values[key])
+
+
+def _sweep_folder(master: DictConfig, configs: Sequence[DictConfig]) -> Path:
+    """Return the one folder of all jobs: below their name, or that which the user named."""
+    if _unresolved(master, "dir") != SHIPPED_SWEEP_DIR:
+        HydraConfig.instance().cfg = master  # type: ignore[assignment]
+        return Path(master.hydra.sweep.dir)
+    names = set()
+    for config in configs:
+        HydraConfig.instance().cfg = config  # type: ignore[assignment]
+        names.add(str(config.name))
+    HydraConfig.instance().cfg = master  # type: ignore[assignment]
+    stamped = Path(master.hydra.sweep.dir).name
+    return Path("runs", *(names if len(names) == 1 else ()), stamped)
+
+
+def _is_for_jobs(override: str) -> bool:
+    """Return whether an override is Hydra's own and means each job, not the sweep."""
+    key = override.lstrip("+~").partition("=")[0]
+    of_sweep = re.match(r"hydra([./](mode|run|sweep|sweeper|launcher)\b)", key)
+    return bool(re.match(r"hydra[./]", key)) and not of_sweep
 
 
 def _search_path(flags: Namespace) -> ConfigSearchPath:

@@ -67,7 +67,7 @@ def explain(
     if isinstance(error, MissingConfigException):
         return _missing_option(error, groups)
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: can't be read: {_one_line(error)}"
+        return f"{error.override}: can't be read: {one_line(error)}"
     text = str(error)
     if unknown := re.match(r"Could not override '([^']+)'", text):
         return _unknown_key(unknown[1], keys, groups)
@@ -76,7 +76,7 @@ def explain(
     if several := re.match(r"Ambiguous value for argument '([^']+)'", text):
         key, _, values = several[1].partition("=")
         return f"{several[1]}: to sweep over it add -m; as a list write {key}=[{values}]"
-    return _one_line(error)
+    return one_line(error)
 
 
 def near(word: str, known: Sequence[str]) -> str:
@@ -117,7 +117,7 @@ def _unknown_key(
     return f"{key}: no such key; {hint} (a new key of your own takes a plus: +{key}=...)"
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Return an error's text without line breaks; its class where it has none."""
     text = str(error) or (str(error.__cause__) if error.__cause__ else "")
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.reporting.wandb_logger import WandbLogger
@@ -109,11 +110,19 @@ def run(experiment: Experiment) -> Summary:
     )
     wall_seconds = time.perf_counter() - began + trained.seconds_before
     counted = {"first_env_step": trained.first_env_step, "wall_seconds": wall_seconds}
+    asked = {"seed": config.seed, "tags": list(config.tags), "overrides": _overrides()}
     origin = provenance(trainer.strategy.root_device)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(
         run_dir / SUMMARY,
-        {**asdict(summary), "seed": config.seed, "tags": list(config.tags), **counted, **origin},
+        {
+            **asdict(summary),
+            "seed": config.seed,
+            "tags": list(config.tags),
+            "overrides": _overrides(),
+            **counted,
+            **origin,
+        },
     )
     return summary
 
@@ -123,6 +132,13 @@ def _say(experiment: Experiment, run_dir: Path) -> None:
     if experiment.config.print_config:
         _logger.info("%s", config_tree(experiment.config))
     _logger.info("%s", opening_line(experiment, shown(run_dir)))
+
+
+def _overrides() -> list[str]:
+    """Return what the run was asked for on a command line, as one job of several if it is one."""
+    if not HydraConfig.initialized():
+        return []
+    return [str(one) for one in HydraConfig.get().overrides.task]
 
 
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:

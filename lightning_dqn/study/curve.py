@@ -21,6 +21,7 @@ METRICS = "metrics.csv"
 METRIC = "eval/episode_return"
 MEANING = {METRIC: "mean return of the evaluation episodes"}
 """What a plot calls metrics instead of their keys."""
+_LABEL = "setting"
 PLOT_HINT = "pip install 'lightning-dqn[plot]'"
 
 
@@ -96,24 +97,32 @@ def join(runs: Sequence[Evaluations], confidence: float = 0.95) -> Curve | None:
     return Curve(grid, interquartile_mean(values, axis=0), *interval.T)
 
 
-def write_curve(curve: Curve, path: Path) -> None:
-    """Write the curve as CSV, empty where there is no interval."""
+def write_curves(curves: Mapping[str, Curve], path: Path) -> None:
+    """Write curves by their label as one CSV, empty where there is no interval."""
     lines = io.StringIO(newline="")
     writer = csv.writer(lines)
-    writer.writerow(Curve._fields)
-    for point in zip(*curve, strict=True):
-        writer.writerow("" if np.isnan(value) else f"{value:.10g}" for value in point)
+    writer.writerow((_LABEL, *Curve._fields))
+    for label, curve in curves.items():
+        for point in zip(*curve, strict=True):
+            numbers = ("" if np.isnan(value) else f"{value:.10g}" for value in point)
+            writer.writerow((label, *numbers))
     content = lines.getvalue().encode()  # as bytes, for a text file may change the line ends
     write_whole(path, lambda temporary: temporary.write_bytes(content))
 
 
-def read_curve(path: Path) -> Curve | None:
-    """Read what :func:`write_curve` wrote; None if there is no such file."""
+def read_curves(path: Path) -> dict[str | None, Curve]:
+    """Read what :func:`write_curves` wrote; nothing if there is no such file.
+
+    Up to 0.1 there was one curve in it, without a label: here it is None.
+    """
     if not path.is_file():
-        return None
+        return {}
+    points: dict[str | None, list[list[float]]] = {}
     with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return Curve(*(np.array([float(row[key] or "nan") for row in rows]) for key in Curve._fields))
+        for row in csv.DictReader(file):
+            point = [float(row[key] or "nan") for key in Curve._fields]
+            points.setdefault(row.get(_LABEL), []).append(point)
+    return {label: Curve(*np.array(some).T) for label, some in points.items()}
 
 
 def plot(

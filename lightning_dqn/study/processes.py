@@ -1,137 +1,105 @@
-"""The runs of a study: a process for each seed, several at once, none forgotten."""
+"""Jobs in processes of their own, several at once, none forgotten."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 
-from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.resume import CHECKPOINT, quoted
+from lightning_dqn.runs.jobs import SweepJob
+from lightning_dqn.runs.resume import quoted
 from lightning_dqn.safekeeping.signals import Stopped
-from lightning_dqn.study.results import Failure, duration, read_run
+from lightning_dqn.study.launcher import Ended
+from lightning_dqn.study.sweep import Sweep
 from lightning_dqn.system.files import SUMMARY
 from lightning_dqn.system.processes import PARENT
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 10.0
+_MOST_NAMED = 8
 
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Study:
-    """What is asked for: one configuration, as arguments of the command line, and its seeds."""
-
-    name: str
-    folder: Path
-    arguments: tuple[str, ...]
-    seeds: tuple[int, ...]
-
-    @property
-    def command(self) -> str:
-        """The command that runs the same again."""
-        seeds = "seeds=" + ",".join(map(str, self.seeds)) + ("," if len(self.seeds) == 1 else "")
-        return shlex.join(["python", "-m", "lightning_dqn", "study", *self.arguments, seeds])
-
-    def run_dir(self, seed: int) -> Path:
-        """Return the folder of a seed's run."""
-        return self.folder / f"seed_{seed}"
-
-    def is_finished(self, seed: int) -> bool:
-        """Return whether a seed's run is complete."""
-        return (self.run_dir(seed) / SUMMARY).is_file()
-
-    def log(self, seed: int) -> Path:
-        """Return the file of what a seed's run prints."""
-        return self.folder / f"seed_{seed}.log"
+Running = dict[SweepJob, subprocess.Popen[bytes]]
 
 
-def run_seeds(study: Study, seeds: Sequence[int], *, jobs: int, say: Say) -> list[Failure]:
-    """Run the seeds, ``jobs`` at once; return those that failed.
+class Processes:
+    """Runs each job as a command of its own, whose output goes to a file beside its folder.
 
-    Whatever ends this function early, as Ctrl-C, ends the runs.
+    Whatever ends it early, as Ctrl-C, ends the jobs, which save what they have.
+
+    Args:
+        n_jobs: at once.
+        arguments: of every job, beside its overrides: flags, and what Hydra itself is told.
     """
-    waiting, running = list(seeds), dict[int, subprocess.Popen[bytes]]()
-    failures: list[Failure] = []
-    try:
-        while waiting or running:
-            ended = {seed: p.returncode for seed, p in running.items() if p.poll() is not None}
-            running = {seed: p for seed, p in running.items() if seed not in ended}
-            started = waiting[: jobs - len(running)]
-            for seed in started:
-                running[seed] = _start(study, seed)
-            waiting = waiting[len(started) :]
-            others = _progress(running, waiting)
-            for seed, code in ended.items():
-                text, reason = _outcome(study, seed, code)
-                if reason:
-                    failures.append(Failure(seed, reason, study.log(seed).name))
-                say(f"seed {seed}: {text}{others}")
-            if started and not ended:
-                say(others.removeprefix(" | "))
-            time.sleep(POLL_SECONDS if running else 0)
-    finally:
-        _stop(running.values())
-    return failures
+
+    def __init__(self, n_jobs: int = 1, arguments: Sequence[str] = ()) -> None:
+        self.n_jobs = n_jobs
+        self._arguments = tuple(arguments)
+
+    def run(self, sweep: Sweep, jobs: Iterator[SweepJob], ended: Ended) -> None:
+        """Run jobs to their end; see :class:`lightning_dqn.study.launcher.Launcher`."""
+        running: Running = {}
+        try:
+            while True:
+                is_new = self._fill(running, sweep, jobs)
+                if not running:
+                    return
+                if is_new:
+                    print(f"running: {_named(running)}", flush=True)
+                time.sleep(POLL_SECONDS)
+                for job, process in list(running.items()):
+                    if (code := process.poll()) is not None:
+                        del running[job]
+                        ended(job, _reason(sweep, job, code))
+        finally:
+            _stop(running.values())
+
+    def _fill(self, running: Running, sweep: Sweep, jobs: Iterator[SweepJob]) -> bool:
+        """Start jobs up to the number that runs at once; return whether there were any."""
+        is_new = False
+        while len(running) < self.n_jobs and (job := next(jobs, None)) is not None:
+            running[job] = self._start(sweep, job)
+            is_new = True
+        return is_new
+
+    def _start(self, sweep: Sweep, job: SweepJob) -> subprocess.Popen[bytes]:
+        sweep.clear(job)
+        with sweep.log(job).open("ab") as log:
+            return subprocess.Popen(
+                self._command(sweep, job),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
+            )
+
+    def _command(self, sweep: Sweep, job: SweepJob) -> list[str]:
+        run_dir = sweep.run_dir(job).absolute()
+        # What was typed for the sweep is typed again, and so trusted; none of it is new to a run
+        # that goes on.
+        own = [f"resume={run_dir}"] if sweep.goes_on(job) else [f"hydra.run.dir={quoted(run_dir)}"]
+        return [sys.executable, "-m", "lightning_dqn", *self._arguments, *job.overrides, *own]
 
 
-def _start(study: Study, seed: int) -> subprocess.Popen[bytes]:
-    run_dir = study.run_dir(seed)
-    goes_on = (run_dir / CHECKPOINT).is_file()
-    if run_dir.exists() and not goes_on:
-        run_dir.rename(_free_name(run_dir))
-    with study.log(seed).open("ab") as log:
-        return subprocess.Popen(
-            _resume(study, seed) if goes_on else _command(study, seed),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
-        )
+def _reason(sweep: Sweep, job: SweepJob, code: int) -> str | None:
+    """Return why a job failed whose process ended, if it did."""
+    if code == 0 and sweep.is_finished(job):
+        return None
+    (sweep.run_dir(job) / SUMMARY).unlink(missing_ok=True)  # finished or failed, not both
+    if code < 0:
+        return f"signal {-code}"
+    return sweep.failure(job) or _last_line(sweep, job) or f"exit code {code}"
 
 
-def _command(study: Study, seed: int) -> list[str]:
-    own = [f"seed={seed}", f"hydra.run.dir={quoted(study.run_dir(seed).absolute())}"]
-    return [sys.executable, "-m", "lightning_dqn", *study.arguments, *own]
+def _last_line(sweep: Sweep, job: SweepJob) -> str:
+    text = sweep.log(job).read_text(errors="replace")
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
-def _resume(study: Study, seed: int) -> list[str]:
-    # What was typed for the study is typed again, and so trusted; none of it is new to the run.
-    folder = f"resume={study.run_dir(seed).absolute()}"
-    return [sys.executable, "-m", "lightning_dqn", folder, *study.arguments, f"seed={seed}"]
-
-
-def _free_name(run_dir: Path) -> Path:
-    """Return where to put what a run left that never got to a checkpoint."""
-    number = 1
-    while (free := run_dir.with_name(f"{run_dir.name}_unfinished_{number}")).exists():
-        number += 1
-    return free
-
-
-def _outcome(study: Study, seed: int, code: int) -> tuple[str, str | None]:
-    """Return what to say of a run that ended, and why it failed, if it did."""
-    if code != 0:
-        (study.run_dir(seed) / SUMMARY).unlink(missing_ok=True)  # finished or failed, not both
-        reason = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return f"failed, {reason}, see {study.log(seed)}", reason
-    try:
-        run = read_run(study.folder, study.run_dir(seed))
-    except ConfigError as error:
-        return f"failed, {error}", f"no usable {SUMMARY}"
-    spread = f"{run.episode_return:.1f} ± {run.episode_return_std:.1f}"
-    return f"return {spread} in {duration(run.wall_seconds)}", None
-
-
-def _progress(running: Iterable[int], waiting: Sequence[int]) -> str:
-    parts = [("running", running), ("waiting", waiting)]
-    return "".join(f" | {what}: {', '.join(map(str, s))}" for what, s in parts if s)
+def _named(jobs: Iterable[SweepJob]) -> str:
+    names = [job.name for job in jobs]
+    return ", ".join(names) if len(names) <= _MOST_NAMED else f"{len(names)} jobs"
 
 
 def _stop(processes: Iterable[subprocess.Popen[bytes]]) -> None:

@@ -19,6 +19,9 @@ if sys.platform != "win32":
 SUMMARY = "summary.json"
 """What a run came to, in its folder; written last."""
 
+FAILURE = "failure.json"
+"""Why a run ended early, in its folder; gone when it goes on."""
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 

@@ -1,0 +1,108 @@
+"""The jobs of a sweep, and how they are called: by what sets them apart."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SEED = "seed"
+_LONGEST = 120
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """One run of a sweep.
+
+    Attributes:
+        name: of its folder in that of the sweep.
+        overrides: that it is composed from, Hydra's own left out.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+
+    @property
+    def setting(self) -> tuple[str, ...]:
+        """What it shares with the jobs that differ from it by their seed alone."""
+        return tuple(one for one in self.overrides if _key(one) != SEED)
+
+    @property
+    def seed(self) -> int | None:
+        """Its seed, where one is set."""
+        seeds = [_value(one) for one in self.overrides if _key(one) == SEED]
+        return int(seeds[-1]) if seeds and seeds[-1].lstrip("-").isdecimal() else None
+
+
+def names_of(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return a name for each job, as ``lr=0.001,n_step=3,seed=0``, that can be a folder's.
+
+    A name has the keys in which the jobs differ, each by its last word where that is enough, and
+    the seed where one is set.
+
+    Args:
+        jobs: the overrides of each.
+    """
+    values = [{_key(one): _value(one) for one in job} for job in jobs]
+    keys = list(dict.fromkeys(key for one in values for key in one))
+    told = [key for key in keys if key == SEED or len({one.get(key) for one in values}) > 1]
+    told.sort(key=lambda key: key == SEED)  # which comes last
+    short = _shortened(told)
+    names = [
+        _cut(",".join(f"{short[key]}={_plain(one[key])}" for key in told if key in one)) or "job"
+        for one in values
+    ]
+    return _numbered(names)
+
+
+def label_of(overrides: Sequence[str], among: Sequence[Sequence[str]]) -> str:
+    """Return what sets a setting apart from others, in its own words; empty for a single one."""
+    shared = set[str].intersection(*map(set, among)) if len(among) > 1 else set(overrides)
+    own = [one for one in overrides if one not in shared]
+    short = _shortened([_key(one) for setting in among for one in setting if one not in shared])
+    return " ".join(f"{short[_key(one)]}={_value(one)}" for one in own)
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
+def _value(override: str) -> str:
+    return override.partition("=")[2]
+
+
+def _shortened(keys: Sequence[str]) -> dict[str, str]:
+    """Return the last word of each key, of namesakes as many words as it takes."""
+    keys = list(dict.fromkeys(keys))
+    words = {key: re.split(r"[./]", key) for key in keys}
+    short = {}
+    for key in keys:
+        count = 1
+        while sum(other[-count:] == words[key][-count:] for other in words.values()) > 1:
+            count += 1
+        short[key] = ".".join(words[key][-count:])
+    return short
+
+
+def _plain(value: str) -> str:
+    """Return a value as part of a file's name; a list's numbers are joined by a hyphen."""
+    text = re.sub(r"\s*,\s*", "-", value.strip("[]'\""))
+    return re.sub(r"[^\w.+-]+", "_", text)
+
+
+def _cut(name: str) -> str:
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[:_LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _numbered(names: Sequence[str]) -> list[str]:
+    """Tell namesakes apart."""
+    seen = Counter[str]()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return found

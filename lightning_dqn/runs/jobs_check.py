@@ -1,0 +1,78 @@
+"""All jobs of a command line looked at before the first of them begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.check import check_keys, check_values
+from lightning_dqn.runs.compose import Composer, Job, without_hydra
+from lightning_dqn.runs.jobs import SweepJob
+from lightning_dqn.runs.lengths import spread_budget
+from lightning_dqn.runs.training import training_module
+from lightning_dqn.safekeeping.folder_lock import refuse_used
+
+
+def _is_new(job: Job) -> bool:
+    return False
+
+
+class Plan(NamedTuple):
+    """What a command line will run.
+
+    Attributes:
+        name: of the runs; of a sweep over several names how many there are.
+        folder: of the sweep; None: it is a single run, or a sweeper makes the jobs up.
+        jobs: of the sweep.
+    """
+
+    name: str
+    folder: Path | None
+    jobs: tuple[SweepJob, ...]
+
+
+def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> Plan:
+    """Refuse what can't run, in any job, before a run's folder or logger exists.
+
+    Keys and values of all jobs, and of the first all that can be known by building it.
+
+    Args:
+        composer: of the command line.
+        goes_on: tells of a job whether it goes on with a run that there is, and refuses one that
+            can't.
+
+    Raises:
+        HydraException: a job can't be composed.
+        ConfigError: it can, but not run.
+    """
+    seen: set[str] = set()
+    jobs: list[SweepJob] = []
+    names: list[str] = []
+    folder = None
+    for job in composer.jobs():
+        try:
+            refuse_used(Path(job.config.run_dir), is_continued=goes_on(job))
+            _check(job, seen)
+        except ConfigError as error:
+            if job.number == 0:
+                raise
+            raise ConfigError(f"{error} (job {job.number}: {' '.join(job.overrides)})") from error
+        names.append(str(job.config.name))
+        if job.name:
+            jobs.append(SweepJob(job.name, job.overrides))
+            folder = composer.sweep_folder
+    different = list(dict.fromkeys(names))
+    name = different[0] if len(different) == 1 else f"{len(different)} experiments"
+    return Plan(name, folder, tuple(jobs))
+
+
+def _check(job: Job, seen: set[str]) -> None:
+    check_keys(job.config)
+    spread_budget(job.config)
+    if job.number == 0:
+        training = training_module()
+        training.rehearse(training.prepare(without_hydra(job.config), seen))
+    else:
+        check_values(job.config, seen)

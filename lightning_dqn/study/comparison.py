@@ -1,0 +1,69 @@
+"""Several finished sweeps and studies in one table and one plot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.study.curve import (
+    METRIC,
+    Curve,
+    evaluated_metrics,
+    join,
+    plot,
+    read_curves,
+    read_evaluations,
+)
+from lightning_dqn.study.results import CONFIDENCE, Results
+from lightning_dqn.study.results_files import CURVE, PLOT, TABLE
+from lightning_dqn.study.tables import INTERVAL, comparison, labels
+from lightning_dqn.system.files import write_text
+
+
+def write_comparison(
+    studies: Sequence[Results], folder: Path, metric: str = METRIC, *, log: bool = False
+) -> tuple[str, list[str]]:
+    """Write one table of several settings and one plot of ``metric`` into ``folder``.
+
+    Args:
+        studies: to compare, of one sweep or of several.
+        folder: for both; made if need be.
+        metric: a key of the runs' evaluations.
+        log: draw it on a logarithmic scale.
+
+    Returns:
+        The table, and what is left out and why, in a line each.
+
+    Raises:
+        ConfigError: no run was evaluated by the metric; nothing was written.
+    """
+    _check_metric(studies, metric)
+    labelled = dict(zip(labels(studies), studies, strict=True))
+    table = comparison(labelled)
+    commands = "\n".join(f"- {label}: `{study.command}`" for label, study in labelled.items())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / TABLE, f"{table}\n\n{commands}\n")
+    found = {label: _curve(study, metric) for label, study in labelled.items()}
+    what = CURVE if metric == METRIC else f"{metric} at env steps in common"
+    notes = [f"{label}: no {what}, so no line" for label, one in found.items() if one is None]
+    curves = {label: one for label, one in found.items() if one is not None}
+    title = f"IQM and {INTERVAL} over seeds"
+    note = plot(curves, folder / PLOT, title=title, metric=metric, log=log) if curves else None
+    return table, [*notes, note] if note else notes
+
+
+def _check_metric(studies: Sequence[Results], metric: str) -> None:
+    runs = [study.folder / run.run_dir for study in studies for run in study.runs]
+    known = set[str]().union(*map(evaluated_metrics, runs))
+    if metric != METRIC and metric not in known:
+        there_are = ", ".join(sorted(known)) or "none"
+        raise ConfigError(f"metric={metric}: no run was evaluated by it; there are {there_are}")
+
+
+def _curve(study: Results, metric: str) -> Curve | None:
+    if metric == METRIC:
+        curves = read_curves(study.folder / CURVE)
+        return curves.get(study.name, curves.get(None))
+    runs = [read_evaluations(study.folder / run.run_dir, metric) for run in study.runs]
+    return join([run for run in runs if run is not None], CONFIDENCE)

@@ -1,0 +1,112 @@
+"""Which jobs a sweep has, new or gone on with: composed and checked before any of them runs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.compose import Composer, Job
+from lightning_dqn.runs.jobs_check import Plan, check_jobs
+from lightning_dqn.runs.resume import Resumed, quoted
+from lightning_dqn.runs.trust import Trust, check_overrides, check_saved, needed_trust
+from lightning_dqn.study.sweep import ASKED, Sweep, is_sweep
+
+
+def begun(plan: Plan, command: Sequence[str], num_at_once: int | None = None) -> Sweep:
+    """Return the sweep that a command asks for.
+
+    Args:
+        plan: its jobs.
+        command: of the command line.
+        num_at_once: jobs at once, in processes; None: another launcher has them.
+
+    Raises:
+        ConfigError: its folder has another one.
+    """
+    folder = plan.folder
+    assert folder is not None, "a plan of several jobs"
+    if is_sweep(folder):
+        raise ConfigError(f"{folder}: holds a sweep already; go on with it: resume {folder}")
+    return Sweep(plan.name, folder, tuple(command), plan.jobs, num_at_once)
+
+
+def gone_on_with(sweep: Sweep, arguments: Sequence[str] = ()) -> Composer:
+    """Return the composer of what isn't finished of a sweep, which :func:`check_pending` checks.
+
+    Args:
+        sweep: of a folder.
+        arguments: flags and Hydra's own keys, which a folder doesn't say.
+
+    Raises:
+        ConfigError: an argument would change what the sweep was asked for.
+    """
+    for argument in arguments:
+        if not argument.startswith("-") and not _is_hydras(argument):
+            raise ConfigError(
+                f"{argument}: a sweep goes on as it was asked for; beside its folder it takes "
+                "flags as --config-dir, keys of Hydra's own and trust="
+            )
+    placed = f"hydra.sweep.dir={quoted(sweep.folder.absolute())}"
+    return Composer([*_launched(sweep, arguments), *arguments, placed], sweep.pending)
+
+
+def check_pending(composer: Composer, sweep: Sweep, trust: Trust | None) -> None:
+    """Check what isn't finished of a sweep, as :func:`check_jobs` does.
+
+    Args:
+        composer: of :func:`gone_on_with`.
+        sweep: of a folder.
+        trust: what its jobs may name beside what every run needs; None: anything, for all of it
+            was typed again.
+
+    Raises:
+        ConfigError: a job can't run, or isn't trusted.
+    """
+    if trust is not None:
+        for job in sweep.pending:
+            check_overrides(job.overrides, trust, str(sweep.folder / ASKED))
+    check_jobs(composer, _goes_on(sweep, trust))
+
+
+def _goes_on(sweep: Sweep, trust: Trust | None) -> Callable[[Job], bool]:
+    by_name = {job.name: job for job in sweep.jobs}
+
+    def goes_on(composed: Job) -> bool:
+        if trust is not None:
+            check_saved(composed.config, trust, str(sweep.folder))
+        job = by_name[composed.name]
+        if not sweep.goes_on(job):
+            return False
+        allowed = Trust.of(",".join(needed_trust(composed.config))) if trust is None else trust
+        Resumed(sweep.run_dir(job), [], [], allowed).check(composed.config)
+        return True
+
+    return goes_on
+
+
+def again(sweep: Sweep, composer: Composer) -> str:
+    """Return the command that goes on with a sweep, with what its folder may not say."""
+    flags = [one for one in composer.arguments_of_jobs if one.startswith("--")]
+    hydras = [one for one in composer.overrides if _is_hydras(one)]
+    if sweep.num_at_once is not None:  # which the folder says
+        hydras = [one for one in hydras if not one.startswith(("hydra/launcher", "hydra.launcher"))]
+    words = ["python", "-m", "lightning_dqn", "resume", str(sweep.folder), *flags, *hydras]
+    return shlex.join(words)
+
+
+def _is_hydras(override: str) -> bool:
+    key = override.lstrip("+~").partition("=")[0]
+    return key.startswith(("hydra.", "hydra/")) and key not in ("hydra.sweep.dir", "hydra.mode")
+
+
+def _launched(sweep: Sweep, arguments: Sequence[str]) -> list[str]:
+    """Return how the jobs were launched, where the folder knows and nothing else is asked."""
+    if sweep.num_at_once is None or any(one.startswith("hydra/launcher=") for one in arguments):
+        return []
+    return in_processes(sweep.num_at_once)
+
+
+def in_processes(number: int) -> list[str]:
+    """Return the arguments by which so many jobs run at once, each in a process."""
+    return ["hydra/launcher=processes", f"hydra.launcher.n_jobs={number}"]

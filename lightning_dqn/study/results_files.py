@@ -1,0 +1,167 @@
+"""The files of a sweep's results: tables, curves, a plot, and what programs read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.study.curve import (
+    Curve,
+    Evaluations,
+    join,
+    plot,
+    read_evaluations,
+    write_curves,
+)
+from lightning_dqn.study.results import CONFIDENCE, Failure, Results, Run
+from lightning_dqn.study.sweep_results import SweepResults
+from lightning_dqn.study.tables import INTERVAL
+from lightning_dqn.system.files import write_json, write_text
+
+RESULTS, ROWS, TABLE, CURVE, PLOT = (
+    "results.json",
+    "results.csv",
+    "table.md",
+    "curve.csv",
+    "curve.png",
+)
+MOST_LINES = 10
+"""Settings that a plot shows: the best."""
+
+
+def write_results(results: SweepResults) -> list[str]:
+    """Write results, tables, curves and plot into the sweep's folder.
+
+    Returns:
+        What is left out and why, in a line each.
+    """
+    folder = results.folder
+    write_text(folder / TABLE, f"# {results.name}\n\n`{results.command}`\n\n{results}\n")
+    write_text(folder / ROWS, _rows(results))
+    settings = [{**asdict(one), "aggregate": one.aggregate()} for one in results.settings]
+    for one in settings:
+        del one["folder"]  # which may be moved
+    named = {"name": results.name, "command": results.command}
+    write_json(folder / RESULTS, {**named, "settings": settings})
+    return _write_curves(results)
+
+
+def _rows(results: SweepResults) -> str:
+    """Return the lines of a table for other programs, one for each setting."""
+    rows = [_row(one) for one in results.settings]
+    lines = io.StringIO(newline="")
+    writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
+    writer.writeheader()
+    writer.writerows(rows)
+    return lines.getvalue().replace("\r\n", "\n")
+
+
+def _row(setting: Results) -> dict[str, Any]:
+    values = setting.aggregate()
+    low, high = values.get("interval") or ("", "")
+    runs = setting.runs
+    return {
+        "setting": setting.name,
+        "overrides": " ".join(setting.overrides),
+        "finished": len(runs),
+        "failed": len(setting.failures),
+        "iqm": values.get("iqm", ""),
+        "low": low,
+        "high": high,
+        **{key: values.get(key, "") for key in ("mean", "median", "min", "max")},
+        "env_steps": max((run.env_steps for run in runs), default=""),
+        "wall_seconds": sum(run.wall_seconds for run in runs),
+        "seeds": " ".join(str(run.seed) for run in runs),
+    }
+
+
+def _write_curves(results: SweepResults) -> list[str]:
+    evaluations = {
+        (setting.name, run.seed): read_evaluations(results.folder / run.run_dir)
+        for setting in results.settings
+        for run in setting.runs
+    }
+    if not evaluations:
+        return []
+    is_single = len(results.settings) == 1
+    notes = [
+        f"{'' if is_single else f'{name}, '}seed {seed}: no evaluations to draw"
+        for (name, seed), one in evaluations.items()
+        if one is None
+    ]
+    curves: dict[str, Curve] = {}
+    for setting in sorted(results.settings, key=lambda one: one.iqm, reverse=True):
+        found = [evaluations[setting.name, run.seed] for run in setting.runs]
+        curve = join([one for one in found if one is not None], CONFIDENCE)
+        if curve is not None:
+            curves[setting.name] = curve
+        elif setting.runs:
+            notes.append(f"{setting.name}: no curve, its runs have no env steps in common")
+    if not curves:
+        return notes
+    write_curves(curves, results.folder / CURVE)
+    note = _plot(results, curves, [one for one in evaluations.values() if one is not None])
+    return [*notes, note] if note else notes
+
+
+def _plot(
+    results: SweepResults, curves: Mapping[str, Curve], runs: list[Evaluations]
+) -> str | None:
+    path = results.folder / PLOT
+    if len(results.settings) == 1:
+        [curve] = curves.values()
+        single = runs if len(runs) > 1 else []
+        seed = results.settings[0].runs[0].seed
+        label = f"IQM of {len(runs)} seeds, {INTERVAL}" if single else f"seed {seed}"
+        return plot({label: curve}, path, title=results.name, single=single)
+    shown = dict(list(curves.items())[:MOST_LINES])
+    which = f"the best {len(shown)} of {len(curves)} settings" if len(shown) < len(curves) else ""
+    title = ", ".join(filter(None, [results.name, which, f"IQM and {INTERVAL} over seeds"]))
+    return plot(shown, path, title=title)
+
+
+def read_results(folder: str | Path) -> SweepResults:
+    """Read what :func:`write_results` wrote, also what studies wrote up to 0.1.
+
+    Raises:
+        ConfigError: the folder isn't that of a finished sweep.
+    """
+    path = Path(folder) / RESULTS
+    try:
+        saved = json.loads(path.read_text())
+        settings = saved["settings"] if "settings" in saved else [_of_former(saved)]
+        return SweepResults(
+            name=saved["name"],
+            folder=Path(folder),
+            command=saved["command"],
+            settings=tuple(_setting(one, Path(folder)) for one in settings),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path}: not the results of a finished sweep or study ({error!r})"
+        ) from error
+
+
+def _setting(saved: Mapping[str, Any], folder: Path) -> Results:
+    return Results(
+        name=saved["name"],
+        folder=folder,
+        command=saved["command"],
+        overrides=tuple(saved["overrides"]),
+        runs=tuple(Run(**run) for run in saved["runs"]),
+        failures=tuple(Failure(**one) for one in saved["failures"]),
+    )
+
+
+def _of_former(saved: Mapping[str, Any]) -> dict[str, Any]:
+    failures = [
+        {"seed": one["seed"], "reason": one["reason"], "run_dir": f"seed_{one['seed']}"}
+        for one in saved["failures"]
+    ]
+    return {**saved, "failures": failures}

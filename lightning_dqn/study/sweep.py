@@ -1,0 +1,152 @@
+"""A sweep's folder: what was asked for, and what has become of each of its jobs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.jobs import SweepJob
+from lightning_dqn.runs.resume import CHECKPOINT
+from lightning_dqn.system.files import FAILURE, SUMMARY, write_json
+
+ASKED = "sweep.json"
+"""What a sweep was asked for, in its folder from the start."""
+
+FORMERLY = "study.json"
+"""What studies had in its place up to 0.1; their jobs' folders were called ``seed_<number>``."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Several runs in one folder: settings, each with its seeds.
+
+    Attributes:
+        name: of its runs.
+        folder: has a folder for each job.
+        command: that began it.
+        jobs: in the order they are begun.
+        num_at_once: how many the command ran at once in processes of their own; None: it had
+            another launcher.
+    """
+
+    name: str
+    folder: Path
+    command: tuple[str, ...]
+    jobs: tuple[SweepJob, ...]
+    num_at_once: int | None = None
+
+    @property
+    def command_line(self) -> str:
+        """The command that runs the same again, elsewhere."""
+        return shlex.join(["python", "-m", "lightning_dqn", *self.command])
+
+    @property
+    def pending(self) -> list[SweepJob]:
+        """The jobs that aren't finished."""
+        return [job for job in self.jobs if not self.is_finished(job)]
+
+    def run_dir(self, job: SweepJob) -> Path:
+        """Return the folder of a job's run."""
+        return self.folder / job.name
+
+    def log(self, job: SweepJob) -> Path:
+        """Return the file of what a job prints that has a process of its own."""
+        return self.folder / f"{job.name}.log"
+
+    def is_finished(self, job: SweepJob) -> bool:
+        """Return whether a job's run is complete."""
+        return (self.run_dir(job) / SUMMARY).is_file()
+
+    def goes_on(self, job: SweepJob) -> bool:
+        """Return whether a job's run has a checkpoint to go on from."""
+        return (self.run_dir(job) / CHECKPOINT).is_file()
+
+    def clear(self, job: SweepJob) -> None:
+        """Make room for a job: what one left that never got to a checkpoint is moved aside."""
+        run_dir = self.run_dir(job)
+        (run_dir / FAILURE).unlink(missing_ok=True)
+        if not run_dir.exists() or self.goes_on(job):
+            return
+        number = 1
+        while (free := run_dir.with_name(f"{run_dir.name}_unfinished_{number}")).exists():
+            number += 1
+        run_dir.rename(free)
+
+    def failure(self, job: SweepJob) -> str | None:
+        """Return why a job failed, as it said itself; None where it said nothing."""
+        try:
+            return str(json.loads((self.run_dir(job) / FAILURE).read_text())["error"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self) -> None:
+        """Write what was asked for into the folder, which is made if need be."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        asked = {
+            "name": self.name,
+            "command": self.command,
+            "num_at_once": self.num_at_once,
+            "jobs": [{"name": job.name, "overrides": job.overrides} for job in self.jobs],
+        }
+        write_json(self.folder / ASKED, asked)
+
+
+def is_sweep(folder: Path) -> bool:
+    """Return whether a folder is one of a sweep."""
+    return any((folder / name).is_file() for name in (ASKED, FORMERLY))
+
+
+def is_unused(folder: Path) -> bool:
+    """Return whether a new sweep can have a folder."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def read_sweep(folder: Path) -> Sweep:
+    """Return the sweep of a folder.
+
+    Raises:
+        ConfigError: it is none of a sweep.
+    """
+    try:
+        if (folder / FORMERLY).is_file() and not (folder / ASKED).is_file():
+            return _read_former(folder)
+        asked = json.loads((folder / ASKED).read_text())
+        return Sweep(
+            name=str(asked["name"]),
+            folder=folder,
+            command=_texts(asked["command"]),
+            jobs=tuple(_job(one["name"], one["overrides"]) for one in asked["jobs"]),
+            num_at_once=None if asked["num_at_once"] is None else int(asked["num_at_once"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"folder={folder}: not that of a sweep or a study ({error})") from error
+
+
+def _read_former(folder: Path) -> Sweep:
+    asked = json.loads((folder / FORMERLY).read_text())
+    arguments, seeds = _texts(asked["arguments"]), [int(seed) for seed in asked["seeds"]]
+    overrides = tuple(one for one in arguments if not one.startswith("-"))
+    jobs = tuple(_job(f"seed_{seed}", (*overrides, f"seed={seed}")) for seed in seeds)
+    command = ("study", *arguments, seeds_text(seeds))
+    return Sweep(str(asked["name"]), folder, command, jobs, num_at_once=1)
+
+
+def _job(name: str, overrides: Sequence[str]) -> SweepJob:
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise ValueError(f"{name!r} is no name of a job")
+    return SweepJob(name, _texts(overrides))
+
+
+def _texts(values: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(values, str) or not all(isinstance(one, str) for one in values):
+        raise ValueError(f"{values!r} is no list of texts")
+    return tuple(values)
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Return the argument that names these seeds."""
+    return "seeds=" + ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")

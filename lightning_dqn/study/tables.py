@@ -1,0 +1,89 @@
+"""Results as tables that read well as Markdown and as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lightning_dqn.reporting.statistics import interquartile_mean
+from lightning_dqn.study.results import CONFIDENCE, Results
+
+INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
+
+
+def runs_table(results: Results) -> str:
+    """Return a Markdown table of one row for each run, and those that failed."""
+    rows = [["seed", "return", "±", "episodes", "env steps", "updates", "time"]]
+    for run in results.runs:
+        spread = "" if run.episode_return_std is None else f"{run.episode_return_std:.1f}"
+        counts = (f"{n:,}" for n in (run.episodes, run.env_steps, run.updates))
+        value = f"{run.episode_return:.1f}"
+        rows.append([str(run.seed), value, spread, *counts, duration(run.wall_seconds)])
+    rows += [[str(one.seed), "failed", *[""] * 5] for one in results.failures]
+    return markdown(rows)
+
+
+def comparison(studies: Mapping[str, Results], what: str = "study") -> str:
+    """Return a Markdown table of one row for each study or setting, by its label."""
+    head = [what, "seeds", f"IQM [{INTERVAL}]", "mean", "median", "min", "max", "env steps"]
+    rows = [[*head, "time per seed"]]
+    for label, study in studies.items():
+        total = len(study.runs) + len(study.failures)
+        seeds = f"{len(study.runs)} of {total}" if study.failures else f"{total}"
+        cells = ["failed", *[""] * 6]
+        if study.runs:
+            values = study.aggregate()
+            numbers = (f"{values[key]:.1f}" for key in ("mean", "median", "min", "max"))
+            cells = [iqm_text(study), *numbers, env_steps_text(study), time_text(study)]
+        rows.append([label, seeds, *cells])
+    return markdown(rows)
+
+
+def labels(studies: Sequence[Results]) -> list[str]:
+    """Return a short label for each study: its name, and what sets it apart from its namesakes."""
+    shared = set.intersection(*(set(study.overrides) for study in studies))
+    names = [study.name for study in studies]
+    found: list[str] = []
+    for study in studies:
+        own = " ".join(one for one in study.overrides if one not in shared)
+        label = f"{study.name} {own}".strip() if names.count(study.name) > 1 else study.name
+        found.append(label if label not in found else f"{label} ({study.folder.name})")
+    return found
+
+
+def iqm_text(study: Results) -> str:
+    """Return the interquartile mean and its interval, as ``500.0 [498.1, 500.0]``."""
+    text, interval = f"{interquartile_mean(study.returns):.1f}", study.interval
+    return text if interval is None else f"{text} [{interval[0]:.1f}, {interval[1]:.1f}]"
+
+
+def env_steps_text(study: Results) -> str:
+    """Return the env steps of a run, those of the longest where they differ."""
+    return f"{max(run.env_steps for run in study.runs):,}"
+
+
+def time_text(study: Results) -> str:
+    """Return the median wall-clock time of a run."""
+    return duration(float(np.median([run.wall_seconds for run in study.runs])))
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: ``31 s``, ``12 min``, ``3.4 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.1f} h"
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, the first row its head, that also reads well as plain text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = [("-" * (width - 1) + ":") if i else "-" * width for i, width in enumerate(widths)]
+    lines = [
+        [
+            cell.rjust(w) if i else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        for row in [rows[0], rule, *rows[1:]]
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
