@@ -97,6 +97,9 @@ def train(config: DictConfig) -> float | None:
             sys.exit(stopped.exit_status)
         except Exception as error:
             _note_failure(run_dir, error)
+            if is_sweep():
+                told_now = f"lightning-dqn: {run_dir.name} failed: {one_line(error)}"
+                print(told_now, file=sys.stderr, flush=True)
             if is_sweep() or not isinstance(error, RunFault | DamagedCheckpoint):
                 raise
             with told():

@@ -115,14 +115,7 @@ def run(experiment: Experiment) -> Summary:
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(
         run_dir / SUMMARY,
-        {
-            **asdict(summary),
-            "seed": config.seed,
-            "tags": list(config.tags),
-            "overrides": _overrides(),
-            **counted,
-            **origin,
-        },
+        {**asdict(summary), **asked, **counted, **origin},
     )
     return summary
 

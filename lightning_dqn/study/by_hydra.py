@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher as HydraLauncher
 
 from lightning_dqn.runs.jobs import SweepJob
@@ -52,11 +52,10 @@ class ByHydra:
 
 
 def _error(returned: JobReturn) -> str | None:
-    try:
-        _ = returned.return_value
-    except Exception as error:
-        return one_line(error)
-    return None
+    if returned.status != JobStatus.FAILED:
+        return None
+    error = vars(returned)["_return_value"]  # which it prints and raises where it is asked for it
+    return one_line(error)
 
 
 def _overrides(sweep: Sweep, job: SweepJob) -> list[str]:

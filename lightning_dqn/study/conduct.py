@@ -75,9 +75,9 @@ class Tally:
             text, reason = self._outcome(job)
         if reason is not None:
             log, own = self._sweep.log(job), self._sweep.run_dir(job) / "train.log"
-            text = f"failed: {reason}"
             self.reasons[job.name] = reason
             self.seen_at[job.name] = str(log if log.is_file() else own)
+            text = f"failed, see {self.seen_at[job.name]}"
         self._say(f"[{self._num_ended}/{self._num_pending}] {job.name}: {text}")
 
     def _outcome(self, job: SweepJob) -> tuple[str, str | None]:

@@ -64,7 +64,8 @@ def _rows(results: SweepResults) -> str:
 
 def _row(setting: Results) -> dict[str, Any]:
     values = setting.aggregate()
-    low, high = values.get("interval") or ("", "")
+    values = {key: f"{value:.10g}" for key, value in values.items() if isinstance(value, float)}
+    low, high = (f"{end:.10g}" for end in setting.interval) if setting.interval else ("", "")
     runs = setting.runs
     return {
         "setting": setting.name,
@@ -76,7 +77,7 @@ def _row(setting: Results) -> dict[str, Any]:
         "high": high,
         **{key: values.get(key, "") for key in ("mean", "median", "min", "max")},
         "env_steps": max((run.env_steps for run in runs), default=""),
-        "wall_seconds": sum(run.wall_seconds for run in runs),
+        "wall_seconds": f"{sum(run.wall_seconds for run in runs):.1f}",
         "seeds": " ".join(str(run.seed) for run in runs),
     }
 
