@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_dqn.reporting.statistics import interquartile_mean
-from lightning_dqn.study.results import (
+from lightning_dqn.study.conduct import interrupt_when_terminated
+from lightning_dqn.study.results import Results
+from lightning_dqn.study.study import plan, run_study
+from lightning_dqn.study.tables import (
     INTERVAL,
-    Results,
     env_steps_text,
     iqm_text,
     markdown,
     time_text,
 )
-from lightning_dqn.study.study import check, interrupt_when_terminated, run_study
 
 MINATAR_GAMES = ("Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders")
 
@@ -172,14 +173,14 @@ def main() -> None:
     chosen = {name: ROWS[name] for name in arguments.rows.split(",")}
     try:
         for row in chosen.values():
-            check(row.overrides)
+            plan(row.overrides)
         studies = {
             name: run_study(
                 row.overrides,
                 seeds=range(arguments.seeds or row.num_seeds),
                 jobs=arguments.jobs,
                 folder=arguments.folder / name,
-            )
+            ).settings[0]
             for name, row in chosen.items()
         }
     except ValueError as error:

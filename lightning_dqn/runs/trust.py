@@ -130,6 +130,19 @@ def check_overrides(overrides: Sequence[str], trust: Trust, source: str) -> None
         _refuse(untrusted(value, key, trust.covers), source)
 
 
+def trust_of_overrides(overrides: Sequence[str]) -> list[str]:
+    """Return what has to be trusted for these overrides to be taken from a folder."""
+    found: list[Untrusted] = []
+    for text in overrides:
+        override = OverridesParser.create().parse_override(text)
+        key, value = str(override.key_or_group), override.value()
+        found += [
+            *interpolations(value, key, NOTHING.covers),
+            *untrusted(value, key, NOTHING.covers),
+        ]
+    return list(dict.fromkeys(one.name for one in found if one.name))
+
+
 def needed_trust(config: DictConfig) -> list[str]:
     """Return what has to be trusted for a run of this configuration to be read again."""
     written: Any = OmegaConf.to_container(config, resolve=False)

@@ -45,6 +45,8 @@ def conduct(sweep: Sweep, launcher: Launcher, *, say: Say = say_to_terminal) -> 
         launcher.run(sweep, iter(pending), tally.count)
         results = sum_up(sweep, tally.reasons)
         notes = write_results(results)
+    if any(run.episodes == 0 for setting in results.settings for run in setting.runs):
+        notes.append("the return is the best evaluation of each run that played no test episodes")
     say("\n".join(["", str(results), *(["", *notes] if notes else [])]))
     for name, reason in tally.reasons.items():
         say(f"{name} failed: {reason}\n  see {tally.seen_at[name]}")

@@ -9,7 +9,13 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, Job
 from lightning_dqn.runs.jobs_check import Plan, check_jobs
 from lightning_dqn.runs.resume import Resumed, quoted
-from lightning_dqn.runs.trust import Trust, check_overrides, check_saved, needed_trust
+from lightning_dqn.runs.trust import (
+    Trust,
+    check_overrides,
+    check_saved,
+    needed_trust,
+    trust_of_overrides,
+)
 from lightning_dqn.study.sweep import ASKED, Sweep, is_sweep
 
 
@@ -91,7 +97,11 @@ def again(sweep: Sweep, composer: Composer) -> str:
     hydras = [one for one in composer.overrides if _is_hydras(one)]
     if sweep.num_at_once is not None:  # which the folder says
         hydras = [one for one in hydras if not one.startswith(("hydra/launcher", "hydra.launcher"))]
-    words = ["python", "-m", "lightning_dqn", "resume", str(sweep.folder), *flags, *hydras]
+    modules = trust_of_overrides(
+        list(dict.fromkeys(o for job in sweep.jobs for o in job.overrides))
+    )
+    trust = [f"trust={','.join(modules)}"] if modules else []
+    words = ["python", "-m", "lightning_dqn", "resume", str(sweep.folder), *flags, *hydras, *trust]
     return shlex.join(words)
 
 

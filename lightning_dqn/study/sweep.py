@@ -136,8 +136,9 @@ def _read_former(folder: Path) -> Sweep:
 
 
 def _job(name: str, overrides: Sequence[str]) -> SweepJob:
-    if Path(name).name != name or name in ("", ".", ".."):
-        raise ValueError(f"{name!r} is no name of a job")
+    path = Path(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{name!r} is no name of a job's folder")
     return SweepJob(name, _texts(overrides))
 
 

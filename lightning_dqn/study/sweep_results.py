@@ -36,12 +36,16 @@ class SweepResults:
 
     @property
     def best(self) -> Results | None:
-        """The setting of the highest interquartile mean, among those with most finished seeds."""
+        """The setting of the highest interquartile mean, among those with most finished seeds.
+
+        None where the settings are of several environments, whose returns can't be compared.
+        """
+        if len({_environment(one.overrides) for one in self.settings}) > 1:
+            return None
         found = [one for one in self.settings if one.runs]
         most = max((len(one.runs) for one in found), default=0)
-        return max(
-            (one for one in found if len(one.runs) == most), key=lambda one: one.iqm, default=None
-        )
+        whole = [one for one in found if len(one.runs) == most]
+        return max(whole, key=lambda one: one.iqm, default=None)
 
     def __str__(self) -> str:
         labelled = {one.name: one for one in self.settings}
@@ -52,6 +56,12 @@ class SweepResults:
         if self.best is not None:
             text += f"\n\nbest  {self.best.name}\n  {self.best.command}"
         return text
+
+
+def _environment(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what of the overrides says which environment it is."""
+    keys = ("experiment=", "environment=", "environment.id=", "environment.kwargs.")
+    return tuple(one for one in overrides if one.lstrip("+").startswith(keys))
 
 
 def sum_up(sweep: Sweep, reasons: Mapping[str, str]) -> SweepResults:

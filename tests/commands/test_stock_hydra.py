@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import hydra
 import pytest
@@ -177,19 +179,26 @@ def call(program: Callable[[], Any], arguments: str, monkeypatch: pytest.MonkeyP
     return 0
 
 
+FINISHED = {"seed": 0, "episode_return": 0.0, "episode_return_std": 0.0, "episodes": 1}
+FINISHED |= {"env_steps": 1, "first_env_step": 0, "updates": 1, "wall_seconds": 1.0}
+FINISHED |= {"commit": None, "versions": {}, "hardware": {}}
+"""What a run leaves that is finished."""
+
+
 @pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     """The jobs that our program would run, in place of preparing and running them."""
     jobs: Jobs = []
     monkeypatch.setattr(runs, "prepare", lambda config, seen=None: config)
     monkeypatch.setattr(runs, "rehearse", lambda config: None)
-    monkeypatch.setattr("lightning_dqn.commands.train.check_values", lambda config, seen: None)
+    monkeypatch.setattr("lightning_dqn.runs.jobs_check.check_values", lambda config, seen: None)
 
     class Summed:
         episode_return = 0.0
 
     def instead(config: DictConfig) -> Summed:
         record(jobs, config)
+        Path(config.run_dir, "summary.json").write_text(json.dumps(FINISHED))
         return Summed()
 
     monkeypatch.setattr(runs, "run", instead)
@@ -221,6 +230,9 @@ def test_what_runs_is_what_stock_hydra_runs(
     order_of_calls = watched()
     assert call(main, arguments, monkeypatch) == 0
     assert expected, "stock Hydra ran nothing"
+    if all("sweep" not in one for one in arguments.split()[1:]):
+        for one in expected if len(expected) > 1 else []:
+            one["folder"] = ANY  # ours is one for all, and the job's is called by what differs
     assert ours == expected
     assert watched() == order_of_calls
     assert bool(order_of_calls) == ("watch" in arguments)
@@ -230,13 +242,15 @@ def test_a_folder_of_a_run_has_what_stock_hydra_writes(
     folder: Path, ours: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, program in (("stock", stock([])), ("ours", main)):
-        assert call(program, f"-m seed=0,1 hydra.sweep.dir={name}", monkeypatch) == 0
+        placed = f"hydra.sweep.dir={name} hydra.sweep.subdir=n${{hydra.job.num}}"
+        assert call(program, f"-m seed=0,1 {placed}", monkeypatch) == 0
     files = {
         name: sorted(str(path.relative_to(name)) for path in Path(name).rglob("*"))
         for name in ("stock", "ours")
     }
-    logs = [one for one in files["ours"] if one.endswith((".log", ".lock"))]
-    assert [one for one in files["ours"] if one not in logs] == [
+    of_runs = re.compile(r".*\.(log|lock)|(n\d/summary|sweep|results)\.json|table.md|results.csv")
+    own = [one for one in files["ours"] if of_runs.fullmatch(one)]
+    assert [one for one in files["ours"] if one not in own] == [
         one for one in files["stock"] if not one.endswith(".log")
     ]
 

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,10 @@ from support.fake_studies import FAKE, replace_training
 from support.processes import SHORT, command
 
 from lightning_dqn.commands import study as study_command
-from lightning_dqn.study import processes, results, study
-from lightning_dqn.study.results import Failure, read_results
+from lightning_dqn.study import comparison, launching, study
+from lightning_dqn.study.processes import Processes
+from lightning_dqn.study.results import Failure
+from lightning_dqn.study.results_files import read_results
 
 
 @pytest.fixture(scope="module")
@@ -47,29 +48,32 @@ def main(*arguments: str, monkeypatch) -> int:
     return 0
 
 
-def test_a_study_leaves_results_table_curve_and_plot(real_study):
+def test_a_study_leaves_results_tables_curve_and_plot(real_study):
     folder, _ = real_study
-    names = {path.name for path in folder.iterdir()}
-    logs = {"seed_0", "seed_0.log", "seed_1", "seed_1.log"}
-    assert names == logs | {"study.json", "results.json", "table.md", "curve.csv", "curve.png"}
+    names = {path.name for path in folder.iterdir() if path.name != ".lock"}
+    logs = {"seed=0", "seed=0.log", "seed=1", "seed=1.log", "sweep.json", "multirun.yaml"}
+    found = {"results.json", "results.csv", "table.md", "curve.csv", "curve.png"}
+    assert names == logs | found
     assert (folder / "curve.png").read_bytes().startswith(b"\x89PNG")
     results = json.loads((folder / "results.json").read_text())
-    assert [run["seed"] for run in results["runs"]] == [0, 1]
-    assert results["failures"] == []
-    returns = [run["episode_return"] for run in results["runs"]]
-    assert results["aggregate"]["iqm"] == pytest.approx(sum(returns) / 2)
-    assert results["aggregate"]["interval"] == [min(returns), max(returns)]
+    [setting] = results["settings"]
+    assert [run["seed"] for run in setting["runs"]] == [0, 1]
+    assert setting["failures"] == []
+    returns = [run["episode_return"] for run in setting["runs"]]
+    assert setting["aggregate"]["iqm"] == pytest.approx(sum(returns) / 2)
+    assert setting["aggregate"]["interval"] == [min(returns), max(returns)]
     assert all(text in results["command"] for text in ("name=tiny", "seeds=0,1", *SHORT[:3]))
 
 
 def test_every_run_of_a_study_has_its_seed_and_a_summary_of_its_own(real_study):
     folder, _ = real_study
     for seed in (0, 1):
-        run_dir = folder / f"seed_{seed}"
+        run_dir = folder / f"seed={seed}"
         summary = json.loads((run_dir / "summary.json").read_text())
-        log = (folder / f"seed_{seed}.log").read_text()
+        log = (folder / f"seed={seed}.log").read_text()
         assert f"return {summary['episode_return']:.1f} ±" in log
         assert summary["seed"] == seed
+        assert summary["overrides"] == ["name=tiny", *SHORT, "trainer.max_epochs=2", f"seed={seed}"]
         assert summary["env_steps"] > 256
         assert summary["first_env_step"] == 0
         assert 0 < summary["seconds"] < summary["wall_seconds"]
@@ -84,9 +88,9 @@ def test_every_run_of_a_study_has_its_seed_and_a_summary_of_its_own(real_study):
 def test_the_terminal_shows_progress_and_the_table(real_study):
     folder, result = real_study
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("study tiny: seeds 0,1, in ")
-    assert lines[1] == "running: 0, 1"
-    finished = [line for line in lines if line.startswith("seed ")]
+    assert lines[0].startswith("tiny: 2 jobs (seed=0, seed=1), in ")
+    assert lines[1] == "running: seed=0, seed=1"
+    finished = [line for line in lines if line.startswith("[")]
     assert len(finished) == 2
     table = (folder / "table.md").read_text().split("\n\n", 2)[2]
     assert table.strip() in result.stdout
@@ -95,7 +99,7 @@ def test_the_terminal_shows_progress_and_the_table(real_study):
 
 def test_a_finished_study_is_summed_up_again_without_running(real_study, monkeypatch, capsys):
     folder, result = real_study
-    monkeypatch.setattr(processes, "_command", None)
+    monkeypatch.setattr(Processes, "_command", None)
     assert main(f"folder={folder}", monkeypatch=monkeypatch) == 0
     out = capsys.readouterr().out
     assert "2 of them finished already" in out
@@ -107,13 +111,14 @@ def test_a_seed_that_fails_is_named_and_never_counted(fake_runs, monkeypatch, ca
     code = main("seeds=3", "jobs=2", "folder=study", monkeypatch=monkeypatch)
     out = capsys.readouterr().out
     assert code == 1
-    assert f"seed 1 failed, exit code 1: {Path('study', 'seed_1.log')}\n  boom" in out
-    assert "seed 1: failed, exit code 1, see" in out
+    assert f"seed=1 failed: boom\n  see {Path('study', 'seed=1.log')}" in out
+    assert "seed=1: failed, see" in out
     assert "2 of 3" in out
     found = read_results("study")
-    assert [run.seed for run in found.runs] == [0, 2]
-    assert found.failures == (Failure(1, "exit code 1", "seed_1.log"),)
-    assert found.aggregate()["mean"] == 10.0
+    [only] = found.settings
+    assert [run.seed for run in only.runs] == [0, 2]
+    assert found.failures == (Failure(1, "boom", "seed=1"),)
+    assert only.aggregate()["mean"] == 10.0
     assert "failed" in Path("study", "table.md").read_text()
 
 
@@ -121,7 +126,8 @@ def test_a_study_of_which_every_seed_fails_has_no_return(fake_runs, monkeypatch,
     (fake_runs / "order_0").write_text("fail")
     assert main("seeds=1", "folder=study", monkeypatch=monkeypatch) == 1
     assert "0 of 1" in capsys.readouterr().out
-    assert json.loads(Path("study", "results.json").read_text())["aggregate"] == {}
+    [only] = json.loads(Path("study", "results.json").read_text())["settings"]
+    assert only["aggregate"] == {}
 
 
 def test_the_exit_code_tells_whether_all_seeds_finished(fake_runs, monkeypatch):
@@ -142,11 +148,10 @@ def test_a_study_is_not_continued_with_another_configuration(fake_runs, monkeypa
 STOPPABLE = f"""
 import sys
 from lightning_dqn.commands import study as command
-from lightning_dqn.study import processes, study
-processes._command = lambda s, seed: [
-    sys.executable, "-c", {FAKE!r}, str(s.run_dir(seed)), str(seed)
+from lightning_dqn.study.processes import Processes
+Processes._command = lambda self, sweep, job: [
+    sys.executable, "-c", {FAKE!r}, str(sweep.run_dir(job)), str(job.seed)
 ]
-study.check = lambda *arguments: "slow"
 command.main(["seeds=3", "jobs=2", "folder=study"])
 """
 
@@ -162,15 +167,15 @@ def test_a_stopped_study_stops_its_runs_and_tells_how_to_go_on(number, tmp_path)
         stdout=subprocess.DEVNULL,
         text=True,
     )
-    deadline = time.monotonic() + 30
-    while len(list(tmp_path.glob("study/seed_*/began"))) < 2 and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("study/seed=*/began"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + number
-    assert "continue with: python -m lightning_dqn study study" in errors
+    assert "continue with: python -m lightning_dqn resume study\n" in errors
     assert "Traceback" not in errors
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -188,23 +193,22 @@ MISTAKES = {
     "seed=3": "seed=3: a study takes its seeds as seeds=5",
     "hydra.run.dir=x": "a study's folder is folder=<folder>",
     "resume=x": "a study is continued with folder=<study folder>",
-    "test=false": "test=false: a study compares what its runs' test episodes return",
-    "environment.id=CartPole-v1,Acrobot-v1": "a study is of one configuration",
-    "data.batch_size=8,16": "compare them with report=<study folder>,<study folder>",
+    "hydra/launcher=joblib": "a study runs jobs=<number> at once",
+    "data.batch_size=8,0": "data.batch_size=0: at least 1 (job 5: ",
     "data.batchsize=3": "did you mean data.batch_size",
     "data.batch_size=0": "data.batch_size=0: at least 1",
     "+experiment=nope": "experiment=nope: no such option",
     "-m": "-m: of the flags a study takes --config-dir only",
     "metric=eval/mean_regret": "metric=eval/mean_regret: goes with report=<study folder> alone",
     "log=true": "log=True: goes with report=<study folder> alone",
-    "report=nowhere": "not the results of a finished study",
+    "report=nowhere": "not the results of a finished sweep or study",
 }
 
 
 @pytest.mark.parametrize(("argument", "message"), MISTAKES.items())
 def test_a_mistake_is_refused_in_one_message(argument, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(study, "conduct", None)
+    monkeypatch.setattr(launching, "conduct", None)
     assert main(argument, monkeypatch=monkeypatch) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -213,7 +217,7 @@ def test_a_mistake_is_refused_in_one_message(argument, message, tmp_path, monkey
 def test_a_folder_of_something_else_is_left_alone(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.txt").touch()
     assert main(f"folder={tmp_path}", "seeds=1", monkeypatch=monkeypatch) == 2
-    assert "is not empty and not that of a study" in capsys.readouterr().err
+    assert "not that of a sweep or a study" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -246,7 +250,7 @@ def test_a_report_draws_the_metric_that_is_asked_for(fake_runs, monkeypatch, cap
     def draw(curves, path, *, metric=None, log=None, **_):
         drawn[metric, log] = curves
 
-    monkeypatch.setattr(results, "plot", draw)
+    monkeypatch.setattr(comparison, "plot", draw)
     study.run_study(["+a=1"], seeds=[2, 4], folder="first")
     study.run_study(["+a=2"], seeds=[1], folder="second")
     drawn.clear()
@@ -265,7 +269,7 @@ def test_a_report_draws_the_metric_that_is_asked_for(fake_runs, monkeypatch, cap
 def test_a_study_that_lacks_the_metric_has_no_line_and_is_named(fake_runs, monkeypatch, capsys):
     study.run_study(["+a=1"], seeds=[1], folder="first")
     study.run_study(["+a=2"], seeds=[1], folder="second")
-    Path("second", "seed_1", "metrics.csv").write_text("time/env_steps,eval/q_rmse\n5,1\n")
+    Path("second", "seed=1", "metrics.csv").write_text("time/env_steps,eval/q_rmse\n5,1\n")
     asked = ("report=first,second", "folder=both", "metric=eval/mean_regret")
     assert main(*asked, monkeypatch=monkeypatch) == 0
     assert "fake +a=2: no eval/mean_regret at env steps in common" in capsys.readouterr().out
@@ -302,17 +306,3 @@ def test_help_and_reports_need_no_torch(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "report=<study folder>" in result.stdout
-
-
-def test_the_seeds_that_a_study_names_are_taken_for_the_same():
-    asked = study.Study("a", Path("f"), ("+experiment=a b",), (3,))
-    assert study_command._seeds(asked.command.rpartition("seeds=")[2]) == asked.seeds
-
-
-def test_a_stopped_study_is_continued_by_its_folder_or_by_all_that_was_typed():
-    shipped = processes.Study("a", Path("my study"), ("+experiment=cartpole", "seed=1"), (0,))
-    assert study_command.again(shipped) == "python -m lightning_dqn study 'my study'"
-    for own in ("--config-dir=mine", "environment.id=mine:X-v0"):
-        own_study = replace(shipped, arguments=("+experiment=x", own))
-        told = f"python -m lightning_dqn study 'folder=my study' +experiment=x {own}"
-        assert study_command.again(own_study) == told

@@ -83,14 +83,6 @@ def test_a_mistake_in_one_job_of_a_sweep_is_found_before_the_first(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweep_runs_every_job_in_a_folder_of_its_own(tmp_path):
-    result = command("-m", "seed=0,1", "name=sweep", *SHORT, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    [sweep] = (tmp_path / "runs" / "sweep").iterdir()
-    weights = [(sweep / job / "module.safetensors").read_bytes() for job in ("0", "1")]
-    assert weights[0] != weights[1]
-
-
 def test_config_dir_brings_experiments_of_another_folder(tmp_path):
     folder = tmp_path / "elsewhere" / "experiment"
     folder.mkdir(parents=True)

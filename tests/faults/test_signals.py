@@ -118,10 +118,10 @@ def test_a_test_is_left_and_played_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_sweep_is_left_with_its_job(tmp_path: Path) -> None:
     process = start(tmp_path, "-m", *QUICK, "seed=1,2", "hydra.sweep.dir=sweep")
-    ended = interrupt(process, has_rows(tmp_path / "sweep" / "0", 20), signal.SIGTERM)
+    ended = interrupt(process, has_rows(tmp_path / "sweep" / "seed=1", 20), signal.SIGTERM)
     assert ended.status == 143, ended.output
-    assert "lightning_dqn resume sweep/0" in ended.output
-    assert not (tmp_path / "sweep" / "1").exists()
+    assert "lightning_dqn resume sweep/seed=1" in ended.output
+    assert not (tmp_path / "sweep" / "seed=2").exists()
 
 
 @pytest.fixture

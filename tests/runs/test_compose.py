@@ -40,7 +40,8 @@ def test_the_jobs_of_a_grid_are_those_that_hydra_would_run() -> None:
         (2, 16, 0),
         (3, 16, 1),
     ]
-    assert [Path(j["run_dir"]).name for j in found] == ["0", "1", "2", "3"]
+    names = [f"batch_size={size},seed={seed}" for size in (8, 16) for seed in (0, 1)]
+    assert [Path(j["run_dir"]).name for j in found] == names
     assert len({Path(j["run_dir"]).parent for j in found}) == 1
 
 

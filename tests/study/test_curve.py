@@ -8,9 +8,9 @@ from lightning_dqn.study.curve import (
     evaluated_metrics,
     join,
     plot,
-    read_curve,
+    read_curves,
     read_evaluations,
-    write_curve,
+    write_curves,
 )
 
 
@@ -70,16 +70,27 @@ def test_a_single_run_has_a_line_and_no_interval(tmp_path):
     curve = join([run([10, 20], [1, 2])])
     assert curve.iqm.tolist() == [1, 2]
     assert np.isnan([curve.low, curve.high]).all()
-    write_curve(curve, tmp_path / "curve.csv")
-    assert (tmp_path / "curve.csv").read_text().splitlines()[1] == "10,1,,"
+    write_curves({"a": curve}, tmp_path / "curve.csv")
+    assert (tmp_path / "curve.csv").read_text().splitlines()[1] == "a,10,1,,"
 
 
-def test_a_written_curve_is_read_again(tmp_path):
+def test_written_curves_are_read_again(tmp_path):
     curve = join([run([10, 20], [1, 2]), run([11, 20], [3, 1 / 3])])
-    write_curve(curve, tmp_path / "curve.csv")
-    assert (tmp_path / "curve.csv").read_text().startswith("env_steps,iqm,low,high\n")
-    np.testing.assert_allclose(read_curve(tmp_path / "curve.csv"), curve, rtol=1e-9)
-    assert read_curve(tmp_path / "nothing.csv") is None
+    other = join([run([10, 20], [1, 2])])
+    write_curves({"lr=1, x": curve, "b": other}, tmp_path / "curve.csv")
+    assert (tmp_path / "curve.csv").read_text().startswith("setting,env_steps,iqm,low,high\n")
+    read = read_curves(tmp_path / "curve.csv")
+    assert list(read) == ["lr=1, x", "b"]
+    np.testing.assert_allclose(read["lr=1, x"], curve, rtol=1e-9)
+    np.testing.assert_array_equal(read["b"], other)
+    assert read_curves(tmp_path / "nothing.csv") == {}
+
+
+def test_the_curve_of_a_study_of_0_1_has_no_label(tmp_path):
+    (tmp_path / "curve.csv").write_text("env_steps,iqm,low,high\n10,1,,\n")
+    [(label, curve)] = read_curves(tmp_path / "curve.csv").items()
+    assert label is None
+    assert curve.iqm.tolist() == [1]
 
 
 def test_one_plot_holds_lines_bands_and_single_runs(tmp_path):

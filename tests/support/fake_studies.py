@@ -8,8 +8,13 @@ from typing import Any
 
 import pytest
 
-from lightning_dqn.study import processes, study
+from lightning_dqn.runs.compose import Composer
+from lightning_dqn.runs.jobs import SweepJob
+from lightning_dqn.runs.jobs_check import Plan
+from lightning_dqn.study import planning, processes, study
+from lightning_dqn.study.processes import Processes
 from lightning_dqn.study.results import Results, Run
+from lightning_dqn.study.sweep import Sweep
 
 FAKE = """
 import json, sys, time
@@ -41,15 +46,23 @@ if order == "fail late":
 """Its return is 10 times its seed; what it is to do instead lies in a file beside the study."""
 
 
+def unchecked(composer: Composer, goes_on: object = None) -> Plan:
+    """Return the plan of a command line whose keys training doesn't have."""
+    jobs = tuple(SweepJob(job.name, job.overrides) for job in composer.jobs())
+    return Plan("fake", composer.sweep_folder, jobs)
+
+
+def fake_command(self: Processes, sweep: Sweep, job: SweepJob) -> list[str]:
+    """Return the command of the fake program for a job."""
+    return [sys.executable, "-c", FAKE, str(sweep.run_dir(job)), str(job.seed)]
+
+
 def replace_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the fake program in place of training, and ``folder`` in that of the working folder."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(
-        processes,
-        "_command",
-        lambda study, seed: [sys.executable, "-c", FAKE, str(study.run_dir(seed)), str(seed)],
-    )
-    monkeypatch.setattr(study, "check", lambda arguments, seeds, trust=None: "fake")
+    monkeypatch.setattr(Processes, "_command", fake_command)
+    for module in (study, planning):
+        monkeypatch.setattr(module, "check_jobs", unchecked)
     monkeypatch.setattr(processes, "POLL_SECONDS", 0.02)
 
 
@@ -65,7 +78,7 @@ def made_results(
     values = {"episode_return_std": 0.0, "episodes": 100, "env_steps": 1_000, "updates": 9}
     values |= {"wall_seconds": 31.0, "commit": "0123456789", **origin, **run}
     runs = [
-        Run(seed=seed, episode_return=value, run_dir=f"seed_{seed}", **values)
+        Run(seed=seed, episode_return=value, run_dir=f"{name}-seed={seed}", **values)
         for seed, value in enumerate(returns)
     ]
     return Results(name, folder, f"run {name}", tuple(overrides), tuple(runs))
