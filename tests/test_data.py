@@ -55,6 +55,7 @@ def attach(tmp_path: Path) -> Make:
             lightning_module=learner or ScriptedLearner(action=1),
             strategy=SimpleNamespace(root_device=torch.device("cpu"), checkpoint_io=None),
             default_root_dir=tmp_path,
+            ckpt_path=None,
             callbacks=[],
             received_sigterm=False,
         )
