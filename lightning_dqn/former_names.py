@@ -30,7 +30,9 @@ MOVED = {
     "configuration": "runs.build",
     "datamodule": "data",
     "environment_spec": "environments.spec",
-    "environments": "environments.factory environments.families environments.gate",
+    "environments": (
+        "environments.factory environments.families environments.gate environments.exact"
+    ),
     "episodes": "collecting.evaluation",
     "evaluate": "runs.evaluate",
     "exploration": "collecting.exploration",
