@@ -14,8 +14,9 @@ import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_dqn.collecting.collector import Collector
+from lightning_dqn.collecting.contract import Collection, Source
 from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator, Observer
-from lightning_dqn.collecting.source import Collection, CollectionConfig, Source
+from lightning_dqn.collecting.source import CollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec, check_same
 from lightning_dqn.experience import Experience, check_memory

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lightning_dqn.collecting.source import Source
+from lightning_dqn.collecting.contract import Source
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.replay.archive import RingArchive
 from lightning_dqn.replay.ring import ReplayBuffer

@@ -23,7 +23,7 @@ MOVED = {
     "browser_runtime": "games.play.runtime",
     "callbacks.torso_units": "networks.units",
     "categorical_head": "networks.heads.categorical",
-    "collector": "collecting.collector collecting.source",
+    "collector": "collecting.collector collecting.source collecting.contract",
     "command_help": "runs.keys commands.help",
     "command_line": "runs.compose commands.main commands.train",
     "compilation": "learning.compilation",
