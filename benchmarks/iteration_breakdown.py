@@ -23,6 +23,7 @@ from lightning_dqn.agent import Agent
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.dqn import DQN
 from lightning_dqn.learning.compilation import CheckedCompiledStep
+from lightning_dqn.learning.lookout import Lookout
 from lightning_dqn.learning.update import Update
 from lightning_dqn.replay.ring import ReplayBuffer
 
@@ -33,7 +34,7 @@ PARTS = {
     "refresh the behaviour policy": (Agent, "behaviour_policy"),
     "loss and gradients, compiled": (CheckedCompiledStep, "__call__"),
     "optimizer, Lightning's step included": (Update, "apply"),
-    "report": (DQN, "_tell"),
+    "report": (Lookout, "look"),
     "training step as a whole": (DQN, "training_step"),
 }
 

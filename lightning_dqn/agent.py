@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_dqn import td
+from lightning_dqn.environments.exact import exact, zeros_and_ones
 from lightning_dqn.environments.factory import EnvironmentLike
-from lightning_dqn.environments.gate import exact, zeros_and_ones
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.heads.head import Head

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -14,30 +14,26 @@ import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_dqn.collecting.collector import Collector
+from lightning_dqn.collecting.contract import Collection, Source
 from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator, Observer
-from lightning_dqn.collecting.source import Collection, CollectionConfig, Source
+from lightning_dqn.collecting.source import CollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec, check_same
-from lightning_dqn.replay.archive import RingArchive
+from lightning_dqn.experience import Experience, check_memory
 from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
-from lightning_dqn.replay.samplers.sampler import (
-    Pace,
-    Sampler,
-    Sampling,
-    as_sampling,
-    bytes_beside_ring,
-)
+from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, as_sampling
 from lightning_dqn.replay.samplers.uniform import UniformSampling
-from lightning_dqn.replay.storage import (
-    ReplayConfig,
-    check_batches_fit,
-    check_ring_fits,
-    ring_rows,
-)
-from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO, install
+from lightning_dqn.replay.storage import ReplayConfig
+from lightning_dqn.safekeeping.checkpoint_files import install
+from lightning_dqn.streams import EvaluationStream, TrainStream
 from lightning_dqn.system.numbers import whole_number
-from lightning_dqn.transitions import Episode, Iteration, Learner, Rows, Transitions
+from lightning_dqn.transitions import Episode, Iteration, Learner, Transitions
+
+_PASS_IT_ITSELF = (
+    "a dataloader of a ReplayDataModule works with its data module alone; pass that itself, as in "
+    "trainer.fit(module, data)"
+)
 
 
 class ReplayDataModule(pl.LightningDataModule):
@@ -113,22 +109,33 @@ class ReplayDataModule(pl.LightningDataModule):
                 warmup_env_steps=self.collection.warmup_env_steps,
             )
         )
-        self._check_capacity()
+        self.pace.check_capacity()
         self.replay_config = self.replay_config.with_capacity(self.pace.capacity)
         self.seed = whole_number("seed", seed)
         self.after_collection: list[Callable[[int], None]] = []
         self.between_iterations: list[Callable[[], None]] = []
         self.while_busy: list[Callable[[], None]] = []
         self.observers: list[Observer] = []
-        self.source: Source | None = None
-        self.replay: ReplayBuffer | None = None
-        self.sampler: Sampler | None = None
+        self._experience: Experience | None = None
         self._evaluator: Evaluator | None = None
-        self._files: SafeCheckpointIO | None = None
-        self._archive: RingArchive | None = None
         self._restored: dict[str, Any] | None = None
         self._last_fit: dict[str, Any] | None = None
         self._priorities = ReturnPriorities(partial(getattr, self, "sampler"))
+
+    @property
+    def source(self) -> Source | None:
+        """Where rows come from; None outside a fit."""
+        return None if self._experience is None else self._experience.source
+
+    @property
+    def replay(self) -> ReplayBuffer | None:
+        """The ring; None outside a fit."""
+        return None if self._experience is None else self._experience.replay
+
+    @property
+    def sampler(self) -> Sampler | None:
+        """Who draws from the ring; None outside a fit."""
+        return None if self._experience is None else self._experience.sampler
 
     @property
     def collector(self) -> Collector | None:
@@ -155,51 +162,34 @@ class ReplayDataModule(pl.LightningDataModule):
         Raises:
             ValueError: the module was made for another kind of environment.
         """
-        self._files = install(self._trainer)
+        files = install(self._trainer)
         self._check_belongs(stage)
-        if stage != "fit" or self.replay is not None:
+        if stage != "fit" or self._experience is not None:
             return
         self.check_memory(self._trainer.strategy.root_device)
-        self.source = self.collection.make(
-            self.environment,
-            warmup_env_steps=self.pace.warmup_env_steps,
-            env_steps_per_iteration=self.pace.env_steps_per_iteration,
-            seed=self.seed,
-        )
-        self.replay = ReplayBuffer(
-            self.environment.spec,
-            self.source.num_envs,
-            self.replay_config,
-            device=self._trainer.strategy.root_device,
-            directory=self._trainer.default_root_dir,
-            seed=self.seed,
-        )
-        if self._files is not None and RingArchive.is_wanted(self.replay):
-            self._archive = RingArchive(self.replay, type(self).__qualname__)
-            self._archive.join(self._files)
-        self.sampler = self.sampling.make(self.replay, self.source.upcoming)
-        if self.sampler.uses_priorities:
+        experience = self._experience = self._make_experience()
+        if files is not None:
+            experience.archive_large_ring(files, type(self).__qualname__)
+        if experience.sampler.uses_priorities:
             self._priorities.join(self._trainer)
         env_steps = getattr(self._learner, "env_steps", 0)
         if env_steps > 0:
-            self.source.go_on(env_steps)
+            experience.source.go_on(env_steps)
         if self._restored is not None:
             self.load_state_dict(self._restored)
             self._restored = None
 
     def train_dataloader(self) -> TrainStream:
         """Return the sized stream of iterations."""
-        return TrainStream(self)
+        return TrainStream(self.iterations, self.iterations_per_epoch)
 
     def val_dataloader(self) -> EvaluationStream:
         """Return the sized stream of validation episodes, the same ones each time."""
-        seed = self.evaluation.episode_seed(self.seed, "validation")
-        return EvaluationStream(self, seed, self.evaluation.episodes_per_env)
+        return self._evaluation_stream("validation", self.evaluation.episodes_per_env)
 
     def test_dataloader(self) -> EvaluationStream:
         """Return the sized stream of test episodes, other ones than for validation."""
-        seed = self.evaluation.episode_seed(self.seed, "test")
-        return EvaluationStream(self, seed, self.evaluation.test_episodes_per_env)
+        return self._evaluation_stream("test", self.evaluation.test_episodes_per_env)
 
     def transfer_batch_to_device(
         self, batch: Iteration | Episode, device: torch.device, dataloader_idx: int
@@ -215,49 +205,26 @@ class ReplayDataModule(pl.LightningDataModule):
 
         After a fit it is what counts on: counters and generators.
         """
-        if self.source is None or self.replay is None:
-            return self._last_fit or {}
-        _, replay, sampler = self._parts()
-        collector = self.source.state_dict()  # rows that are being collected come before those
-        with_rows = self._archive is None
-        state = {"collector": collector, "replay": replay.state_dict(with_rows=with_rows)}
-        return {**state, "sampler": sampler.state_dict()} if replay.num_rows else state
+        return self._last_fit or {} if self._experience is None else self._experience.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave.
-
-        Where it holds no rows, as after a fit, the ring fills again from the policy.
+        """Take back what :meth:`state_dict` gave, when there is what it belongs to.
 
         Raises:
             ValueError: the rows are those of a ring of another size.
         """
         if not state_dict:
             return
-        if self.source is None or self.replay is None:
+        if self._experience is None:
             self._restored = state_dict
             return
-        _, replay, sampler = self._parts()
-        replay.load_state_dict(state_dict["replay"])
-        if self._archive is not None and "segments" in state_dict["replay"]:
-            checkpoints = Path(str(self._trainer.ckpt_path)).parent
-            self._archive.load(state_dict["replay"], checkpoints)
-        collector = state_dict["collector"]
-        if replay.num_rows:
-            sampler.load_state_dict(state_dict["sampler"])
-        elif "actor" in collector:  # it goes on counting, and fills the ring
-            collector = {**collector, "actor": None}
-        last = self.source.load_state_dict(collector)
-        if last is not None:
-            replay.truncate_newest()
-            replay.extend(last)
+        checkpoint = Path(str(self._trainer.ckpt_path))
+        self._experience.load_state_dict(state_dict, checkpoint.parent)
 
     def teardown(self, stage: str) -> None:
         """Close the environments and end the collecting thread; counters are kept."""
-        if stage == "fit" and self.source is not None:
-            assert self.replay is not None, "made with the source"
-            collector = {**self.source.state_dict(), "actor": None, "ahead": None}
-            replay = self.replay.state_dict(with_rows=False)
-            self._last_fit = {"collector": collector, "replay": replay}
+        if stage == "fit" and self._experience is not None:
+            self._last_fit = self._experience.counters()
         self.close()
 
     def on_exception(self, exception: BaseException) -> None:
@@ -267,37 +234,29 @@ class ReplayDataModule(pl.LightningDataModule):
 
     # --- the two streams
 
+    def iterations(self) -> Iterator[Iteration]:
+        """Yield the iterations of one epoch, after a warm-up where the ring is empty."""
+        self._refuse_alone()
+        if self._ready().replay.num_rows == 0:
+            self.warm_up()
+        for _ in range(self.iterations_per_epoch):
+            for act in self.between_iterations:
+                act()
+            yield self.next_iteration()
+
     def warm_up(self) -> None:
         """Fill the ring before learning."""
-        source, _, _ = self._parts()
-        for rows, env_steps in source.warm_up(self._learner):
-            self._keep(rows, env_steps)
+        for env_steps in self._ready().warm_up(self._learner):
+            self._tell_of_collection(env_steps)
             self._look_up()
 
     def next_iteration(self) -> Iteration:
         """Collect, store and sample: one batch for the module."""
-        source, replay, sampler = self._parts()
-        collected = source.collect(self._learner)
-        self._keep(collected.rows, collected.env_steps)
-        replay.follow_schedules(collected.env_steps)
-        transitions = sampler.sample(
-            self.pace.updates_per_iteration,
-            self.pace.batch_size,
-            collected.env_steps,
-            self._learner,
-        )
-        source.go_ahead(self._learner)
-        return Iteration(
-            transitions=transitions,
-            env_steps=collected.env_steps,
-            new_env_steps=collected.new_env_steps,
-            epsilon=collected.epsilon,
-            episodes=collected.episodes,
-            worker_restarts=collected.worker_restarts,
-        )
+        return self._ready().next_iteration(self._learner, self._tell_of_collection)
 
     def evaluation_episodes(self, seed: int, episodes_per_env: int) -> Iterator[Episode]:
         """Play the episodes of one evaluation with the module as it is now."""
+        self._refuse_alone()
         if self._evaluator is None:
             self._evaluator = Evaluator(self.environment, self.evaluation)
         return self._evaluator.play(
@@ -315,41 +274,14 @@ class ReplayDataModule(pl.LightningDataModule):
         Raises:
             ValueError: naming what is too large, the bytes needed and free.
         """
-        spec, num_envs = self.environment.spec, self.environment.num_envs
         directory = self.trainer.default_root_dir if self.trainer is not None else None
-        rows = ring_rows(num_envs, self.replay_config.capacity)
-        check_ring_fits(
-            spec,
-            num_envs,
-            self.replay_config,
-            device=device,
-            directory=directory,
-            beside_bytes=bytes_beside_ring(self.sampling, rows),
-        )
-        check_batches_fit(spec, self.pace.updates_per_iteration, self.pace.batch_size)
-
-    def _check_capacity(self) -> None:
-        """Refuse a ring in which there may be no transition, however much is collected.
-
-        Of two rows that follow each other one at least is a start; its successor and the frames
-        before it must be there too.
-        """
-        pace = self.pace
-        least = pace.num_envs * (pace.frame_stack + 2)
-        if pace.capacity < least:
-            raise ValueError(
-                f"replay.capacity={pace.capacity}: {pace.num_envs} environments with stacks of "
-                f"{pace.frame_stack} frames need at least {least} rows, "
-                f"{pace.frame_stack + 2} of each"
-            )
+        spec, config = self.environment.spec, self.replay_config
+        check_memory(spec, config, self.sampling, self.pace, device=device, directory=directory)
 
     def close(self) -> None:
         """Close what this data module made, all of it whatever fails; may be called repeatedly."""
-        parts = (self.source, self._evaluator)
-        self.source = self.replay = self.sampler = self._evaluator = None
-        if self._archive is not None and self._files is not None:
-            self._archive.leave(self._files)
-        self._archive = None
+        parts = (self._experience, self._evaluator)
+        self._experience = self._evaluator = None
         if self.trainer is not None:
             self._priorities.leave(self.trainer)
         with ExitStack() as stack:
@@ -366,11 +298,37 @@ class ReplayDataModule(pl.LightningDataModule):
     def _learner(self) -> Learner:
         return cast(Learner, self._trainer.lightning_module)
 
-    def _parts(self) -> tuple[Source, ReplayBuffer, Sampler]:
-        assert self.source is not None, "setup comes first"
-        assert self.replay is not None, "setup comes first"
-        assert self.sampler is not None, "setup comes first"
-        return self.source, self.replay, self.sampler
+    def _ready(self) -> Experience:
+        assert self._experience is not None, "setup comes first"
+        return self._experience
+
+    def _make_experience(self) -> Experience:
+        source = self.collection.make(
+            self.environment,
+            warmup_env_steps=self.pace.warmup_env_steps,
+            env_steps_per_iteration=self.pace.env_steps_per_iteration,
+            seed=self.seed,
+        )
+        make_ring = partial(
+            ReplayBuffer,
+            self.environment.spec,
+            config=self.replay_config,
+            device=self._trainer.strategy.root_device,
+            directory=self._trainer.default_root_dir,
+            seed=self.seed,
+        )
+        return Experience(source, make_ring, self.sampling, self.pace)
+
+    def _evaluation_stream(
+        self, stage: Literal["validation", "test"], episodes_per_env: int
+    ) -> EvaluationStream:
+        seed = self.evaluation.episode_seed(self.seed, stage)
+        episodes = partial(self.evaluation_episodes, seed, episodes_per_env)
+        return EvaluationStream(episodes, self.evaluation.num_envs * episodes_per_env)
+
+    def _refuse_alone(self) -> None:
+        if self.trainer is None:
+            raise ValueError(_PASS_IT_ITSELF)
 
     def _check_belongs(self, stage: str) -> None:
         """Refuse a module that was made for another kind of environment than those here."""
@@ -396,59 +354,6 @@ class ReplayDataModule(pl.LightningDataModule):
         if self._trainer.received_sigterm:
             raise SIGTERMException
 
-    def _keep(self, rows: Rows, env_steps: int) -> None:
-        _, replay, _ = self._parts()
-        replay.extend(rows)
+    def _tell_of_collection(self, env_steps: int) -> None:
         for notify in self.after_collection:
             notify(env_steps)
-
-
-_PASS_IT_ITSELF = (
-    "a dataloader of a ReplayDataModule works with its data module alone; pass that itself, as in "
-    "trainer.fit(module, data)"
-)
-
-
-class TrainStream:
-    """The iterations of one epoch; sized, so that Lightning doesn't run one batch ahead."""
-
-    def __init__(self, data: ReplayDataModule) -> None:
-        self.data = data
-
-    def __len__(self) -> int:
-        return self.data.iterations_per_epoch
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing, which tells Lightning that it can go on: the data module's has all."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take that back."""
-
-    def __iter__(self) -> Iterator[Iteration]:
-        if self.data.trainer is None:
-            raise ValueError(_PASS_IT_ITSELF)
-        assert self.data.replay is not None
-        if self.data.replay.num_rows == 0:
-            self.data.warm_up()
-        for _ in range(len(self)):
-            for act in self.data.between_iterations:
-                act()
-            yield self.data.next_iteration()
-
-
-class EvaluationStream:
-    """The episodes of one evaluation."""
-
-    def __init__(self, data: ReplayDataModule, seed: int, episodes_per_env: int) -> None:
-        self.data = data
-        self.seed = whole_number("seed", seed)
-        self.episodes_per_env = episodes_per_env
-
-    def __len__(self) -> int:
-        return self.data.evaluation.num_envs * self.episodes_per_env
-
-    def __iter__(self) -> Iterator[Episode]:
-        if self.data.trainer is None:
-            raise ValueError(_PASS_IT_ITSELF)
-        return self.data.evaluation_episodes(self.seed, self.episodes_per_env)

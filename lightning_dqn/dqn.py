@@ -8,23 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_dqn.agent import Agent, GreedyPolicy
+from lightning_dqn.acting import ActingModule
+from lightning_dqn.agent import Agent
 from lightning_dqn.environments.factory import EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.former_names import former_arguments, former_tensor_names
+from lightning_dqn.former_names import former_arguments
 from lightning_dqn.learning.compilation import Compile
+from lightning_dqn.learning.continuation import Continuation, add_state, take_state
 from lightning_dqn.learning.hooks import hooks_before_step
+from lightning_dqn.learning.lookout import Lookout
 from lightning_dqn.learning.optimizer_step import (
     check_lr_scheduler,
     check_optimizer,
@@ -38,18 +39,12 @@ from lightning_dqn.learning.trainer import (
     expected_iterations,
 )
 from lightning_dqn.learning.update import LossOutput, Update
-from lightning_dqn.learning.warning import TargetsWarning, warn_of_still_target
+from lightning_dqn.learning.warning import warn_of_still_target
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike, from_a_file
-from lightning_dqn.reporting.alarm import Alarm
-from lightning_dqn.reporting.rows import Report
-from lightning_dqn.reporting.telling import tell_evaluation, tell_row
-from lightning_dqn.safekeeping.format_version import migrated
-from lightning_dqn.system import devices
 from lightning_dqn.system.denormals import FlushDenormals
-from lightning_dqn.system.seeding import global_generators, set_global_generators
-from lightning_dqn.transitions import Episode, Iteration, Transitions
+from lightning_dqn.transitions import Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -59,7 +54,7 @@ _BEFORE_WEIGHTS_ONLY = 4
 """Arguments of Lightning's ``load_from_checkpoint`` after the path, up to ``weights_only``."""
 
 
-class DQN(pl.LightningModule):
+class DQN(ActingModule):
     """Deep Q-learning (Mnih et al. 2015, doi.org/10.1038/nature14236) under ``Trainer.fit``.
 
     The target network moves only by a callback, usually
@@ -109,13 +104,12 @@ class DQN(pl.LightningModule):
         compile: Compile = "auto",
         **former: Any,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
         network, target = former_arguments(network, target, former)
         max_gradient_norm = (
             max_gradient_norm if max_gradient_norm is None else float(max_gradient_norm)
         )
-        self.agent = Agent(environment, network=network, head=head)
+        super().__init__(Agent(environment, network=network, head=head))
+        self.automatic_optimization = False
         self.target = Target.of(target)
         if self.target.slow_copy:
             self.agent.add_network("target_network")
@@ -130,11 +124,8 @@ class DQN(pl.LightningModule):
         self.after_update: list[ModelOperation] = []
         self.minibatch: Transitions | None = None
         self.updates = 0
-        self.env_steps = 0
-        self.report = Report()
-        self._continuation: dict[str, Any] | None = None
-        self._alarm = Alarm()
-        self._warn_of_targets = TargetsWarning()
+        self._continuation = Continuation()
+        self._lookout = Lookout()
         self.save_hyperparameters(
             {
                 **self.agent.hyperparameters,
@@ -223,9 +214,7 @@ class DQN(pl.LightningModule):
             self.lr_scheduler_step(cast(LRScheduler, scheduler), None)
         self.report.count_rollout(iteration.episodes)
         told, priority = torch.stack(statistics), torch.stack(priorities)
-        counts = {"updates": self.updates, "env_steps": self.env_steps}
-        self._alarm.note(told, priority, squares, **counts)
-        self._tell(told, iteration)
+        self._lookout.look(self, iteration, told, priority, squares)
         return {"loss": told[:, 0].mean(), "priority": priority}
 
     def train_dataloader(self) -> Any:
@@ -267,10 +256,7 @@ class DQN(pl.LightningModule):
         check_fit(self, is_users=type(self) is not DQN)
         self.agent.forget_behaviour()
         self.report.begin(self.env_steps, self.updates)
-        if self._continuation is not None:
-            self.report.go_on(self._continuation["report"])
-            self.agent.go_on_with_noise(self._continuation["noise"])
-            self.update.was_compiled = self._continuation["is_compiled"]
+        self._continuation.begin_fit(self)
         self._prepare_update()
         self.report.start_clock(self.env_steps, self.updates)
 
@@ -283,13 +269,11 @@ class DQN(pl.LightningModule):
         if self.target.slow_copy:
             draw_noise(self.agent.get_submodule("target_network"))
             warn_of_still_target(self)
-        if self._continuation is not None:
-            set_global_generators(self._continuation["generators"])
-            self._continuation = None
+        self._continuation.begin_training()
 
     def on_train_epoch_end(self) -> None:
         """Sound the alarm if an update since the last row wasn't finite."""
-        self._alarm.check(self.agent.q_network)
+        self._lookout.sound_alarm(self)
 
     def on_train_end(self) -> None:
         """Give the copies back the mode that Lightning expects at the start of the next fit."""
@@ -327,73 +311,6 @@ class DQN(pl.LightningModule):
     def _optimizer(self) -> Optimizer:
         return cast(LightningOptimizer, self.optimizers()).optimizer
 
-    # --- acting
-
-    @property
-    def spec(self) -> EnvironmentSpec:
-        """What the agent knows of its environment."""
-        return self.agent.spec
-
-    @property
-    def q_network(self) -> nn.Module:
-        """The network that learns and explores."""
-        return self.agent.q_network
-
-    @property
-    def target_network(self) -> nn.Module:
-        """The copy that values the next state."""
-        return self.agent.get_submodule("target_network")
-
-    def forward(self, observation: Tensor) -> Any:
-        """Return the evaluation network's output, which the head reads."""
-        return self.agent(observation)
-
-    def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
-        """Return the values of all actions, float[B, A] or float[A]; see :meth:`Agent.q_values`."""
-        return self.agent.q_values(observation)
-
-    def act(
-        self,
-        observation: np.ndarray | Tensor,
-        action_mask: np.ndarray | Tensor | None = None,
-        noise: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Return the greedy legal actions, int64[B] or int64[]; see :meth:`Agent.act`."""
-        return self.agent.act(observation, action_mask, noise)
-
-    def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
-        """Return the best legal actions' values, float[M]; see :meth:`Agent.greedy_value`."""
-        return self.agent.greedy_value(observation, action_mask)
-
-    def behaviour_policy(self) -> GreedyPolicy:
-        """Return who collects, with the weights of this moment; see the agent's."""
-        return self.agent.behaviour_policy()
-
-    # --- evaluation
-
-    def on_validation_epoch_start(self) -> None:
-        """Forget the episodes of the last evaluation."""
-        self.report.start_evaluation()
-
-    def validation_step(self, episode: Episode, batch_idx: int) -> None:
-        """Count one evaluation episode."""
-        self.report.count_evaluation(episode)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log ``eval/``."""
-        self._tell_evaluation("eval")
-
-    def on_validation_end(self) -> None:
-        """Take the loggers' step away, by which a checkpoint between evaluations would be named."""
-        self.trainer.callback_metrics.pop("step", None)
-
-    on_test_epoch_start = on_validation_epoch_start
-    test_step = validation_step
-
-    def on_test_epoch_end(self) -> None:
-        """Log ``test/``."""
-        self._tell_evaluation("test")
-
     # --- persistence
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -402,16 +319,8 @@ class DQN(pl.LightningModule):
         Raises:
             NonFiniteError: an update since the last row wasn't finite: none is saved as good.
         """
-        self._alarm.check(self.agent.q_network)
-        counters = {"updates": self.updates, "env_steps": self.env_steps}
-        continuation = {
-            "generators": global_generators(),
-            "noise": self.agent.noise_state,
-            "is_compiled": self.update.is_compiled,
-            "report": self.report.continuation(self.env_steps),
-        }
-        networks = self.agent.networks_description()
-        checkpoint["dqn"] = {**counters, **networks, "continuation": continuation}
+        self._lookout.sound_alarm(self)
+        add_state(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take them back, before the weights are loaded.
@@ -419,33 +328,6 @@ class DQN(pl.LightningModule):
         Raises:
             ValueError: the checkpoint isn't one of a DQN.
         """
-        checkpoint |= migrated(checkpoint, "this checkpoint")
-        if "dqn" not in checkpoint:
-            raise ValueError("this checkpoint holds no DQN: it was saved from another module")
-        state = checkpoint["dqn"]
-        self.updates, self.env_steps = state["updates"], state["env_steps"]
-        self.agent.restore_networks(state)
+        continuation = take_state(self, checkpoint)
         is_continued = self._trainer is not None and self.trainer.state.fn == "fit"
-        self._continuation = state["continuation"] if is_continued else None
-        checkpoint["state_dict"] = former_tensor_names(checkpoint["state_dict"], state["networks"])
-
-    # --- what is told
-
-    def _tell(self, statistics: Tensor, iteration: Iteration) -> None:
-        """Check and log, reading from an accelerator only when a row is due."""
-        period: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        is_due = period > 0 and self.trainer.global_step % period == 0
-        if is_due or devices.is_read_freely(statistics):
-            self._alarm.check(self.agent.q_network)
-        if is_due:
-            row = self.report.training_row(statistics, iteration, self.env_steps, self.updates)
-            row["train/learning_rate"] = float(self._optimizer().param_groups[0]["lr"])
-            tell_row(self, {**row, "time/env_steps": self.env_steps})
-            self._warn_of_targets(self)
-
-    def _tell_evaluation(self, stage: Literal["eval", "test"]) -> None:
-        row = self.report.evaluation_row(stage)
-        if row and not self.trainer.sanity_checking:
-            tell_evaluation(self, {**row, "time/env_steps": self.env_steps})
-            if (warning := self.report.warning_of_cuts()) is not None:
-                rank_zero_warn(warning)
+        self._continuation.hold(continuation if is_continued else None)

@@ -23,14 +23,16 @@ MOVED = {
     "browser_runtime": "games.play.runtime",
     "callbacks.torso_units": "networks.units",
     "categorical_head": "networks.heads.categorical",
-    "collector": "collecting.collector collecting.source",
+    "collector": "collecting.collector collecting.source collecting.contract",
     "command_help": "runs.keys commands.help",
     "command_line": "runs.compose commands.main commands.train",
     "compilation": "learning.compilation",
     "configuration": "runs.build",
     "datamodule": "data",
     "environment_spec": "environments.spec",
-    "environments": "environments.factory environments.families environments.gate",
+    "environments": (
+        "environments.factory environments.families environments.gate environments.exact"
+    ),
     "episodes": "collecting.evaluation",
     "evaluate": "runs.evaluate",
     "exploration": "collecting.exploration",

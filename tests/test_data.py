@@ -30,7 +30,7 @@ from support.short_fits import OnBatch, callbacks_of, without_target
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork
-from lightning_dqn.collecting.source import Collected
+from lightning_dqn.collecting.contract import Collected
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.replay import storage
 from lightning_dqn.replay.ring import ReplayBuffer
@@ -55,6 +55,7 @@ def attach(tmp_path: Path) -> Make:
             lightning_module=learner or ScriptedLearner(action=1),
             strategy=SimpleNamespace(root_device=torch.device("cpu"), checkpoint_io=None),
             default_root_dir=tmp_path,
+            ckpt_path=None,
             callbacks=[],
             received_sigterm=False,
         )

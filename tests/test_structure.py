@@ -13,7 +13,8 @@ FLOORS = [
     {"schedules", "transitions"},
     {"environments", "reporting"},
     {"networks", "replay", "collecting"},
-    {"learning", "agent", "data"},
+    {"learning", "agent", "experience", "streams"},
+    {"acting", "data"},
     {"dqn", "formats"},
     {"games"},
     {"callbacks", "runs"},
@@ -95,10 +96,10 @@ def test_collecting_and_learning_are_strangers():
     """What they exchange goes through Lightning's loop, in the words of ``transitions``."""
     for name, path in modules().items():
         seen = {room_of(imported) for imported in imports(path)}
-        if room_of(name) in ("collecting", "replay", "data"):
-            assert not seen & {"learning", "networks", "agent", "dqn"}, name
-        if room_of(name) in ("learning", "networks", "agent", "dqn"):
-            assert not seen & {"collecting", "replay", "data"}, name
+        if room_of(name) in ("collecting", "replay", "experience", "streams", "data"):
+            assert not seen & {"learning", "networks", "agent", "acting", "dqn"}, name
+        if room_of(name) in ("learning", "networks", "agent", "acting", "dqn"):
+            assert not seen & {"collecting", "replay", "experience", "streams", "data"}, name
 
 
 def test_the_package_never_imports_its_callbacks():

@@ -13,8 +13,8 @@ from gymnasium.vector import VectorEnv
 
 from lightning_dqn.collecting.actor import Actor
 from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.environments.bounds import Bounds
 from lightning_dqn.environments.finite import refuse_non_finite
-from lightning_dqn.environments.gate import Bounds
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.system.seeding import generator_of
 from lightning_dqn.transitions import NO_ACTION, Episode, Policy, Rows

@@ -17,9 +17,9 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from lightning_dqn.collecting.actor import Actor, Step
 from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.environments.bounds import Bounds
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.finite import refuse_non_finite
-from lightning_dqn.environments.gate import Bounds
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.system.numbers import keep_plain

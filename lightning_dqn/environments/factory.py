@@ -16,8 +16,8 @@ from typing import Any, Literal
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
+from lightning_dqn.environments.exact import describe_observation
 from lightning_dqn.environments.families import missing_extra, registered
-from lightning_dqn.environments.gate import describe_observation
 from lightning_dqn.environments.grade import Grade, StateInWorker, find_grade
 from lightning_dqn.environments.shapes import ShapedVectorEnv
 from lightning_dqn.environments.spec import EnvironmentSpec

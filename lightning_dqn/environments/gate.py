@@ -12,18 +12,19 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
-import gymnasium as gym
 import numpy as np
 
+from lightning_dqn.environments.exact import (
+    LARGEST_FLOAT32,
+    beyond_float32,
+    exact,
+    refuse_where,
+    zeros_and_ones,
+)
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.worker_faults import RESTARTED
 from lightning_dqn.environments.wrapping import OWN_REWARD
 from lightning_dqn.system.faults import RunFault
-
-EXACT_IN_FLOAT32 = 2**24
-"""Whole numbers up to this size are different numbers in float32."""
-
-LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 LOOK_LIKE_MASKS = (
     "action_masks",
@@ -151,8 +152,8 @@ class Gate:
         values = values.astype(np.float64, copy=False)
         # The sum of squares is one quick look: while it is small, so is every reward.
         if not np.dot(values, values) <= LARGEST_FLOAT32:
-            wrong = _beyond_float32(values)
-            _refuse_where("reward", values, wrong, "a number that float32 holds")
+            wrong = beyond_float32(values)
+            refuse_where("reward", values, wrong, "a number that float32 holds")
         return values
 
     def _ends(self, name: str, given: Any) -> np.ndarray:
@@ -205,77 +206,6 @@ class Gate:
             warnings.warn(text, UserWarning, stacklevel=2)
 
 
-class Bounds:
-    """Says once that observations lie outside the space that was declared for them.
-
-    Args:
-        space: of one observation.
-    """
-
-    def __init__(self, space: gym.Space) -> None:
-        self._limits: tuple[np.ndarray, np.ndarray] | None = None
-        if not isinstance(space, gym.spaces.Box) or space.dtype.kind not in "iuf":
-            return
-        low, high = space.low, space.high
-        if space.dtype.kind == "f":
-            # A simulator may round otherwise than its bounds are rounded.
-            slack = 1e-5 * np.maximum(1.0, np.nan_to_num(np.abs([low, high])))
-            says_something = np.isfinite(low).any() or np.isfinite(high).any()
-        else:
-            slack = np.zeros((2, 1))
-            limits = np.iinfo(space.dtype)
-            says_something = (low > limits.min).any() or (high < limits.max).any()
-        if says_something:
-            self._limits = low - slack[0], high + slack[1]
-
-    def look(self, observation: np.ndarray) -> None:
-        """Look at observations, [..., *shape], until there is something to say."""
-        if self._limits is None:
-            return
-        low, high = self._limits
-        outside = (observation < low) | (observation > high)
-        if outside.any():
-            self._limits = None
-            value = observation[outside][0]
-            text = (
-                f"an observation holds {value}, outside the space that the environment declares; "
-                "if that is meant, declare wider bounds"
-            )
-            warnings.warn(text, UserWarning, stacklevel=2)
-
-
-def exact(values: np.ndarray, spec: EnvironmentSpec) -> np.ndarray:
-    """Return observations whose cast to the declared type changes no value.
-
-    float64 may be rounded to float32, as all that learns here does; nothing else may change.
-
-    Args:
-        values: [..., *shape], of any type.
-        spec: says what is stored.
-
-    Raises:
-        ValueError: a value would become another, or is no state of those that there are.
-    """
-    declared = np.dtype(spec.observation_dtype)
-    if spec.num_states is not None:
-        return _states(values, spec.num_states)
-    if values.dtype == declared:
-        return values
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"observation is of the type {values.dtype}, not numbers")
-    if declared.kind == "b":
-        return zeros_and_ones("observation", values)
-    if declared.kind == "f":
-        return _floats(values, declared)
-    limits = np.iinfo(declared)
-    wrong = ~((values >= limits.min) & (values <= limits.max))
-    if values.dtype.kind == "f":
-        wrong |= values != np.floor(values)
-    wanted = f"a whole number from {limits.min} to {limits.max}, as {declared} is stored"
-    _refuse_where("observation", values, wrong, wanted)
-    return values.astype(declared)
-
-
 def read_action_mask(info: Mapping[str, Any], num_envs: int, num_actions: int) -> np.ndarray | None:
     """Return ``info["action_mask"]`` as bool[E, A], or None where the environment has none.
 
@@ -297,71 +227,3 @@ def read_action_mask(info: Mapping[str, Any], num_envs: int, num_actions: int) -
     mask = mask.copy() if mask.dtype == bool else zeros_and_ones("info['action_mask']", mask)
     given = info.get("_action_mask")
     return mask if given is None else mask | ~np.asarray(given, bool)[:, None]
-
-
-def describe_observation(space: gym.Space, name: str) -> tuple[tuple[int, ...], str, int | None]:
-    """Return shape, type as stored, and the number of discrete states, if it is one.
-
-    Raises:
-        ValueError: networks have no use for such a space.
-    """
-    if isinstance(space, gym.spaces.Discrete) and space.start == 0:
-        return (), "int64", int(space.n)
-    if isinstance(space, gym.spaces.Box):
-        if space.dtype == np.uint8 or space.dtype == np.bool_:
-            return space.shape, str(space.dtype), None
-        return space.shape, "float32", None
-    if isinstance(space, gym.spaces.MultiBinary):
-        return space.shape, "bool", None
-    raise ValueError(
-        f"id={name}: its observation space is {space}, but a network needs Box, MultiBinary or "
-        "Discrete from 0; name a wrapper such as gymnasium.wrappers.FlattenObservation"
-    )
-
-
-def zeros_and_ones(name: str, values: np.ndarray) -> np.ndarray:
-    """Return as bool what is told by 0 and 1 of any type.
-
-    Raises:
-        ValueError: naming another value and where it stands.
-    """
-    if values.dtype == bool:
-        return values
-    if values.dtype.kind not in "biuf":
-        raise ValueError(f"{name} is of the type {values.dtype}, not of 0 and 1")
-    _refuse_where(name, values, ~((values == 0) | (values == 1)), "0 or 1")
-    return values.astype(bool)
-
-
-def _states(values: np.ndarray, num_states: int) -> np.ndarray:
-    if values.dtype.kind not in "iuf":
-        raise ValueError(f"observation is of the type {values.dtype}, not the number of a state")
-    wrong = ~((values >= 0) & (values < num_states))
-    if values.dtype.kind == "f":
-        wrong |= values != np.floor(values)
-    _refuse_where("observation", values, wrong, f"a state from 0 to {num_states - 1}")
-    return values.astype(np.int64, copy=False)
-
-
-def _floats(values: np.ndarray, declared: np.dtype) -> np.ndarray:
-    if values.dtype.kind in "iu":
-        too_large = np.abs(values.astype(np.float64)) > EXACT_IN_FLOAT32
-        wanted = f"a whole number up to {EXACT_IN_FLOAT32:,} in size, as float32 tells them apart"
-        _refuse_where("observation", values, too_large, wanted)
-    elif values.dtype == np.float64:
-        wanted = "a number that float32 holds"
-        _refuse_where("observation", values, _beyond_float32(values), wanted)
-    return values.astype(declared)
-
-
-def _beyond_float32(values: np.ndarray) -> np.ndarray:
-    """Tell which finite numbers float32 would make infinite; what isn't finite is told later."""
-    return np.isfinite(values) & (np.abs(values) > LARGEST_FLOAT32)
-
-
-def _refuse_where(name: str, values: np.ndarray, wrong: np.ndarray, wanted: str) -> None:
-    if not wrong.any():
-        return
-    place = np.argwhere(wrong)[0]
-    where = f"environment {place[0]} gave " if len(place) else ""
-    raise ValueError(f"{where}{name} {values[tuple(place)]}: expected {wanted}")

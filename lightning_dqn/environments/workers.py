@@ -5,17 +5,13 @@ Shapes: E environments.
 
 from __future__ import annotations
 
-import math
 import multiprocessing
-import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.error import AlreadyPendingCallError, NoAsyncCallError
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.async_vector_env import AsyncState
 from gymnasium.vector.utils import (
@@ -25,20 +21,9 @@ from gymnasium.vector.utils import (
     read_from_shared_memory,
 )
 
+from lightning_dqn.environments.crew import Crew
 from lightning_dqn.environments.shapes import expected_shape
-from lightning_dqn.environments.worker import Worker
-from lightning_dqn.environments.worker_faults import (
-    CLOSING_SECONDS,
-    RESTARTED,
-    Fault,
-    WorkerError,
-    WorkerRestarted,
-    end,
-)
-from lightning_dqn.system.seeding import seed_of
-
-STARTING_TIMES = 5
-"""How many times as long as a step the making of an environment, or a reset, may take."""
+from lightning_dqn.environments.worker_faults import CLOSING_SECONDS, RESTARTED, Fault
 
 
 class WorkerVectorEnv(AsyncVectorEnv):
@@ -59,8 +44,6 @@ class WorkerVectorEnv(AsyncVectorEnv):
     Attributes:
         while_waiting: called every quarter of a second in which a worker is waited for. What it
             raises ends all workers and leaves the call.
-        num_restarts: so far.
-        seeds: that :meth:`reset` was given, from which those after a restart are drawn.
         newest: [E, *shape], the observations returned last.
         single_spec: what gymnasium knows of one environment, or None.
 
@@ -82,33 +65,29 @@ class WorkerVectorEnv(AsyncVectorEnv):
         self.env_fns = makers
         self.num_envs = len(makers)
         self.name = name
-        self.timeout = timeout
-        self.max_restarts = max_restarts
-        self.num_restarts = 0
+        self._crew = Crew(makers, name=name, timeout=timeout, max_restarts=max_restarts)
         self._state = AsyncState.DEFAULT
-        self._workers: list[Worker] = []
         self._describe()
-        self._context = cast(Any, multiprocessing.get_context())
-        self._memory = create_shared_memory(
-            self.single_observation_space, n=self.num_envs, ctx=self._context
-        )
+        context = cast(Any, multiprocessing.get_context())
+        memory = create_shared_memory(self.single_observation_space, n=self.num_envs, ctx=context)
         self.observations = read_from_shared_memory(
-            self.single_observation_space, self._memory, n=self.num_envs
+            self.single_observation_space, memory, n=self.num_envs
         )
         self.newest = self.observations.copy()
-        self.seeds: list[int | None] = [None] * self.num_envs
-        self._restarts_of = [0] * self.num_envs
         self._ended = np.zeros(self.num_envs, bool)
-        self._asked: list[tuple[str, Any]] = []
         with self._all_or_none():
-            for index in range(self.num_envs):
-                self._workers.append(self._start(index))
+            self._crew.start(context, memory)
             self._check_spaces()
 
     @property
     def processes(self) -> list[Any]:  # type: ignore[override]
         """The workers' processes."""
-        return [worker.process for worker in self._workers]
+        return self._crew.processes
+
+    @property
+    def num_restarts(self) -> int:
+        """Workers that were replaced so far."""
+        return self._crew.num_restarts
 
     def reset_async(self, seed: Any = None, options: dict[str, Any] | None = None) -> None:
         """Ask for first observations; see :meth:`gymnasium.vector.VectorEnv.reset`."""
@@ -116,7 +95,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
             seed = [None if seed is None else seed + i for i in range(self.num_envs)]
         if len(seed) != self.num_envs:
             raise ValueError(f"seed={seed}: expected one for each of {self.num_envs} environments")
-        self.seeds = list(seed)
+        self._crew.seeds = list(seed)
         self._ask([("reset", {"seed": one, "options": options}) for one in seed])
 
     def reset_wait(self, timeout: float | None = None) -> tuple[Any, dict[str, Any]]:
@@ -125,7 +104,6 @@ class WorkerVectorEnv(AsyncVectorEnv):
         with self._all_or_none():
             for index, info in enumerate(self._answers(timeout)):
                 infos = self._add_info(infos, self._insist(index, info), index)
-            self._asked = []
         self._ended = np.zeros(self.num_envs, bool)
         self.newest = self.observations.copy()
         return self.newest, infos
@@ -135,7 +113,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
         chosen: Any = iterate(self.action_space, actions)
         self._ask(
             [
-                ("reset", {"seed": self._seed_of(index)}) if ended else ("step", action)
+                ("reset", {"seed": self._crew.seed_of(index)}) if ended else ("step", action)
                 for index, (ended, action) in enumerate(zip(self._ended, chosen, strict=True))
             ]
         )
@@ -153,9 +131,8 @@ class WorkerVectorEnv(AsyncVectorEnv):
                     info, truncated[index] = self._cut(index, answer), True
                 else:
                     reward[index], terminated[index], truncated[index], info = answer
-                    self._workers[index].has_stepped = True
+                    self._crew.workers[index].has_stepped = True
                 infos = self._add_info(infos, info, index)
-            self._asked = []
         self._ended = terminated | truncated
         self.newest = self.observations.copy()
         return self.newest, reward, terminated, truncated, infos
@@ -184,66 +161,43 @@ class WorkerVectorEnv(AsyncVectorEnv):
             timeout: seconds that they have; None: 5.
             terminate: don't ask.
         """
-        if not terminate:
-            for worker in self._workers:
-                with suppress(OSError):
-                    worker.ask("close")
-            end(self.processes, CLOSING_SECONDS if timeout is None else timeout)
-        for worker in self._workers:
-            worker.end()
-        self._workers, self._asked = [], []
+        grace = CLOSING_SECONDS if timeout is None else timeout
+        self._crew.end(None if terminate else grace)
 
     # --- asking
 
     def _ask(self, commands: list[tuple[str, Any]]) -> None:
         """Send each worker its command."""
         self._assert_is_running()
-        if self._asked:
-            raise AlreadyPendingCallError("the last call's answers have not come", "waiting")
-        self._asked = commands
+        self._crew.check_free()
         with self._all_or_none():
-            for worker, (command, data) in zip(self._workers, commands, strict=True):
-                worker.ask(command, data)
+            self._crew.ask(commands)
 
     def _answers(self, timeout: float | None = None) -> Iterator[Any]:
-        """Yield the answer of each worker, or its fault."""
+        """Return the answers of the workers, or their faults, one by one."""
         self._assert_is_running()
-        if not self._asked:
-            raise NoAsyncCallError("nothing was asked", "waiting")
-        began = time.monotonic()
-        for index, (command, _) in enumerate(self._asked):
-            yield self._answer(index, command, began, timeout)
+        return self._crew.answers(timeout, self._let_others)
 
     def _all_answers(self, timeout: float | None = None) -> tuple[Any, ...]:
         """Return the answers; a fault ends all."""
         with self._all_or_none():
-            answers = list(self._answers(timeout))
-            self._asked = []
+            answers = tuple(self._answers(timeout))
             for index, answer in enumerate(answers):
                 if isinstance(answer, Fault):
-                    raise self._error(index, answer)
-        return tuple(answers)
-
-    def _answer(self, index: int, command: str, began: float, timeout: float | None) -> Any:
-        seconds = math.inf
-        if timeout is not None:
-            seconds = timeout
-        elif self.timeout is not None:
-            seconds = self.timeout * (1 if command == "step" else STARTING_TIMES)
-        return self._workers[index].answer(began + seconds, seconds, self._let_others)
+                    raise self._crew.error(index, answer)
+        return answers
 
     def _insist(self, index: int, answer: Any) -> Any:
         """Return the answer to a reset; of a new worker where there is none."""
-        if not isinstance(answer, Fault):
-            return answer
-        self._restart(index, answer)
-        command, data = self._asked[index]
-        began_anew = {"seed": self._seed_of(index)} if self._ended[index] else data
-        self._workers[index].ask(command, began_anew)
-        answer = self._answer(index, command, time.monotonic(), None)
-        if isinstance(answer, Fault):
-            raise self._error(index, answer)
-        return answer
+        return self._crew.insist(
+            index, answer, seed_anew=self._ended[index], while_waiting=self._let_others
+        )
+
+    def _cut(self, index: int, fault: Fault) -> dict[str, Any]:
+        """End an episode where it stands."""
+        self._crew.replace(index, fault)
+        self.observations[index] = self.newest[index]
+        return {RESTARTED: True}
 
     def _let_others(self) -> None:
         # A function that was set on the class is no method.
@@ -259,56 +213,6 @@ class WorkerVectorEnv(AsyncVectorEnv):
         except BaseException:
             self.close(terminate=True)
             raise
-
-    # --- restarting
-
-    def _start(self, index: int) -> Worker:
-        return Worker(self._context, index, self.env_fns[index], self._memory)
-
-    def _cut(self, index: int, fault: Fault) -> dict[str, Any]:
-        """End an episode where it stands."""
-        self._restart(index, fault)
-        self.observations[index] = self.newest[index]
-        return {RESTARTED: True}
-
-    def _restart(self, index: int, fault: Fault) -> None:
-        """Give an environment a new worker.
-
-        Raises:
-            WorkerError: it would fail again, or that has been done too often.
-        """
-        worker = self._workers[index]
-        if fault.is_final or not worker.has_stepped or self.num_restarts >= self.max_restarts:
-            raise self._error(index, fault)
-        worker.end()
-        self.num_restarts += 1
-        self._restarts_of[index] += 1
-        self._workers[index] = self._start(index)
-        warnings.warn(
-            f"{self.name}: environment {index} {fault.cause}; its episode was cut and its worker "
-            f"restarted, restart {self.num_restarts} of {self.max_restarts} at most",
-            WorkerRestarted,
-            stacklevel=2,
-        )
-
-    def _seed_of(self, index: int) -> int | None:
-        """Return the seed of a new worker's first episode; None: one that has stepped goes on."""
-        seed = self.seeds[index]
-        if self._workers[index].has_stepped or seed is None:
-            return None
-        return seed_of(seed, "restart", index, self._restarts_of[index]) >> 1
-
-    def _error(self, index: int, fault: Fault) -> WorkerError:
-        text = f"{self.name}: environment {index} {fault.cause}"
-        if self.max_restarts > 0 and self.num_restarts >= self.max_restarts:
-            text += (
-                f"; after {self.num_restarts} restarts of workers there is none left: mend the "
-                "environment or raise environment.max_worker_restarts"
-            )
-        error = WorkerError(text)
-        if fault.trace:
-            error.add_note(f"In the worker:\n{fault.trace}")
-        return error
 
     # --- what they are
 

@@ -15,21 +15,11 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.replay.reading import (
-    Cells,
-    Chain,
-    check_discount,
-    follow_chain,
-    stacked_cells,
-)
-from lightning_dqn.replay.storage import (
-    ReplayConfig,
-    allocate,
-    check_ring_fits,
-    ring_device,
-    ring_folder,
-    ring_layout,
-)
+from lightning_dqn.replay.columns import Columns
+from lightning_dqn.replay.gathering import Gathering
+from lightning_dqn.replay.reading import Cells, check_discount
+from lightning_dqn.replay.starts import Starts
+from lightning_dqn.replay.storage import ReplayConfig, check_ring_fits, ring_device, ring_folder
 from lightning_dqn.system.seeding import seed_of
 from lightning_dqn.transitions import NO_ACTION, Rows, Transitions
 
@@ -91,17 +81,10 @@ class ReplayBuffer:
         self.device = ring_device(self.config, device)
         folder = ring_folder(self.config, directory)
         self.generator = torch.Generator(self.device).manual_seed(seed_of(seed, "sampling"))
-        self._columns = {
-            name: allocate((self.num_times * num_envs, *shape), dtype, self.device, folder)
-            for name, (shape, dtype) in ring_layout(spec).items()
-        }
-        # Flat cells of all starts in order of time: a ring of its own beside the rows.
-        self._starts = torch.zeros(self.num_times * num_envs, dtype=torch.int64, device=self.device)
-        self._starts_at = np.zeros(self.num_times, dtype=np.int64)
-        self._starts_head = 0
-        self._starts_tail = 0
+        self._columns = Columns(spec, self.num_times, num_envs, self.device, folder)
+        self._starts = Starts(self.num_times, num_envs, self.device)
+        self._gathering = Gathering(spec, self.generator, self.device)
         self.total_times = 0
-        self._outputs: dict[str, Tensor] = {}
 
     @property
     def times_stored(self) -> int:
@@ -116,7 +99,8 @@ class ReplayBuffer:
     @property
     def num_starts(self) -> int:
         """Rows that can be sampled as the start of a transition."""
-        return self._starts_head - self._newest_starts() - self._first_start()
+        first, end = self._start_positions()
+        return end - first
 
     def follow_schedules(self, env_steps: int) -> None:
         """Set ``gamma`` and ``n_step``, where they are schedules, to their value by now."""
@@ -145,36 +129,25 @@ class ReplayBuffer:
         Raises:
             ValueError: no row is a start yet.
         """
-        if self.num_starts < 1:
+        first, end = self._start_positions()
+        if end <= first:
             raise ValueError("the replay ring holds no transition yet: collect some rows first")
         draw = torch.randint(
-            self._first_start(),
-            self._starts_head - self._newest_starts(),
+            first,
+            end,
             (num_updates * batch_size,),
             generator=self.generator,
             device=self.device,
         )
-        cells = self._starts[draw % len(self._starts)]
-        return self.transitions_at(cells).unflatten(num_updates, batch_size)
+        return self.transitions_at(self._starts.at(draw)).unflatten(num_updates, batch_size)
 
     def start_cells(self) -> Tensor:
         """Return the cells of all starts, oldest first, int64[num_starts]."""
-        positions = torch.arange(self._first_start(), self._starts_head - self._newest_starts())
-        return self._starts[positions.to(self.device) % len(self._starts)]
+        return self._starts.at(torch.arange(*self._start_positions()).to(self.device))
 
     def transitions_at(self, cells: Tensor) -> Transitions:
         """Return the transitions that start in ``cells``, int64[M] -> [M, ...]."""
-        reward, discount, last = self._chain(cells)
-        has_mask = self.spec.has_action_mask
-        return Transitions(
-            observation=self._observations(cells, "observation"),
-            action=self._gather("action", cells),
-            reward=reward,
-            discount=discount,
-            next_observation=self._observations(last, "next_observation"),
-            next_action_mask=self._gather("action_mask", last, "next") if has_mask else None,
-            action_mask=self._gather("action_mask", cells) if has_mask else None,
-        )
+        return self._gathering.transitions(self._cells(), cells, self.gamma, self.n_step)
 
     def newest_cells(self, num_times: int) -> Tensor:
         """Return the cells of the newest times stored, oldest first, int64[<= num_times, E]."""
@@ -184,14 +157,14 @@ class ReplayBuffer:
 
     def read(self, column: str, cells: Tensor | slice) -> Tensor:
         """Return a column of rows, as ``"reward"``, at cells int64[...] or a slice of them."""
-        return self._columns[column][cells]
+        return self._columns.by_name[column][cells]
 
     def observations(self, cells: Tensor) -> Tensor:
         """Return the observations of cells int64[M], frames stacked, [M, *shape] or [M, S, *shape].
 
         The memory is used again by the next call of the same size.
         """
-        return self._observations(cells, "observation")
+        return self._gathering.observations(self._cells(), cells)
 
     def oldest_incomplete_times(self) -> np.ndarray:
         """Return the times whose frame stacks have lost their oldest frames, int64[S-1] or [0]."""
@@ -210,41 +183,23 @@ class ReplayBuffer:
             Columns [end - first, E, ...]; a view where they don't cross the end of the ring.
         """
         assert self.total_times - self.times_stored <= first <= end <= self.total_times
-        return {
-            name: _joined([column[part] for part in self._parts(first, end)], self.num_envs)
-            for name, column in self._columns.items()
-        }
+        return self._columns.read_times(first, end)
 
     def write_times(self, first: int, columns: Mapping[str, Tensor]) -> None:
         """Put rows back to where :meth:`read_times` found them; :meth:`resume_at` comes after."""
-        end = first + len(columns["action"])
-        for name, column in self._columns.items():
-            values, done = columns[name].flatten(0, 1), 0
-            for part in self._parts(first, end):
-                count = part.stop - part.start
-                column[part].copy_(values[done : done + count])
-                done += count
+        self._columns.write_times(first, columns)
 
     def resume_at(self, total_times: int) -> None:
         """Go on with the rows that were put back, as the newest of ``total_times``."""
         self.total_times = total_times
-        count = self.times_stored
-        cells = self.newest_cells(count)
-        is_start = self._columns["action"][cells] != NO_ACTION
-        starts = cells[is_start]
-        self._starts[: len(starts)] = starts
-        self._starts_tail, self._starts_head = 0, len(starts)
-        self._starts_at[:] = 0
-        times = (cells[:, 0] // self.num_envs).cpu().numpy()
-        self._starts_at[times] = is_start.sum(dim=1).cpu().numpy()
+        cells = self.newest_cells(self.times_stored)
+        self._starts.rebuild(cells, self.read("action", cells) != NO_ACTION)
 
     def truncate_newest(self) -> None:
         """End the episodes that are open in the newest rows as truncated."""
         newest = self.newest_cells(1)[0]
-        is_open = (self._columns["action"][newest] != NO_ACTION) & ~(
-            self._columns["terminated"][newest]
-        )
-        self._columns["truncated"][newest[is_open]] = True
+        is_open = (self.read("action", newest) != NO_ACTION) & ~self.read("terminated", newest)
+        self._columns.by_name["truncated"][newest[is_open]] = True
 
     def state_dict(self, *, with_rows: bool) -> dict[str, Any]:
         """Return the generator's state and the size, and the rows too where they are wanted.
@@ -286,17 +241,8 @@ class ReplayBuffer:
     def _write(self, rows: Rows, count: int) -> None:
         """Write ``count`` time indices that don't cross the end of the ring."""
         begin, end = self._cursor, self._cursor + count
-        cells = slice(begin * self.num_envs, end * self.num_envs)
-        for name, column in self._columns.items():
-            values = torch.from_numpy(np.ascontiguousarray(getattr(rows, name)))
-            column[cells] = values.flatten(0, 1).to(column.device, column.dtype)
-        self._starts_tail += int(self._starts_at[begin:end].sum())
-        is_start = rows.action != NO_ACTION
-        self._starts_at[begin:end] = is_start.sum(axis=1)
-        new = torch.from_numpy(np.flatnonzero(is_start) + begin * self.num_envs)
-        places = torch.arange(self._starts_head, self._starts_head + len(new)) % len(self._starts)
-        self._starts[places.to(self.device)] = new.to(self.device)
-        self._starts_head += len(new)
+        self._columns.write(begin, end, rows)
+        self._starts.replace(begin, rows.action != NO_ACTION)
         self.total_times += count
         for notify in self.after_write:
             notify(begin, end)
@@ -305,61 +251,12 @@ class ReplayBuffer:
     def _cursor(self) -> int:
         return self.total_times % self.num_times
 
-    def _parts(self, first: int, end: int) -> list[slice]:
-        """Return the cells of times [first, end), which may cross the end of the ring once."""
-        begin, count = first % self.num_times, end - first
-        before = min(count, self.num_times - begin)
-        spans = [(begin, begin + before), (0, count - before)]
-        parts = [slice(a * self.num_envs, b * self.num_envs) for a, b in spans if b > a]
-        return parts or [slice(0, 0)]
-
-    def _newest_starts(self) -> int:
-        """Count the starts whose successor isn't stored yet."""
-        return int(self._starts_at[self._cursor - 1]) if self.total_times else 0
-
-    def _first_start(self) -> int:
-        """Return the position of the oldest start whose frame stack is whole."""
-        return self._starts_tail + int(self._starts_at[self.oldest_incomplete_times()].sum())
+    def _start_positions(self) -> tuple[int, int]:
+        """Return the range of the starts whose frame stack is whole and whose successor is here."""
+        return self._starts.span(self.oldest_incomplete_times(), self._cursor - 1)
 
     def _cells(self) -> Cells:
         """Return the ring as it is read."""
         newest = (self._cursor - 1) % self.num_times
         oldest = 0 if self.total_times < self.num_times else self._cursor
-        return Cells(self._columns, self.num_envs, newest, oldest)
-
-    def _chain(self, cells: Tensor) -> Chain:
-        """Follow the actions in ``cells`` for as many steps as a transition spans."""
-        shortest, longest = (
-            (self.n_step, self.n_step) if isinstance(self.n_step, int) else self.n_step
-        )
-        length: int | Tensor = longest
-        if shortest < longest:
-            length = torch.randint(
-                shortest, longest + 1, cells.shape, generator=self.generator, device=self.device
-            )
-        gamma = float(self.gamma)  # an int times a bool tensor would be an int64 tensor
-        return follow_chain(self._cells(), cells, gamma, longest, length)
-
-    def _observations(self, cells: Tensor, output: str) -> Tensor:
-        """Gather observations, [M, *shape] or [M, S, *shape] oldest frame first."""
-        stack = self.spec.frame_stack
-        if stack == 1:
-            return self._gather("observation", cells, output)
-        index = stacked_cells(self._cells(), cells, stack).flatten()
-        return self._gather("observation", index, output).unflatten(0, (-1, stack))
-
-    def _gather(self, name: str, cells: Tensor, output: str | None = None) -> Tensor:
-        """Gather a column's cells into memory that is used again: fresh pages cost far more."""
-        column = self._columns[name]
-        key = output or name
-        size = (len(cells), *column.shape[1:])
-        kept = self._outputs.get(key)
-        if kept is None or kept.shape != size:
-            kept = self._outputs[key] = torch.empty(size, dtype=column.dtype, device=self.device)
-        return torch.index_select(column, 0, cells, out=kept)
-
-
-def _joined(parts: list[Tensor], num_envs: int) -> Tensor:
-    """Return cells [M, ...] as [T, E, ...]."""
-    cells = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return cells.unflatten(0, (-1, num_envs))
+        return Cells(self._columns.by_name, self.num_envs, newest, oldest)

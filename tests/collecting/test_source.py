@@ -14,7 +14,8 @@ from gymnasium.vector import SyncVectorEnv
 from support.scripted_env import EpisodeScript, ScriptedEnv, episodes, scripted_vector
 from support.scripted_policies import ScriptedLearner
 
-from lightning_dqn.collecting.source import Collected, CollectionConfig, EnvironmentSource
+from lightning_dqn.collecting.contract import Collected
+from lightning_dqn.collecting.source import CollectionConfig, EnvironmentSource
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.schedules import LinearSchedule
 from lightning_dqn.system.seeding import seeds_of

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import SyncVectorEnv
 from support.scripted_env import ScriptedEnv, episodes, legal_actions
 
-from lightning_dqn.environments.gate import (
-    Bounds,
-    Gate,
-    describe_observation,
-    exact,
-    read_action_mask,
-)
+from lightning_dqn.environments.gate import Gate, read_action_mask
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.system.faults import RunFault
 
@@ -87,54 +80,9 @@ def test_masks_are_read_as_gymnasium_gathers_them():
     np.testing.assert_array_equal(mask, [legal_actions(0, 0, 0, 4), np.ones(4, bool)])
 
 
-# Observations
-
-
-@pytest.mark.parametrize(
-    ("space", "described"),
-    [
-        (gym.spaces.Discrete(16), ((), "int64", 16)),
-        (gym.spaces.Box(-1, 1, (4,), np.float32), ((4,), "float32", None)),
-        (gym.spaces.Box(0, 255, (84, 84, 3), np.uint8), ((84, 84, 3), "uint8", None)),
-        (gym.spaces.Box(0, 1, (2, 2), np.bool_), ((2, 2), "bool", None)),
-        (gym.spaces.MultiBinary(5), ((5,), "bool", None)),
-        (gym.spaces.MultiBinary((3, 2)), ((3, 2), "bool", None)),
-        (gym.spaces.Box(0, 1, (), np.float32), ((), "float32", None)),
-    ],
-    ids=str,
-)
-def test_spaces_are_described_as_they_are_stored(space, described):
-    assert describe_observation(space, "mine") == described
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int32, np.uint16])
-def test_other_numbers_are_taken_as_float32(dtype):
-    space = gym.spaces.Box(0, 1, (2, 3), dtype)
-    assert describe_observation(space, "mine") == ((2, 3), "float32", None)
-
-
-@pytest.mark.parametrize(
-    "space",
-    [
-        gym.spaces.Dict({"a": gym.spaces.Box(0, 1, (2,))}),
-        gym.spaces.Tuple([gym.spaces.Discrete(2)]),
-        gym.spaces.Discrete(3, start=1),
-        gym.spaces.MultiDiscrete([2, 3]),
-    ],
-    ids=str,
-)
-def test_observations_that_no_network_takes_are_refused_with_the_remedy(space):
-    with pytest.raises(ValueError, match=r"^id=mine: its observation space is .*Flatten") as told:
-        describe_observation(space, "mine")
-    assert str(space) in str(told.value)
-
-
 # What a step gives
 
 VECTOR = EnvironmentSpec((2,), "float32", num_actions=3)
-IMAGE = EnvironmentSpec((2,), "uint8", num_actions=3)
-BITS = EnvironmentSpec((2,), "bool", num_actions=3)
-STATES = EnvironmentSpec((), "int64", num_actions=3, num_states=16)
 MASKED = EnvironmentSpec((2,), "float32", num_actions=3, has_action_mask=True)
 OBSERVATION = np.zeros((2, 2), np.float32)
 ENDS = np.array([True, False])
@@ -190,54 +138,6 @@ def test_rewards_of_any_numbers_are_taken_and_what_is_not_finite_is_told_later()
     assert np.isnan(step(Gate(VECTOR, 2), reward=np.array([np.nan, 1.0])).reward[0])
 
 
-# Casts
-
-
-@pytest.mark.parametrize(
-    ("spec", "given", "taken"),
-    [
-        (VECTOR, np.array([[0.1, 2.0]]), [[np.float32(0.1), 2.0]]),
-        (VECTOR, np.array([[2**24, -(2**24)]]), [[2.0**24, -(2.0**24)]]),
-        (VECTOR, np.array([[True, False]]), [[1.0, 0.0]]),
-        (IMAGE, np.array([[0, 255]]), [[0, 255]]),
-        (IMAGE, np.array([[3.0, 7.0]]), [[3, 7]]),
-        (BITS, np.array([[1, 0]]), [[True, False]]),
-        (BITS, np.array([[1.0, 0.0]]), [[True, False]]),
-        (STATES, np.array([0, 15], np.int8), [0, 15]),
-        (STATES, np.array([2.0]), [2]),
-    ],
-)
-def test_a_cast_that_keeps_the_values_is_made(spec: Any, given: Any, taken: Any) -> None:
-    found = exact(given, spec)
-    assert found.dtype == np.dtype(spec.observation_dtype)
-    np.testing.assert_array_equal(found, taken)
-
-
-@pytest.mark.parametrize(
-    ("spec", "given", "message"),
-    [
-        (IMAGE, np.array([[0.5, 1.0]]), "observation 0.5: expected a whole number from 0 to 255"),
-        (IMAGE, np.array([[1, 256]]), "observation 256: expected a whole number from 0 to 255"),
-        (IMAGE, np.array([[-1, 0]]), "observation -1: expected a whole number from 0 to 255"),
-        (IMAGE, np.array([[np.nan, 0]]), "observation nan: expected a whole number"),
-        (BITS, np.array([[2, 0]]), "observation 2: expected 0 or 1"),
-        (
-            STATES,
-            np.array([3, 16]),
-            "environment 1 gave observation 16: expected a state from 0 to 15",
-        ),
-        (STATES, np.array([-1]), "observation -1: expected a state from 0 to 15"),
-        (STATES, np.array([2.7]), "observation 2.7: expected a state from 0 to 15"),
-        (STATES, np.array([True]), "of the type bool, not the number of a state"),
-        (VECTOR, np.array([[2**24 + 1, 0]]), "observation 16777217: expected a whole number up to"),
-        (VECTOR, np.array([["a", "b"]]), "of the type <U1, not numbers"),
-    ],
-)
-def test_a_cast_that_would_change_a_value_is_refused(spec: Any, given: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        exact(given, spec)
-
-
 def test_observations_of_the_declared_type_are_taken_as_they_are() -> None:
     assert step(Gate(VECTOR, 2), observation=OBSERVATION).observation is OBSERVATION
 
@@ -268,40 +168,6 @@ def test_what_looks_like_a_mask_is_told_once(name: str) -> None:
     with pytest.warns(UserWarning, match=rf"info\['{name}'\] isn't read"):
         gate.take_reset(OBSERVATION, {name: np.ones((2, 3))})
     gate.take_reset(OBSERVATION, {name: np.ones((2, 3))})
-
-
-# The space that is declared
-
-
-def box(low: Any, high: Any, dtype: Any = np.float32) -> gym.spaces.Box:
-    return gym.spaces.Box(np.array(low, dtype), np.array(high, dtype), dtype=dtype)
-
-
-@pytest.mark.parametrize(
-    ("space", "observation"),
-    [
-        (box([-1, 0], [1, 5]), [0.0, 5.1]),
-        (box([-1, -np.inf], [1, np.inf]), [-1.01, 1e9]),
-        (box([-np.inf, 0], [np.inf, np.inf]), [0.0, -1.0]),
-        (box([0.0, 0.0], [1e-3, 1.0], np.float64), [0.0015, 0.5]),
-        (box([0, 0], [1, 9], np.uint8), [0, 10]),
-        (box([-5, 0], [5, 9], np.int64), [-6, 3]),
-    ],
-)
-def test_what_lies_outside_is_told_once_with_its_value(space, observation):
-    bounds = Bounds(space)
-    given = np.array([[space.low.clip(-1, 1), observation]], space.dtype)
-    with pytest.warns(UserWarning, match="outside the space that the environment declares"):
-        bounds.look(given)
-    bounds.look(given)  # a second warning would be an error
-
-
-def test_what_lies_inside_or_at_a_rounded_bound_is_silent():
-    bounds = Bounds(box([-1, -np.inf], [0.1, np.inf]))
-    bounds.look(np.array([[-1, -1e30], [np.float32(0.1) + np.float32(1e-8), 1e30]], np.float32))
-    assert Bounds(box([0], [255], np.uint8))._limits is None, "a look at images would take time"
-    for space in (gym.spaces.Discrete(3), gym.spaces.MultiBinary(2), box([0], [255], np.uint8)):
-        Bounds(space).look(np.array([[700.0]]))  # those are refused elsewhere
 
 
 def test_the_environments_own_reward_is_passed_on():

@@ -72,7 +72,7 @@ def test_the_bytes_of_a_ring_are_those_of_its_rows_and_starts(dtype, masked, row
     spec = spec_of(dtype, masked=masked)
     assert ring_bytes(spec, 2, 5) == 6 * (row + 8)
     ring = ReplayBuffer(spec, 2, ReplayConfig(5))
-    tensors = [*ring._columns.values(), ring._starts]
+    tensors = [*ring._columns.by_name.values(), ring._starts.cells]
     assert sum(tensor.nbytes for tensor in tensors) == ring_bytes(spec, 2, 5)
 
 

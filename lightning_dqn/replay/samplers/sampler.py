@@ -52,6 +52,23 @@ class Pace:
     env_steps_per_iteration: int
     warmup_env_steps: int
 
+    def check_capacity(self) -> None:
+        """Refuse a ring in which there may be no transition, however much is collected.
+
+        Of two rows that follow each other one at least is a start; its successor and the frames
+        before it must be there too.
+
+        Raises:
+            ValueError: with the least capacity.
+        """
+        least = self.num_envs * (self.frame_stack + 2)
+        if self.capacity < least:
+            raise ValueError(
+                f"replay.capacity={self.capacity}: {self.num_envs} environments with stacks of "
+                f"{self.frame_stack} frames need at least {least} rows, "
+                f"{self.frame_stack + 2} of each"
+            )
+
 
 @runtime_checkable
 class Sampling(Protocol):

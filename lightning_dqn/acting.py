@@ -1,0 +1,112 @@
+"""A Lightning module around an agent: it acts and is evaluated, whatever it learns by.
+
+Shapes: B batch, A actions.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from lightning_dqn.agent import Agent, GreedyPolicy
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.reporting.rows import Report
+from lightning_dqn.reporting.telling import tell_evaluation
+from lightning_dqn.transitions import Episode
+
+
+class ActingModule(pl.LightningModule):
+    """Acts as its agent does, and tells of the episodes that were played with it.
+
+    Args:
+        agent: networks and acting.
+
+    Attributes:
+        agent: likewise; what is saved, exported and played with.
+        report: of the episodes, and of what a subclass learns.
+        env_steps: that it has learned from.
+    """
+
+    def __init__(self, agent: Agent) -> None:
+        super().__init__()
+        self.agent = agent
+        self.report = Report()
+        self.env_steps = 0
+
+    # --- acting
+
+    @property
+    def spec(self) -> EnvironmentSpec:
+        """What the agent knows of its environment."""
+        return self.agent.spec
+
+    @property
+    def q_network(self) -> nn.Module:
+        """The network that learns and explores."""
+        return self.agent.q_network
+
+    @property
+    def target_network(self) -> nn.Module:
+        """The copy that values the next state."""
+        return self.agent.get_submodule("target_network")
+
+    def forward(self, observation: Tensor) -> Any:
+        """Return the evaluation network's output, which the head reads."""
+        return self.agent(observation)
+
+    def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
+        """Return the values of all actions, float[B, A] or float[A]; see :meth:`Agent.q_values`."""
+        return self.agent.q_values(observation)
+
+    def act(
+        self,
+        observation: np.ndarray | Tensor,
+        action_mask: np.ndarray | Tensor | None = None,
+        noise: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the greedy legal actions, int64[B] or int64[]; see :meth:`Agent.act`."""
+        return self.agent.act(observation, action_mask, noise)
+
+    def greedy_value(self, observation: Tensor, action_mask: Tensor | None = None) -> Tensor:
+        """Return the best legal actions' values, float[M]; see :meth:`Agent.greedy_value`."""
+        return self.agent.greedy_value(observation, action_mask)
+
+    def behaviour_policy(self) -> GreedyPolicy:
+        """Return who collects, with the weights of this moment; see the agent's."""
+        return self.agent.behaviour_policy()
+
+    # --- evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the episodes of the last evaluation."""
+        self.report.start_evaluation()
+
+    def validation_step(self, episode: Episode, batch_idx: int) -> None:
+        """Count one evaluation episode."""
+        self.report.count_evaluation(episode)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``eval/``."""
+        self._tell_evaluation("eval")
+
+    def on_validation_end(self) -> None:
+        """Take the loggers' step away, by which a checkpoint between evaluations would be named."""
+        self.trainer.callback_metrics.pop("step", None)
+
+    on_test_epoch_start = on_validation_epoch_start
+    test_step = validation_step
+
+    def on_test_epoch_end(self) -> None:
+        """Log ``test/``."""
+        self._tell_evaluation("test")
+
+    def _tell_evaluation(self, stage: Literal["eval", "test"]) -> None:
+        row = self.report.evaluation_row(stage)
+        if row and not self.trainer.sanity_checking:
+            tell_evaluation(self, {**row, "time/env_steps": self.env_steps})
+            if (warning := self.report.warning_of_cuts()) is not None:
+                rank_zero_warn(warning)

@@ -1,0 +1,114 @@
+"""What a source of rows is: whoever keeps to it can take the place of ours.
+
+Shapes: E environments, A actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.transitions import Episode, Learner, Rows
+
+
+class Collected(NamedTuple):
+    """The rows of one iteration, and what is told of them.
+
+    Attributes:
+        rows: new to the ring.
+        env_steps: so far, these included.
+        new_env_steps: since the last iteration.
+        epsilon: probability of a random action by now.
+        episodes: that ended.
+        worker_restarts: so far; None where there are no workers.
+    """
+
+    rows: Rows
+    env_steps: int
+    new_env_steps: int
+    epsilon: float
+    episodes: list[Episode]
+    worker_restarts: int | None = None
+
+
+class Source(Protocol):
+    """Yields rows, wherever they come from.
+
+    Attributes:
+        num_envs: E, of every row.
+    """
+
+    num_envs: int
+
+    def warm_up(self, learner: Learner) -> Iterator[tuple[Rows, int]]:
+        """Yield the rows that are there before the first iteration, and the env steps by then."""
+        ...
+
+    def collect(self, learner: Learner) -> Collected:
+        """Return the rows of the next iteration."""
+        ...
+
+    def go_ahead(self, learner: Learner) -> None:
+        """Learning begins: collecting may go on beside it, with the weights of this moment."""
+        ...
+
+    def upcoming(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the observations that follow the newest rows, and their legal actions."""
+        ...
+
+    def go_on(self, env_steps: int) -> None:
+        """Count from here, for the learner has learned from so many env steps elsewhere."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a continued run needs, as plain values and tensors."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> Rows | None:
+        """Take back what :meth:`state_dict` gave.
+
+        Returns:
+            The rows that end the open episodes as truncated, where they can't go on; None where
+            they do.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what was taken; may be called more than once."""
+        ...
+
+
+class Collection(Protocol):
+    """What a configuration holds of a source, and makes it.
+
+    Attributes:
+        warmup_env_steps: before learning starts.
+        overlap: rows are collected beside learning, by weights one iteration older.
+    """
+
+    @property
+    def warmup_env_steps(self) -> int: ...  # noqa: D102
+
+    @property
+    def overlap(self) -> bool: ...  # noqa: D102
+
+    def make(
+        self,
+        environment: EnvironmentFactory,
+        *,
+        warmup_env_steps: int,
+        env_steps_per_iteration: int,
+        seed: int,
+    ) -> Source:
+        """Return the source of rows.
+
+        Args:
+            environment: says what rows look like.
+            warmup_env_steps: as the sampling needs them.
+            env_steps_per_iteration: likewise.
+            seed: of all chance in it.
+        """
+        ...

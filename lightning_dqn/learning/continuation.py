@@ -1,0 +1,66 @@
+"""What a checkpoint has of a DQN beside its tensors, and the fit that goes on with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning_dqn.former_names import former_tensor_names
+from lightning_dqn.safekeeping.format_version import migrated
+from lightning_dqn.system.seeding import global_generators, set_global_generators
+
+
+def add_state(module: Any, checkpoint: dict[str, Any]) -> None:
+    """Add a DQN's counters, the names of its networks, and what a continued fit goes on with."""
+    continuation = {
+        "generators": global_generators(),
+        "noise": module.agent.noise_state,
+        "is_compiled": module.update.is_compiled,
+        "report": module.report.continuation(module.env_steps),
+    }
+    counters = {"updates": module.updates, "env_steps": module.env_steps}
+    networks = module.agent.networks_description()
+    checkpoint["dqn"] = {**counters, **networks, "continuation": continuation}
+
+
+def take_state(module: Any, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Give a DQN its counters and networks, and a checkpoint today's form, for its tensors.
+
+    Returns:
+        What a continued fit goes on with.
+
+    Raises:
+        ValueError: the checkpoint isn't one of a DQN.
+    """
+    checkpoint |= migrated(checkpoint, "this checkpoint")
+    if "dqn" not in checkpoint:
+        raise ValueError("this checkpoint holds no DQN: it was saved from another module")
+    state = checkpoint["dqn"]
+    module.updates, module.env_steps = state["updates"], state["env_steps"]
+    module.agent.restore_networks(state)
+    checkpoint["state_dict"] = former_tensor_names(checkpoint["state_dict"], state["networks"])
+    continuation: dict[str, Any] = state["continuation"]
+    return continuation
+
+
+class Continuation:
+    """Brings a fit to where the one before it stood; nothing, where none was continued."""
+
+    def __init__(self) -> None:
+        self._state: dict[str, Any] | None = None
+
+    def hold(self, state: dict[str, Any] | None) -> None:
+        """Keep what :func:`take_state` returned until the fit begins; None: it begins anew."""
+        self._state = state
+
+    def begin_fit(self, module: Any) -> None:
+        """Give back what the report, the noise and the compilation of a DQN went on from."""
+        if self._state is not None:
+            module.report.go_on(self._state["report"])
+            module.agent.go_on_with_noise(self._state["noise"])
+            module.update.was_compiled = self._state["is_compiled"]
+
+    def begin_training(self) -> None:
+        """Set the global generators, after all that draws from them before the first batch."""
+        if self._state is not None:
+            set_global_generators(self._state["generators"])
+            self._state = None

@@ -1,0 +1,65 @@
+"""Source, ring and sampler of one fit, made and closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support.paces import asked
+from support.scripted_env import spec_of
+
+from lightning_dqn.experience import Experience
+from lightning_dqn.replay.ring import ReplayBuffer
+from lightning_dqn.replay.samplers.uniform import UniformSampling
+from lightning_dqn.replay.storage import ReplayConfig
+
+
+class Closable:
+    """A source that notes when it is closed, and gives no rows."""
+
+    num_envs = 2
+    upcoming = None
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class RefusingSampling(UniformSampling):
+    """Makes no sampler."""
+
+    def make(self, *args: Any) -> Any:
+        raise ValueError("no sampler on purpose")
+
+
+def ring(num_envs: int) -> ReplayBuffer:
+    return ReplayBuffer(spec_of(), num_envs, ReplayConfig(10))
+
+
+def refused(num_envs: int) -> ReplayBuffer:
+    raise ValueError("no ring on purpose")
+
+
+@pytest.mark.parametrize(
+    ("make_ring", "sampling", "missing"),
+    [(refused, UniformSampling(), "ring"), (ring, RefusingSampling(), "sampler")],
+)
+def test_the_source_is_closed_where_the_rest_cannot_be_made(
+    make_ring: Callable[[int], ReplayBuffer], sampling: UniformSampling, missing: str
+) -> None:
+    source: Any = Closable()
+    with pytest.raises(ValueError, match=f"no {missing} on purpose"):
+        Experience(source, make_ring, sampling, asked())
+    assert source.is_closed
+
+
+def test_the_source_stays_open_until_all_is_closed() -> None:
+    source: Any = Closable()
+    experience = Experience(source, ring, UniformSampling(), asked())
+    assert not source.is_closed
+    assert experience.replay.num_envs == 2
+    experience.close()
+    assert source.is_closed
