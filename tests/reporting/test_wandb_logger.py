@@ -22,7 +22,7 @@ import pytest
 from support.logged_fit import logged_fit
 from support.wandb_records import config, history, read_records, step_metrics
 
-from lightning_dqn.reporting import wandb_logger as loggers
+from lightning_dqn.reporting import wandb_connection, wandb_start
 from lightning_dqn.reporting.wandb_logger import WandbLogger
 
 _KEY = "a" * 40
@@ -46,7 +46,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.
 
 
 def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.name == loggers.__name__]
+    return [r.getMessage() for r in caplog.records if r.name == wandb_start.__name__]
 
 
 def _run_dir(logger: WandbLogger) -> Path:
@@ -235,7 +235,7 @@ def test_a_host_that_never_answers_means_offline_in_one_line(
     with socket.create_server(("127.0.0.1", 0)) as server:
         outside.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
         outside.setenv("WANDB_API_KEY", _KEY)
-        outside.setattr(loggers, "_INIT_SECONDS", 1.0)
+        outside.setattr(wandb_start, "_INIT_SECONDS", 1.0)
         logger = WandbLogger(save_dir=tmp_path)
         assert _start_timed(logger) < 3
         (line,) = _warnings(caplog)
@@ -261,7 +261,7 @@ def test_an_error_of_wandb_means_one_more_try_offline(
         return init(**arguments)
 
     outside.setattr(wandb, "init", failing_once)
-    outside.setattr(loggers, "_can_connect", lambda address: True)
+    outside.setattr(wandb_start, "can_connect", lambda place: True)
     outside.setenv("WANDB_API_KEY", _KEY)
     logger = WandbLogger(save_dir=tmp_path)
     _start_timed(logger)
@@ -293,9 +293,9 @@ def test_offline_on_request_needs_no_warning(
         outside.setenv("WANDB_MODE", "offline")
     outside.setenv("WANDB_API_KEY", _KEY)
     logger = WandbLogger(save_dir=tmp_path, offline=how == "argument")
-    caplog.set_level(logging.INFO, loggers.__name__)
+    caplog.set_level(logging.INFO, wandb_start.__name__)
     assert _run_dir(logger).name.startswith("offline-run-")
-    (record,) = [record for record in caplog.records if record.name == loggers.__name__]
+    (record,) = [record for record in caplog.records if record.name == wandb_start.__name__]
     assert record.levelno == logging.INFO
     _assert_offline_line(record.getMessage(), logger, "as asked")
     assert os.environ.get("WANDB_MODE") == ("offline" if how == "environment" else None)
@@ -428,11 +428,11 @@ def test_a_netrc_key_of_another_host_is_not_taken(
     path = tmp_path / "netrc"
     outside.setenv("NETRC", str(path))
     path.write_text(f"machine api.wandb.ai\n  login user\n  password {_KEY}\n")
-    assert loggers._key_in_netrc("https://wandb.example.org") is None
-    assert loggers._key_in_netrc("https://api.wandb.ai") == _KEY
-    assert loggers._key_in_netrc("https://api.forge.coreweave.com") == _KEY
+    assert wandb_connection.key_in_netrc("https://wandb.example.org") is None
+    assert wandb_connection.key_in_netrc("https://api.wandb.ai") == _KEY
+    assert wandb_connection.key_in_netrc("https://api.forge.coreweave.com") == _KEY
     path.write_text("no netrc at all\n")
-    assert loggers._key_in_netrc("https://api.wandb.ai") is None
+    assert wandb_connection.key_in_netrc("https://api.wandb.ai") is None
 
 
 def test_a_name_lookup_that_hangs_does_not_hold_up_the_run(
@@ -446,7 +446,7 @@ def test_a_name_lookup_that_hangs_does_not_hold_up_the_run(
 
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
     start = time.monotonic()
-    assert not loggers._can_connect(("wandb.example.org", 443), seconds=0.2)
+    assert not wandb_connection.can_connect(("wandb.example.org", 443), seconds=0.2)
     assert time.monotonic() - start < 1
     wait.set()
 
@@ -482,4 +482,4 @@ def test_the_address_tried_is_the_server_or_its_proxy(
 ) -> None:
     for name, value in environment.items():
         outside.setenv(name, value)
-    assert loggers._address(_Settings(url, proxy)) == expected  # type: ignore[arg-type]
+    assert wandb_connection.address(_Settings(url, proxy)) == expected  # type: ignore[arg-type]
