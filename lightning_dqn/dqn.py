@@ -294,6 +294,7 @@ class DQN(pl.LightningModule):
     def on_train_end(self) -> None:
         """Give the copies back the mode that Lightning expects at the start of the next fit."""
         self.update.before_step = []
+        self.report.end(self.env_steps)
         for name in self.agent.copies:
             self.agent.get_submodule(name).train()
 
@@ -446,6 +447,6 @@ class DQN(pl.LightningModule):
     def _tell_evaluation(self, stage: Literal["eval", "test"]) -> None:
         row = self.report.evaluation_row(stage)
         if row and not self.trainer.sanity_checking:
-            tell_evaluation(self, {**row, "time/env_steps": self.env_steps})
+            tell_evaluation(self, {**row, "time/env_steps": self.report.x_axis(self.env_steps)})
             if (warning := self.report.warning_of_cuts()) is not None:
                 rank_zero_warn(warning)

@@ -138,6 +138,13 @@ class WandbLogger(LightningWandbLogger):
         super().log_metrics(metrics, step)
 
     @rank_zero_only
+    def save_text(self, name: str, text: str) -> None:
+        """Give the run a file."""
+        folder = Path(self.experiment.dir)
+        (folder / name).write_text(text)
+        self.experiment.save(str(folder / name), base_path=str(folder), policy="now")
+
+    @rank_zero_only
     def rewind(self, env_steps: int) -> None:
         """Leave out the rows of env steps that a continued run takes again, where W&B has them.
 
