@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 def run_option() -> Any:
     """Return the option that names a run."""
-    return option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
+    return option(
+        "its folder, a checkpoint in it, or wandb:entity/project/name:version",
+        is_path=True,
+        former=["checkpoint"],
+    )
 
 
 def trust_option() -> Any:

@@ -141,6 +141,7 @@ class WandbLogger(LightningWandbLogger):
     def save_text(self, name: str, text: str) -> None:
         """Give the run a file."""
         folder = Path(self.experiment.dir)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
         self.experiment.save(str(folder / name), base_path=str(folder), policy="now")
 
