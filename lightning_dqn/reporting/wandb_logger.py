@@ -215,4 +215,6 @@ def _exit_status(error: BaseException | None) -> int:
         return 0
     if isinstance(error, Stopped):
         return error.exit_status
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
     return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1

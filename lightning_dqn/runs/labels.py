@@ -10,6 +10,7 @@ from typing import NamedTuple
 from lightning_dqn.runs.resume import MAY_CHANGE
 
 _LONGEST = 120  # W&B's names end at 128 characters
+_QUOTES = "'\""
 _SAID = ("experiment", "seed", "resume", *MAY_CHANGE)
 
 
@@ -36,21 +37,24 @@ class Labels(NamedTuple):
             seed: of the run.
             overrides: that the experiment was changed by.
         """
-        setting = ",".join(f"{key}={value}" for key, value in _short(overrides).items())
+        setting = ",".join(_short(overrides))
         group = _cut(f"{name} {setting}".rstrip())
         return cls(_cut(f"{group}{',' if setting else ' '}seed={seed}"), group)
 
 
-def _short(overrides: Sequence[str]) -> dict[str, str]:
+def _short(overrides: Sequence[str]) -> list[str]:
     """Return what overrides set, by the last words of their keys that tell them apart."""
     parted = (text.lstrip("+").partition("=") for text in overrides)
     set_ = {key.partition("@")[0].replace("/", "."): value for key, _, value in parted}
-    told = {key: value for key, value in set_.items() if not _is_said(key)}
+    told = {key: value for key, value in sorted(set_.items()) if not _is_said(key.lstrip("~"))}
     last = Counter(key.rpartition(".")[2] for key in told)
-    return {
-        key.rpartition(".")[2] if last[key.rpartition(".")[2]] == 1 else key: value.strip("'\"")
-        for key, value in sorted(told.items())
-    }
+    found = []
+    for key, value in told.items():
+        word = key.rpartition(".")[2]
+        sign = "~" if key.startswith("~") else ""  # taken away
+        shown = f"{sign}{word}" if last[word] == 1 else key
+        found.append(shown if sign else f"{shown}={value.strip(_QUOTES)}")
+    return found
 
 
 def _is_said(key: str) -> bool:

@@ -20,10 +20,10 @@ class WandbServer:
     """What was sent, and how the server answers.
 
     Args:
-        outage: what it does after the first rows: closes connections without an answer, never
+        outage: what it does from the first rows on: closes connections without an answer, never
             answers, or answers 500; None: nothing.
         outage_requests: so many requests fare so, then it recovers; None: all of them.
-        known: columns of the run that is resumed, by its first request; None: there is none.
+        known: what it knows of the run that goes on, see :func:`known_run`; None: there is none.
 
     Attributes:
         url: for ``WANDB_BASE_URL``.
@@ -43,7 +43,7 @@ class WandbServer:
         self.requests: list[tuple[str, bytes, str | None]] = []
         self.refused = 0
         self.released = threading.Event()
-        self._has_rows = False
+        self._has_begun = False
         self._lock = threading.Lock()
 
     @property
@@ -56,11 +56,12 @@ class WandbServer:
             "no_proxy": "127.0.0.1",
         }
 
-    def fails(self) -> bool:
-        """Return whether the next request fares badly, and count it."""
+    def fails(self, path: str) -> bool:
+        """Return whether a request fares badly, and count it."""
         with self._lock:
+            self._has_begun |= path.endswith("file_stream")
             is_over = self.outage_requests is not None and self.refused >= self.outage_requests
-            if self.outage is None or not self._has_rows or is_over:
+            if self.outage is None or not self._has_begun or is_over:
                 return False
             self.refused += 1
             return True
@@ -69,7 +70,6 @@ class WandbServer:
         """Remember a request and return the answer."""
         with self._lock:
             self.requests.append((path, body, authorization))
-            self._has_rows |= b"wandb-history.jsonl" in body
         variables = json.loads(body).get("variables", {}) if path == "/graphql" else {}
         name = variables.get("name") or "r"
         project = {"name": "p", "entity": {"name": "e"}}
@@ -102,12 +102,22 @@ class WandbServer:
         return ends[-1].get("exitcode") if ends else None
 
     def upserts(self) -> list[dict[str, Any]]:
-        """Return what the run said of itself: ``name`` is its id, ``config`` is decoded."""
-        found = [json.loads(body)["variables"] for _, body, _ in self.requests if b"Upsert" in body]
-        for one in found:
-            config = json.loads(one.get("config") or "{}")
-            one["config"] = {key: entry["value"] for key, entry in config.items()}
-        return found
+        """Return what the run said of itself, each time; ``name`` is its id."""
+        return [json.loads(body)["variables"] for _, body, _ in self.requests if b"Upsert" in body]
+
+    def config(self) -> dict[str, Any]:
+        """Return the configuration, without W&B's own."""
+        found = [json.loads(one["config"]) for one in self.upserts() if one.get("config")]
+        values = {key: entry["value"] for config in found for key, entry in config.items()}
+        return {key: value for key, value in values.items() if key != "_wandb"}
+
+
+def known_run(rows: int, env_steps: int) -> dict[str, Any]:
+    """Return what the server knows of a run that has sent so many rows, up to these env steps."""
+    last = json.dumps({"_step": rows - 1, "time/env_steps": env_steps})
+    counts = {"historyLineCount": rows, "eventsLineCount": 0, "logLineCount": 0}
+    texts = {"summaryMetrics": last, "config": "{}", "eventsTail": "[]", "wandbConfig": '{"t":1}'}
+    return {**counts, **texts, "historyTail": json.dumps([last]), "tags": []}
 
 
 @contextmanager
@@ -120,7 +130,7 @@ def wandb_server(server: WandbServer) -> Iterator[WandbServer]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             is_zipped = self.headers.get("Content-Encoding") == "gzip"
-            if server.fails():
+            if server.fails(self.path):
                 self._fail()
                 return
             body = gzip.decompress(body) if is_zipped else body
