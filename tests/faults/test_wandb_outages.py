@@ -14,7 +14,11 @@ from support.wandb_records import history, read_records
 from support.wandb_server import Outage, WandbServer, wandb_server
 from support.wandb_session import end_session, wandb_session
 
-OUTAGES: list[Outage] = ["drops", "stalls", "errors"]
+OUTAGES = [
+    "drops",
+    pytest.param("stalls", marks=pytest.mark.slow),
+    pytest.param("errors", marks=pytest.mark.slow),
+]
 FINISH_SECONDS = 2
 SETTINGS = "logger.wandb.settings"
 QUICK = (
@@ -66,12 +70,10 @@ def test_a_run_ends_in_time_while_the_server_is_out(
 def test_a_server_that_recovers_receives_every_row(
     outage: Outage, session: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    if outage == "stalls":
-        # A request that is held is given up after this.
-        session.setenv("WANDB_X_FILE_STREAM_TIMEOUT_SECONDS", "1")
+    patience = f"+{SETTINGS}.x_file_stream_timeout_seconds=1"  # of a request that is held
     server = WandbServer(outage, outage_requests=2)
     folder = tmp_path / "run"
-    _run(folder, server, session)
+    _run(folder, server, session, patience)
     assert server.refused == 2
     assert wandb_rows(server.history()) == csv_rows(folder)
     assert server.exit_code() == 0
