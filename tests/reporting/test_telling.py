@@ -185,12 +185,13 @@ def test_a_test_stands_at_the_end_of_training_whichever_weights_it_is_of(
     make_trainer, make_data, make_module, tmp_path
 ) -> None:
     notes = Notes()
-    first = pl.callbacks.ModelCheckpoint(tmp_path, every_n_train_steps=1, save_top_k=-1)
+    first = pl.callbacks.ModelCheckpoint(tmp_path, save_top_k=-1, save_on_train_epoch_end=True)
     trainer = make_trainer(
         callbacks=[EMATargetNetwork(tau=0.1), first],
         logger=notes,
         enable_checkpointing=True,
         log_every_n_steps=1,
+        max_epochs=2,
     )
     module, data = make_module(), make_data()
     trainer.fit(module, data)
