@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,12 +19,11 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from lightning_dqn.reporting.glossary import best_is
 from lightning_dqn.reporting.wandb_artifacts import checkpoint_artifacts
+from lightning_dqn.reporting.wandb_end import end_run
 from lightning_dqn.reporting.wandb_start import WandbStart
-from lightning_dqn.safekeeping.signals import Stopped
 
 STEP_METRIC = "time/env_steps"
 
-_PREEMPTIONS = (signal.SIGTERM, getattr(signal, "SIGUSR1", None))
 
 _VARIABLES = {"name": "WANDB_NAME", "group": "WANDB_RUN_GROUP", "job_type": "WANDB_JOB_TYPE"}
 """What a run is described by -> the variable by which W&B takes it."""
@@ -182,13 +180,7 @@ class WandbLogger(LightningWandbLogger):
         if run is None or self._has_ended:
             return
         self._has_ended = True
-        is_stop = isinstance(error, Stopped | KeyboardInterrupt | SystemExit)
-        if error is not None and not is_stop and self._alert:
-            why = next(iter(str(error).splitlines()), "") or "no more is known"
-            run.alert(f"{run.name} failed", f"{type(error).__name__}: {why}", level="ERROR")
-        if isinstance(error, Stopped) and error.number in _PREEMPTIONS:
-            run.mark_preempting()
-        run.finish(exit_code=_exit_status(error))
+        end_run(run, error, alert=self._alert)
 
     def _start(self) -> Any:
         start = WandbStart(
@@ -208,13 +200,3 @@ class WandbLogger(LightningWandbLogger):
         )
         for artifact, aliases in found:
             run.log_artifact(artifact, aliases=aliases)
-
-
-def _exit_status(error: BaseException | None) -> int:
-    if error is None:
-        return 0
-    if isinstance(error, Stopped):
-        return error.exit_status
-    if isinstance(error, SystemExit) and isinstance(error.code, int):
-        return error.code
-    return 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
