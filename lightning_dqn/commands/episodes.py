@@ -11,12 +11,8 @@ if TYPE_CHECKING:
 
 
 def run_option() -> Any:
-    """Return the option that names a run."""
-    return option(
-        "its folder, a checkpoint in it, or wandb:entity/project/name:version",
-        is_path=True,
-        former=["checkpoint"],
-    )
+    """Return the option that names a run; it may also be an artifact of W&B's."""
+    return option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
 
 
 def trust_option() -> Any:

@@ -30,6 +30,7 @@ class EvaluateOptions:
     """Play test episodes with the policy of a finished run.
 
     python -m lightning_dqn evaluate <run> [key=value ...] [--json]
+    python -m lightning_dqn evaluate wandb:entity/project/name:version      a model in W&B
     """
 
     run: str = run_option()
