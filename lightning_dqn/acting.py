@@ -107,6 +107,6 @@ class ActingModule(pl.LightningModule):
     def _tell_evaluation(self, stage: Literal["eval", "test"]) -> None:
         row = self.report.evaluation_row(stage)
         if row and not self.trainer.sanity_checking:
-            tell_evaluation(self, {**row, "time/env_steps": self.env_steps})
+            tell_evaluation(self, {**row, "time/env_steps": self.report.x_axis(self.env_steps)})
             if (warning := self.report.warning_of_cuts()) is not None:
                 rank_zero_warn(warning)

@@ -278,6 +278,7 @@ class DQN(ActingModule):
     def on_train_end(self) -> None:
         """Give the copies back the mode that Lightning expects at the start of the next fit."""
         self.update.before_step = []
+        self.report.end(self.env_steps)
         for name in self.agent.copies:
             self.agent.get_submodule(name).train()
 

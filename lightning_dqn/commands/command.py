@@ -170,7 +170,7 @@ def _value(name: str, text: str, one: dataclasses.Field[Any], hint: Any) -> Any:
     else:
         value = as_type(_read(name, text), hint, name)
     choices, least, most = (one.metadata[key] for key in ("choices", "least", "most"))
-    if choices and value not in choices:
+    if choices and value is not None and value not in choices:
         raise ConfigError(f"{name}={text}: choose {', '.join(choices[:-1])} or {choices[-1]}")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     low, high = (-math.inf if least is None else least), (math.inf if most is None else most)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def run_option() -> Any:
-    """Return the option that names a run."""
+    """Return the option that names a run; it may also be an artifact of W&B's."""
     return option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
 
 

@@ -30,6 +30,7 @@ class EvaluateOptions:
     """Play test episodes with the policy of a finished run.
 
     python -m lightning_dqn evaluate <run> [key=value ...] [--json]
+    python -m lightning_dqn evaluate wandb:entity/project/name:version      a model in W&B
     """
 
     run: str = run_option()
@@ -39,6 +40,11 @@ class EvaluateOptions:
     seed: int | None = option("of the episodes; null: those of the run's own test", None, least=0)
     max_episode_steps: int | Literal["auto"] | None = limit_option()
     trust: str | None = trust_option()
+    logger: str | None = option(
+        "wandb: W&B gets the results too, as a run of its own; null: nobody",
+        None,
+        choices=["wandb"],
+    )
     json: bool = option("flag: print all as JSON", False)
 
 
@@ -52,8 +58,9 @@ def _run(options: EvaluateOptions) -> None:
     from lightning_dqn.runs.finished import FinishedRun
     from lightning_dqn.runs.trust import Trust
 
+    run = FinishedRun.find(options.run, Trust.of(options.trust))
     episodes, notes = evaluate(
-        FinishedRun.find(options.run, Trust.of(options.trust)),
+        run,
         num_envs=options.num_envs,
         episodes_per_env=options.episodes_per_env,
         epsilon=options.epsilon,
@@ -61,6 +68,10 @@ def _run(options: EvaluateOptions) -> None:
         max_episode_steps=options.max_episode_steps,
     )
     outcome = _summed_up(episodes)
+    if options.logger == "wandb":
+        from lightning_dqn.runs.evaluation_log import log_evaluation
+
+        log_evaluation(run, options.run, {**outcome, "notes": notes})
     if options.json:
         print(json.dumps({"run": options.run, **outcome, "notes": notes}, indent=2))
         return

@@ -24,6 +24,9 @@ COMMANDS = {
 }
 """Name of a command -> the module beside this one with its function ``main``."""
 
+_TAKE_KEYS = ("train", "resume", "study")
+"""Commands that take all keys of the configuration."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line.
@@ -53,6 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:
+    if command in _TAKE_KEYS and any(argument.startswith("--") for argument in arguments):
+        from lightning_dqn.runs.compose import flags
+        from lightning_dqn.runs.dashes import without_dashes
+
+        arguments = without_dashes(arguments, flags())
     importlib.import_module(f"lightning_dqn.commands.{COMMANDS[command]}").main(arguments)
 
 

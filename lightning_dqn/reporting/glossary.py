@@ -5,6 +5,7 @@ the names that a run has.
 """
 
 import re
+from typing import Literal
 
 GLOSSARY = {
     "rollout/episode_return": "mean undiscounted return of the newest 100 training episodes",
@@ -91,3 +92,31 @@ _BY_ITSELF = re.compile(r"(rollout|train|time)/.*|(eval|test)/(episode.*|wrapped
 
 OF_CALLBACKS = {key for key in GLOSSARY if not _BY_ITSELF.fullmatch(key)}
 """The keys that are there only with the callback that measures them."""
+
+BEST: dict[str, Literal["max", "min"]] = {
+    "rollout/episode_return": "max",
+    "rollout/wrapped_return": "max",
+    "eval/episode_return": "max",
+    "eval/wrapped_return": "max",
+    "eval/unseen_states": "min",
+    "eval/<opponent>/<seat>/win_rate": "max",
+    "eval/<opponent>/<seat>/loss_rate": "min",
+    "eval/q_rmse": "min",
+    "eval/mean_regret": "min",
+    "eval/missed_wins": "min",
+    "eval/missed_win_rate": "min",
+    "eval/missed_blocks": "min",
+    "eval/missed_block_rate": "min",
+    "eval/optimality_gap": "min",
+    "eval/exploitability": "min",
+    "eval/exact/<opponent>/<seat>/win_rate": "max",
+    "eval/exact/<opponent>/<seat>/loss_rate": "min",
+}
+"""Key -> which end of its values is the best, where one is. A test is made once, and has none."""
+
+_BEST = [(re.compile(re.sub(r"<\w+>", r"[^/]+", key)), end) for key, end in BEST.items()]
+
+
+def best_is(key: str) -> Literal["max", "min"] | None:
+    """Return which end of a metric's values is the best; None where neither is."""
+    return next((end for pattern, end in _BEST if pattern.fullmatch(key)), None)

@@ -51,11 +51,25 @@ class Report(nn.Module):
         self._has_warned = False
         self._since = (time.perf_counter(), 0, 0)
         self._began, self._seconds_before, self._first_env_step = time.perf_counter(), 0.0, 0
+        self._last_env_step = 0
 
     def begin(self, env_steps: int, updates: int) -> None:
         """Measure the run from now on, and its speeds."""
         self._began, self._first_env_step, self._seconds_before = time.perf_counter(), env_steps, 0
+        self.end(env_steps)
         self.start_clock(env_steps, updates)
+
+    def end(self, env_steps: int) -> None:
+        """Remember how far training came."""
+        self._last_env_step = env_steps
+
+    def x_axis(self, env_steps: int) -> int:
+        """Return where a row stands: a test after training stands at its end.
+
+        Args:
+            env_steps: of the weights, which may be those of an earlier checkpoint.
+        """
+        return max(env_steps, self._last_env_step)
 
     def trained(self, env_steps: int) -> Trained:
         """Return how long the run has trained, up to so many env steps and to this moment."""

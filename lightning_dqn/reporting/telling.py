@@ -38,7 +38,7 @@ def tell_evaluation(module: Any, row: Mapping[str, float]) -> None:
         row: by keys of the glossary, the x-axis among them.
     """
     # Lightning takes a metric of this name for the step of its row.
-    tell_values(module, {**row, "step": module.env_steps})
+    tell_values(module, {**row, "step": row["time/env_steps"]})
 
 
 def tell_values(

@@ -357,6 +357,12 @@ def parse_arguments(arguments: Sequence[str]) -> Namespace:
     return parser.parse_intermixed_args(list(arguments))
 
 
+def flags() -> set[str]:
+    """Return Hydra's flags, as they are typed."""
+    parser: ArgumentParser = get_args_parser()
+    return set(parser._option_string_actions)
+
+
 def _check_flags(flags: Namespace) -> None:
     """Refuse flags that can't go together, as Hydra does."""
     if flags.resolve and flags.cfg is None:

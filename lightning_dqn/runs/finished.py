@@ -13,6 +13,7 @@ from lightning_dqn.agent import Agent
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.spec import check_same
 from lightning_dqn.formats.saved import WEIGHTS, Saved, read_saved
+from lightning_dqn.runs.artifacts import OF_WANDB, fetched
 from lightning_dqn.runs.build import ConfigError, build
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.trust import NOTHING, Trust, check_saved
@@ -42,13 +43,14 @@ class FinishedRun:
         Of a run that was interrupted the best checkpoint stands for its weights, or the last one.
 
         Args:
-            path: of a folder or a file.
+            path: of a folder or a file; or ``wandb:entity/project/name:version``, a model that
+                W&B keeps.
             trust: see the class.
 
         Raises:
             ConfigError: there is no run, or none with weights.
         """
-        path = Path(path)
+        path = fetched(str(path)) if str(path).startswith(OF_WANDB) else Path(path)
         if not path.exists():
             raise ConfigError(f"run={path}: there is no such file or folder")
         if path.is_file():

@@ -25,19 +25,25 @@ def provenance(device: torch.device) -> dict[str, Any]:
     is_cuda = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if is_cuda else device.type
     return {
-        "commit": _commit(),
+        "commit": commit(),
         "versions": {key: str(module.__version__) for key, module in modules.items()},
         "hardware": {"cpu": _cpu_model(), "device": name},
     }
 
 
-def _commit() -> str | None:
+def clone() -> Path | None:
+    """Return the clone that this code runs from; None where it is installed."""
+    folder = Path(lightning_dqn.__file__).resolve().parent.parent
+    return folder if (folder / ".git").exists() else None  # not a repository of the user's above
+
+
+def commit() -> str | None:
     """Return the commit of the clone that this code runs from, ``-dirty`` if it was changed."""
-    clone = Path(lightning_dqn.__file__).resolve().parent.parent
-    if not (clone / ".git").exists():  # installed, perhaps below a repository of the user's
+    folder = clone()
+    if folder is None:
         return None
     describe = ("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    command = ["git", "--no-optional-locks", "-C", str(clone), *describe]
+    command = ["git", "--no-optional-locks", "-C", str(folder), *describe]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):

@@ -49,6 +49,7 @@ MAY_CHANGE = (
     "num_threads",
     "name",
     "tags",
+    "notes",
     "test",
     "print_config",
     "run_dir",

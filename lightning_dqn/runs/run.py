@@ -12,11 +12,10 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 from lightning_dqn.formats.saved import save_weights
-from lightning_dqn.reporting.wandb_logger import WandbLogger
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
+from lightning_dqn.runs.loggers import following
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
-from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.reading import read_checkpoint
@@ -75,27 +74,15 @@ def run(experiment: Experiment) -> Summary:
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     _say(experiment, run_dir)
-    for logger in trainer.loggers:
-        logger.log_hyperparams(without_secrets(config))
-    trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
-    trained = module.report.trained(module.env_steps)
-    updates, best = module.updates, _best_checkpoint(trainer)
-    results: dict[str, float] = {}
-    if config.test:
-        [results] = trainer.test(  # type: ignore[assignment]
-            module, data, ckpt_path=best, verbose=False, weights_only=True
-        )
-    elif best:
-        checkpoint = read_checkpoint(Path(best))
-        module.on_load_checkpoint(checkpoint)
-        module.load_state_dict(checkpoint["state_dict"])
+    with following(experiment):
+        trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
+        trained = module.report.trained(module.env_steps)
+        updates, best = module.updates, _best_checkpoint(trainer)
+        results = _test(experiment, best)
+        save_weights(module.agent, run_dir, module.hparams)
     tested = (
         f"the best checkpoint, of env step {module.env_steps:,}" if best else "the last weights"
     )
-    save_weights(module.agent, run_dir, module.hparams)
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()
     summary = Summary(
         name=config.name,
         run_dir=shown(run_dir),
@@ -109,15 +96,32 @@ def run(experiment: Experiment) -> Summary:
         trust=tuple(needed_trust(config)),
     )
     wall_seconds = time.perf_counter() - began + trained.seconds_before
-    counted = {"first_env_step": trained.first_env_step, "wall_seconds": wall_seconds}
-    asked = {"seed": config.seed, "tags": list(config.tags), "overrides": _overrides()}
+    counted = {
+        "first_env_step": trained.first_env_step,
+        "tested_env_steps": module.env_steps,
+        "wall_seconds": wall_seconds,
+    }
+    labels = {"seed": config.seed, "tags": list(config.tags), "notes": config.get("notes")}
+    labels |= {"overrides": _overrides()}
     origin = provenance(trainer.strategy.root_device)
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(
-        run_dir / SUMMARY,
-        {**asdict(summary), **asked, **counted, **origin},
-    )
+    write_json(run_dir / SUMMARY, {**asdict(summary), **labels, **counted, **origin})
     return summary
+
+
+def _test(experiment: Experiment, best: str | None) -> dict[str, float]:
+    """Leave the module with the weights of the best checkpoint, tested if that is asked for."""
+    module, trainer = experiment.module, experiment.trainer
+    if experiment.config.test:
+        [results] = trainer.test(
+            module, experiment.data, ckpt_path=best, verbose=False, weights_only=True
+        )
+        return dict(results)
+    if best:
+        checkpoint = read_checkpoint(Path(best))
+        module.on_load_checkpoint(checkpoint)
+        module.load_state_dict(checkpoint["state_dict"])
+    return {}
 
 
 def _say(experiment: Experiment, run_dir: Path) -> None:

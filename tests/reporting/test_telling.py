@@ -179,3 +179,38 @@ def test_without_logging_nothing_is_told_and_nothing_warns(fit) -> None:
     module, _, trainer, _ = fit(barebones=True, **off, **plain)
     assert module.updates == 24
     assert trainer.callback_metrics == {}
+
+
+def test_a_test_stands_at_the_end_of_training_whichever_weights_it_is_of(
+    make_trainer, make_data, make_module, tmp_path
+) -> None:
+    notes = Notes()
+    first = pl.callbacks.ModelCheckpoint(tmp_path, save_top_k=-1, save_on_train_epoch_end=True)
+    trainer = make_trainer(
+        callbacks=[EMATargetNetwork(tau=0.1), first],
+        logger=notes,
+        enable_checkpointing=True,
+        log_every_n_steps=1,
+        max_epochs=2,
+    )
+    module, data = make_module(), make_data()
+    trainer.fit(module, data)
+    trained = module.env_steps
+    path = min(tmp_path.glob("*.ckpt"), key=lambda one: int(one.stem.rpartition("=")[2]))
+    trainer.test(module, data, ckpt_path=path, verbose=False)
+    assert module.env_steps < trained
+    [(row, step)] = [(row, step) for row, step in notes.rows if "test/episode_return" in row]
+    assert row["time/env_steps"] == step == trained
+
+
+def test_a_test_alone_stands_where_its_weights_do(
+    make_trainer, make_data, make_module, tmp_path
+) -> None:
+    notes = Notes()
+    trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.1)], logger=notes, log_every_n_steps=1)
+    trainer.fit(make_module(), make_data())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    alone, module = make_trainer(logger=notes), make_module()
+    alone.test(module, make_data(), ckpt_path=tmp_path / "a.ckpt", verbose=False)
+    row, step = notes.rows[-1]
+    assert row["time/env_steps"] == step == module.env_steps > 0

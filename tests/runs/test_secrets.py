@@ -75,6 +75,29 @@ def test_what_is_told_of_a_configuration_holds_no_secret(monkeypatch: pytest.Mon
     assert told["environment"]["id"] == told["name"] == "CartPole-v1"
 
 
+FROM_THE_ENVIRONMENT = {
+    "a": "${oc.env:OF_A_TEST}",
+    "b": "of ${a} too",
+    "c": {"d": "${..a}", "e": ["${c.d}"], "f": "${.d}", "g": "${c.e[0]}"},
+    "h": "${c}",
+    "i": "${oc.env:IS_NOT_SET,${a}}",
+}
+
+
+def test_what_comes_from_the_environment_is_told_as_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OF_A_TEST", "a word of the environment")
+    config = OmegaConf.create({**FROM_THE_ENVIRONMENT, "j": "plain", "k": "${j}"})
+    told = without_secrets(config)
+    assert told == {**FROM_THE_ENVIRONMENT, "j": "plain", "k": "plain"}
+
+
+def test_what_looks_like_a_key_is_hidden_wherever_it_stands() -> None:
+    told = without_secrets(OmegaConf.create({"a": {"b": [SECRET, "plain"]}, "c": 40 * "g"}))
+    assert told == {"a": {"b": ["***", "plain"]}, "c": 40 * "g"}
+
+
 def test_no_file_of_a_run_holds_a_secret(tmp_path: Path) -> None:
     arguments = [
         "logger=wandb",

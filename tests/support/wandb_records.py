@@ -68,3 +68,18 @@ def step_metrics(records: list[Record]) -> dict[str, str]:
     """Return the x-axis of each metric or pattern; a later definition wins."""
     metrics = [record.metric for record in records if record.HasField("metric")]
     return {metric.name or metric.glob_name: metric.step_metric for metric in metrics}
+
+
+def summary(records: list[Record]) -> dict[str, Any]:
+    """Return the run's summary after all updates."""
+    updates = [record.summary.update for record in records if record.HasField("summary")]
+    return {
+        item.key or "/".join(item.nested_key): json.loads(item.value_json)
+        for update in updates
+        for item in update
+    }
+
+
+def exit_codes(records: list[Record]) -> list[int]:
+    """Return what the run said that it ended with, each time."""
+    return [record.exit.exit_code for record in records if record.HasField("exit")]
