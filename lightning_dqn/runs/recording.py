@@ -9,11 +9,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from lightning_dqn.environments.drawing import PICTURES, check_gives_pictures, quiet_drawing
+from lightning_dqn.reporting.video import VideoFormat, as_frame, check_installed, write_video
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import test_seed
 from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.showing import Stage, episode_seeds, modes_told, quiet_drawing
-from lightning_dqn.runs.video import VideoFormat, as_frame, check_installed, write_video
+from lightning_dqn.runs.showing import Stage, episode_seeds
 from lightning_dqn.transitions import Episode
 
 _FPS = 10.0
@@ -137,12 +138,8 @@ def record(run: FinishedRun, options: RecordOptions) -> Recording:
     }
     unseen = Stage(factory, agent, **how)
     try:
-        if "rgb_array" not in unseen.render_modes:
-            raise ConfigError(
-                f"{unseen.name} gives no pictures (render mode rgb_array): "
-                f"{modes_told(unseen.render_modes)}"
-            )
-        seen = Stage(factory, agent, render_mode="rgb_array", **how)
+        check_gives_pictures(unseen.environment, unseen.name)
+        seen = Stage(factory, agent, render_mode=PICTURES, **how)
         try:
             next(seen.play(seed))
             as_frame(seen.frame(), options.width)  # what is missing is told before it is played

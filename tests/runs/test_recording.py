@@ -115,7 +115,7 @@ def unplayed(monkeypatch):
 
 
 def refused(folder: Path, environment: Any = ShownEnv, **changed: Any) -> str:
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(ValueError) as error:
         recorded(folder / "videos", environment, **changed)
     assert not (folder / "videos").exists()
     assert "\n" not in str(error.value)
