@@ -1,6 +1,7 @@
 """Lightning callbacks: what may act on a run while ``Trainer.fit`` drives it."""
 
 from lightning_dqn.callbacks.clip_weights import ClipWeights
+from lightning_dqn.callbacks.episode_videos import EpisodeVideos
 from lightning_dqn.callbacks.exact_metrics import ExactMetrics
 from lightning_dqn.callbacks.freeze_layers import FreezeLayers
 from lightning_dqn.callbacks.matches import Matches
@@ -20,6 +21,7 @@ __all__ = [
     "CountedOperation",
     "EMATargetNetwork",
     "EnvStepProgressBar",
+    "EpisodeVideos",
     "ExactMetrics",
     "FreezeLayers",
     "Matches",

@@ -16,14 +16,14 @@ PICTURES = "rgb_array"
 """The render mode whose frames make videos."""
 
 
-def draw(environment: VectorEnv, index: int, name: str) -> Any:
-    """Return what one of E environments shows at this moment: a picture, text, or None.
+def draw(environment: VectorEnv, indices: Sequence[int], name: str) -> list[Any]:
+    """Return what some of E environments show at this moment: pictures, text, or None.
 
     Those that are stepped in turn are drawn one by one; a native one draws all of its own.
 
     Args:
         environment: made with a render mode.
-        index: which of them.
+        indices: which of them.
         name: how messages call it.
 
     Raises:
@@ -32,13 +32,13 @@ def draw(environment: VectorEnv, index: int, name: str) -> Any:
     inner: Any = environment.unwrapped
     try:
         if isinstance(inner, SyncVectorEnv):
-            return inner.envs[index].render()
+            return [inner.envs[index].render() for index in indices]
         shown = environment.render()
     except (ImportError, gym.error.DependencyNotInstalled) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{name} can't be shown: {reason}") from error
     is_of_each = isinstance(shown, tuple | list) and len(shown) == environment.num_envs
-    return shown[index] if is_of_each else shown
+    return [shown[index] if is_of_each else shown for index in indices]
 
 
 def render_modes(environment: VectorEnv) -> list[str]:

@@ -93,6 +93,7 @@ class Video(ABC):
         self.close()
         return []
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of the file, finished or not; may be called more than once."""
 
@@ -187,6 +188,9 @@ class _Gif(Video):
             loop=0,
         )
         return [self._why] if self._why else []
+
+    def close(self) -> None:
+        self._images.clear()
 
     def _keep(self, frame: np.ndarray) -> None:
         from PIL import Image

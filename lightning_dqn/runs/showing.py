@@ -131,7 +131,7 @@ class Stage:
             ConfigError: a package is missing by which it is drawn.
         """
         try:
-            return draw(self.environment, 0, self.name)
+            return draw(self.environment, [0], self.name)[0]
         except ValueError as error:
             raise ConfigError(str(error)) from error
 

@@ -30,19 +30,19 @@ def test_one_of_those_stepped_in_turn_is_drawn_and_no_other(monkeypatch):
     monkeypatch.setattr(ShownEnv, "render", lambda env: drawn.append(env) or render(env))
     environments = made(ShownEnv)
     environments.step(np.zeros(3, np.int64))
-    assert tuple(draw(environments, 1, "x")[0, 0]) == color(1)
+    assert tuple(draw(environments, [1], "x")[0][0, 0]) == color(1)
     assert drawn == [environments.envs[1].unwrapped]
 
 
 def test_one_of_a_native_environment_is_picked():
     boards = made("lightning_dqn/TicTacToe-v0", mode="ansi")
     boards.step(np.array([0, 4, 8]))
-    assert [draw(boards, index, "x").split().index("X") for index in range(3)] == [0, 4, 8]
+    assert [shown.split().index("X") for shown in draw(boards, [2, 0], "x")] == [8, 0]
 
 
 def test_what_is_missing_to_draw_is_named_in_one_line():
     with pytest.raises(ValueError, match=r"^Undrawn can't be shown: pygame is not installed, run"):
-        draw(made(UndrawnEnv), 0, "Undrawn")
+        draw(made(UndrawnEnv), [0], "Undrawn")
 
 
 def test_an_environment_without_pictures_is_refused_with_the_modes_it_has():
