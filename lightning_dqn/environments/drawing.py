@@ -33,7 +33,7 @@ def draw(environment: VectorEnv, indices: Sequence[int], name: str) -> list[Any]
     try:
         if isinstance(inner, SyncVectorEnv):
             return [inner.envs[index].render() for index in indices]
-        shown = environment.render()
+        shown: Any = environment.render()
     except (ImportError, gym.error.DependencyNotInstalled) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{name} can't be shown: {reason}") from error
