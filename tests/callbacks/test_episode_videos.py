@@ -46,12 +46,12 @@ def fitted(make_trainer: Any, environment: Any = ShownEnv, *, epochs: int = 1, *
 def test_three_videos_of_every_nth_validation_are_named_by_env_step_and_return(
     make_trainer, tmp_path
 ):
-    fitted(make_trainer, epochs=5, folder=tmp_path / "videos", every_n_epochs=2)
+    trainer = fitted(make_trainer, epochs=4, folder=tmp_path / "videos", every_n_epochs=2)
     found = sorted((tmp_path / "videos").iterdir())
     steps = [path.name.split("_")[2] for path in found]
     assert len(found) == 6
     assert steps == [steps[0]] * 3 + [steps[3]] * 3
-    assert int(steps[0]) == 16 + 48, "warm-up and two epochs"
+    assert int(steps[3]) == trainer.lightning_module.env_steps
     kinds = [path.name.split("_")[3] for path in found]
     assert kinds == ["best", "median", "worst"] * 2
     for path in found:
@@ -129,14 +129,14 @@ def test_wandb_gets_the_files_with_return_and_env_step(make_trainer, tmp_path, m
     logger.experiment.finish()
     wandb.teardown()
     [row] = [one for one in history(read_records(folder)) if any("videos/" in key for key in one)]
-    assert row["time/env_steps"] == 40
+    assert row["time/env_steps"] == module.env_steps
     for which in ("best", "median", "worst"):
         [file] = (tmp_path / "v").glob(f"*_{which}_*")
         found = row[f"videos/{which}"]
         assert found["_type"] == "video-file"
         assert (folder / "files" / found["path"]).read_bytes() == file.read_bytes()
         value = file.stem.split("_")[-1]
-        assert found["caption"] == f"{which}: return {value} at 40 env steps"
+        assert found["caption"] == f"{which}: return {value} at {module.env_steps} env steps"
 
 
 def test_an_environment_that_can_not_be_drawn_is_told_once_and_trains(make_trainer, tmp_path):
