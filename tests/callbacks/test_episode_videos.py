@@ -19,6 +19,7 @@ from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayDataMod
 from lightning_dqn.callbacks import EMATargetNetwork, EpisodeVideos
 from lightning_dqn.reporting.wandb_logger import WandbLogger
 from lightning_dqn.runs.experiment import prepare, rehearse
+from lightning_dqn.safekeeping.signals import Stopped
 
 
 def parts(environment: Any = ShownEnv, callbacks: Any = ()) -> Parts:
@@ -96,7 +97,7 @@ def test_a_signal_is_heard_while_it_films_and_the_evaluation_comes_again(tmp_pat
     class Signals(EpisodeVideos):
         """Sends a signal when the second evaluation is filmed, in the first of two fits."""
 
-        is_sent = False
+        is_sent = was_ended = False
 
         def _film(self, trainer: Any, module: Any, studio: Any) -> Any:
             is_broken = "broken" in str(trainer.default_root_dir)
@@ -104,13 +105,17 @@ def test_a_signal_is_heard_while_it_films_and_the_evaluation_comes_again(tmp_pat
                 Signals.is_sent = True
                 [stop] = [c for c in trainer.callbacks if type(c).__name__ == "SafeStop"]
                 stop.listener.number = 15
-            return super()._film(trainer, module, studio)
+            try:
+                return super()._film(trainer, module, studio)
+            except Stopped:
+                Signals.was_ended = True
+                raise
 
     def filmed() -> Parts:
         return parts(callbacks=[Signals(tmp_path / "v", every_n_epochs=1, format="gif")])
 
     assert differences_of_broken_run(filmed, tmp_path, epochs=3) == []
-    assert Signals.is_sent
+    assert Signals.was_ended, "before all was filmed"
     assert not [path for path in (tmp_path / "v").iterdir() if path.name.startswith(".")]
 
 
@@ -132,7 +137,7 @@ def test_wandb_gets_the_files_with_return_and_env_step(make_trainer, tmp_path, m
     assert row["time/env_steps"] == module.env_steps
     for which in ("best", "median", "worst"):
         [file] = (tmp_path / "v").glob(f"*_{which}_*")
-        found = row[f"videos/{which}"]
+        found = {name: row[f"videos/{which}/{name}"] for name in ("_type", "path", "caption")}
         assert found["_type"] == "video-file"
         assert (folder / "files" / found["path"]).read_bytes() == file.read_bytes()
         value = file.stem.split("_")[-1]
