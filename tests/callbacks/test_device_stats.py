@@ -17,9 +17,7 @@ from lightning_dqn.reporting.glossary import GLOSSARY
 OF_THE_MACHINE = {"system/cpu_percent", "system/cpu_vm_percent", "system/cpu_swap_percent"}
 
 
-def rows_of(
-    make_trainer: Any, make_module: Any, make_data: Any, *callbacks: Any, **how: Any
-) -> Any:
+def rows_of(make_trainer: Any, make_module: Any, make_data: Any, callback: DeviceStats) -> Any:
     """Return the rows of system load, with their steps, and those of training."""
     rows = Rows()
     trainer = make_trainer(callbacks=[callback], logger=rows, max_epochs=2, log_every_n_steps=2)
