@@ -92,14 +92,12 @@ class EpisodeVideos(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Note an episode."""
+        """Note an episode; behind the last one film, before others act on what was evaluated."""
         self._episodes.append(batch)
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Film, where it is time: before the evaluation is told, so that it may be ended here."""
+        is_last = batch_idx + 1 == sum(trainer.num_val_batches)
         is_due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
         is_due |= trainer.state.fn != "fit"
-        if trainer.sanity_checking or not is_due or not self._episodes:
+        if not is_last or not is_due or trainer.sanity_checking:
             return
         studio = self._studio(trainer)
         if studio is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from support.gif_frames import times_shown
 from support.resumed_runs import Parts, differences, differences_of_broken_run, fit
@@ -73,6 +74,19 @@ def test_the_best_video_is_of_the_best_return_of_the_evaluation(make_trainer, tm
     told = {path.name.split("_")[3]: path.stem.split("_")[-1] for path in tmp_path.iterdir()}
     worst, median, best = (f"{value:.6g}" for value in sorted(returns))
     assert told == {"best": best, "median": median, "worst": worst}
+
+
+def test_it_films_before_another_callback_acts_on_the_evaluation(make_trainer, tmp_path):
+    class Forgets(pl.Callback):
+        def on_validation_epoch_end(self, trainer: Any, module: Any) -> None:
+            for parameter in module.q_network.parameters():
+                parameter.data.neg_()
+
+    filming = EpisodeVideos(tmp_path, every_n_epochs=1, format="gif")
+    module, data, callbacks = parts(callbacks=[Forgets(), filming])
+    make_trainer(callbacks=callbacks, limit_val_batches=1.0).fit(module, data)
+    assert not [*tmp_path.glob("*unrepeated*")]
+    assert len([*tmp_path.iterdir()]) == 3
 
 
 def test_a_run_learns_the_same_with_and_without_bit_for_bit(tmp_path):
