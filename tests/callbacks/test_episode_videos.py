@@ -77,13 +77,22 @@ def test_the_best_video_is_of_the_best_return_of_the_evaluation(make_trainer, tm
 
 
 def test_it_films_before_another_callback_acts_on_the_evaluation(make_trainer, tmp_path):
-    class Forgets(pl.Callback):
+    class Decides(pl.Callback):
+        """Takes the second action in an evaluation, and the first one when that is over."""
+
+        def on_validation_start(self, trainer: Any, module: Any) -> None:
+            self._decide(module, [0.0, 1.0])
+
         def on_validation_epoch_end(self, trainer: Any, module: Any) -> None:
-            for parameter in module.q_network.parameters():
-                parameter.data.neg_()
+            self._decide(module, [1.0, 0.0])
+
+        def _decide(self, module: Any, bias: list[float]) -> None:
+            *_, weight, last = module.q_network.parameters()
+            weight.data.zero_()
+            last.data[:] = torch.tensor(bias)
 
     filming = EpisodeVideos(tmp_path, every_n_epochs=1, format="gif")
-    module, data, callbacks = parts(callbacks=[Forgets(), filming])
+    module, data, callbacks = parts(callbacks=[Decides(), filming])
     make_trainer(callbacks=callbacks, limit_val_batches=1.0).fit(module, data)
     assert not [*tmp_path.glob("*unrepeated*")]
     assert len([*tmp_path.iterdir()]) == 3
