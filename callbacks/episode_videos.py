@@ -30,7 +30,8 @@ class EpisodeVideos(pl.Callback):
         folder: of the files.
         every_n_epochs: film every n-th validation of a fit.
         format: ``"mp4"``, or ``"gif"``, which takes Pillow alone.
-        max_frames: of a video; of a longer episode it shows one frame in every so many.
+        max_frames: of a video; of a longer episode it shows one frame in every so many, at its own
+            pace as long as that makes 10 a second.
         width: of the video in pixels; None: as it is drawn, small pictures enlarged.
     """
 
@@ -42,7 +43,7 @@ class EpisodeVideos(pl.Callback):
         *,
         every_n_epochs: int = 10,
         format: Literal["mp4", "gif"] = "mp4",
-        max_frames: int = 1_000,
+        max_frames: int = 300,
         width: int | None = None,
     ) -> None:
         if every_n_epochs < 1:

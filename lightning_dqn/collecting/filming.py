@@ -33,7 +33,7 @@ from lightning_dqn.system.seeding import generators_kept
 from lightning_dqn.transitions import Episode, Policy
 
 DEFAULT_FPS = 10.0
-"""Frames per second where the environment doesn't say."""
+"""Frames per second where the environment doesn't say, and the least where frames are left out."""
 
 
 class Filmed(NamedTuple):
@@ -62,7 +62,8 @@ class Footage:
         folder: of the files, made if it isn't there.
         prefix: how their names begin; ``<which>_return_<return>.<format>`` follows.
         format: of the files.
-        max_frames: of a video. A longer episode shows one frame in every so many, and its last.
+        max_frames: of a video. A longer episode shows one frame in every so many, and its last,
+            at its own pace as long as that makes 10 frames a second.
         width: in pixels; None: as it is drawn, small pictures enlarged.
     """
 
@@ -181,7 +182,9 @@ class _Take:
         name = f".{footage.prefix}{which}.tmp.{footage.format}"
         self._temporary = footage.folder / name
         expected = math.ceil(moments / self._every) + 1
-        self._video: Video = open_video(self._temporary, footage.format, fps=fps, expected=expected)
+        self._video: Video = open_video(
+            self._temporary, footage.format, fps=pace(fps, self._every), expected=expected
+        )
 
     def passes(self) -> bool:
         """Count a moment; tell whether it is to be filmed."""
@@ -249,6 +252,11 @@ class _Camera:
             pictures = draw(self._environment, [one.index for one in takes], self._name)
             for take, picture in zip(takes, pictures, strict=True):
                 take.take(picture)
+
+
+def pace(fps: float, every: int) -> float:
+    """Return the frames per second of a video that shows one frame in ``every``."""
+    return max(fps / every, min(fps, DEFAULT_FPS))
 
 
 def unrepeated(filmed: Filmed) -> str:
