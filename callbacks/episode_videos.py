@@ -11,7 +11,8 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from lightning_dqn.collecting.filming import Filmed, Footage, Studio, unrepeated
+from lightning_dqn.collecting.filming import Studio
+from lightning_dqn.collecting.takes import Filmed, Footage, unrepeated
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
 from lightning_dqn.reporting.video import check_installed

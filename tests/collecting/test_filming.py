@@ -14,7 +14,8 @@ from support.shown_env import ShownEnv, UndrawnEnv, UnrepeatableEnv
 
 from lightning_dqn.agent import Agent
 from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator
-from lightning_dqn.collecting.filming import Filmed, Footage, Studio, pace, unrepeated
+from lightning_dqn.collecting.filming import Studio
+from lightning_dqn.collecting.takes import Filmed, Footage, unrepeated
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.system.seeding import global_generators
 from lightning_dqn.transitions import Episode
@@ -115,13 +116,6 @@ def test_a_long_episode_shows_one_frame_in_so_many_and_its_last(tmp_path):
         expected = sorted({*range(0, length, every), length})
         assert times_shown(one.path) == expected
         assert one.notes == [f"one frame in {every}: 3 are the most"]
-
-
-@pytest.mark.parametrize(
-    ("fps", "every", "paced"), [(50, 1, 50), (50, 2, 25), (60, 90, 10), (4, 1, 4), (4, 3, 4)]
-)
-def test_a_video_keeps_the_pace_of_its_episode_down_to_ten_frames_a_second(fps, every, paced):
-    assert pace(fps, every) == paced
 
 
 def test_nothing_is_drawn_of_other_episodes(tmp_path, monkeypatch):
