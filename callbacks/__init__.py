@@ -1,6 +1,8 @@
 """Lightning callbacks: what may act on a run while ``Trainer.fit`` drives it."""
 
 from lightning_dqn.callbacks.clip_weights import ClipWeights
+from lightning_dqn.callbacks.device_stats import DeviceStats
+from lightning_dqn.callbacks.episode_videos import EpisodeVideos
 from lightning_dqn.callbacks.exact_metrics import ExactMetrics
 from lightning_dqn.callbacks.freeze_layers import FreezeLayers
 from lightning_dqn.callbacks.matches import Matches
@@ -18,8 +20,10 @@ from lightning_dqn.callbacks.weight_average import WeightAverage
 __all__ = [
     "ClipWeights",
     "CountedOperation",
+    "DeviceStats",
     "EMATargetNetwork",
     "EnvStepProgressBar",
+    "EpisodeVideos",
     "ExactMetrics",
     "FreezeLayers",
     "Matches",

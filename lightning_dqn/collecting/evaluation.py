@@ -35,6 +35,9 @@ Observer = Callable[[np.ndarray, np.ndarray], None]
 """Looks on before each step: observations [E, *shape], and in which an action is chosen for an
 episode that counts, bool[E]."""
 
+EndObserver = Callable[[int, Episode], None]
+"""Looks on when an episode that counts is over, before anything follows: environment, episode."""
+
 
 @dataclass(frozen=True)
 class EvaluationConfig:
@@ -96,6 +99,7 @@ def play_episodes(
     seed: int = 0,
     max_episode_steps: int | None = None,
     observers: Sequence[Observer] = (),
+    at_end: EndObserver | None = None,
 ) -> Iterator[Episode]:
     """Yield ``episodes_per_env`` episodes of each environment.
 
@@ -113,13 +117,14 @@ def play_episodes(
         seed: spawned into streams for each environment and for the random actions.
         max_episode_steps: env steps after which an episode is cut; None: never.
         observers: called before each step.
+        at_end: called when an episode is counted, in the order in which they end.
 
     Raises:
         ValueError: the environment or the policy gave what can't be meant; a reward wasn't finite.
     """
     exploration = Exploration(epsilon=epsilon)
     actor = Actor(environment, spec, exploration, generator_of(seed, "exploration"))
-    tally = _Tally(actor.num_envs, episodes_per_env)
+    tally = _Tally(actor.num_envs, episodes_per_env, at_end)
     bounds = Bounds(environment.single_observation_space)
     limit = math.inf if max_episode_steps is None else max_episode_steps
     steps = 0
@@ -160,11 +165,12 @@ class _Tally:
         number_counted: episodes so far.
     """
 
-    def __init__(self, num_envs: int, episodes_per_env: int) -> None:
+    def __init__(self, num_envs: int, episodes_per_env: int, at_end: EndObserver | None) -> None:
         self.is_waiting = np.ones(num_envs, bool)
         self.number_counted = 0
         self._remaining = np.full(num_envs, episodes_per_env)
         self._per_env = episodes_per_env
+        self._at_end = at_end
         self._finished: dict[tuple[int, int], Episode] = {}
         self._next = (0, 0)
 
@@ -208,6 +214,8 @@ class _Tally:
         self._finished[self._per_env - int(self._remaining[index]), index] = episode
         self._remaining[index] -= 1
         self.number_counted += 1
+        if self._at_end is not None:
+            self._at_end(index, episode)
 
 
 class Evaluator:
@@ -226,14 +234,17 @@ class Evaluator:
         self._limit: int | None = None
 
     def play(
-        self, policy: Policy, *, seed: int, episodes_per_env: int, observers: Sequence[Observer]
+        self,
+        policy: Policy,
+        *,
+        seed: int,
+        episodes_per_env: int,
+        observers: Sequence[Observer],
+        at_end: EndObserver | None = None,
     ) -> Iterator[Episode]:
         """Yield the episodes of one evaluation; see :func:`play_episodes`."""
-        if self._environment is None:
-            self._environment = self._make()
-            self._limit = self.config.limit_of(self._environment)
         return play_episodes(
-            self._environment,
+            self.environment,
             self.spec,
             policy,
             episodes_per_env=episodes_per_env,
@@ -241,7 +252,16 @@ class Evaluator:
             seed=seed,
             max_episode_steps=self._limit,
             observers=observers,
+            at_end=at_end,
         )
+
+    @property
+    def environment(self) -> VectorEnv:
+        """The environments that it plays in, made where they aren't there yet."""
+        if self._environment is None:
+            self._environment = self._make()
+            self._limit = self.config.limit_of(self._environment)
+        return self._environment
 
     def close(self) -> None:
         """Close the environments unless they are the user's own; may be called more than once."""

@@ -70,10 +70,11 @@ def run_command(
     Args:
         arguments: of the command.
         kind: a dataclass of :func:`option`; its docstring is the help's beginning. The help is
-            printed where it is asked for, or where nothing is given.
+            printed where it is asked for, or where nothing is given though something must be.
         act: takes the options.
     """
-    if not arguments or "--help" in arguments or "-h" in arguments:
+    is_wanting = not arguments and any(one.default is _REQUIRED for one in dataclasses.fields(kind))  # type: ignore[arg-type]
+    if is_wanting or "--help" in arguments or "-h" in arguments:
         print(usage(kind))
         return
     with told():

@@ -12,6 +12,7 @@ from lightning_dqn.commands.command import part_arguments
 from lightning_dqn.runs.keys import typed
 
 OPTIONS = {
+    "dashboard": "DashboardOptions",
     "evaluate": "EvaluateOptions",
     "export": "ExportOptions",
     "import": "ImportOptions",

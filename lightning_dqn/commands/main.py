@@ -13,6 +13,7 @@ from lightning_dqn.system.processes import follow_parent
 
 COMMANDS = {
     "train": "train",
+    "dashboard": "dashboard",
     "evaluate": "evaluate",
     "export": "export",
     "import": "import_weights",

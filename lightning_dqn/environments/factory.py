@@ -170,20 +170,36 @@ class EnvironmentFactory:
         Raises:
             ValueError: see :meth:`make`; also if a render mode can't be handed on.
         """
-        if render_mode is None:
-            kwargs = self.kwargs
-        elif isinstance(self.id, VectorEnv):
-            raise ValueError(
-                f"id={self.name}: others like this VectorEnv can't be made to render; name an id "
-                "or a function"
-            )
-        else:
-            kwargs = {**self.kwargs, "render_mode": render_mode}
-            self._check_takes(kwargs)
+        kwargs = self.kwargs if render_mode is None else self._drawn_kwargs(render_mode)
         one = EnvironmentFactory(
             self.id, frame_stack=self.frame_stack, wrappers=self.wrappers, kwargs=kwargs
         )
         return one.make(1, vectorization="sync" if self._has_single_entry_point() else "native")
+
+    def drawn(self, render_mode: str) -> EnvironmentFactory:
+        """Return a factory of the same environments that are drawn, all in this process.
+
+        Raises:
+            ValueError: a render mode can't be handed on.
+        """
+        return EnvironmentFactory(
+            self.id,
+            num_envs=self.num_envs,
+            vectorization="sync" if self.vectorization == "async" else self.vectorization,
+            frame_stack=self.frame_stack,
+            wrappers=self.wrappers,
+            kwargs=self._drawn_kwargs(render_mode),
+        )
+
+    def _drawn_kwargs(self, render_mode: str) -> dict[str, Any]:
+        if isinstance(self.id, VectorEnv):
+            raise ValueError(
+                f"id={self.name}: others like this VectorEnv can't be made to render; name an id "
+                "or a function"
+            )
+        kwargs = {**self.kwargs, "render_mode": render_mode}
+        self._check_takes(kwargs)
+        return kwargs
 
     def _check_takes(self, kwargs: Mapping[str, Any]) -> None:
         """Refuse a render mode for a function that doesn't take one."""

@@ -85,8 +85,27 @@ GLOSSARY = {
     "checkpoint/failed": (
         "checkpoints that couldn't be written so far, as on a full disk; a row each time"
     ),
+    "system/cpu_percent": (
+        "with `DeviceStats`: load of all processors of the machine since the last row, in percent"
+    ),
+    "system/cpu_vm_percent": "memory in use on the machine, in percent",
+    "system/cpu_swap_percent": "swap in use on the machine, in percent; above 0 and rising: slow",
+    "system/allocated_bytes.all.current": "of a GPU: bytes that tensors take",
+    "system/allocated_bytes.all.peak": "the most that they took so far",
+    "system/reserved_bytes.all.current": "of a GPU: bytes that torch keeps, free ones among them",
+    "system/reserved_bytes.all.peak": "the most that it kept so far",
+    "system/num_alloc_retries": "of a GPU: times that memory had to be given back to go on; 0",
+    "system/num_ooms": "of a GPU: times that memory ran out; 0",
 }
 """Key -> meaning."""
+
+MEDIA = {
+    "videos/best": "with `EpisodeVideos`, in W&B: the evaluation's episode of the highest return",
+    "videos/median": "of the lower of the middle two returns where their number is even",
+    "videos/worst": "of the lowest return",
+    "videos/only": "of an evaluation of one episode alone",
+}
+"""Key -> meaning of what is no number: it goes to loggers that show it, and to files."""
 
 _BY_ITSELF = re.compile(r"(rollout|train|time)/.*|(eval|test)/(episode.*|wrapped_return)", re.ASCII)
 

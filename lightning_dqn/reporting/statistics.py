@@ -7,7 +7,7 @@ S bootstrap samples.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any, Protocol
 
@@ -165,3 +165,19 @@ def _check(scores: NDArray[np.float64], name: str) -> None:
         raise ValueError(f"{name} of shape {scores.shape}: expected at least one score")
     if np.isnan(scores).any():
         raise ValueError(f"{name}: a score is NaN, which no average may hide")
+
+
+def best_median_worst(values: Sequence[float]) -> dict[str, int]:
+    """Return where the ``best``, the ``median`` and the ``worst`` of values stand, none twice.
+
+    Of an even number the median is the lower of the middle two; of equal values the earlier one
+    counts as worse. Of two there is no median, and one alone is the ``only`` one.
+
+    Args:
+        values: at least one, the higher the better.
+    """
+    ranked = sorted(range(len(values)), key=lambda place: values[place])
+    if len(ranked) == 1:
+        return {"only": 0}
+    middle = {"median": ranked[(len(ranked) - 1) // 2]} if len(ranked) > 2 else {}
+    return {"best": ranked[-1], **middle, "worst": ranked[0]}

@@ -9,11 +9,13 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from lightning_dqn.environments.drawing import PICTURES, check_gives_pictures, quiet_drawing
+from lightning_dqn.reporting.statistics import best_median_worst
+from lightning_dqn.reporting.video import VideoFormat, as_frame, check_installed, write_video
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import test_seed
 from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.showing import Stage, episode_seeds, modes_told, quiet_drawing
-from lightning_dqn.runs.video import VideoFormat, as_frame, check_installed, write_video
+from lightning_dqn.runs.showing import Stage, episode_seeds
 from lightning_dqn.transitions import Episode
 
 _FPS = 10.0
@@ -137,12 +139,8 @@ def record(run: FinishedRun, options: RecordOptions) -> Recording:
     }
     unseen = Stage(factory, agent, **how)
     try:
-        if "rgb_array" not in unseen.render_modes:
-            raise ConfigError(
-                f"{unseen.name} gives no pictures (render mode rgb_array): "
-                f"{modes_told(unseen.render_modes)}"
-            )
-        seen = Stage(factory, agent, render_mode="rgb_array", **how)
+        check_gives_pictures(unseen.environment, unseen.name)
+        seen = Stage(factory, agent, render_mode=PICTURES, **how)
         try:
             next(seen.play(seed))
             as_frame(seen.frame(), options.width)  # what is missing is told before it is played
@@ -157,16 +155,9 @@ def record(run: FinishedRun, options: RecordOptions) -> Recording:
 
 
 def chosen(played: Sequence[Played]) -> dict[str, Played]:
-    """Return the best, the median and the worst of several episodes, none of them twice.
-
-    Of an even number the median is the lower of the middle two; of equal returns the earlier one
-    counts as worse.
-    """
-    ranked = sorted(played, key=lambda one: one.episode.episode_return)
-    if len(ranked) == 1:
-        return {"only": ranked[0]}
-    middle = {"median": ranked[(len(ranked) - 1) // 2]} if len(ranked) > 2 else {}
-    return {"best": ranked[-1], **middle, "worst": ranked[0]}
+    """Return the best, the median and the worst of several episodes, none of them twice."""
+    places = best_median_worst([one.episode.episode_return for one in played])
+    return {which: played[place] for which, place in places.items()}
 
 
 def _play(stage: Stage, seed: int) -> Episode:

@@ -6,11 +6,9 @@ Shapes: S stacked frames, A actions.
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
@@ -18,6 +16,7 @@ from lightning_dqn.agent import Agent
 from lightning_dqn.collecting.actor import Actor
 from lightning_dqn.collecting.evaluation import EvaluationConfig
 from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.environments.drawing import draw, render_fps, render_modes
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.system.seeding import generator_of, seed_of
@@ -81,13 +80,12 @@ class Stage:
     @property
     def render_modes(self) -> list[str]:
         """What the environment can be shown as."""
-        return list(self.environment.metadata.get("render_modes") or [])
+        return render_modes(self.environment)
 
     @property
     def fps(self) -> float | None:
         """Frames per second that the environment asks for; None where it doesn't say."""
-        told = self.environment.metadata.get("render_fps")
-        return float(told) if told else None
+        return render_fps(self.environment)
 
     def set_fps(self, fps: float) -> None:
         """Let the environment's own window show so many frames per second."""
@@ -133,10 +131,9 @@ class Stage:
             ConfigError: a package is missing by which it is drawn.
         """
         try:
-            shown = self.environment.render()
-        except (ImportError, gym.error.DependencyNotInstalled) as error:
-            raise ConfigError(f"{self.name} can't be shown: {_first_line(error)}") from error
-        return shown[0] if isinstance(shown, tuple | list) and len(shown) == 1 else shown
+            return draw(self.environment, [0], self.name)[0]
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
     def close(self) -> None:
         """Close the environment, and its window."""
@@ -146,20 +143,3 @@ class Stage:
 def episode_seeds(seed: int, number: int) -> list[int]:
     """Return the seeds of so many episodes; the first is ``seed``, so each can be had again."""
     return [seed, *(seed_of(seed, "episode", index) for index in range(1, number))]
-
-
-def quiet_drawing(*, has_window: bool) -> None:
-    """Let pygame and SDL print nothing, and look for no screen where none is drawn on."""
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
-    if not has_window:
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-
-
-def modes_told(modes: Sequence[str]) -> str:
-    """Return which render modes there are, in words."""
-    return f"its render modes are {', '.join(modes)}" if modes else "it has no render mode at all"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

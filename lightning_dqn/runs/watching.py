@@ -13,10 +13,11 @@ from typing import Any, Literal, Protocol, TextIO
 import numpy as np
 
 from lightning_dqn.agent import Agent
+from lightning_dqn.environments.drawing import modes_told, quiet_drawing
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.runs.evaluate import test_seed
 from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.showing import Moment, Stage, episode_seeds, modes_told, quiet_drawing
+from lightning_dqn.runs.showing import Moment, Stage, episode_seeds
 from lightning_dqn.transitions import Episode
 
 _FPS = 4.0

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import random
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -62,3 +64,13 @@ def set_global_generators(states: dict[str, Any]) -> None:
     key = np.array(numpy["state"]["key"], np.uint32)
     np.random.set_state({**numpy, "state": {**numpy["state"], "key": key}})  # noqa: NPY002
     torch.set_rng_state(states["torch"])
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Give Python's, NumPy's and torch's own generators back as they were before the block."""
+    states = global_generators()
+    try:
+        yield
+    finally:
+        set_global_generators(states)

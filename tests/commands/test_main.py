@@ -14,6 +14,7 @@ from lightning_dqn.commands.main import COMMANDS, main
 
 VERBS = {
     "train": "train",
+    "dashboard": "dashboard",
     "evaluate": "evaluate",
     "export": "export",
     "import": "import_weights",
@@ -25,7 +26,7 @@ VERBS = {
     "watch": "watch",
 }
 
-ALL = "there are train, evaluate, export, import, play, record, resume, study, watch"
+ALL = "there are train, dashboard, evaluate, export, import, play, record, resume, study, watch"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_dqn.reporting.statistics import (
+    best_median_worst,
     interquartile_mean,
     sign_test,
     stratified_bootstrap_interval,
@@ -210,3 +211,17 @@ def test_impossible_counts_are_refused(successes, trials):
 def test_a_confidence_beyond_certainty_is_refused_for_shares():
     with pytest.raises(ValueError, match="confidence=95"):
         wilson_interval(1, 2, confidence=95)
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [
+        ([5.0], {"only": 0}),
+        ([5.0, 2.0], {"best": 0, "worst": 1}),
+        ([5.0, 2.0, 3.0], {"best": 0, "median": 2, "worst": 1}),
+        ([1.0, 2.0, 3.0, 4.0], {"best": 3, "median": 1, "worst": 0}),
+        ([7.0] * 5, {"best": 4, "median": 2, "worst": 0}),
+    ],
+)
+def test_of_best_median_and_worst_none_is_chosen_twice(values, places):
+    assert best_median_worst(values) == places

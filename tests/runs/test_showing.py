@@ -12,7 +12,7 @@ from support.shown_env import FakeRun, ShownEnv, UndrawnEnv, color
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import evaluate
-from lightning_dqn.runs.showing import Moment, Stage, episode_seeds, modes_told
+from lightning_dqn.runs.showing import Moment, Stage, episode_seeds
 
 
 def stage_of(environment: Any, **arguments: Any) -> Stage:
@@ -124,8 +124,3 @@ def test_seeds_begin_with_the_one_given_and_differ():
     assert seeds[0] == 7
     assert len(set(seeds)) == 20
     assert episode_seeds(7, 3) == seeds[:3]
-
-
-def test_render_modes_are_told_in_words():
-    assert modes_told(["ansi", "human"]) == "its render modes are ansi, human"
-    assert modes_told([]) == "it has no render mode at all"

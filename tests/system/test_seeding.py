@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
+import torch
 
-from lightning_dqn.system.seeding import generator_of, seed_of, seeds_of, spawned
+from lightning_dqn.system.seeding import (
+    generator_of,
+    generators_kept,
+    global_generators,
+    seed_of,
+    seeds_of,
+    set_global_generators,
+    spawned,
+)
 
 
 def numbers(generator: np.random.Generator) -> list[float]:
@@ -46,3 +57,15 @@ def test_environments_of_neighbouring_seeds_share_none():
 @pytest.mark.parametrize("seed", [0, 2**32, 2**63, 2**64 - 1])
 def test_seeds_of_any_size_are_taken(seed):
     assert 0 <= seed_of(seed, "noise") < 2**32
+
+
+def test_generators_that_are_kept_go_on_as_if_nobody_had_drawn():
+    def draw() -> tuple[float, ...]:
+        return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+    before = global_generators()
+    first = draw()
+    set_global_generators(before)
+    with generators_kept():
+        assert draw() == first
+    assert draw() == first

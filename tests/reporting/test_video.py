@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightning_dqn.runs import video
-from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.video import as_frame, check_installed, write_video
+from lightning_dqn.reporting import video
+from lightning_dqn.reporting.video import as_frame, check_installed, write_video
 
 
 def frames(number: int, height: int = 20, width: int = 30) -> list[np.ndarray]:
@@ -109,7 +108,7 @@ def test_missing_packages_are_named_with_the_extra(format, resizes, without, mes
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name in without else object()
     )
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ValueError) as refused:
         check_installed(format, resizes=resizes)
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
@@ -128,9 +127,7 @@ def test_no_ffmpeg_is_told(monkeypatch):
         raise RuntimeError("No ffmpeg exe could be found.\nInstall it.")
 
     monkeypatch.setattr(ffmpeg, "get_ffmpeg_exe", none)
-    with pytest.raises(
-        ConfigError, match=r"^mp4: imageio-ffmpeg finds no ffmpeg here: No .* found"
-    ):
+    with pytest.raises(ValueError, match=r"^mp4: imageio-ffmpeg finds no ffmpeg here: No .* found"):
         check_installed("mp4", resizes=False)
 
 
@@ -165,5 +162,5 @@ def test_floats_are_shares_of_white():
     ],
 )
 def test_what_is_no_picture_is_refused(picture, told):
-    with pytest.raises(ConfigError, match=rf"^rgb_array: the environment gave {told}, expected"):
+    with pytest.raises(ValueError, match=rf"^rgb_array: the environment gave {told}, expected"):
         as_frame(picture, None)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-
-from lightning_dqn.runs.build import ConfigError
 
 VideoFormat = Literal["mp4", "gif"]
 
@@ -34,14 +33,14 @@ def check_installed(format: VideoFormat, *, resizes: bool) -> None:
         resizes: frames are scaled to a width.
 
     Raises:
-        ConfigError: it names the extra to install.
+        ValueError: it names the extra to install.
     """
     wanted = [*_PACKAGES[format], *(["PIL"] if resizes and format != "gif" else [])]
     missing = [name for name in wanted if importlib.util.find_spec(name) is None]
     if missing:
         names = ["pillow" if name == "PIL" else name.replace("_", "-") for name in missing]
         instead = "; format=gif takes pillow alone" if format == "mp4" else ""
-        raise ConfigError(
+        raise ValueError(
             f"{format}: {' and '.join(names)} missing: pip install 'lightning-dqn[video]'{instead}"
         )
     if format == "mp4":
@@ -55,7 +54,7 @@ def _check_ffmpeg() -> None:
         imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"mp4: imageio-ffmpeg finds no ffmpeg here: {reason}") from error
+        raise ValueError(f"mp4: imageio-ffmpeg finds no ffmpeg here: {reason}") from error
 
 
 def write_video(
@@ -73,10 +72,35 @@ def write_video(
     Returns:
         Lines about what was left out.
     """
-    if format == "mp4":
-        _write_mp4(path, frames, fps)
+    video = open_video(path, format, fps=fps, expected=expected)
+    try:
+        for frame in frames:
+            video.add(frame)
+        return video.finish()
+    finally:
+        video.close()
+
+
+class Video(ABC):
+    """A video that is being written, frame by frame, so that several can be at once."""
+
+    @abstractmethod
+    def add(self, frame: np.ndarray) -> None:
+        """Write a frame, of the size that the first one had."""
+
+    def finish(self) -> list[str]:
+        """End the file; return lines about what was left out."""
+        self.close()
         return []
-    return _write_gif(path, frames, fps, expected)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file, finished or not; may be called more than once."""
+
+
+def open_video(path: Path, format: VideoFormat, *, fps: float, expected: int) -> Video:
+    """Return a video that has no frames yet; see :func:`write_video`."""
+    return _Mp4(path, fps) if format == "mp4" else _Gif(path, fps, expected)
 
 
 def as_frame(picture: Any, width: int | None) -> np.ndarray:
@@ -85,12 +109,12 @@ def as_frame(picture: Any, width: int | None) -> np.ndarray:
     Small ones, as MinAtar's ten by ten, are enlarged by a whole number where no width is given.
 
     Raises:
-        ConfigError: it is no picture.
+        ValueError: it is no picture.
     """
     array = np.asarray(picture)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype.kind not in "uif":
         found = f"{array.dtype}{list(array.shape)}" if array.ndim else type(picture).__name__
-        raise ConfigError(f"rgb_array: the environment gave {found}, expected uint8[H, W, 3]")
+        raise ValueError(f"rgb_array: the environment gave {found}, expected uint8[H, W, 3]")
     if array.dtype.kind == "f":  # from 0 to 1, as MinAtar has it
         array = (255 * array.clip(0, 1)).round()
     frame = np.ascontiguousarray(array.astype(np.uint8))
@@ -107,57 +131,73 @@ def as_frame(picture: Any, width: int | None) -> np.ndarray:
     return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))
 
 
-def _write_mp4(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
-    import imageio.v2
+class _Mp4(Video):
+    """Hands each frame on to an encoder and keeps none."""
 
-    make: Any = imageio.v2.get_writer
-    writer = make(
-        path,
-        format="FFMPEG",
-        fps=fps,
-        codec="libx264",
-        quality=8,
-        macro_block_size=1,
-        ffmpeg_log_level="error",
-    )
-    try:
-        for frame in frames:
-            # The chroma of yuv420p, which every player reads, is halved.
-            odd = [(0, size % 2) for size in frame.shape[:2]]
-            writer.append_data(np.pad(frame, (*odd, (0, 0)), mode="edge"))
-    finally:
-        writer.close()
+    def __init__(self, path: Path, fps: float) -> None:
+        import imageio.v2
+
+        make: Any = imageio.v2.get_writer
+        self._writer = make(
+            path,
+            format="FFMPEG",
+            fps=fps,
+            codec="libx264",
+            quality=8,
+            macro_block_size=1,
+            ffmpeg_log_level="error",
+        )
+
+    def add(self, frame: np.ndarray) -> None:
+        # The chroma of yuv420p, which every player reads, is halved.
+        odd = [(0, size % 2) for size in frame.shape[:2]]
+        self._writer.append_data(np.pad(frame, (*odd, (0, 0)), mode="edge"))
+
+    def close(self) -> None:
+        self._writer.close()
 
 
-def _write_gif(path: Path, frames: Iterable[np.ndarray], fps: float, expected: int) -> list[str]:
-    from PIL import Image
+class _Gif(Video):
+    """Keeps what it shows of the frames, with few colours, until the last one is there."""
 
-    images: list[Any] = []
-    kept: list[int] = []  # their numbers
-    number, step, why = -1, 1, ""
+    def __init__(self, path: Path, fps: float, expected: int) -> None:
+        self._path, self._fps, self._expected = path, fps, expected
+        self._images: list[Any] = []
+        self._kept: list[int] = []  # their numbers
+        self._number, self._step, self._why = -1, 1, ""
+        self._last: np.ndarray
 
-    def keep(frame: np.ndarray) -> None:
-        kept.append(number)
+    def add(self, frame: np.ndarray) -> None:
+        self._number, self._last = self._number + 1, frame
+        if self._number == 0:
+            pixels = frame.shape[0] * frame.shape[1]
+            self._step, self._why = _thinned(pixels, self._fps, self._expected)
+        if self._number % self._step == 0:
+            self._keep(frame)
+
+    def finish(self) -> list[str]:
+        if self._kept[-1] != self._number:
+            self._keep(self._last)  # how it ends is always shown
+        first, *others = self._images
+        first.save(
+            self._path,
+            format="GIF",
+            save_all=True,
+            append_images=others,
+            duration=_pauses(self._kept, self._number + 1, self._fps),
+            loop=0,
+        )
+        return [self._why] if self._why else []
+
+    def close(self) -> None:
+        self._images.clear()
+
+    def _keep(self, frame: np.ndarray) -> None:
+        from PIL import Image
+
+        self._kept.append(self._number)
         image = Image.fromarray(frame)
-        images.append(image.quantize(256, method=Image.Quantize.FASTOCTREE))
-
-    for number, frame in enumerate(frames):
-        if number == 0:
-            step, why = _thinned(frame.shape[0] * frame.shape[1], fps, expected)
-        if number % step == 0:
-            keep(frame)
-    if kept[-1] != number:
-        keep(frame)  # how it ends is always shown
-    first, *others = images
-    first.save(
-        path,
-        format="GIF",
-        save_all=True,
-        append_images=others,
-        duration=_pauses(kept, number + 1, fps),
-        loop=0,
-    )
-    return [why] if why else []
+        self._images.append(image.quantize(256, method=Image.Quantize.FASTOCTREE))
 
 
 def _thinned(pixels: int, fps: float, expected: int) -> tuple[int, str]:

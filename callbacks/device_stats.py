@@ -1,0 +1,58 @@
+"""System load beside the metrics: processor, memory, and what the accelerator holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.accelerators.cpu import get_cpu_stats
+
+from lightning_dqn.dqn import DQN
+from lightning_dqn.reporting.glossary import GLOSSARY
+from lightning_dqn.reporting.telling import tell_row
+
+SYSTEM = "system/"
+
+
+class DeviceStats(pl.Callback):
+    """Logs what Lightning's ``DeviceStatsMonitor`` reads, in rows like all others.
+
+    Lightning's counts batches for its step, where rows here have env steps; it logs twice a batch,
+    and a hundred values of CUDA's allocator. This logs those of the glossary, as ``system/<name>``
+    by Lightning's names, whenever a row of training is due.
+
+    Args:
+        cpu_stats: also processor and memory, as psutil reads them of the whole machine.
+    """
+
+    def __init__(self, *, cpu_stats: bool = True) -> None:
+        self.cpu_stats = cpu_stats
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin the time over which the first row's load is measured."""
+        self._read(trainer)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Log, where a row of training was."""
+        period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if period <= 0 or trainer.global_step % period != 0:
+            return
+        if not isinstance(pl_module, DQN):
+            raise TypeError(f"DeviceStats needs a DQN, not a {type(pl_module).__name__}")
+        found = {f"{SYSTEM}{name}": float(value) for name, value in self._read(trainer).items()}
+        row = {key: value for key, value in found.items() if key in GLOSSARY}
+        if row:
+            tell_row(pl_module, {**row, "time/env_steps": pl_module.env_steps})
+
+    def _read(self, trainer: pl.Trainer) -> Mapping[str, Any]:
+        device = trainer.strategy.root_device
+        on_device = {} if device.type == "cpu" else trainer.accelerator.get_device_stats(device)
+        return {**on_device, **(get_cpu_stats() if self.cpu_stats else {})}

@@ -1,0 +1,174 @@
+"""Videos of the best, the median and the worst episode of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from lightning_dqn.collecting.filming import Studio
+from lightning_dqn.collecting.takes import Filmed, Footage, unrepeated
+from lightning_dqn.data import ReplayDataModule
+from lightning_dqn.dqn import DQN
+from lightning_dqn.reporting.video import check_installed
+from lightning_dqn.transitions import Episode
+
+
+class EpisodeVideos(pl.Callback):
+    """Films three episodes of every n-th validation, as frames of what its environment draws.
+
+    The evaluation is played a second time, by its own seed, so that learning stays the same bit
+    for bit. Files are named by env step and return; they go to W&B too, where that is a logger.
+    Where the environment can't be drawn, or a file can't be written, a line says so and the run
+    goes on.
+
+    Args:
+        folder: of the files.
+        every_n_epochs: film every n-th validation of a fit.
+        format: ``"mp4"``, or ``"gif"``, which takes Pillow alone.
+        max_frames: of a video; of a longer episode it shows one frame in every so many, at its own
+            pace as long as that makes 10 a second.
+        width: of the video in pixels; None: as it is drawn, small pictures enlarged.
+    """
+
+    logs_metrics = False  # that a checkpoint could be chosen by
+
+    def __init__(
+        self,
+        folder: str | Path = "videos",
+        *,
+        every_n_epochs: int = 10,
+        format: Literal["mp4", "gif"] = "mp4",
+        max_frames: int = 300,
+        width: int | None = None,
+    ) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs={every_n_epochs}: at least 1")
+        if format not in ("mp4", "gif"):
+            raise ValueError(f"format={format}: choose mp4 or gif")
+        if max_frames < 2:
+            raise ValueError(f"max_frames={max_frames}: at least 2")
+        if width is not None and not 16 <= width <= 8192:
+            raise ValueError(f"width={width}: from 16 to 8192, or null")
+        self.folder = Path(folder)
+        self.every_n_epochs = every_n_epochs
+        self.format: Literal["mp4", "gif"] = format
+        self.max_frames = max_frames
+        self.width = width
+        self._episodes: list[Episode] = []
+        self._is_off = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse a run that lacks the packages, and one that evaluates nothing to be filmed.
+
+        Raises:
+            ValueError: it names the extra to install.
+        """
+        check_installed(self.format, resizes=self.width is not None)
+        self._data(trainer)
+        if not isinstance(pl_module, DQN):
+            raise TypeError(f"EpisodeVideos films a DQN, not a {type(pl_module).__name__}")
+        self._is_off = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say at once where there is nothing to be seen."""
+        studio = self._studio(trainer)
+        if studio is not None:
+            studio.close()
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the episodes of the last evaluation."""
+        self._episodes = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Note an episode; behind the last one film, before others act on what was evaluated."""
+        self._episodes.append(batch)
+        is_last = batch_idx + 1 == sum(trainer.num_val_batches)
+        is_due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        is_due |= trainer.state.fn != "fit"
+        if not is_last or not is_due or trainer.sanity_checking:
+            return
+        studio = self._studio(trainer)
+        if studio is None:
+            return
+        assert isinstance(pl_module, DQN)
+        try:
+            self._tell(trainer, pl_module, self._film(trainer, pl_module, studio))
+        except Exception as error:  # whatever an environment may raise that is drawn
+            rank_zero_warn(f"EpisodeVideos: no videos of this evaluation: {_first_line(error)}")
+        finally:
+            studio.close()
+
+    def _film(self, trainer: pl.Trainer, module: DQN, studio: Studio) -> list[Filmed]:
+        data = self._data(trainer)
+        evaluation = data.val_dataloader()
+
+        def look_up() -> None:
+            for look in data.while_busy:
+                look()
+            if trainer.received_sigterm:
+                raise SIGTERMException
+
+        prefix = f"env_step_{module.env_steps:09d}_"
+        return studio.film(
+            module,
+            self._episodes,
+            Footage(self.folder, prefix, self.format, self.max_frames, self.width),
+            seed=evaluation.seed,
+            episodes_per_env=evaluation.episodes_per_env,
+            look_up=look_up,
+        )
+
+    def _tell(self, trainer: pl.Trainer, module: DQN, videos: Sequence[Filmed]) -> None:
+        for one in videos:
+            if one.episode != one.ranked:
+                rank_zero_warn(f"EpisodeVideos: {unrepeated(one)}")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_metrics(_as_media(videos, module.env_steps), step=module.env_steps)
+
+    def _studio(self, trainer: pl.Trainer) -> Studio | None:
+        """Return what films; None, and once a line, where nothing can be seen."""
+        data = self._data(trainer)
+        if self._is_off:
+            return None
+        try:
+            return Studio(data.environment, data.evaluation)
+        except Exception as error:  # whatever an environment may raise that is made and drawn
+            self._is_off = True
+            rank_zero_warn(f"EpisodeVideos: there will be none: {_first_line(error)}")
+            return None
+
+    def _data(self, trainer: pl.Trainer) -> ReplayDataModule:
+        data: Any = getattr(trainer, "datamodule", None)
+        if not isinstance(data, ReplayDataModule):
+            raise ValueError("EpisodeVideos needs a ReplayDataModule, whose evaluations it films")
+        return data
+
+
+def _as_media(videos: Sequence[Filmed], env_steps: int) -> Mapping[str, Any]:
+    """Return a row for W&B, which takes files by their paths."""
+    import wandb
+
+    row: dict[str, Any] = {"time/env_steps": env_steps}
+    for one in videos:
+        caption = f"{one.which}: return {one.episode.episode_return:g} at {env_steps:,} env steps"
+        row[f"videos/{one.which}"] = wandb.Video(str(one.path), caption=caption)
+    return row
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
