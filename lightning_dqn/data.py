@@ -14,7 +14,12 @@ import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_dqn.collecting.collector import Collector
-from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator, Observer
+from lightning_dqn.collecting.evaluation import (
+    EvaluationConfig,
+    Evaluator,
+    Observer,
+    StepObserver,
+)
 from lightning_dqn.collecting.source import Collection, CollectionConfig, Source
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec, check_same
@@ -73,6 +78,7 @@ class ReplayDataModule(pl.LightningDataModule):
         while_busy: functions called often where it may not: in the warm-up and in evaluation.
         observers: functions that look on while evaluation episodes are played, see
             :func:`lightning_dqn.collecting.evaluation.play_episodes`.
+        step_observers: functions that look at each of their steps after it was taken.
     """
 
     def __init__(
@@ -120,6 +126,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.between_iterations: list[Callable[[], None]] = []
         self.while_busy: list[Callable[[], None]] = []
         self.observers: list[Observer] = []
+        self.step_observers: list[StepObserver] = []
         self.source: Source | None = None
         self.replay: ReplayBuffer | None = None
         self.sampler: Sampler | None = None
@@ -301,7 +308,11 @@ class ReplayDataModule(pl.LightningDataModule):
         if self._evaluator is None:
             self._evaluator = Evaluator(self.environment, self.evaluation)
         return self._evaluator.play(
-            self._learner, seed=seed, episodes_per_env=episodes_per_env, observers=[self._look_on]
+            self._learner,
+            seed=seed,
+            episodes_per_env=episodes_per_env,
+            observers=[self._look_on],
+            step_observers=self.step_observers,
         )
 
     # --- memory and closing

@@ -35,6 +35,9 @@ Observer = Callable[[np.ndarray, np.ndarray], None]
 """Looks on before each step: observations [E, *shape], and in which an action is chosen for an
 episode that counts, bool[E]."""
 
+StepObserver = Callable[[Step, Actor, np.ndarray], None]
+"""Looks on after each step: what it was, the actor by now, and whose episode was cut, bool[E]."""
+
 
 @dataclass(frozen=True)
 class EvaluationConfig:
@@ -96,6 +99,7 @@ def play_episodes(
     seed: int = 0,
     max_episode_steps: int | None = None,
     observers: Sequence[Observer] = (),
+    step_observers: Sequence[StepObserver] = (),
 ) -> Iterator[Episode]:
     """Yield ``episodes_per_env`` episodes of each environment.
 
@@ -113,6 +117,7 @@ def play_episodes(
         seed: spawned into streams for each environment and for the random actions.
         max_episode_steps: env steps after which an episode is cut; None: never.
         observers: called before each step.
+        step_observers: called after each step.
 
     Raises:
         ValueError: the environment or the policy gave what can't be meant; a reward wasn't finite.
@@ -138,10 +143,13 @@ def play_episodes(
             tally.count(index, episode)
         if ended:
             bounds.look(actor.observation)
-        if actor.lengths.max() >= limit:
-            is_over = (actor.lengths >= limit) & ~actor.ended
-            for over in np.flatnonzero(is_over & tally.is_playing):
+        is_cut = actor.lengths >= limit
+        if is_cut.any():
+            is_cut &= ~actor.ended & tally.is_playing
+            for over in np.flatnonzero(is_cut):
                 tally.cut(int(over), actor.episode(int(over)))
+        for observe_step in step_observers:
+            observe_step(step, actor, is_cut)
         yield from tally.take()
 
 
@@ -226,7 +234,13 @@ class Evaluator:
         self._limit: int | None = None
 
     def play(
-        self, policy: Policy, *, seed: int, episodes_per_env: int, observers: Sequence[Observer]
+        self,
+        policy: Policy,
+        *,
+        seed: int,
+        episodes_per_env: int,
+        observers: Sequence[Observer],
+        step_observers: Sequence[StepObserver] = (),
     ) -> Iterator[Episode]:
         """Yield the episodes of one evaluation; see :func:`play_episodes`."""
         if self._environment is None:
@@ -241,6 +255,7 @@ class Evaluator:
             seed=seed,
             max_episode_steps=self._limit,
             observers=observers,
+            step_observers=step_observers,
         )
 
     def close(self) -> None:

@@ -58,6 +58,7 @@ class ReplayBuffer:
         after_write: functions called with the times [begin, end) that were just written; they
             don't cross the end of the ring.
         total_times: written so far, those overwritten included.
+        newest_read: cells whose transitions were read last, int64[M]; None before.
 
     Raises:
         ValueError: the ring doesn't fit the memory, or is too short for a chain and a stack; the
@@ -102,6 +103,7 @@ class ReplayBuffer:
         self._starts_tail = 0
         self.total_times = 0
         self._outputs: dict[str, Tensor] = {}
+        self.newest_read: Tensor | None = None
 
     @property
     def times_stored(self) -> int:
@@ -164,6 +166,7 @@ class ReplayBuffer:
 
     def transitions_at(self, cells: Tensor) -> Transitions:
         """Return the transitions that start in ``cells``, int64[M] -> [M, ...]."""
+        self.newest_read = cells
         reward, discount, last = self._chain(cells)
         has_mask = self.spec.has_action_mask
         return Transitions(
