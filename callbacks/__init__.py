@@ -1,6 +1,7 @@
 """Lightning callbacks: what may act on a run while ``Trainer.fit`` drives it."""
 
 from lightning_dqn.callbacks.clip_weights import ClipWeights
+from lightning_dqn.callbacks.diagnostics import Diagnostics
 from lightning_dqn.callbacks.exact_metrics import ExactMetrics
 from lightning_dqn.callbacks.freeze_layers import FreezeLayers
 from lightning_dqn.callbacks.matches import Matches
@@ -18,6 +19,7 @@ from lightning_dqn.callbacks.weight_average import WeightAverage
 __all__ = [
     "ClipWeights",
     "CountedOperation",
+    "Diagnostics",
     "EMATargetNetwork",
     "EnvStepProgressBar",
     "ExactMetrics",

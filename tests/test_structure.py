@@ -15,7 +15,7 @@ FLOORS = [
     {"networks", "replay", "collecting"},
     {"learning", "agent", "data"},
     {"dqn", "formats"},
-    {"games"},
+    {"games", "diagnostics"},
     {"callbacks", "runs"},
     {"study"},
     {"commands"},
