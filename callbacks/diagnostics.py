@@ -17,7 +17,7 @@ from lightning_dqn.diagnostics.values import value_diagnostics
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.units import Units, find_units
-from lightning_dqn.reporting.telling import tell_row, tell_values
+from lightning_dqn.reporting.telling import tell_look, tell_values
 from lightning_dqn.transitions import Iteration
 
 OF_RETURNS = (0, 25, 50, 75, 100)
@@ -81,7 +81,7 @@ class Diagnostics(pl.Callback):
         module = _as_dqn(pl_module)
         row = as_row(self._look(trainer, module, batch, outputs["priority"]))
         if row:
-            tell_row(module, {**row, "time/env_steps": module.env_steps})
+            tell_look(module, {**row, "time/env_steps": module.env_steps})
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to note what the policy meets."""

@@ -13,6 +13,9 @@ from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Sampler
 from lightning_dqn.transitions import Iteration
 
+MOST_TRANSITIONS = 1_024
+"""Of an iteration's, those of its newest minibatches that are looked at, one minibatch at least."""
+
 
 def replay_diagnostics(
     sampler: Sampler, iteration: Iteration, priority: Tensor
@@ -32,13 +35,15 @@ def replay_diagnostics(
         "replay/ratio": num_updates / iteration.new_env_steps,
     }
     cells = replay.newest_read
+    newest = max(1, MOST_TRANSITIONS // batch_size)
     if cells is not None and len(cells) == num_updates * batch_size:
+        cells = cells.view(num_updates, batch_size)[-newest:]
         age = ages(cells, replay)
         found |= {"replay/age_mean": age.float().mean(), **percentiles("replay/age", age)}
         if batch_size > 1:
-            found["replay/duplicates"] = duplicate_share(cells.view(num_updates, batch_size))
+            found["replay/duplicates"] = duplicate_share(cells)
     if sampler.uses_priorities:
-        found |= percentiles("replay/priority", priority)
+        found |= percentiles("replay/priority", priority[-newest:])
     return found
 
 
@@ -50,11 +55,11 @@ def ages(cells: Tensor, replay: ReplayBuffer) -> Tensor:
     of what the ring holds; much below it the newest are learned from too often.
 
     Args:
-        cells: int64[M].
+        cells: int64[...].
         replay: their ring, as it was when they were drawn.
 
     Returns:
-        int64[M].
+        int64[...].
     """
     newest = replay.total_times - 1
     return (newest - cells // replay.num_envs) % replay.num_times * replay.num_envs
