@@ -6,9 +6,9 @@
 The CartPole work unit at the default period, in pairs of fresh processes of one thread that take
 turns in going first; both write metrics.csv. Seconds are the process's own, from the end of the
 warm-up, without the compilation, to the end of learning, so that other work on the machine disturbs
-little. ``plain`` is built in Python, a preset from its configuration. With --evaluate both also play
-validation episodes every 5,000 env steps, and what diagnostics add there is counted; without, the
-looks alone are.
+little. ``plain`` is built in Python, a preset from its configuration. With --evaluate both also
+play validation episodes every 5,000 env steps, and what diagnostics add there is counted; without,
+the looks alone are.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ OF_RETURNS = (0, 25, 50, 75, 100)
 class Diagnostics(pl.Callback):
     """Logs how values, exploration, replay and networks are, and more of evaluations.
 
-    The keys and what a healthy run looks like stand in the glossary. It looks at the newest iteration and its last minibatch, and moves nothing: what is learned is
-    the same bit for bit. What doesn't apply, as the age of transitions where there is no replay,
-    is left out.
+    The keys and what a healthy run looks like stand in the glossary. It looks at the newest
+    iteration and its last minibatch, and moves nothing: what is learned is the same bit for bit.
+    What doesn't apply, as the age of transitions where there is no replay, is left out.
 
     Args:
         every_n_env_steps: look after the first iteration at or past every multiple of it.

@@ -72,6 +72,8 @@ def layer_norms(layers: Mapping[str, Sequence[Tensor]]) -> dict[str, Tensor]:
     none is 0. Weights that grow without end lose plasticity (Lyle et al. 2024,
     arxiv.org/abs/2402.18762).
     """
+    if not layers:
+        return {}
     sizes = iter(torch._foreach_norm([t for tensors in layers.values() for t in tensors]))
     return {
         name: torch.stack([next(sizes).float() for _ in tensors]).norm()
