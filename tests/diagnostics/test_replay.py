@@ -58,9 +58,7 @@ def test_duplicates_count_all_but_the_first() -> None:
 def test_what_is_told_of_a_sample() -> None:
     ring = ring_of(SCRIPTS, 5, keeps=8)
     found = read(
-        replay_diagnostics(
-            Given(ring), iteration(ring, [[0, 1, 2], [2, 2, 6]]), torch.zeros(2, 3)
-        )
+        replay_diagnostics(Given(ring), iteration(ring, [[0, 1, 2], [2, 2, 6]]), torch.zeros(2, 3))
     )
     assert found == {
         "replay/fill": 5 / 8,
@@ -90,9 +88,7 @@ def test_large_iterations_are_told_by_their_newest_minibatches() -> None:
     ring = ring_of(SCRIPTS, 5)
     cells = [[0, 0]] * 88 + [[8, 9]] * 512
     priority = torch.cat([torch.full((88, 2), 9.0), torch.ones(512, 2)])
-    found = read(
-        replay_diagnostics(Given(ring, priorities=True), iteration(ring, cells), priority)
-    )
+    found = read(replay_diagnostics(Given(ring, priorities=True), iteration(ring, cells), priority))
     assert (found["replay/age_mean"], found["replay/duplicates"]) == (0.0, 0.0)
     assert found["replay/priority_p95"] == 1.0
     one = [[0] * 1_100, [0, 1] * 550]

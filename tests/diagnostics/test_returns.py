@@ -45,9 +45,7 @@ def test_an_end_that_is_not_known_makes_its_episode_unknown_alone() -> None:
 
 def test_where_the_opponent_moves_next_their_return_counts_against() -> None:
     # The second player wins with the last of three plies... of the first: +1, seen as -1, +1.
-    assert returns(column(0, 0, 1), -0.9, [2], column(0, 0, 0)) == pytest.approx(
-        [0.81, -0.9, 1.0]
-    )
+    assert returns(column(0, 0, 1), -0.9, [2], column(0, 0, 0)) == pytest.approx([0.81, -0.9, 1.0])
 
 
 def test_they_are_the_lambda_returns_of_a_whole_trace() -> None:
