@@ -264,3 +264,19 @@ def test_another_module_is_refused(make_trainer: Any) -> None:
     trainer = make_trainer(callbacks=[Diagnostics()])
     with pytest.raises(TypeError, match="Diagnostics look at a DQN, not at a BoringModel"):
         trainer.fit(BoringModel())
+
+
+def test_rows_of_env_steps_that_come_again_are_taken_away_with_their_columns_kept(
+    make_trainer: Any, make_data: Any, make_module: Any, tmp_path: Path
+) -> None:
+    trainer = make_trainer(
+        callbacks=[EMATargetNetwork(tau=0.1), Diagnostics(every_n_env_steps=16)],
+        logger=csv_logger(tmp_path),
+        log_every_n_steps=1,
+    )
+    trainer.fit(make_module(), make_data())  # rows at 24, 32 and 40, a look at 32
+    csv_logger(tmp_path).rewind(32)
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["time/env_steps"]) for row in rows] == [24, 32, 32]
+    assert [bool(row["replay/fill"]) for row in rows] == [False, False, True]

@@ -22,9 +22,9 @@ def test_the_gap_is_between_the_best_two() -> None:
 
 
 def test_only_legal_actions_and_states_with_a_choice_count() -> None:
-    q_values = torch.tensor([[1.0, 5.0, 3.0], [0.0, 9.0, 8.0], [7.0, 7.0, 7.0]])
+    q_values = torch.tensor([[1.0, 5.0, 4.0], [0.0, 9.0, 8.0], [7.0, 7.0, 7.0]])
     mask = torch.tensor([[True, False, True], [True, False, False], [False, False, False]])
-    assert action_gap(q_values, mask).item() == 2.0
+    assert action_gap(q_values, mask).item() == 3.0
     assert torch.isnan(action_gap(q_values, mask & False))
 
 
