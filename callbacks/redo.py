@@ -13,7 +13,13 @@ from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.q_network import QNetwork
-from lightning_dqn.networks.units import Units, find_units, torso_outputs
+from lightning_dqn.networks.units import (
+    DORMANT_UP_TO,
+    Units,
+    dormant_scores,
+    find_units,
+    torso_outputs,
+)
 
 Entries = dict[nn.Parameter, Tensor]
 """Which entries of parameters were changed, bool of their shapes."""
@@ -33,7 +39,7 @@ class ReDo(CountedOperation):
 
     Args:
         threshold: the score up to which a unit is dormant: its mean activation as a share of its
-            layer's, see :func:`dormant_scores`.
+            layer's, see :func:`lightning_dqn.networks.units.dormant_scores`.
         period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 1,000 updates unless
             it says otherwise.
 
@@ -47,7 +53,7 @@ class ReDo(CountedOperation):
     def __init__(
         self,
         *,
-        threshold: float = 0.025,
+        threshold: float = DORMANT_UP_TO,
         **period: Unpack[PeriodArguments],
     ) -> None:
         if not threshold >= 0:
@@ -120,19 +126,6 @@ class ReDo(CountedOperation):
                     inputs = mask.repeat_interleave(weight.shape[1] // units.number)
                     chosen = _along(inputs, weight, axis=1)
                     _set(weight, chosen, torch.zeros_like(weight), entries)
-
-
-def dormant_scores(activation: Tensor) -> Tensor:
-    """Return each unit's mean |activation| over its layer's mean, eq. 1 of Sokar et al. 2023.
-
-    Args:
-        activation: float[B, units, ...]; all axes but the units' are averaged over.
-
-    Returns:
-        float[units], on average 1; all 0 where the whole layer is silent.
-    """
-    size = activation.float().abs().transpose(0, 1).flatten(1).mean(dim=1)
-    return size / size.mean().clamp_min(1e-9)
 
 
 def _along(mask: Tensor, tensor: Tensor, *, axis: int) -> Tensor:

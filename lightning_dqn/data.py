@@ -15,7 +15,12 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.collecting.contract import Collection, Source
-from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator, Observer
+from lightning_dqn.collecting.evaluation import (
+    EvaluationConfig,
+    Evaluator,
+    Observer,
+    StepObserver,
+)
 from lightning_dqn.collecting.source import CollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec, check_same
@@ -69,6 +74,7 @@ class ReplayDataModule(pl.LightningDataModule):
         while_busy: functions called often where it may not: in the warm-up and in evaluation.
         observers: functions that look on while evaluation episodes are played, see
             :func:`lightning_dqn.collecting.evaluation.play_episodes`.
+        step_observers: functions that look at each of their steps after it was taken.
     """
 
     def __init__(
@@ -116,6 +122,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.between_iterations: list[Callable[[], None]] = []
         self.while_busy: list[Callable[[], None]] = []
         self.observers: list[Observer] = []
+        self.step_observers: list[StepObserver] = []
         self._experience: Experience | None = None
         self._evaluator: Evaluator | None = None
         self._restored: dict[str, Any] | None = None
@@ -260,7 +267,11 @@ class ReplayDataModule(pl.LightningDataModule):
         if self._evaluator is None:
             self._evaluator = Evaluator(self.environment, self.evaluation)
         return self._evaluator.play(
-            self._learner, seed=seed, episodes_per_env=episodes_per_env, observers=[self._look_on]
+            self._learner,
+            seed=seed,
+            episodes_per_env=episodes_per_env,
+            observers=[self._look_on],
+            step_observers=self.step_observers,
         )
 
     # --- memory and closing

@@ -21,6 +21,7 @@ from lightning_dqn import (
 )
 from lightning_dqn.callbacks import (
     DeviceStats,
+    Diagnostics,
     EMATargetNetwork,
     ExactMetrics,
     Matches,
@@ -30,7 +31,9 @@ from lightning_dqn.callbacks import (
 from lightning_dqn.formats.saved import load_agent
 from lightning_dqn.games.opponents.past_selves import PastSelves
 from lightning_dqn.games.solved.tree import GameTree
-from lightning_dqn.networks.torsos import Tabular
+from lightning_dqn.networks.heads.categorical import CategoricalHead
+from lightning_dqn.networks.torsos import MLP, Tabular
+from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.reporting.glossary import GLOSSARY
 from lightning_dqn.runs.compose import compose
@@ -88,8 +91,40 @@ def keys_of_board_games(make_trainer) -> set[str]:
     }
 
 
+def keys_of_diagnostics(folder: Path, make_trainer) -> set[str]:
+    """Return what diagnostics log, of few and of many layers, with atoms and priorities."""
+    found: set[str] = set()
+    for number, layers in enumerate([[8], [2] * 25]):
+        data = ReplayDataModule(
+            "CartPole-v1",
+            batch_size=8,
+            env_steps_per_epoch=128,
+            sampler=PrioritizedSampling(),
+            collection=CollectionConfig(warmup_env_steps=64),
+        )
+        head = CategoricalHead(v_min=0.0, v_max=100.0)
+        module = DQN("CartPole-v1", network=MLP(hidden=layers), head=head, compile=False)
+        trainer = make_trainer(
+            logger=csv_logger(folder / str(number)),
+            callbacks=[EMATargetNetwork(tau=0.1), Diagnostics(every_n_env_steps=64)],
+            limit_val_batches=1.0,
+            log_every_n_steps=1,
+        )
+        trainer.fit(module, data)
+        found |= set((folder / str(number) / "metrics.csv").read_text().splitlines()[0].split(","))
+    several = {
+        r"_p\d+$": "_p<share>",
+        r"^(network/\w+_norm)/.*": r"\1/<layer>",
+        r"share/\d+$": "share/<action>",
+    }
+    for pattern, name in several.items():
+        found = {re.sub(pattern, name, key) for key in found}
+    return found - OF_LIGHTNING
+
+
 def test_the_glossary_lists_exactly_the_logged_metrics(tmp_path, make_trainer):
     logged = logged_keys(tmp_path, make_trainer) | keys_of_board_games(make_trainer)
+    logged |= keys_of_diagnostics(tmp_path / "diagnostics", make_trainer)
     assert {key for key in GLOSSARY if not OF_A_GPU.fullmatch(key)} == logged
 
 

@@ -16,7 +16,7 @@ FLOORS = [
     {"learning", "agent", "experience", "streams"},
     {"acting", "data"},
     {"dqn", "formats"},
-    {"games"},
+    {"games", "diagnostics"},
     {"callbacks", "runs"},
     {"study"},
     {"commands"},

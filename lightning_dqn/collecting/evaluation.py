@@ -37,6 +37,8 @@ episode that counts, bool[E]."""
 
 EndObserver = Callable[[int, Episode], None]
 """Looks on when an episode that counts is over, before anything follows: environment, episode."""
+StepObserver = Callable[[Step, Actor, np.ndarray], None]
+"""Looks on after each step: what it was, the actor by now, and whose episode was cut, bool[E]."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def play_episodes(
     max_episode_steps: int | None = None,
     observers: Sequence[Observer] = (),
     at_end: EndObserver | None = None,
+    step_observers: Sequence[StepObserver] = (),
 ) -> Iterator[Episode]:
     """Yield ``episodes_per_env`` episodes of each environment.
 
@@ -118,6 +121,7 @@ def play_episodes(
         max_episode_steps: env steps after which an episode is cut; None: never.
         observers: called before each step.
         at_end: called when an episode is counted, in the order in which they end.
+        step_observers: called after each step.
 
     Raises:
         ValueError: the environment or the policy gave what can't be meant; a reward wasn't finite.
@@ -143,10 +147,13 @@ def play_episodes(
             tally.count(index, episode)
         if ended:
             bounds.look(actor.observation)
-        if actor.lengths.max() >= limit:
-            is_over = (actor.lengths >= limit) & ~actor.ended
-            for over in np.flatnonzero(is_over & tally.is_playing):
+        is_cut = actor.lengths >= limit
+        if is_cut.any():
+            is_cut &= ~actor.ended & tally.is_playing
+            for over in np.flatnonzero(is_cut):
                 tally.cut(int(over), actor.episode(int(over)))
+        for observe_step in step_observers:
+            observe_step(step, actor, is_cut)
         yield from tally.take()
 
 
@@ -241,6 +248,7 @@ class Evaluator:
         episodes_per_env: int,
         observers: Sequence[Observer],
         at_end: EndObserver | None = None,
+        step_observers: Sequence[StepObserver] = (),
     ) -> Iterator[Episode]:
         """Yield the episodes of one evaluation; see :func:`play_episodes`."""
         return play_episodes(
@@ -253,6 +261,7 @@ class Evaluator:
             max_episode_steps=self._limit,
             observers=observers,
             at_end=at_end,
+            step_observers=step_observers,
         )
 
     @property

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_dqn.learning.compilation import same_draws
-from lightning_dqn.networks.operations import kept_buffers
+from lightning_dqn.learning.looking import looking_on
 
 
 def warn_of_still_target(module: Any) -> None:
@@ -27,14 +25,12 @@ class TargetsWarning:
     def __init__(self) -> None:
         self._is_said = False
 
-    @torch.no_grad()
     def __call__(self, module: Any) -> None:
         """Look at the targets of the newest minibatch."""
         head, batch = module.agent.head, module.minibatch
         if not head.judges_targets or batch is None or self._is_said:
             return
-        # How often rows are logged must not change what is learned.
-        with same_draws(module.device), kept_buffers(module.agent):
+        with looking_on(module):
             output = module.agent.q_network(batch.observation)
             reward, bootstrap = module.bootstrap(batch, output)
         warning = head.judge_targets(reward, batch.discount, bootstrap)

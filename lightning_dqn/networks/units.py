@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from lightning_dqn.networks.layers import NoisyLinear
+from lightning_dqn.networks.operations import in_evaluation_mode
 from lightning_dqn.networks.q_network import QNetwork
 
 LAYERS = (nn.Linear, NoisyLinear, nn.Conv2d)
@@ -40,6 +41,10 @@ NORMALISATIONS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d)
 PASSING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten)
 """Layers between an activation and the next layer's input that keep units apart."""
+
+
+DORMANT_UP_TO = 0.025
+"""The score up to which a unit counts as dormant, sec. 3 of Sokar et al. 2023."""
 
 
 class Units(NamedTuple):
@@ -100,17 +105,25 @@ def find_units(network: nn.Module, observation: Tensor) -> tuple[list[Units], li
 def torso_outputs(network: QNetwork, observation: Tensor) -> list[Tensor]:
     """Return the output [B, ...] of every layer of the torso, in evaluation mode."""
     outputs = []
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
+    with in_evaluation_mode(network):
         output = network.preprocess(observation)
         for layer in network.torso:
             output = layer(output)
             outputs.append(output)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
     return outputs
+
+
+def dormant_scores(activation: Tensor) -> Tensor:
+    """Return each unit's mean |activation| over its layer's mean, eq. 1 of Sokar et al. 2023.
+
+    Args:
+        activation: float[B, units, ...]; all axes but the units' are averaged over.
+
+    Returns:
+        float[units], on average 1; all 0 where the whole layer is silent.
+    """
+    size = activation.float().abs().transpose(0, 1).flatten(1).mean(dim=1)
+    return size / size.mean().clamp_min(1e-9)
 
 
 def _units_of(network: QNetwork, position: int, outputs: list[Tensor]) -> Units:

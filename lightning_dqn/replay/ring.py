@@ -48,6 +48,7 @@ class ReplayBuffer:
         after_write: functions called with the times [begin, end) that were just written; they
             don't cross the end of the ring.
         total_times: written so far, those overwritten included.
+        newest_read: cells whose transitions were read last, int64[M]; None before.
 
     Raises:
         ValueError: the ring doesn't fit the memory, or is too short for a chain and a stack; the
@@ -85,6 +86,7 @@ class ReplayBuffer:
         self._starts = Starts(self.num_times, num_envs, self.device)
         self._gathering = Gathering(spec, self.generator, self.device)
         self.total_times = 0
+        self.newest_read: Tensor | None = None
 
     @property
     def times_stored(self) -> int:
@@ -147,6 +149,7 @@ class ReplayBuffer:
 
     def transitions_at(self, cells: Tensor) -> Transitions:
         """Return the transitions that start in ``cells``, int64[M] -> [M, ...]."""
+        self.newest_read = cells
         return self._gathering.transitions(self._cells(), cells, self.gamma, self.n_step)
 
     def newest_cells(self, num_times: int) -> Tensor:

@@ -79,6 +79,72 @@ GLOSSARY = {
     "test/episodes_cut": "likewise in the test",
     "test/wrapped_return": "likewise in the test",
     "test/unseen_states": "likewise in the test; above 0 it warns",
+    "eval/return_p<share>": (
+        "with `Diagnostics`: return of the worst (`0`), the median (`50`) and the best (`100`) "
+        "validation episode, and the quartiles; healthy: the worst follows the best"
+    ),
+    "eval/overestimation": (
+        "predicted values of the validation episodes' actions minus the discounted returns that "
+        "followed, mean; a truncated episode goes on with its last observation's value; healthy: "
+        "near 0, above it values are too high"
+    ),
+    "eval/predicted_return": "of that, the mean predicted value",
+    "eval/discounted_return": "of that, the mean return, in the reward that is learned from",
+    "values/q_value_p<share>": (
+        "with `Diagnostics`, of the newest minibatch: percentiles (5 to 95) of the predicted "
+        "values of its actions, in units of return; healthy: within what returns can be"
+    ),
+    "values/td_error_p<share>": (
+        "of its TD errors, target minus prediction; healthy: around 0, narrow beside the values"
+    ),
+    "values/action_gap": (
+        "best minus second best legal action's value, mean, in units of return; healthy: above "
+        "the size of the errors; near 0 the greedy action is chance"
+    ),
+    "values/target_outside_range": (
+        "with C51: share of the targets' probability beyond the atoms; healthy: below 0.05"
+    ),
+    "exploration/action_share/<action>": (
+        "share of the newest 1,024 actions, for up to 18 actions; healthy: none dies out for good"
+    ),
+    "exploration/action_entropy": (
+        "entropy of these shares, 1 where all are equal and 0 where one is all; healthy: falling "
+        "with epsilon, then steady"
+    ),
+    "replay/fill": "share of the ring that is filled; healthy: 1 after its capacity in env steps",
+    "replay/ratio": (
+        "updates for each env step of the iteration (Fedus et al. 2020); healthy: as was set"
+    ),
+    "replay/age_mean": (
+        "mean age of what was learned from, in env steps; healthy: half the ring, where sampling "
+        "is uniform"
+    ),
+    "replay/age_p<share>": "its percentiles (5 to 95)",
+    "replay/duplicates": (
+        "share of a minibatch that stands in it already; healthy: batch size over twice the rows, "
+        "far above it few transitions are all"
+    ),
+    "replay/priority_p<share>": (
+        "with prioritised sampling: percentiles (5 to 95) of the priorities that came back; "
+        "healthy: falling with the TD error, without a tail that runs away"
+    ),
+    "network/weight_norm/<layer>": (
+        "L2 norm of a layer's parameters; healthy: slow growth that settles"
+    ),
+    "network/weight_norm_p<share>": "of more than 24 layers: percentiles (5 to 95)",
+    "network/gradient_norm/<layer>": (
+        "L2 norm of their gradient in the newest update, clipped; healthy: of one size in all "
+        "layers, none 0"
+    ),
+    "network/gradient_norm_p<share>": "likewise of more than 24 layers",
+    "network/target_distance": (
+        "L2 norm of online minus target weights, over that of the online ones; healthy: small and "
+        "steady, or a saw with hard copies"
+    ),
+    "network/dormant_units": (
+        "share of the torso's units that are all but silent (score up to 0.025, as `ReDo` has "
+        "it); healthy: low, not growing"
+    ),
     "time/env_steps": "env steps so far, warm-up included: the x-axis",
     "time/env_steps_per_second": "since the last row",
     "time/updates_per_second": "since the last row",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 ON_PROGRESS_BAR = frozenset({"train/loss", "rollout/episode_return", "eval/episode_return"})
 """What Lightning's progress bars show."""
@@ -28,6 +29,22 @@ def tell_row(module: Any, row: Mapping[str, float]) -> None:
     for logger in module.loggers:
         logger.log_metrics(dict(row), step=module.env_steps)
     tell_values(module, row, to_loggers=False)
+
+
+def tell_look(module: Any, row: Mapping[str, float]) -> None:
+    """Give a row of many values to the loggers as it is, and to callbacks that ask for metrics.
+
+    Lightning's ``log_dict`` would take longer over each of them than finding it took, and carry
+    all of them through every batch that follows.
+
+    Args:
+        module: a DQN in whose fit this is.
+        row: by keys of the glossary, the x-axis among them.
+    """
+    for logger in module.loggers:
+        logger.log_metrics(dict(row), step=module.env_steps)
+    if not module.trainer.barebones:
+        module.trainer.callback_metrics.update(_as_tensors(row))
 
 
 def tell_evaluation(module: Any, row: Mapping[str, float]) -> None:
@@ -55,10 +72,14 @@ def tell_values(
     """
     if module.trainer.barebones:
         return
-    tensors = {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+    tensors = _as_tensors(values)
     shown = {name: tensors.pop(name) for name in ON_PROGRESS_BAR & tensors.keys()}
     with warnings.catch_warnings():
         # What goes to loggers is what Trainer.test returns, also where there is no logger.
         warnings.filterwarnings("ignore", message=".*no logger configured.*")
         module.log_dict(tensors, logger=to_loggers)
         module.log_dict(shown, logger=to_loggers, prog_bar=True)
+
+
+def _as_tensors(values: Mapping[str, float]) -> dict[str, Tensor]:
+    return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}

@@ -45,6 +45,7 @@ MAY_CHANGE = (
     "callbacks.last_checkpoint",
     "callbacks.safe_stop",
     "callbacks.early_stopping",
+    "callbacks.diagnostics",
     "logger",
     "num_threads",
     "name",

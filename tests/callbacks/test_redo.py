@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from lightning_dqn import DQN
 from lightning_dqn.callbacks import EMATargetNetwork, FreezeLayers, ReDo
-from lightning_dqn.callbacks.redo import dormant_scores
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.quantile import (
     ImplicitQuantileHead,
@@ -105,25 +104,6 @@ def fit(make_trainer: Make) -> Iterator[Make]:
 
     with one_thread():
         yield run
-
-
-# --- the score
-
-
-def test_the_score_is_the_papers_equation() -> None:
-    activation = torch.tensor([[1.0, -2.0, 0.0], [3.0, -2.0, 0.0]])
-    # Means of the sizes: 2, 2, 0; their mean 4/3.
-    assert dormant_scores(activation).tolist() == pytest.approx([1.5, 1.5, 0.0])
-
-
-def test_a_channel_is_scored_over_all_places() -> None:
-    activation = torch.zeros(2, 2, 3, 3)
-    activation[0, 0, 1, 2], activation[:, 1] = 18.0, 3.0
-    assert dormant_scores(activation).tolist() == pytest.approx([0.5, 1.5])
-
-
-def test_a_silent_layer_is_dormant_as_a_whole() -> None:
-    assert dormant_scores(torch.zeros(4, 3)).tolist() == [0, 0, 0]
 
 
 # --- wrong arguments and layers that don't fit

@@ -24,6 +24,7 @@ from support.scripted_env import (
 )
 
 from lightning_dqn import DQN, ReplayDataModule
+from lightning_dqn.collecting.actor import Actor, Step
 from lightning_dqn.collecting.evaluation import (
     MAX_EPISODE_STEPS,
     EvaluationConfig,
@@ -415,3 +416,21 @@ def test_environments_and_random_actions_draw_from_different_streams():
     factory = EnvironmentFactory(Draws, num_envs=1)
     list(play_episodes(factory.make(), factory.spec, Fixed(), episodes_per_env=1, epsilon=1.0))
     assert len(pairs) == 16
+
+
+# --- who looks on after each step
+
+
+def test_each_step_is_shown_with_the_actor_after_it_and_whom_evaluation_cut() -> None:
+    seen: list[tuple[list[float], list[bool], list[bool]]] = []
+
+    def look(step: Step, actor: Actor, is_cut: np.ndarray) -> None:
+        seen.append((step.reward.tolist(), actor.ended.tolist(), is_cut.tolist()))
+
+    scripts = [episodes(2), episodes(5)]
+    play(scripts, 1, max_episode_steps=3, step_observers=[look])
+    assert seen == [
+        ([1.0, 1.0], [False, False], [False, False]),
+        ([2.0, 2.0], [True, False], [False, False]),
+        ([0.0, 3.0], [False, False], [False, True]),
+    ]

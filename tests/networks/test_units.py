@@ -16,7 +16,7 @@ from lightning_dqn.networks.heads.quantile import (
 )
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.torsos import NetworkOptions
-from lightning_dqn.networks.units import find_units, torso_outputs
+from lightning_dqn.networks.units import dormant_scores, find_units, torso_outputs
 
 IMAGES = EnvironmentSpec((2, 8, 8), "float32", num_actions=3)
 VECTORS = EnvironmentSpec((5,), "float32", num_actions=3)
@@ -282,3 +282,22 @@ def test_the_mode_of_each_layer_comes_back_also_after_an_error() -> None:
     with pytest.raises(RuntimeError):
         torso_outputs(network, torch.zeros(2, 7))
     assert [module.training for module in network.modules()] == modes
+
+
+# --- the score
+
+
+def test_the_score_is_the_papers_equation() -> None:
+    activation = torch.tensor([[1.0, -2.0, 0.0], [3.0, -2.0, 0.0]])
+    # Means of the sizes: 2, 2, 0; their mean 4/3.
+    assert dormant_scores(activation).tolist() == pytest.approx([1.5, 1.5, 0.0])
+
+
+def test_a_channel_is_scored_over_all_places() -> None:
+    activation = torch.zeros(2, 2, 3, 3)
+    activation[0, 0, 1, 2], activation[:, 1] = 18.0, 3.0
+    assert dormant_scores(activation).tolist() == pytest.approx([0.5, 1.5])
+
+
+def test_a_silent_layer_is_dormant_as_a_whole() -> None:
+    assert dormant_scores(torch.zeros(4, 3)).tolist() == [0, 0, 0]

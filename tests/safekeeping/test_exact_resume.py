@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from support.resumed_runs import Parts, differences, differences_of_broken_run, 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
 from lightning_dqn.callbacks import (
     ClipWeights,
+    Diagnostics,
     EMATargetNetwork,
     FreezeLayers,
     PeriodicReset,
@@ -266,6 +268,53 @@ def test_a_continued_run_equals_the_unbroken_one(name: str, place: str, tmp_path
 def test_a_run_that_is_stopped_in_its_warm_up_begins_anew(tmp_path: Path) -> None:
     make = CASES["plain"].parts
     assert differences_of_broken_run(make, tmp_path, epochs=1, warmup=True) == []
+
+
+OF_DIAGNOSTICS = re.compile(
+    r"(values|exploration|replay|network)/|eval/(return_p|overestimation|predicted_|discounted_)"
+)
+
+
+def looked_at(name: str) -> Callable[[], Parts]:
+    """Return what makes the parts of a case, looked at after every iteration."""
+
+    def make() -> Parts:
+        module, data, callbacks = CASES[name].parts()
+        return module, data, [*callbacks, Diagnostics(every_n_env_steps=1)]
+
+    return make
+
+
+def without_diagnostics(rows: list[Any]) -> list[Any]:
+    left = [(n, {k: v for k, v in r.items() if not OF_DIAGNOSTICS.match(k)}) for n, r in rows]
+    return [(n, row) for n, row in left if row.keys() - {"time/env_steps"}]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_that_is_looked_at_learns_the_same(name: str, tmp_path: Path) -> None:
+    plain = fit(CASES[name].parts, tmp_path / "plain", epochs=EPOCHS, seed=3)
+    watched = fit(looked_at(name), tmp_path / "watched", epochs=EPOCHS, seed=3)
+    assert differences(plain.checkpoint, watched.checkpoint) == []
+    assert differences(plain.rows, without_diagnostics(watched.rows)) == []
+    looks = [row for _, row in watched.rows if "network/weight_norm/" in str(row.keys())]
+    assert len(looks) == EPOCHS * ITERATIONS_PER_EPOCH
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "per, n-step, double, redo",
+        "proposed quantile, overlap, noisy, per",
+        "self-play, quantile, range, reset",
+        "table, online",
+    ],
+)
+def test_a_continued_run_is_looked_at_as_the_unbroken_one(
+    name: str, place: str, tmp_path: Path
+) -> None:
+    found = differences_of_broken_run(looked_at(name), tmp_path, epochs=EPOCHS, **PLACES[place])
+    assert found == []
 
 
 PROGRAM = """

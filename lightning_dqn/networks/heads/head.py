@@ -53,6 +53,18 @@ class Head(ABC):
         """
         return None
 
+    def share_outside(self, reward: Tensor, discount: Tensor, bootstrap: Any) -> Tensor | None:
+        """Return how much of the targets' probability lies beyond what the head can say.
+
+        float[], or None where any value can be said.
+
+        Args:
+            reward: float[B].
+            discount: float[B].
+            bootstrap: as for :meth:`loss`.
+        """
+        return None
+
     @property
     @abstractmethod
     def outputs_per_action(self) -> int:

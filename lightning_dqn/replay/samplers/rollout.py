@@ -23,6 +23,8 @@ class RolloutSampler(Sampler, ABC):
         replay: a ring that holds an iteration, rows of final observations included.
     """
 
+    replays = False
+
     def __init__(self, replay: ReplayBuffer) -> None:
         super().__init__(replay)
         self._new_times = 0

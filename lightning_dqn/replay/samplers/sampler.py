@@ -109,9 +109,11 @@ class Sampler(ABC):
 
     Attributes:
         uses_priorities: sampling goes by what :meth:`update_priorities` is given.
+        replays: transitions are drawn from all that the ring holds, and may come again.
     """
 
     uses_priorities = False
+    replays = True
 
     def __init__(self, replay: ReplayBuffer) -> None:
         assert replay.num_rows == 0, "a sampler sees every row that is written"

@@ -1,0 +1,1 @@
+"""What an RL engineer looks at: values, exploration, replay and networks, in numbers."""
