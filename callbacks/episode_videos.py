@@ -114,7 +114,7 @@ class EpisodeVideos(pl.Callback):
 
     def _film(self, trainer: pl.Trainer, module: DQN, studio: Studio) -> list[Filmed]:
         data = self._data(trainer)
-        evaluation = data.val_dataloader()
+        evaluation = data.evaluation
 
         def look_up() -> None:
             for look in data.while_busy:
@@ -127,7 +127,7 @@ class EpisodeVideos(pl.Callback):
             module,
             self._episodes,
             Footage(self.folder, prefix, self.format, self.max_frames, self.width),
-            seed=evaluation.seed,
+            seed=evaluation.episode_seed(data.seed, "validation"),
             episodes_per_env=evaluation.episodes_per_env,
             look_up=look_up,
         )
