@@ -30,6 +30,16 @@ INSTEAD = {
 """Lightning's keys that a module can't have which steps its optimizer itself -> ours."""
 
 
+EXTRAS = {
+    "hydra/launcher/joblib": "joblib",
+    "hydra/launcher/ray": "ray-launcher",
+    "hydra/launcher/ray_aws": "ray-launcher",
+    "hydra/launcher/submitit_local": "submitit",
+    "hydra/launcher/submitit_slurm": "submitit",
+}
+"""Options of Hydra's that a plugin brings -> the extra that brings the plugin."""
+
+
 @contextmanager
 def told(explain: Callable[[Exception], str] = str) -> Iterator[None]:
     """Tell a mistake in one line and exit with 2, a run's fault likewise and exit with 1.
@@ -87,6 +97,9 @@ def near(word: str, known: Sequence[str]) -> str:
 
 def _missing_option(error: MissingConfigException, groups: Mapping[str, Sequence[str]]) -> str:
     name = str(error.missing_cfg_file).removesuffix(".yaml")
+    if name in EXTRAS:
+        group, _, option = name.rpartition("/")
+        return f"{group}={option}: isn't installed: pip install 'lightning-dqn[{EXTRAS[name]}]'"
     group, _, option = name.rpartition("/")
     if not group:
         return f"--config-name {name}: there is no such file"

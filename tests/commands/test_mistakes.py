@@ -97,7 +97,10 @@ MISTAKES = {
     "-m algorithm=dqn,nope": "algorithm=nope: no such option; there are c51",
     "-m seed=interval(0,1)": "BasicSweeper does not support sweep type : INTERVAL_SWEEP",
     "hydra/sweeper=optuna -m": "hydra/sweeper=optuna: no such option; there are basic",
-    "hydra/launcher=joblib -m": "hydra/launcher=joblib: no such option; there are basic",
+    "hydra/launcher=jobs -m": "hydra/launcher=jobs: no such option; there are basic",
+    "hydra/launcher=ray -m": (
+        "hydra/launcher=ray: isn't installed: pip install 'lightning-dqn[ray-launcher]'"
+    ),
     # other commands
     "nonsense": "nonsense: no such command; there are train",
     "evluate x": "evluate: no such command; did you mean evaluate?",

@@ -8,6 +8,7 @@ import json
 import signal
 
 import pytest
+from support.fake_slurm import fake_slurm
 from support.interrupted_runs import has_rows, interrupt, start
 from support.processes import SHORT, command
 
@@ -17,18 +18,21 @@ DIVERGES = "1e30"
 GRID = ("-m", f"module.optimizer.lr=1e-3,{DIVERGES}", "seed=0,1,2", *SHORT)
 JOBS = [f"lr={lr},seed={seed}" for lr in ("0.001", "1e+30") for seed in range(3)]
 
+SLURM = "submitit_slurm"
+
 LAUNCHERS = [
     "basic",
     "processes",
     pytest.param("joblib", marks=pytest.mark.slow),
     pytest.param("submitit_local", marks=pytest.mark.slow),
+    pytest.param(SLURM, marks=pytest.mark.slow),
     pytest.param("ray", marks=pytest.mark.slow),
 ]
 
 
 def launcher(name: str) -> str:
     """Return the argument that chooses a launcher, where it is installed."""
-    plugin = f"hydra_plugins.hydra_{name.removesuffix('_local')}_launcher"
+    plugin = f"hydra_plugins.hydra_{name.partition('_')[0]}_launcher"
     is_own = name in ("basic", "processes")
     if not is_own and not importlib.util.find_spec(plugin):
         pytest.skip(f"the launcher {name} isn't installed")
@@ -37,9 +41,17 @@ def launcher(name: str) -> str:
 
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_a_job_that_fails_is_one_jobs_failure(name, tmp_path):
-    ended = command(*GRID, launcher(name), "hydra.sweep.dir=sweep", cwd=tmp_path)
+    asked = ["hydra.launcher.partition=of_gpus"] if name == SLURM else []
+    slurm = fake_slurm(tmp_path / "slurm") if name == SLURM else {}
+    ended = command(
+        *GRID, launcher(name), *asked, "hydra.sweep.dir=sweep", cwd=tmp_path, timeout=400, **slurm
+    )
     assert ended.returncode == 1, ended.stdout + ended.stderr
     sweep = tmp_path / "sweep"
+    if name == SLURM:
+        script = (tmp_path / "slurm" / "script.sh").read_text()
+        assert "#SBATCH --array=0-5" in script
+        assert "#SBATCH --partition=of_gpus" in script
     summaries = {job for job in JOBS if (sweep / job / "summary.json").exists()}
     assert summaries == set(JOBS[:3])
     for job in JOBS[3:]:

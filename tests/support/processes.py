@@ -20,7 +20,7 @@ SHORT = (
 
 
 def command(
-    *arguments: str, cwd: Path, module: str = "lightning_dqn", **env: str
+    *arguments: str, cwd: Path, module: str = "lightning_dqn", timeout: float = 120, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python -m <module>`` with these arguments in a folder."""
     return subprocess.run(
@@ -29,6 +29,6 @@ def command(
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
         stdin=subprocess.DEVNULL,
     )
