@@ -183,6 +183,7 @@ BEST: dict[str, Literal["max", "min"]] = {
     "rollout/wrapped_return": "max",
     "eval/episode_return": "max",
     "eval/wrapped_return": "max",
+    "eval/return_p<share>": "max",
     "eval/unseen_states": "min",
     "eval/<opponent>/<seat>/win_rate": "max",
     "eval/<opponent>/<seat>/loss_rate": "min",

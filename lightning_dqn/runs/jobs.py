@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 SEED = "seed"
-_LONGEST = 120
+_LONGEST = 110  # W&B takes 128 characters, file systems 255 bytes
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ def names_of(jobs: Sequence[Sequence[str]]) -> list[str]:
     keys = list(dict.fromkeys(key for one in values for key in one))
     told = [key for key in keys if key == SEED or len({one.get(key) for one in values}) > 1]
     told.sort(key=lambda key: key == SEED)  # which comes last
-    short = _shortened(told)
+    short = shortened(told)
     names = [
-        _cut(",".join(f"{short[key]}={_plain(one[key])}" for key in told if key in one)) or "job"
+        cut(",".join(f"{short[key]}={_plain(one[key])}" for key in told if key in one)) or "job"
         for one in values
     ]
     return _numbered(names)
@@ -61,7 +61,7 @@ def label_of(overrides: Sequence[str], among: Sequence[Sequence[str]]) -> str:
     """Return what sets a setting apart from others, in its own words; empty for a single one."""
     shared = set[str].intersection(*map(set, among)) if len(among) > 1 else set(overrides)
     own = [one for one in overrides if one not in shared]
-    short = _shortened([_key(one) for setting in among for one in setting if one not in shared])
+    short = shortened([_key(one) for setting in among for one in setting if one not in shared])
     return " ".join(f"{short[_key(one)]}={_value(one)}" for one in own)
 
 
@@ -73,7 +73,7 @@ def _value(override: str) -> str:
     return override.partition("=")[2]
 
 
-def _shortened(keys: Sequence[str]) -> dict[str, str]:
+def shortened(keys: Sequence[str]) -> dict[str, str]:
     """Return the last word of each key, of namesakes as many words as it takes."""
     keys = list(dict.fromkeys(keys))
     words = {key: re.split(r"[./]", key) for key in keys}
@@ -92,7 +92,8 @@ def _plain(value: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", text)
 
 
-def _cut(name: str) -> str:
+def cut(name: str) -> str:
+    """Return a name that isn't too long, and still another for another."""
     if len(name) <= _LONGEST:
         return name
     return f"{name[:_LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lightning_dqn.runs.jobs import cut, shortened
 from lightning_dqn.runs.resume import MAY_CHANGE
 
-_LONGEST = 120  # W&B's names end at 128 characters
 _QUOTES = "'\""
 _SAID = ("experiment", "seed", "resume", *MAY_CHANGE)
 
@@ -38,32 +36,23 @@ class Labels(NamedTuple):
             overrides: that the experiment was changed by.
         """
         setting = ",".join(_short(overrides))
-        group = _cut(f"{name} {setting}".rstrip())
-        return cls(_cut(f"{group}{',' if setting else ' '}seed={seed}"), group)
+        group = cut(f"{name} {setting}".rstrip())
+        return cls(cut(f"{group}{',' if setting else ' '}seed={seed}"), group)
 
 
 def _short(overrides: Sequence[str]) -> list[str]:
     """Return what overrides set, by the last words of their keys that tell them apart."""
     parted = (text.lstrip("+").partition("=") for text in overrides)
-    set_ = {key.partition("@")[0].replace("/", "."): value for key, _, value in parted}
-    told = {key: value for key, value in sorted(set_.items()) if not _is_said(key.lstrip("~"))}
-    last = Counter(key.rpartition(".")[2] for key in told)
-    found = []
-    for key, value in told.items():
-        word = key.rpartition(".")[2]
-        sign = "~" if key.startswith("~") else ""  # taken away
-        shown = f"{sign}{word}" if last[word] == 1 else key
-        found.append(shown if sign else f"{shown}={value.strip(_QUOTES)}")
-    return found
+    set_ = {key.partition("@")[0]: value for key, _, value in parted}
+    told = {key: value for key, value in sorted(set_.items()) if not _is_said(key)}
+    words = shortened([key.lstrip("~") for key in told])
+    return [
+        f"~{words[key[1:]]}" if key.startswith("~") else f"{words[key]}={value.strip(_QUOTES)}"
+        for key, value in told.items()
+    ]
 
 
 def _is_said(key: str) -> bool:
     """Return whether a key is Hydra's, or nothing that tells a setting from another."""
+    key = key.lstrip("~").replace("/", ".")
     return any(key == one or key.startswith(f"{one}.") for one in ("hydra", *_SAID))
-
-
-def _cut(text: str) -> str:
-    """Return a text that is short enough, and still another for another."""
-    if len(text) <= _LONGEST:
-        return text
-    return f"{text[: _LONGEST - 9]}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"

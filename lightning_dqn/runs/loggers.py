@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lightning_dqn.reporting.wandb_logger import WandbLogger
@@ -16,6 +16,7 @@ from lightning_dqn.runs.experiment import Experiment
 from lightning_dqn.runs.labels import Labels
 from lightning_dqn.runs.provenance import commit
 from lightning_dqn.runs.secrets import without_secrets
+from lightning_dqn.system.files import SWEEP
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def _tell_configuration(experiment: Experiment) -> None:
 
 
 def _describe(logger: WandbLogger, config: DictConfig) -> None:
-    is_job = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    is_job = (Path(config.run_dir).parent / SWEEP).is_file()
     overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
     labels = Labels.of(config.name, config.seed, list(overrides))
     job_type = "sweep" if is_job or os.environ.get("WANDB_SWEEP_ID") else "train"

@@ -16,7 +16,8 @@ from lightning_dqn.runs.trust import (
     needed_trust,
     trust_of_overrides,
 )
-from lightning_dqn.study.sweep import ASKED, Sweep, is_sweep
+from lightning_dqn.study.sweep import Sweep, is_sweep
+from lightning_dqn.system.files import SWEEP
 
 
 def begun(plan: Plan, command: Sequence[str], num_at_once: int | None = None) -> Sweep:
@@ -71,7 +72,7 @@ def check_pending(composer: Composer, sweep: Sweep, trust: Trust | None) -> None
     """
     if trust is not None:
         for job in sweep.pending:
-            check_overrides(job.overrides, trust, str(sweep.folder / ASKED))
+            check_overrides(job.overrides, trust, str(sweep.folder / SWEEP))
     check_jobs(composer, _goes_on(sweep, trust))
 
 

@@ -11,10 +11,7 @@ from pathlib import Path
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.resume import CHECKPOINT
-from lightning_dqn.system.files import FAILURE, SUMMARY, write_json
-
-ASKED = "sweep.json"
-"""What a sweep was asked for, in its folder from the start."""
+from lightning_dqn.system.files import FAILURE, SUMMARY, SWEEP, write_json
 
 FORMERLY = "study.json"
 """What studies had in its place up to 0.1; their jobs' folders were called ``seed_<number>``."""
@@ -92,12 +89,12 @@ class Sweep:
             "num_at_once": self.num_at_once,
             "jobs": [{"name": job.name, "overrides": job.overrides} for job in self.jobs],
         }
-        write_json(self.folder / ASKED, asked)
+        write_json(self.folder / SWEEP, asked)
 
 
 def is_sweep(folder: Path) -> bool:
     """Return whether a folder is one of a sweep."""
-    return any((folder / name).is_file() for name in (ASKED, FORMERLY))
+    return any((folder / name).is_file() for name in (SWEEP, FORMERLY))
 
 
 def is_unused(folder: Path) -> bool:
@@ -112,9 +109,9 @@ def read_sweep(folder: Path) -> Sweep:
         ConfigError: it is none of a sweep.
     """
     try:
-        if (folder / FORMERLY).is_file() and not (folder / ASKED).is_file():
+        if (folder / FORMERLY).is_file() and not (folder / SWEEP).is_file():
             return _read_former(folder)
-        asked = json.loads((folder / ASKED).read_text())
+        asked = json.loads((folder / SWEEP).read_text())
         return Sweep(
             name=str(asked["name"]),
             folder=folder,

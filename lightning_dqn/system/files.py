@@ -22,6 +22,9 @@ SUMMARY = "summary.json"
 FAILURE = "failure.json"
 """Why a run ended early, in its folder; gone when it goes on."""
 
+SWEEP = "sweep.json"
+"""What a sweep was asked for, in the folder that its jobs' folders lie in."""
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
