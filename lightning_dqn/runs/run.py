@@ -16,6 +16,7 @@ from lightning_dqn.reporting.wandb_logger import WandbLogger
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
+from lightning_dqn.runs.pruned import Pruned, read_pruned
 from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
 from lightning_dqn.runs.trust import needed_trust
@@ -63,11 +64,11 @@ class Summary:
         )
 
 
-def run(experiment: Experiment) -> Summary:
+def run(experiment: Experiment) -> Summary | Pruned:
     """Train, test the best checkpoint, save its weights and return the summary.
 
     The summary is also the run folder's ``summary.json``, written last: where it lies, the run is
-    complete.
+    complete. A trial that was given up is neither tested nor summed up.
     """
     began = time.perf_counter()
     config, module, data = experiment.config, experiment.module, experiment.data
@@ -78,6 +79,9 @@ def run(experiment: Experiment) -> Summary:
     for logger in trainer.loggers:
         logger.log_hyperparams(without_secrets(config))
     trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
+    if (pruned := read_pruned(run_dir)) is not None:
+        _close(trainer)
+        return pruned
     trained = module.report.trained(module.env_steps)
     updates, best = module.updates, _best_checkpoint(trainer)
     results: dict[str, float] = {}
@@ -93,9 +97,7 @@ def run(experiment: Experiment) -> Summary:
         f"the best checkpoint, of env step {module.env_steps:,}" if best else "the last weights"
     )
     save_weights(module.agent, run_dir, module.hparams)
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()
+    _close(trainer)
     summary = Summary(
         name=config.name,
         run_dir=shown(run_dir),
@@ -118,6 +120,12 @@ def run(experiment: Experiment) -> Summary:
         {**asdict(summary), **asked, **counted, **origin},
     )
     return summary
+
+
+def _close(trainer: pl.Trainer) -> None:
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
 
 
 def _say(experiment: Experiment, run_dir: Path) -> None:

@@ -22,6 +22,9 @@ SUMMARY = "summary.json"
 FAILURE = "failure.json"
 """Why a run ended early, in its folder; gone when it goes on."""
 
+PRUNED = "pruned.json"
+"""Where a trial was given up, in its run's folder; gone when it goes on."""
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
