@@ -5,6 +5,7 @@ Optuna itself is imported when it is used.
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -35,12 +36,11 @@ def load_optuna() -> ModuleType:
         ValueError: it isn't installed.
     """
     try:
-        import optuna
+        optuna = importlib.import_module("optuna")
     except ImportError as error:
         raise ValueError(f"optuna is missing ({error}): {INSTALL}") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    module: ModuleType = optuna
-    return module
+    return optuna
 
 
 @contextmanager
@@ -54,14 +54,12 @@ def quiet() -> Iterator[None]:
 
 def open_storage(path: str | Path) -> Any:
     """Return the storage of a file, which is made if need be."""
-    load_optuna()
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
+    storages = load_optuna().storages
+    files = storages.journal
     # Where links need a privilege, the lock is a file.
-    lock = JournalFileOpenLock(str(path)) if sys.platform == "win32" else None
+    lock = files.JournalFileOpenLock(str(path)) if sys.platform == "win32" else None
     with quiet():
-        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+        return storages.JournalStorage(files.JournalFileBackend(str(path), lock_obj=lock))
 
 
 def make_pruner(asked: Mapping[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from lightning_dqn.runs.mistakes import one_line
 
 FORMS = "choice(32,64), range(1,5), interval(0.0,1.0) or tag(log,interval(1e-5,1e-2))"
 _DIGITS = 4
+_LOG = "log"
 
 
 @dataclass(frozen=True)
@@ -94,36 +95,39 @@ def dimension_of(override: Override) -> Dimension:
         ConfigError: it is a single value, or another kind of sweep.
     """
     text, value = override.input_line, override.value()
-    tags = getattr(value, "tags", set())
-    if others := tags - {"log"}:
-        raise ConfigError(f"{text}: the tag {min(others)} means nothing here; there is log")
+    tags: set[str] = getattr(value, "tags", set())
+    if others := tags - {_LOG}:
+        raise ConfigError(f"{text}: the tag {min(others)} means nothing here; there is {_LOG}")
     if isinstance(value, ChoiceSweep):
         return Choice(tuple(override.sweep_string_iterator()))
-    is_log = "log" in tags
     if isinstance(value, IntervalSweep):
-        found = Number(value.start, value.end, log=is_log)
+        assert value.start is not None
+        assert value.end is not None, "by Hydra's grammar"
+        found = Number(value.start, value.end, log=_LOG in tags)
     elif isinstance(value, RangeSweep):
-        whole = [int(one) if float(one).is_integer() else one for one in value.range()]
-        ints = all(isinstance(one, int) for one in (value.start, value.stop, value.step))
-        numbers = whole if ints else [float(one) for one in value.range()]
-        if not numbers:
-            raise ConfigError(f"{text}: has no values")
-        # A step and a logarithm don't go together, except the step of all whole numbers.
-        step = None if is_log and value.step == 1 else value.step
-        found = Number(numbers[0], numbers[-1], step, is_log)
+        found = _range(text, value)
     else:
         raise ConfigError(f"{text}: nothing to search; expected {FORMS}")
-    try:
-        with_ends = found.low < found.high or isinstance(value, RangeSweep)
-        if not with_ends:
-            raise ValueError("its low end is not below its high end")
-        if is_log and found.low <= 0:
-            raise ValueError("a logarithm takes numbers above 0")
-        if is_log and found.step is not None:
-            raise ValueError("a logarithm takes no step")
-    except ValueError as error:
-        raise ConfigError(f"{text}: {error}") from error
-    return found
+    return _checked(text, found)
+
+
+def _range(text: str | None, value: RangeSweep) -> Number:
+    """Return a range with its last value, which as in a grid is below its end."""
+    numbers = list(value.range())
+    if not numbers:
+        raise ConfigError(f"{text}: has no values")
+    is_log, step = _LOG in value.tags, value.step
+    return Number(numbers[0], numbers[-1], None if is_log and step == 1 else step, is_log)
+
+
+def _checked(text: str | None, number: Number) -> Number:
+    if number.low > number.high:
+        raise ConfigError(f"{text}: its low end is above its high end")
+    if number.log and number.low <= 0:
+        raise ConfigError(f"{text}: a logarithm takes numbers above 0")
+    if number.log and number.step is not None:
+        raise ConfigError(f"{text}: a logarithm takes no step")
+    return number
 
 
 @dataclass(frozen=True)
