@@ -63,7 +63,7 @@ class PruneTrial(pl.Callback):
         step = (trainer.current_epoch + 1) * data.env_steps_per_epoch
         with quiet():
             trial.report(value, step)
-            if not trial.should_prune():
+            if _is_last(trainer) or not trial.should_prune():
                 return False
         pruned = {"env_steps": module.env_steps, "value": value, "metric": study.user_attrs[METRIC]}
         write_json(self.run_dir / PRUNED, pruned)
@@ -76,6 +76,12 @@ class PruneTrial(pl.Callback):
         study = optuna.load_study(study_name=self.study_name, storage=storage)
         study.pruner = make_pruner(study.user_attrs[PRUNER])
         return study
+
+
+def _is_last(trainer: pl.Trainer) -> bool:
+    """Return whether the run ends here anyway, so that nothing would be spared."""
+    epochs = trainer.max_epochs
+    return epochs is not None and 0 <= epochs <= trainer.current_epoch + 1
 
 
 def _value(trainer: pl.Trainer, metric: str) -> float:
