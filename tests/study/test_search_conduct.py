@@ -139,7 +139,7 @@ def test_a_metric_that_no_run_logs_ends_the_search_at_the_first_trial(tmp_path: 
 def test_likewise_where_the_trial_itself_failed_of_it(tmp_path: Path) -> None:
     reason = UNKNOWN_METRIC.format("eval/nope", "eval/length")
     launcher = Scripted(lambda job, run_dir: fail(run_dir, reason))
-    with pytest.raises(ConfigError, match="^sweep.metric=eval/nope: no run logs it"):
+    with pytest.raises(ConfigError, match=r"^sweep.metric=eval/nope: no run logs it"):
         search(sweep_in(tmp_path, metric="eval/nope"), launcher)
     assert len(launcher.launched) == 1
 
