@@ -85,6 +85,16 @@ def test_the_command_line_wins_over_a_ready_space() -> None:
     )
 
 
+def test_the_ready_space_fits_its_experiment() -> None:
+    arguments = ["+experiment=cartpole", "sweep=optuna_cartpole", "trainer=cpu"]
+    with Composer(arguments) as composer:
+        search = asked_search(composer)
+        assert search is not None
+        searching = begun(search, composer, arguments)
+    assert searching.sweep.name == "cartpole"
+    assert searching.pruner["_target_"] == "optuna.pruners.MedianPruner"
+
+
 def test_an_experiment_may_choose_the_sweep(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text(
@@ -158,6 +168,7 @@ def test_a_trial_that_fails_or_is_pruned_is_so_in_processes_too(tmp_path: Path) 
     result = command(*arguments, pruner.lstrip("+"), placed, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "3 trials: 0 finished, 3 pruned" in result.stdout
+    assert "Warning" not in result.stderr
     assert not list(tmp_path.glob("search/trial=*/summary.json"))
     metric = command(*arguments, "sweep.metric=eval/nope", cwd=tmp_path)
     assert metric.returncode == 2

@@ -11,13 +11,21 @@ from typing import Any
 import pytest
 from support.searches import Scripted, fail, finish, give_up, sweep_in
 
-from lightning_dqn.reporting.optuna_study import JOURNAL, STUDY, UNKNOWN_METRIC, open_storage
+from lightning_dqn.reporting.optuna_study import (
+    JOURNAL,
+    PRUNER,
+    STUDY,
+    UNKNOWN_METRIC,
+    make_pruner,
+    open_storage,
+)
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.study.results_files import read_results
 from lightning_dqn.study.search_conduct import conduct_search
 from lightning_dqn.study.sweep import Sweep, read_sweep
 from lightning_dqn.study.sweep_results import SweepResults
+from lightning_dqn.system.files import SUMMARY
 
 optuna = pytest.importorskip("optuna")
 
@@ -149,6 +157,29 @@ def test_a_value_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
     results = search(sweep_in(tmp_path, n_trials=2), launcher)
     assert len(results.failures) == 2
     assert states(tmp_path) == ["FAIL", "FAIL"]
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_trials_that_do_worse_are_given_up_from_where_they_run(pruner: str, tmp_path: Path) -> None:
+    def script(job: SweepJob, run_dir: Path) -> None:
+        study = optuna.load_study(study_name=STUDY, storage=open_storage(tmp_path / JOURNAL))
+        study.pruner = make_pruner(study.user_attrs[PRUNER])
+        trial = optuna.trial.Trial(study, number_of(job))
+        for step in range(100, 900, 100):
+            trial.report(lr_of(job) * step, step)
+            if trial.should_prune():
+                return give_up(run_dir)
+        return finish(run_dir, lr_of(job) * 800)
+
+    sweep = sweep_in(tmp_path, sampler="tpe", n_trials=12, pruner=pruner)
+    assert sweep.search is not None
+    launcher = Scripted(script)
+    asked = sweep.search.pruner_asked(100, 8)
+    results = conduct_search(sweep, launcher, at_once=1, pruner=asked, say=lambda line: None)
+    assert 3 <= states(tmp_path).count("PRUNED") < 12
+    assert results.best is not None
+    finished = [one for one in launcher.launched if (tmp_path / one.name / SUMMARY).is_file()]
+    assert results.best.name == max(finished, key=lr_of).name
 
 
 class Killed(BaseException):
