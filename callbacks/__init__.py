@@ -11,6 +11,7 @@ from lightning_dqn.callbacks.model_operation import CountedOperation, ModelOpera
 from lightning_dqn.callbacks.periodic_reset import PeriodicReset
 from lightning_dqn.callbacks.progress import EnvStepProgressBar
 from lightning_dqn.callbacks.promote_past_self import PromotePastSelf
+from lightning_dqn.callbacks.prune_trial import PruneTrial
 from lightning_dqn.callbacks.redo import ReDo
 from lightning_dqn.callbacks.safe_stop import SafeStop
 from lightning_dqn.callbacks.shrink_and_perturb import ShrinkAndPerturb
@@ -32,6 +33,7 @@ __all__ = [
     "ModelOperation",
     "PeriodicReset",
     "PromotePastSelf",
+    "PruneTrial",
     "ReDo",
     "SafeStop",
     "ShrinkAndPerturb",

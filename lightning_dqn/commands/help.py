@@ -19,6 +19,7 @@ Deep Q-learning under pytorch_lightning's Trainer.fit.
   python -m lightning_dqn environment.id=Acrobot-v1 data.batch_size=64     keys of your own
   python -m lightning_dqn +experiment=cartpole algorithm=rainbow  another algorithm
   python -m lightning_dqn -m +experiment=cartpole seed=0,1,2      a sweep
+  python -m lightning_dqn +experiment=cartpole sweep=optuna_cartpole   a search by Optuna
   python -m lightning_dqn study +experiment=cartpole seeds=5      several seeds, summed up
   python -m lightning_dqn resume runs/cartpole/<time>             continue a run
   python -m lightning_dqn evaluate runs/cartpole/<time>           play test episodes

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.mistakes import INTERRUPTED, told
 from lightning_dqn.runs.trust import take_trust
 from lightning_dqn.safekeeping.signals import Stopped
 from lightning_dqn.study.conduct import interrupt_when_terminated
-from lightning_dqn.study.launching import Task, launch
+from lightning_dqn.study.launching import Task, launch, launch_search
 from lightning_dqn.study.planning import again, check_pending, gone_on_with
+from lightning_dqn.study.searching import Searching, continued
 from lightning_dqn.study.sweep import Sweep, read_sweep
 
 
-def run(composer: Composer, sweep: Sweep, task: Task) -> NoReturn:
+def run(
+    composer: Composer, sweep: Sweep, task: Task, pruner: Mapping[str, Any] | None = None
+) -> NoReturn:
     """Run what isn't finished of a sweep, say what all came to, and end this process.
 
     The status is 1 where a job failed; that of a signal where one ended it.
+
+    Args:
+        composer: of its jobs.
+        sweep: all of its jobs.
+        task: runs one of them.
+        pruner: of a search, which makes up its jobs.
     """
     interrupt_when_terminated()
     try:
         with told(composer.explain):
-            results = launch(composer, sweep, task)
+            if pruner is None:
+                results = launch(composer, sweep, task)
+            else:
+                results = launch_search(composer, sweep, task, pruner=pruner)
     except (KeyboardInterrupt, Stopped) as end:
         why = end if isinstance(end, Stopped) else "stopped by SIGINT"
         print(f"\n{why}; continue with: {again(sweep, composer)}", file=sys.stderr, flush=True)
@@ -33,11 +45,19 @@ def run(composer: Composer, sweep: Sweep, task: Task) -> NoReturn:
     sys.exit(1 if results.failures else 0)
 
 
+def search(searching: Searching, task: Task) -> NoReturn:
+    """Begin a search or go on with it, after all checks; see :func:`run`."""
+    with searching.composer:
+        run(searching.composer, searching.sweep, task, searching.pruner)
+
+
 def resume(folder: Path, arguments: Sequence[str], task: Task) -> NoReturn:
     """Go on with a sweep or a study, in its folder and as it was asked for."""
     with told():
         trust, rest = take_trust(arguments)
         sweep = read_sweep(folder)
+        if sweep.search is not None:
+            search(continued(sweep, rest, trust), task)
         composer = gone_on_with(sweep, rest)
     with composer:
         with told(composer.explain):

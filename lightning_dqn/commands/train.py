@@ -26,9 +26,11 @@ from lightning_dqn.runs.trust import needed_trust, take_trust
 from lightning_dqn.safekeeping.folder_lock import locked
 from lightning_dqn.safekeeping.signals import Stopped, requeue
 from lightning_dqn.study.planning import begun
+from lightning_dqn.study.searching import asked_search
+from lightning_dqn.study.searching import begun as begun_search
 from lightning_dqn.study.sweep import is_sweep as is_of_sweep
 from lightning_dqn.system.faults import DamagedCheckpoint, RunFault
-from lightning_dqn.system.files import FAILURE, write_json
+from lightning_dqn.system.files import FAILURE, PRUNED, write_json
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
@@ -47,6 +49,9 @@ def main(arguments: Sequence[str]) -> None:
         composer = Composer(without_resume(rest) if resumed is None else resumed.arguments)
     with composer:
         with told(composer.explain):
+            searched = None if composer.only_shows or resumed else asked_search(composer)
+            if searched is not None:
+                sweep.search(begun_search(searched, composer, arguments), train)
             plan = None if composer.only_shows else check_jobs(composer, _goes_on(resumed))
         for note in composer.notes:
             print(f"lightning-dqn: {note}", file=sys.stderr)
@@ -87,7 +92,8 @@ def train(config: DictConfig) -> float | None:
             held.enter_context(locked(run_dir))
         try:
             with mistakes():
-                (run_dir / FAILURE).unlink(missing_ok=True)
+                for left in (FAILURE, PRUNED):
+                    (run_dir / left).unlink(missing_ok=True)
                 experiment = training.prepare(config)
             summary = training.run(experiment)
         except Stopped as stopped:

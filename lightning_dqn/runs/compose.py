@@ -53,7 +53,7 @@ from lightning_dqn.runs.resume import quoted
 
 CONFIG_MODULE = "lightning_dqn.conf"
 CONFIG_NAME = "config"
-EXPERIMENT = "experiment"
+EXPERIMENT, SWEEP = "experiment", "sweep"
 VERSION_BASE = "1.3"
 
 SHIPPED_SWEEP_DIR = "runs/${name}/sweep_${now:%Y-%m-%d_%H-%M-%S-%f}"
@@ -143,10 +143,30 @@ class Composer:
             return True
         if self.flags.multirun or self.flags.run:
             return bool(self.flags.multirun)
-        parsed = OverridesParser.create().parse_overrides(self.overrides)
-        if any(override.is_sweep_override() for override in parsed):
+        if self._sweeps_values:
             return bool(self._hydra.get_mode(self._config_name, self.overrides) == RunMode.MULTIRUN)
         return bool(self._compose(self.overrides, RunMode.RUN).hydra.mode == RunMode.MULTIRUN)
+
+    @property
+    def search(self) -> dict[str, Any] | None:
+        """What ``sweep`` asks to search; None where it asks nothing.
+
+        Raises:
+            HydraException: it can't be composed.
+        """
+        if self._going_on is not None:
+            return None
+        several = self.flags.multirun or self._sweeps_values
+        config = self._compose_sweep() if several else self._compose(self.overrides, RunMode.RUN)
+        if SWEEP not in config:
+            return None
+        node: Any = OmegaConf.to_container(config[SWEEP], resolve=True)
+        return dict(node)
+
+    @property
+    def _sweeps_values(self) -> bool:
+        parsed = OverridesParser.create().parse_overrides(self.overrides)
+        return any(override.is_sweep_override() for override in parsed)
 
     @property
     def only_shows(self) -> bool:

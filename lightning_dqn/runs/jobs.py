@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 SEED = "seed"
@@ -55,6 +55,18 @@ def names_of(jobs: Sequence[Sequence[str]]) -> list[str]:
         for one in values
     ]
     return _numbered(names)
+
+
+def trial_name(number: int, values: Mapping[str, str]) -> str:
+    """Return a name for a trial of a search, as ``trial=007,lr=0.0012,batch_size=64``.
+
+    Args:
+        number: of the trial.
+        values: that it has, by their keys; numbers may be rounded, for its number sets it apart.
+    """
+    short = shortened([_key(key) for key in values])
+    words = [f"{short[_key(key)]}={_plain(value)}" for key, value in values.items()]
+    return cut(",".join([f"trial={number:03d}", *words]))
 
 
 def label_of(overrides: Sequence[str], among: Sequence[Sequence[str]]) -> str:

@@ -97,6 +97,8 @@ def near(word: str, known: Sequence[str]) -> str:
 
 def _missing_option(error: MissingConfigException, groups: Mapping[str, Sequence[str]]) -> str:
     name = str(error.missing_cfg_file).removesuffix(".yaml")
+    if name == "hydra/sweeper/optuna":
+        return "hydra/sweeper=optuna: take sweep=optuna, whose trials can be pruned and go on"
     if name in EXTRAS:
         group, _, option = name.rpartition("/")
         return f"{group}={option}: isn't installed: pip install 'lightning-dqn[{EXTRAS[name]}]'"

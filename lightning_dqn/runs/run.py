@@ -16,6 +16,7 @@ from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
 from lightning_dqn.runs.loggers import following
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
+from lightning_dqn.runs.pruned import Pruned, read_pruned
 from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.reading import read_checkpoint
@@ -62,11 +63,11 @@ class Summary:
         )
 
 
-def run(experiment: Experiment) -> Summary:
+def run(experiment: Experiment) -> Summary | Pruned:
     """Train, test the best checkpoint, save its weights and return the summary.
 
     The summary is also the run folder's ``summary.json``, written last: where it lies, the run is
-    complete.
+    complete. A trial that was given up is neither tested nor summed up.
     """
     began = time.perf_counter()
     config, module, data = experiment.config, experiment.module, experiment.data
@@ -76,6 +77,8 @@ def run(experiment: Experiment) -> Summary:
     _say(experiment, run_dir)
     with following(experiment):
         trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
+        if (pruned := read_pruned(run_dir)) is not None:
+            return pruned
         trained = module.report.trained(module.env_steps)
         updates, best = module.updates, _best_checkpoint(trainer)
         results = _test(experiment, best)

@@ -67,6 +67,6 @@ def _overrides(sweep: Sweep, job: SweepJob) -> list[str]:
 
 
 def _reason(sweep: Sweep, job: SweepJob, told: str | None) -> str | None:
-    if sweep.is_finished(job):
+    if sweep.is_over(job):
         return None
     return sweep.failure(job) or told or "it ended without a word; was its process killed?"

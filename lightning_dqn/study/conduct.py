@@ -9,6 +9,7 @@ from types import FrameType
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
+from lightning_dqn.runs.pruned import read_pruned
 from lightning_dqn.safekeeping.folder_lock import locked
 from lightning_dqn.safekeeping.signals import Stopped
 from lightning_dqn.study.launcher import Launcher
@@ -44,14 +45,19 @@ def conduct(sweep: Sweep, launcher: Launcher, *, say: Say = say_to_terminal) -> 
         tally = Tally(sweep, len(pending), say)
         launcher.run(sweep, iter(pending), tally.count)
         results = sum_up(sweep, tally.reasons)
-        notes = write_results(results)
+        tell_results(results, tally, say)
+    return results
+
+
+def tell_results(results: SweepResults, tally: Tally, say: Say) -> None:
+    """Write what all jobs came to into the sweep's folder, and say it."""
+    notes = write_results(results)
     if any(run.episodes == 0 for setting in results.settings for run in setting.runs):
         notes.append("the return is the best evaluation of each run that played no test episodes")
     say("\n".join(["", str(results), *(["", *notes] if notes else [])]))
     for name, reason in tally.reasons.items():
         say(f"{name} failed: {reason}\n  see {tally.seen_at[name]}")
-    say(f"files  {sweep.folder}")
-    return results
+    say(f"files  {results.folder}")
 
 
 class Tally:
@@ -76,14 +82,20 @@ class Tally:
         if reason is None:
             text, reason = self._outcome(job)
         if reason is not None:
-            log, own = self._sweep.log(job), self._sweep.run_dir(job) / "train.log"
-            self.reasons[job.name] = reason
-            self.seen_at[job.name] = str(log if log.is_file() else own)
+            self.note(job, reason)
             text = f"failed, see {self.seen_at[job.name]}"
         self._say(f"[{self._num_ended}/{self._num_pending}] {job.name}: {text}")
 
+    def note(self, job: SweepJob, reason: str) -> None:
+        """Remember why a job failed."""
+        log, own = self._sweep.log(job), self._sweep.run_dir(job) / "train.log"
+        self.reasons[job.name] = reason
+        self.seen_at[job.name] = str(log if log.is_file() else own)
+
     def _outcome(self, job: SweepJob) -> tuple[str, str | None]:
         try:
+            if (pruned := read_pruned(self._sweep.run_dir(job))) is not None:
+                return str(pruned), None
             run = read_run(self._sweep.folder, self._sweep.run_dir(job))
         except ConfigError as error:
             return "", str(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -13,8 +13,11 @@ from lightning_dqn.study.by_hydra import ByHydra
 from lightning_dqn.study.conduct import Say, conduct, say_to_terminal
 from lightning_dqn.study.launcher import Launcher
 from lightning_dqn.study.processes import Processes
+from lightning_dqn.study.search_conduct import conduct_search
 from lightning_dqn.study.sweep import Sweep
 from lightning_dqn.study.sweep_results import SweepResults
+
+_IN_THIS_PROCESS = "BasicLauncher"
 
 Task = Callable[[DictConfig], Any]
 """Runs a job by its configuration, in the process that it is in."""
@@ -36,12 +39,49 @@ def launch(
         return conduct(sweep, launcher_of(composer, multirun, task), say=say)
 
 
-def launcher_of(composer: Composer, multirun: Multirun, task: Task) -> Launcher:
-    """Return the launcher that ``hydra/launcher`` names."""
+def launch_search(
+    composer: Composer,
+    sweep: Sweep,
+    task: Task,
+    *,
+    pruner: Mapping[str, Any],
+    say: Say = say_to_terminal,
+) -> SweepResults:
+    """Run the trials of a search that there aren't yet; see :func:`launch`.
+
+    Args:
+        composer: of what its jobs have in common.
+        sweep: with what is to be searched.
+        task: runs a job.
+        pruner: see :meth:`lightning_dqn.study.search.Search.pruner_asked`.
+        say: takes lines for the terminal.
+    """
+    assert sweep.search is not None, "a search"
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    with composer.multirun(sweep.folder) as multirun:
+        at_once = sweep.search.n_jobs or max(1, multirun.config.hydra.launcher.get("n_jobs") or 1)
+        launcher = launcher_of(composer, multirun, task, at_once)
+        return conduct_search(sweep, launcher, at_once=at_once, pruner=pruner, say=say)
+
+
+def launcher_of(
+    composer: Composer, multirun: Multirun, task: Task, at_once: int | None = None
+) -> Launcher:
+    """Return the launcher that ``hydra/launcher`` names.
+
+    Args:
+        composer: of the jobs.
+        multirun: what Hydra's launchers need.
+        task: runs a job.
+        at_once: jobs beside each other, each in a process where nothing else is named; None: as
+            the launcher has it.
+    """
     node = multirun.config.hydra.launcher
-    if node._target_.rpartition(".")[2] == Processes.__name__:
-        return Processes(int(node.n_jobs), composer.arguments_of_jobs)
+    name = node._target_.rpartition(".")[2]
+    if name == Processes.__name__ or (name == _IN_THIS_PROCESS and (at_once or 1) > 1):
+        return Processes(at_once or int(node.n_jobs), composer.arguments_of_jobs)
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=multirun.context, task_function=task, config=multirun.config
     )
-    return ByHydra(launcher, multirun.config.hydra.sweeper.get("max_batch_size"))
+    batch_size = at_once or multirun.config.hydra.sweeper.get("max_batch_size")
+    return ByHydra(launcher, batch_size)

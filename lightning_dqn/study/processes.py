@@ -84,7 +84,7 @@ class Processes:
 
 def _reason(sweep: Sweep, job: SweepJob, code: int) -> str | None:
     """Return why a job failed whose process ended, if it did."""
-    if code == 0 and sweep.is_finished(job):
+    if code == 0 and sweep.is_over(job):
         return None
     (sweep.run_dir(job) / SUMMARY).unlink(missing_ok=True)  # finished or failed, not both
     if code < 0:

@@ -53,6 +53,17 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class PrunedRun:
+    """A run that its search gave up at an evaluation; ``run_dir`` is as in :class:`Run`."""
+
+    seed: int | None
+    env_steps: int
+    metric: str
+    value: float
+    run_dir: str
+
+
+@dataclass(frozen=True)
 class Results:
     """What a setting came to.
 
@@ -63,6 +74,8 @@ class Results:
         overrides: of the setting.
         runs: that are finished.
         failures: those that aren't.
+        pruned: those that were given up.
+        value: of a trial of a search, which ranks it; None: it has none.
     """
 
     name: str
@@ -71,6 +84,8 @@ class Results:
     overrides: tuple[str, ...]
     runs: tuple[Run, ...]
     failures: tuple[Failure, ...] = ()
+    pruned: tuple[PrunedRun, ...] = ()
+    value: float | None = None
 
     @property
     def returns(self) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from lightning_dqn.study.curve import (
     read_evaluations,
     write_curves,
 )
-from lightning_dqn.study.results import CONFIDENCE, Failure, Results, Run
+from lightning_dqn.study.results import CONFIDENCE, Failure, PrunedRun, Results, Run
 from lightning_dqn.study.sweep_results import SweepResults
 from lightning_dqn.study.tables import INTERVAL
 from lightning_dqn.system.files import write_json, write_text
@@ -47,7 +47,9 @@ def write_results(results: SweepResults) -> list[str]:
     settings = [{**asdict(one), "aggregate": one.aggregate()} for one in results.settings]
     for one in settings:
         del one["folder"]  # which may be moved
-    named = {"name": results.name, "command": results.command}
+    named: dict[str, Any] = {"name": results.name, "command": results.command}
+    if results.ranked_by is not None:
+        named |= {"ranked_by": results.ranked_by, "minimizes": results.minimizes}
     write_json(folder / RESULTS, {**named, "settings": settings})
     return _write_curves(results)
 
@@ -79,7 +81,17 @@ def _row(setting: Results) -> dict[str, Any]:
         "env_steps": max((run.env_steps for run in runs), default=""),
         "wall_seconds": f"{sum(run.wall_seconds for run in runs):.1f}",
         "seeds": " ".join(str(run.seed) for run in runs),
+        **_of_trial(setting),
     }
+
+
+def _of_trial(setting: Results) -> dict[str, Any]:
+    """Return what a trial of a search has beside, nothing of other settings."""
+    if setting.value is not None:
+        return {"value": f"{setting.value:.10g}"}
+    if setting.pruned:
+        return {"pruned_at_env_steps": setting.pruned[0].env_steps}
+    return {}
 
 
 def _write_curves(results: SweepResults) -> list[str]:
@@ -142,6 +154,8 @@ def read_results(folder: str | Path) -> SweepResults:
             folder=Path(folder),
             command=saved["command"],
             settings=tuple(_setting(one, Path(folder)) for one in settings),
+            ranked_by=saved.get("ranked_by"),
+            minimizes=bool(saved.get("minimizes", False)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
@@ -157,6 +171,8 @@ def _setting(saved: Mapping[str, Any], folder: Path) -> Results:
         overrides=tuple(saved["overrides"]),
         runs=tuple(Run(**run) for run in saved["runs"]),
         failures=tuple(Failure(**one) for one in saved["failures"]),
+        pruned=tuple(PrunedRun(**one) for one in saved.get("pruned", ())),
+        value=saved.get("value"),
     )
 
 

@@ -30,6 +30,7 @@ RESERVED = {
     "hydra.sweep.dir": "a study's folder is folder=<folder>, each run's lies in it",
     "hydra/launcher": "a study runs jobs=<number> at once, each in a process; others go with -m",
     "run_dir": "a study's folder is folder=<folder>, each run's lies in it",
+    "sweep": "a study runs all settings that it is given; a search goes without the word study",
     "resume": "a study is continued with folder=<study folder>",
 }
 
@@ -118,6 +119,8 @@ def _continued(
     jobs: int | None,
     trust: Trust,
 ) -> Study:
+    if sweep.search is not None:
+        raise ConfigError(f"folder={sweep.folder}: holds a search; resume {sweep.folder} goes on")
     asked = sweep.command[1:-1] if sweep.command[0] == "study" else sweep.command
     if arguments and tuple(arguments) != asked:
         raise ConfigError(

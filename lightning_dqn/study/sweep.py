@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.resume import CHECKPOINT
-from lightning_dqn.system.files import FAILURE, SUMMARY, SWEEP, write_json
+from lightning_dqn.study.search import Search
+from lightning_dqn.system.files import FAILURE, PRUNED, SUMMARY, SWEEP, write_json
 
 FORMERLY = "study.json"
 """What studies had in its place up to 0.1; their jobs' folders were called ``seed_<number>``."""
@@ -28,6 +30,7 @@ class Sweep:
         jobs: in the order they are begun.
         num_at_once: how many the command ran at once in processes of their own; None: it had
             another launcher.
+        search: that makes the jobs up as it goes; None: all are known from the start.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Sweep:
     command: tuple[str, ...]
     jobs: tuple[SweepJob, ...]
     num_at_once: int | None = None
+    search: Search | None = None
 
     @property
     def command_line(self) -> str:
@@ -43,8 +47,8 @@ class Sweep:
 
     @property
     def pending(self) -> list[SweepJob]:
-        """The jobs that aren't finished."""
-        return [job for job in self.jobs if not self.is_finished(job)]
+        """The jobs that aren't over."""
+        return [job for job in self.jobs if not self.is_over(job)]
 
     def run_dir(self, job: SweepJob) -> Path:
         """Return the folder of a job's run."""
@@ -57,6 +61,10 @@ class Sweep:
     def is_finished(self, job: SweepJob) -> bool:
         """Return whether a job's run is complete."""
         return (self.run_dir(job) / SUMMARY).is_file()
+
+    def is_over(self, job: SweepJob) -> bool:
+        """Return whether a job's run is complete, or was given up by the search that it is of."""
+        return self.is_finished(job) or (self.run_dir(job) / PRUNED).is_file()
 
     def goes_on(self, job: SweepJob) -> bool:
         """Return whether a job's run has a checkpoint to go on from."""
@@ -83,12 +91,14 @@ class Sweep:
     def write(self) -> None:
         """Write what was asked for into the folder, which is made if need be."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        asked = {
+        asked: dict[str, Any] = {
             "name": self.name,
             "command": self.command,
             "num_at_once": self.num_at_once,
             "jobs": [{"name": job.name, "overrides": job.overrides} for job in self.jobs],
         }
+        if self.search is not None:
+            asked["search"] = asdict(self.search)
         write_json(self.folder / SWEEP, asked)
 
 
@@ -118,7 +128,10 @@ def read_sweep(folder: Path) -> Sweep:
             command=_texts(asked["command"]),
             jobs=tuple(_job(one["name"], one["overrides"]) for one in asked["jobs"]),
             num_at_once=None if asked["num_at_once"] is None else int(asked["num_at_once"]),
+            search=None if asked.get("search") is None else Search.of(asked["search"]),
         )
+    except ConfigError:  # of a search, by its key
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"folder={folder}: not that of a sweep or a study ({error})") from error
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_dqn.runs.jobs import SweepJob, label_of
-from lightning_dqn.study.results import Failure, Results, read_run
+from lightning_dqn.runs.pruned import read_pruned
+from lightning_dqn.study.results import Failure, PrunedRun, Results, read_run
+from lightning_dqn.study.search_tables import trials_table, trials_told
 from lightning_dqn.study.sweep import Sweep, seeds_text
 from lightning_dqn.study.tables import comparison, runs_table
 
@@ -22,12 +24,16 @@ class SweepResults:
         folder: of the sweep.
         command: that runs it again.
         settings: each with what it came to over its seeds, in the order they were asked for.
+        ranked_by: what the values of a search's trials are; None: it is no search.
+        minimizes: whether a lower value is better.
     """
 
     name: str
     folder: Path
     command: str
     settings: tuple[Results, ...]
+    ranked_by: str | None = None
+    minimizes: bool = False
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -38,8 +44,13 @@ class SweepResults:
     def best(self) -> Results | None:
         """The setting of the highest interquartile mean, among those with most finished seeds.
 
-        None where the settings are of several environments, whose returns can't be compared.
+        Of a search it is the trial of the best value. None where the settings are of several
+        environments, whose returns can't be compared.
         """
+        if self.ranked_by is not None:
+            sign = -1 if self.minimizes else 1
+            valued = [(sign * one.value, one) for one in self.settings if one.value is not None]
+            return max(valued, key=lambda pair: pair[0], default=(0.0, None))[1]
         if len({_environment(one.overrides) for one in self.settings}) > 1:
             return None
         found = [one for one in self.settings if one.runs]
@@ -49,13 +60,17 @@ class SweepResults:
 
     def __str__(self) -> str:
         labelled = {one.name: one for one in self.settings}
+        if self.ranked_by is not None:
+            text = trials_table(self.settings, self.ranked_by)
+            return f"{text}\n\n{trials_told(self.settings)}{self._best_told()}"
         if len(self.settings) == 1:
             [only] = self.settings
             return f"{runs_table(only)}\n\n{comparison(labelled)}"
-        text = comparison(labelled, "setting")
-        if self.best is not None:
-            text += f"\n\nbest  {self.best.name}\n  {self.best.command}"
-        return text
+        return comparison(labelled, "setting") + self._best_told()
+
+    def _best_told(self) -> str:
+        best = self.best
+        return "" if best is None else f"\n\nbest  {best.name}\n  {best.command}"
 
 
 def _environment(overrides: tuple[str, ...]) -> tuple[str, ...]:
@@ -64,41 +79,73 @@ def _environment(overrides: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(one for one in overrides if one.lstrip("+").startswith(keys))
 
 
-def sum_up(sweep: Sweep, reasons: Mapping[str, str]) -> SweepResults:
+def sum_up(
+    sweep: Sweep, reasons: Mapping[str, str], values: Mapping[str, float] | None = None
+) -> SweepResults:
     """Return what the jobs of a sweep came to.
 
     Args:
         sweep: all its jobs have ended.
         reasons: why those failed that did, by their names.
+        values: of the trials of a search that finished, by their names; each is a setting.
 
     Raises:
         ConfigError: the summary of a finished run can't be read.
     """
+    if values is not None and (search := sweep.search) is not None:
+        trials = [
+            _setting(sweep, job.name, [job], reasons, values.get(job.name)) for job in sweep.jobs
+        ]
+        ranked_by = search.metric or "return"
+        return SweepResults(
+            sweep.name,
+            sweep.folder,
+            sweep.command_line,
+            tuple(trials),
+            ranked_by,
+            search.minimizes,
+        )
     settings: dict[tuple[str, ...], list[SweepJob]] = {}
     for job in sweep.jobs:
         settings.setdefault(job.setting, []).append(job)
-    all_of_them = list(settings)
-    found = []
-    for setting, jobs in settings.items():
-        finished = sorted((j for j in jobs if j.name not in reasons), key=lambda j: j.seed or 0)
-        found.append(
-            Results(
-                name=label_of(setting, all_of_them) or sweep.name,
-                folder=sweep.folder,
-                command=_command(sweep, setting, jobs),
-                overrides=setting,
-                runs=tuple(read_run(sweep.folder, sweep.run_dir(job)) for job in finished),
-                failures=tuple(
-                    Failure(job.seed, reasons[job.name], job.name)
-                    for job in jobs
-                    if job.name in reasons
-                ),
-            )
-        )
+    found = [
+        _setting(sweep, label_of(setting, list(settings)) or sweep.name, jobs, reasons)
+        for setting, jobs in settings.items()
+    ]
     return SweepResults(sweep.name, sweep.folder, sweep.command_line, tuple(found))
 
 
-def _command(sweep: Sweep, setting: tuple[str, ...], jobs: list[SweepJob]) -> str:
+def _setting(
+    sweep: Sweep,
+    name: str,
+    jobs: Sequence[SweepJob],
+    reasons: Mapping[str, str],
+    value: float | None = None,
+) -> Results:
+    """Return what jobs came to that differ by their seed alone."""
+    setting = jobs[0].setting
+    pruned = {job: found for job in jobs if (found := read_pruned(sweep.run_dir(job)))}
+    others = [job for job in jobs if job.name not in reasons and job not in pruned]
+    finished = sorted(others, key=lambda job: job.seed or 0)
+    return Results(
+        name=name,
+        folder=sweep.folder,
+        command=_command(sweep, setting, jobs),
+        overrides=setting,
+        runs=tuple(read_run(sweep.folder, sweep.run_dir(job)) for job in finished),
+        failures=tuple(
+            Failure(job.seed, reasons[job.name], job.name) for job in jobs if job.name in reasons
+        ),
+        pruned=tuple(
+            PrunedRun(job.seed, one.env_steps, one.metric, one.value, job.name)
+            for job, one in pruned.items()
+            if job.name not in reasons
+        ),
+        value=value,
+    )
+
+
+def _command(sweep: Sweep, setting: tuple[str, ...], jobs: Sequence[SweepJob]) -> str:
     """Return the command that runs a setting again, with all its seeds if they were named."""
     flags = [one for one in sweep.command if one.startswith("--config")]
     seeds = [job.seed for job in jobs if job.seed is not None]

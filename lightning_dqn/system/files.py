@@ -25,6 +25,9 @@ FAILURE = "failure.json"
 SWEEP = "sweep.json"
 """What a sweep was asked for, in the folder that its jobs' folders lie in."""
 
+PRUNED = "pruned.json"
+"""Where a trial was given up, in its run's folder; gone when it goes on."""
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 

@@ -96,7 +96,8 @@ MISTAKES = {
     "-m seed=range(0,20) +callbacks.mine=4,3": "callbacks.mine=4: expected a mapping",
     "-m algorithm=dqn,nope": "algorithm=nope: no such option; there are c51",
     "-m seed=interval(0,1)": "BasicSweeper does not support sweep type : INTERVAL_SWEEP",
-    "hydra/sweeper=optuna -m": "hydra/sweeper=optuna: no such option; there are basic",
+    "hydra/sweeper=opt -m": "hydra/sweeper=opt: no such option; there are basic",
+    "hydra/sweeper=optuna -m": "hydra/sweeper=optuna: take sweep=optuna",
     "hydra/launcher=jobs -m": "hydra/launcher=jobs: no such option; there are basic",
     "hydra/launcher=ray -m": (
         "hydra/launcher=ray: isn't installed: pip install 'lightning-dqn[ray-launcher]'"

@@ -1,0 +1,92 @@
+"""A trial of a search is given up where it does worse than others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from lightning_dqn.dqn import DQN
+from lightning_dqn.reporting.optuna_study import (
+    METRIC,
+    PRUNER,
+    STUDY,
+    UNKNOWN_METRIC,
+    load_optuna,
+    make_pruner,
+    open_storage,
+    quiet,
+)
+from lightning_dqn.system.files import PRUNED, write_json
+
+
+class PruneTrial(pl.Callback):
+    """Tells an Optuna trial the value of each evaluation, and ends the run where it is pruned.
+
+    Trials are compared at the same step: the env steps of the epochs so far, warm-up left out.
+    A run that is ended leaves ``pruned.json`` in its folder, and plays no test episodes. A trial
+    that has ended already, as in a run that is continued by itself, is told nothing.
+
+    Args:
+        trial: its id in the study.
+        storage: the study's file, which any process reaches it by.
+        run_dir: folder of the run.
+        study_name: in that file.
+    """
+
+    def __init__(
+        self, trial: int, *, storage: str | Path, run_dir: str | Path, study_name: str = STUDY
+    ) -> None:
+        load_optuna()
+        self.trial = trial
+        self.storage = Path(storage)
+        self.run_dir = Path(run_dir)
+        self.study_name = study_name
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell the trial, and stop behind this epoch if it is to be pruned."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        assert isinstance(pl_module, DQN)
+        is_pruned = trainer.is_global_zero and self._is_pruned(trainer, pl_module)
+        if trainer.strategy.broadcast(is_pruned):
+            trainer.should_stop = True
+
+    def _is_pruned(self, trainer: pl.Trainer, module: DQN) -> bool:
+        study = self._study()
+        trial = load_optuna().trial.Trial(study, self.trial)
+        if study.trials[trial.number].state.is_finished():
+            return False
+        value = _value(trainer, study.user_attrs[METRIC])
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        step = (trainer.current_epoch + 1) * data.env_steps_per_epoch
+        with quiet():
+            trial.report(value, step)
+            if _is_last(trainer) or not trial.should_prune():
+                return False
+        pruned = {"env_steps": module.env_steps, "value": value, "metric": study.user_attrs[METRIC]}
+        write_json(self.run_dir / PRUNED, pruned)
+        return True
+
+    def _study(self) -> Any:
+        if not self.storage.is_file():  # which opening it would make
+            raise ValueError(f"storage={self.storage}: there is no such file")
+        optuna, storage = load_optuna(), open_storage(self.storage)
+        study = optuna.load_study(study_name=self.study_name, storage=storage)
+        study.pruner = make_pruner(study.user_attrs[PRUNER])
+        return study
+
+
+def _is_last(trainer: pl.Trainer) -> bool:
+    """Return whether the run ends here anyway, so that nothing would be spared."""
+    epochs = trainer.max_epochs
+    return epochs is not None and 0 <= epochs <= trainer.current_epoch + 1
+
+
+def _value(trainer: pl.Trainer, metric: str) -> float:
+    values = trainer.callback_metrics
+    if metric not in values:
+        known = sorted(key for key in values if key.startswith("eval/"))
+        raise ValueError(UNKNOWN_METRIC.format(metric, ", ".join(known)))
+    return float(values[metric])

@@ -1,0 +1,67 @@
+"""A search of a folder goes on if it may, and nothing else takes it for its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.searches import Scripted, finish, sweep_in
+
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.trust import NOTHING
+from lightning_dqn.study.search_conduct import conduct_search
+from lightning_dqn.study.searching import continued
+from lightning_dqn.study.study import plan
+from lightning_dqn.study.sweep import Sweep, read_sweep
+
+pytest.importorskip("optuna")
+
+LR = {"module.optimizer.lr": "interval(0.001,0.01)"}
+
+
+def saved(folder: Path, params: dict[str, str] | None = None, *fixed: str) -> Sweep:
+    sweep_in(folder, params=params or LR, fixed=["trainer=cpu", *fixed]).write()
+    return read_sweep(folder)
+
+
+def test_more_trials_may_be_asked_for(tmp_path: Path) -> None:
+    searching = continued(saved(tmp_path), ["sweep.n_trials=9", "sweep.n_jobs=2"], NOTHING)
+    assert searching.sweep.search is not None
+    assert (searching.sweep.search.n_trials, searching.sweep.search.n_jobs) == (9, 2)
+
+
+@pytest.mark.parametrize("argument", ["seed=3", "sweep.direction=minimize", "sweep.pruner=none"])
+def test_nothing_else_may_be(argument: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"^{argument}: a sweep goes on as it was asked for"):
+        continued(saved(tmp_path), [argument], NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("params", "fixed"),
+    [
+        ({"module.network._target_": "choice(lightning_dqn.networks.torsos.MLP,os.system)"}, ()),
+        ({"name": "choice(a,'${oc.env:HOME}')"}, ()),
+        (LR, ("+module.network.hidden={_target_:os.system}",)),
+        ({"hydra.run.dir": "choice(a,b)"}, ()),
+        (LR, ("hydra.run.dir=/",)),
+    ],
+)
+def test_a_folder_says_nothing_that_isnt_trusted(
+    params: dict[str, str], fixed: tuple[str, ...], tmp_path: Path
+) -> None:
+    sweep = sweep_in(tmp_path)
+    with pytest.raises(ConfigError, match=r"os\.system|oc\.env|hydra\.run\.dir"):
+        continued(saved(sweep.folder, params, *fixed), [], NOTHING)
+
+
+def test_a_study_doesnt_go_on_with_a_search(tmp_path: Path) -> None:
+    launcher = Scripted(lambda job, run_dir: finish(run_dir, 1.0))
+    pruner = {"_target_": "optuna.pruners.NopPruner"}
+    conduct_search(sweep_in(tmp_path), launcher, at_once=1, pruner=pruner, say=lambda line: None)
+    with pytest.raises(ConfigError, match=r"holds a search; resume .* goes on$"):
+        plan([], folder=tmp_path)
+
+
+def test_a_study_doesnt_search() -> None:
+    with pytest.raises(ConfigError, match=r"^sweep=optuna: a study runs all settings"):
+        plan(["sweep=optuna"], seeds=[1])
