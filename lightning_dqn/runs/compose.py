@@ -215,7 +215,7 @@ class Composer:
     @contextlib.contextmanager
     def multirun(self, folder: Path) -> Iterator[Multirun]:
         """Be what Hydra's multirun is around its jobs, in a folder."""
-        config = self._compose_sweep(f"hydra.sweep.dir={quoted(folder)}", is_run=True)
+        config = self._compose_sweep(f"hydra.sweep.dir={quoted(folder)}")
         callbacks = Callbacks(config)
         callbacks.on_multirun_start(config=config, config_name=self._config_name)
         OmegaConf.save(config, folder / "multirun.yaml")
@@ -257,11 +257,8 @@ class Composer:
     def _compose(self, overrides: list[str], mode: RunMode) -> DictConfig:
         return self._hydra.compose_config(self._config_name, overrides, mode)
 
-    def _compose_sweep(self, *more: str, is_run: bool = False) -> DictConfig:
-        overrides = [*self.overrides, "hydra.mode=MULTIRUN", *more]
-        return self._hydra.compose_config(
-            self._config_name, overrides, RunMode.MULTIRUN, with_log_configuration=is_run
-        )
+    def _compose_sweep(self, *more: str) -> DictConfig:
+        return self._compose([*self.overrides, "hydra.mode=MULTIRUN", *more], RunMode.MULTIRUN)
 
     def _run(self) -> Iterator[Job]:
         config = self._compose([*self.overrides, "hydra.mode=RUN"], RunMode.RUN)

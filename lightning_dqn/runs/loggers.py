@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.reporting.wandb_logger import WandbLogger
 from lightning_dqn.runs.changes import CHANGES, changes
@@ -39,6 +40,17 @@ def following(experiment: Experiment) -> Iterator[None]:
         logger.end()
 
 
+def task_overrides() -> list[str]:
+    """Return what the run was asked for on a command line, as it was written.
+
+    What comes from the environment isn't filled in, for it may be secret.
+    """
+    if not HydraConfig.initialized():
+        return []
+    written: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return [str(one) for one in written]
+
+
 def _tell_configuration(experiment: Experiment) -> None:
     """Give the whole configuration to the loggers.
 
@@ -52,7 +64,6 @@ def _tell_configuration(experiment: Experiment) -> None:
 
 def _describe(logger: WandbLogger, config: DictConfig) -> None:
     is_job = (Path(config.run_dir).parent / SWEEP).is_file()
-    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
-    labels = Labels.of(config.name, config.seed, list(overrides))
+    labels = Labels.of(config.name, config.seed, task_overrides())
     job_type = "sweep" if is_job or os.environ.get("WANDB_SWEEP_ID") else "train"
     logger.describe(name=labels.name, group=labels.group, job_type=job_type, commit=commit())

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
-from lightning_dqn.runs.loggers import following
+from lightning_dqn.runs.loggers import following, task_overrides
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
 from lightning_dqn.runs.pruned import Pruned, read_pruned
@@ -105,7 +104,7 @@ def run(experiment: Experiment) -> Summary | Pruned:
         "wall_seconds": wall_seconds,
     }
     labels = {"seed": config.seed, "tags": list(config.tags), "notes": config.get("notes")}
-    labels |= {"overrides": _overrides()}
+    labels |= {"overrides": task_overrides()}
     origin = provenance(trainer.strategy.root_device)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / SUMMARY, {**asdict(summary), **labels, **counted, **origin})
@@ -132,13 +131,6 @@ def _say(experiment: Experiment, run_dir: Path) -> None:
     if experiment.config.print_config:
         _logger.info("%s", config_tree(experiment.config))
     _logger.info("%s", opening_line(experiment, shown(run_dir)))
-
-
-def _overrides() -> list[str]:
-    """Return what the run was asked for on a command line, as one job of several if it is one."""
-    if not HydraConfig.initialized():
-        return []
-    return [str(one) for one in HydraConfig.get().overrides.task]
 
 
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:

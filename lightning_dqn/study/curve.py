@@ -161,8 +161,11 @@ def plot(
         color = f"C{number % 10}"
         marker = "o" if len(curve.env_steps) == 1 else None
         [line] = axes.plot(curve.env_steps, curve.iqm, color=color, linewidth=2, marker=marker)
-        band = axes.fill_between(curve.env_steps, curve.low, curve.high, fc=color, alpha=0.2, lw=0)
-        legend[name] = (band, line)
+        legend[name] = line
+        if not np.isnan(curve.low).all():
+            ends = (curve.low, curve.high)
+            band = axes.fill_between(curve.env_steps, *ends, fc=color, alpha=0.2, lw=0)
+            legend[name] = (band, line)
     axes.set(title=title, xlabel="env steps", ylabel=MEANING.get(metric, metric))
     axes.set_xlim(left=0)
     if log:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hydra.core.plugins import Plugins
+from hydra.core.utils import configure_log
 from omegaconf import DictConfig
 
 from lightning_dqn.runs.compose import Composer, Multirun
@@ -80,6 +81,7 @@ def launcher_of(
     name = node._target_.rpartition(".")[2]
     if name == Processes.__name__ or (name == _IN_THIS_PROCESS and (at_once or 1) > 1):
         return Processes(at_once or int(node.n_jobs), composer.arguments_of_jobs)
+    configure_log(multirun.config.hydra.hydra_logging, multirun.config.hydra.verbose)
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=multirun.context, task_function=task, config=multirun.config
     )

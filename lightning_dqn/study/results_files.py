@@ -135,7 +135,9 @@ def _plot(
         return plot({label: curve}, path, title=results.name, single=single)
     shown = dict(list(curves.items())[:MOST_LINES])
     which = f"the best {len(shown)} of {len(curves)} settings" if len(shown) < len(curves) else ""
-    title = ", ".join(filter(None, [results.name, which, f"IQM and {INTERVAL} over seeds"]))
+    has_seeds = any(len(setting.runs) > 1 for setting in results.settings)
+    what = f"IQM and {INTERVAL} over seeds" if has_seeds else "one seed each"
+    title = ", ".join(filter(None, [results.name, which, what]))
     return plot(shown, path, title=title)
 
 
