@@ -20,7 +20,7 @@ from lightning_dqn.environments.exact import describe_observation
 from lightning_dqn.environments.families import missing_extra, registered
 from lightning_dqn.environments.grade import Grade, StateInWorker, find_grade
 from lightning_dqn.environments.shapes import ShapedVectorEnv
-from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.spec import LIFE_LOST, EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.environments.wrapping import refuse_vector_statistics, wrap
 from lightning_dqn.system.numbers import whole_number
@@ -322,6 +322,7 @@ class EnvironmentFactory:
             zero_sum_turns=bool(environment.metadata.get("zero_sum_turns")),
             game=environment.metadata.get("game"),
             action_start=int(actions.start),
+            has_life_losses=LIFE_LOST in info,
         )
 
 
