@@ -100,12 +100,16 @@ class EnvironmentFactory:
 
     @cached_property
     def spec(self) -> EnvironmentSpec:
-        """Shapes and types, read from one environment that is made, reset and closed."""
+        """Shapes and types, read from one environment that is made, reset and closed.
+
+        It is of the kind that is stepped: a native one may differ from the single one of its id.
+        """
         if isinstance(self.id, VectorEnv):
             refuse_vector_statistics(self.id, self.name)
             _, info = self.id.reset(seed=0)
             return self._describe(self.id, info)
-        environment = self.make_one()
+        native = self.vectorization in ("auto", "native") and self._has_native_entry_point()
+        environment = self.make(1) if native else self.make_one()
         try:
             _, info = environment.reset(seed=0)
             return self._describe(environment, info)
@@ -132,7 +136,7 @@ class EnvironmentFactory:
             environment = self.id if num_envs is None else self._like(self.id, num_envs)
         else:
             environment = self._make(num_envs or self.num_envs, vectorization or self.vectorization)
-        mode = environment.metadata.get("autoreset_mode")
+        mode = _autoreset_mode(environment)
         if mode is not AutoresetMode.NEXT_STEP:
             raise ValueError(
                 f"id={self.name}: its autoreset mode is {mode}, but replay needs "
@@ -249,6 +253,8 @@ class EnvironmentFactory:
                 return gym.make_vec(
                     str(self.id), num_envs, vectorization_mode="vector_entry_point", **self.kwargs
                 )
+            except (ImportError, gym.error.DependencyNotInstalled) as error:
+                raise ValueError(missing_extra(str(self.id), error)) from error
             except (TypeError, ValueError) as error:
                 raise ValueError(_about_kwargs(error, self.kwargs)) from error
         if not self._has_single_entry_point():
@@ -327,6 +333,16 @@ class EnvironmentFactory:
 
 
 EnvironmentLike = str | Callable[[], gym.Env] | VectorEnv | EnvironmentFactory
+
+
+def _autoreset_mode(environment: VectorEnv) -> Any:
+    """Return the mode that an environment has itself; its metadata may be another's too.
+
+    The dict of metadata belongs to a class, and some write into that of all vector environments.
+    """
+    own = getattr(environment.unwrapped, "autoreset_mode", None)
+    told = environment.metadata.get("autoreset_mode")
+    return own if isinstance(own, AutoresetMode) else told
 
 
 def _about_what_is_given(given: Any) -> str:
