@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from dataclasses import replace
-from typing import Any, ClassVar, get_args
+from typing import Any, get_args
 
 import gymnasium as gym
 import numpy as np
@@ -59,7 +59,6 @@ class AtariVectorEnv(VectorEnv):
         "render_fps": 60 // FRAMES_PER_STEP,
         "resume": "restart",  # the emulators can't be asked for their state
     }
-    picture_shape: ClassVar[tuple[int, int]] = (SIZE, SIZE)
 
     def __init__(
         self,
@@ -84,7 +83,11 @@ class AtariVectorEnv(VectorEnv):
         self.num_envs = num_envs
         self.render_mode = render_mode
         # Others of the process write into the dict of the class that they share.
-        self.metadata = {**type(self).metadata, "autoreset_mode": AutoresetMode.NEXT_STEP}
+        self.metadata = {
+            **type(self).metadata,
+            "autoreset_mode": AutoresetMode.NEXT_STEP,
+            "evaluation_epsilon": chosen.evaluation_epsilon,
+        }
         limit = whole_number("max_episode_steps", max_episode_steps, least=1)
         threads = whole_number("num_threads", num_threads)
         self._games: Any = _emulators(rom_of(game), num_envs, chosen, limit, threads)
@@ -92,9 +95,10 @@ class AtariVectorEnv(VectorEnv):
         self._is_seeded = False
         self._lives = np.zeros(num_envs, np.int64)
         self._ended = np.zeros(num_envs, bool)
-        self._newest = np.zeros((num_envs, *self.picture_shape), np.uint8)
-        self.single_observation_space = gym.spaces.Box(0, 255, self.picture_shape, np.uint8)
-        self.single_action_space = gym.spaces.Discrete(int(self._games.single_action_space.n))
+        self._newest = np.zeros((num_envs, SIZE, SIZE), np.uint8)
+        self.single_observation_space = gym.spaces.Box(0, 255, (SIZE, SIZE), np.uint8)
+        self._num_actions = int(self._games.single_action_space.n)
+        self.single_action_space = gym.spaces.Discrete(self._num_actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -133,7 +137,7 @@ class AtariVectorEnv(VectorEnv):
         self._check_runs()
         observation, reward, terminated, truncated, info = self._games.step(self._checked(actions))
         lives = info["lives"]
-        # Not "some are left": in BankHeist none is while the game goes on. A new game may have less.
+        # Not "and some are left": in BankHeist none is while the game goes on.r.
         life_lost = (lives < self._lives) & ~self._ended
         self._lives, self._ended = lives, terminated | truncated
         self._newest = observation[:, 0]
@@ -153,7 +157,7 @@ class AtariVectorEnv(VectorEnv):
 
     def _checked(self, actions: Any) -> np.ndarray:
         """Return the actions, for one that the emulator doesn't know would hang for ever."""
-        values, count = np.asarray(actions), int(self.single_action_space.n)
+        values, count = np.asarray(actions), self._num_actions
         if values.shape != (self.num_envs,) or values.dtype.kind not in "iu":
             raise ValueError(
                 f"actions={values.dtype}{list(values.shape)}: expected whole numbers "

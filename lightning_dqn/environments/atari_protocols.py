@@ -27,6 +27,7 @@ class Protocol:
             of them, drawn for each game; 0: none.
         fire: whether FIRE begins a game that has this action; it takes the place of one of them.
         life_ends: whether a lost life is told of, for learning to expect nothing after it.
+        evaluation_epsilon: probability of a random action in evaluation.
         full_action_space: all 18 actions, not only those that do something in the game.
     """
 
@@ -34,13 +35,32 @@ class Protocol:
     noop_max: int
     fire: bool
     life_ends: bool
+    evaluation_epsilon: float
     full_action_space: bool = False
 
 
 PROTOCOLS: dict[ProtocolName, Protocol] = {
-    "sticky": Protocol(repeat_action_probability=0.25, noop_max=0, fire=False, life_ends=False),
-    "nature": Protocol(repeat_action_probability=0.0, noop_max=31, fire=True, life_ends=True),
-    "100k": Protocol(repeat_action_probability=0.0, noop_max=30, fire=False, life_ends=True),
+    "sticky": Protocol(
+        repeat_action_probability=0.25,
+        noop_max=0,
+        fire=False,
+        life_ends=False,
+        evaluation_epsilon=0.001,
+    ),
+    "nature": Protocol(
+        repeat_action_probability=0.0,
+        noop_max=31,
+        fire=True,
+        life_ends=True,
+        evaluation_epsilon=0.05,
+    ),
+    "100k": Protocol(
+        repeat_action_probability=0.0,
+        noop_max=30,
+        fire=False,
+        life_ends=True,
+        evaluation_epsilon=0.001,
+    ),
 }
 """Name -> protocol.
 

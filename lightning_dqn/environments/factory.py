@@ -19,6 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from lightning_dqn.environments.exact import describe_observation
 from lightning_dqn.environments.families import missing_extra, registered
 from lightning_dqn.environments.grade import Grade, StateInWorker, find_grade
+from lightning_dqn.environments.images import ImageFormat
 from lightning_dqn.environments.shapes import ShapedVectorEnv
 from lightning_dqn.environments.spec import LIFE_LOST, EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
@@ -45,6 +46,8 @@ class EnvironmentFactory:
         frame_stack: S, the number of newest frames that one observation holds.
         wrappers: functions from ``Env`` to ``Env``, innermost first. Returns are told of the
             environment's own rewards, and beside them of those that wrappers made.
+        image: the form of pictures, after all wrappers: ``gray``, ``size`` and ``channels``, see
+            :class:`lightning_dqn.environments.images.ImageFormat`.
         kwargs: arguments for the environment.
         worker_timeout: seconds after which an environment in a process (``"async"``) that doesn't
             answer a step counts as hanging, five times as many where it is made or reset; None
@@ -64,6 +67,7 @@ class EnvironmentFactory:
         vectorization: Vectorization = "auto",
         frame_stack: int = 1,
         wrappers: Sequence[Callable[[gym.Env], gym.Env]] = (),
+        image: ImageFormat | Mapping[str, Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         worker_timeout: float | None = 60.0,
         max_worker_restarts: int = 10,
@@ -77,7 +81,8 @@ class EnvironmentFactory:
         self.num_envs = id.num_envs if isinstance(id, VectorEnv) else num_envs
         self.vectorization = vectorization
         self.frame_stack = whole_number("frame_stack", frame_stack, least=1)
-        self.wrappers = tuple(wrappers)
+        form = ImageFormat.of(image)
+        self.wrappers = (*wrappers, *(() if form.changes_nothing else (form.wrap,)))
         self.kwargs = dict(kwargs or {})
         if worker_timeout is not None and not worker_timeout > 0:
             raise ValueError(f"worker_timeout={worker_timeout}: above 0 seconds, or null")
