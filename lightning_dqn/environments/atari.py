@@ -137,7 +137,7 @@ class AtariVectorEnv(VectorEnv):
         self._check_runs()
         observation, reward, terminated, truncated, info = self._games.step(self._checked(actions))
         lives = info["lives"]
-        # Not "and some are left": in BankHeist none is while the game goes on.r.
+        # Not "and some are left": in BankHeist none is while the game goes on.
         life_lost = (lives < self._lives) & ~self._ended
         self._lives, self._ended = lives, terminated | truncated
         self._newest = observation[:, 0]
@@ -214,27 +214,33 @@ def _emulators(
     """Return ALE's vector environment; every option is named, for its defaults differ by maker."""
     from ale_py.vector_env import AtariVectorEnv as Emulators
 
-    return Emulators(
-        rom,
-        num_envs,
-        batch_size=0,
-        num_threads=num_threads,
-        thread_affinity_offset=-1,
-        max_num_frames_per_episode=FRAMES_PER_STEP * max_episode_steps,
-        repeat_action_probability=protocol.repeat_action_probability,
-        full_action_space=protocol.full_action_space,
-        continuous=False,
-        continuous_action_threshold=0.5,
-        autoreset_mode=AutoresetMode.NEXT_STEP,
-        img_height=SIZE,
-        img_width=SIZE,
-        grayscale=True,
-        stack_num=1,
-        frameskip=FRAMES_PER_STEP,
-        maxpool=True,
-        noop_max=protocol.noop_max,
-        use_fire_reset=protocol.fire,
-        episodic_life=False,  # would reset the game
-        life_loss_info=False,  # would say terminated where the game goes on
-        reward_clipping=False,  # would lose what the game gave
-    )
+    shared = VectorEnv.metadata  # into which it writes, as if for itself
+    before = dict(shared)
+    try:
+        return Emulators(
+            rom,
+            num_envs,
+            batch_size=0,
+            num_threads=num_threads,
+            thread_affinity_offset=-1,
+            max_num_frames_per_episode=FRAMES_PER_STEP * max_episode_steps,
+            repeat_action_probability=protocol.repeat_action_probability,
+            full_action_space=protocol.full_action_space,
+            continuous=False,
+            continuous_action_threshold=0.5,
+            autoreset_mode=AutoresetMode.NEXT_STEP,
+            img_height=SIZE,
+            img_width=SIZE,
+            grayscale=True,
+            stack_num=1,
+            frameskip=FRAMES_PER_STEP,
+            maxpool=True,
+            noop_max=protocol.noop_max,
+            use_fire_reset=protocol.fire,
+            episodic_life=False,  # would reset the game
+            life_loss_info=False,  # would say terminated where the game goes on
+            reward_clipping=False,  # would lose what the game gave
+        )
+    finally:
+        shared.clear()
+        shared.update(before)
