@@ -69,7 +69,8 @@ def test_a_game_is_that_of_its_naive_twin_bit_for_bit(game, protocol):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("game", "protocol"), zip(GAMES, itertools.cycle(["nature", "100k", "sticky"]), strict=False)
+    ("game", "protocol"),
+    list(zip(GAMES, itertools.cycle(["nature", "100k", "sticky"]), strict=False)),
 )
 def test_all_games_are_those_of_their_twins(game, protocol):
     pytest.importorskip("ale_py")

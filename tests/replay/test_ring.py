@@ -384,3 +384,17 @@ def test_the_capacity_is_rounded_up_to_whole_rows_of_environments():
     ring = ring_of([episodes(3)] * 3, 9, keeps=4)
     assert ring.num_rows == 12
     assert ReplayBuffer(spec_of(), 3, ReplayConfig(10)).num_times == 4
+
+
+def test_rows_of_an_environment_with_other_columns_are_refused():
+    ring = ring_of([episodes(3)], 8, spec=spec_of(has_life_losses=True))
+    other = ReplayBuffer(spec_of(), 1, ReplayConfig(8))
+    with pytest.raises(ValueError, match=r"^replay: the rows .* differ in life_lost; go on with"):
+        other.load_state_dict(ring.state_dict(with_rows=True))
+
+
+def test_stored_rewards_stay_as_they_are():
+    ring = ring_of([episodes(3)], 4, reward_clip=1.0)
+    cells = ring.newest_cells(4)[:, 0]
+    assert ring.read("reward", cells).tolist() == [1.0, 2.0, 3.0, 0.0]
+    assert ring.cells.reward(cells).tolist() == [1.0, 1.0, 1.0, 0.0]
