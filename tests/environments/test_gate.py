@@ -188,7 +188,7 @@ def test_lives_are_read_as_gymnasium_gathers_them(info: Any, expected: list[bool
 
 @pytest.mark.parametrize("given", [np.array([2, 0]), np.zeros(3, bool), np.array(["a", "b"])])
 def test_lives_that_cannot_be_meant_are_refused(given: Any) -> None:
-    with pytest.raises(ValueError, match=r"^info\['life_lost'\] "):
+    with pytest.raises(ValueError, match=r"info\['life_lost'\] "):
         step(Gate(LIVES, 2), info={"life_lost": given})
 
 
