@@ -14,11 +14,34 @@ import numpy as np
 from lightning_dqn.environments.atari import AtariVectorEnv, emulator_seeds
 from lightning_dqn.environments.atari_protocols import Protocol
 
-GAMES = (
-    "Alien Amidar Assault Asterix BankHeist BattleZone Boxing Breakout ChopperCommand CrazyClimber "
-    "DemonAttack Freeway Frostbite Gopher Hero Jamesbond Kangaroo Krull KungFuMaster MsPacman Pong "
-    "PrivateEye Qbert RoadRunner Seaquest UpNDown"
-).split()
+GAMES = [
+    "Alien",
+    "Amidar",
+    "Assault",
+    "Asterix",
+    "BankHeist",
+    "BattleZone",
+    "Boxing",
+    "Breakout",
+    "ChopperCommand",
+    "CrazyClimber",
+    "DemonAttack",
+    "Freeway",
+    "Frostbite",
+    "Gopher",
+    "Hero",
+    "Jamesbond",
+    "Kangaroo",
+    "Krull",
+    "KungFuMaster",
+    "MsPacman",
+    "Pong",
+    "PrivateEye",
+    "Qbert",
+    "RoadRunner",
+    "Seaquest",
+    "UpNDown",
+]
 """The 26 games of Kaiser et al. 2020."""
 
 
