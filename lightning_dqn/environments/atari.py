@@ -6,7 +6,6 @@ Shapes: E environments.
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import replace
 from typing import Any, get_args
@@ -16,20 +15,20 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from lightning_dqn.environments.atari_emulators import (
+    SIZE,
+    emulator_seeds,
+    emulators,
+    rom_of,
+)
 from lightning_dqn.environments.atari_protocols import (
     FRAMES_PER_STEP,
     MAX_EPISODE_STEPS,
     PROTOCOLS,
-    Protocol,
     ProtocolName,
 )
 from lightning_dqn.environments.spec import LIFE_LOST
 from lightning_dqn.system.numbers import whole_number
-
-SIZE = 84
-"""Height and width of a picture."""
-
-_LARGEST_SEED = 2**31 - 1
 
 
 class AtariVectorEnv(VectorEnv):
@@ -90,7 +89,7 @@ class AtariVectorEnv(VectorEnv):
         }
         limit = whole_number("max_episode_steps", max_episode_steps, least=1)
         threads = whole_number("num_threads", num_threads)
-        self._games: Any = _emulators(rom_of(game), num_envs, chosen, limit, threads)
+        self._games: Any = emulators(rom_of(game), num_envs, chosen, limit, threads)
         self._made_by = os.getpid()
         self._is_seeded = False
         self._lives = np.zeros(num_envs, np.int64)
@@ -108,7 +107,7 @@ class AtariVectorEnv(VectorEnv):
         """Begin a game in every environment.
 
         Args:
-            seed: of all of them, see :func:`emulator_seeds`; None: they go on with their chance,
+            seed: of all of them, from which each draws its own; None: they go on with their chance,
                 which is drawn where it never was.
             options: none are known.
         """
@@ -179,68 +178,3 @@ class AtariVectorEnv(VectorEnv):
                 "this Atari environment was made in another process, whose threads a fork leaves "
                 "behind; make it in the process that steps it"
             )
-
-
-def emulator_seeds(seed: int, num_envs: int) -> np.ndarray:
-    """Return a seed for each emulator, int64[E], no two alike.
-
-    They are drawn: consecutive ones would let the runs of adjacent seeds share emulators.
-    """
-    generator = np.random.default_rng(seed)
-    return generator.choice(_LARGEST_SEED, size=num_envs, replace=False).astype(np.int64)
-
-
-def rom_of(game: str) -> str:
-    """Return the emulator's name of a game, as ``ms_pacman`` of ``MsPacman``.
-
-    Raises:
-        ImportError: ale-py isn't installed.
-        ValueError: there is no such game; the closest is named.
-    """
-    from ale_py import roms
-
-    known = {name.replace("_", ""): name for name in roms.get_all_rom_ids()}
-    plain = str(game).replace("_", "").lower()
-    if plain not in known:
-        near = difflib.get_close_matches(plain, known, n=1)
-        hint = f"did you mean {known[near[0]]}?" if near else "see ale_py.roms.get_all_rom_ids()"
-        raise ValueError(f"game={game}: there is no such Atari game; {hint}")
-    return known[plain]
-
-
-def _emulators(
-    rom: str, num_envs: int, protocol: Protocol, max_episode_steps: int, num_threads: int
-) -> Any:
-    """Return ALE's vector environment; every option is named, for its defaults differ by maker."""
-    from ale_py.vector_env import AtariVectorEnv as Emulators
-
-    shared = VectorEnv.metadata  # into which it writes, as if for itself
-    before = dict(shared)
-    try:
-        return Emulators(
-            rom,
-            num_envs,
-            batch_size=0,
-            num_threads=num_threads,
-            thread_affinity_offset=-1,
-            max_num_frames_per_episode=FRAMES_PER_STEP * max_episode_steps,
-            repeat_action_probability=protocol.repeat_action_probability,
-            full_action_space=protocol.full_action_space,
-            continuous=False,
-            continuous_action_threshold=0.5,
-            autoreset_mode=AutoresetMode.NEXT_STEP,
-            img_height=SIZE,
-            img_width=SIZE,
-            grayscale=True,
-            stack_num=1,
-            frameskip=FRAMES_PER_STEP,
-            maxpool=True,
-            noop_max=protocol.noop_max,
-            use_fire_reset=protocol.fire,
-            episodic_life=False,  # would reset the game
-            life_loss_info=False,  # would say terminated where the game goes on
-            reward_clipping=False,  # would lose what the game gave
-        )
-    finally:
-        shared.clear()
-        shared.update(before)

@@ -12,7 +12,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from support.atari_twin import GAMES, differences
 
 from lightning_dqn.environments import atari
-from lightning_dqn.environments.atari import AtariVectorEnv, emulator_seeds, rom_of
+from lightning_dqn.environments.atari import AtariVectorEnv
+from lightning_dqn.environments.atari_emulators import emulator_seeds, rom_of
 from lightning_dqn.environments.factory import EnvironmentFactory
 
 
@@ -48,7 +49,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def make(lives: list[int], ended: list[bool], protocol: Any = "nature") -> AtariVectorEnv:
         games = ScriptedGames(lives, ended)
-        monkeypatch.setattr(atari, "_emulators", lambda *_: games)
+        monkeypatch.setattr(atari, "emulators", lambda *_: games)
         monkeypatch.setattr(atari, "rom_of", str.lower)
         return AtariVectorEnv(1, game="Pong", protocol=protocol)
 

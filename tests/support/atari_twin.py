@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 
-from lightning_dqn.environments.atari import AtariVectorEnv, emulator_seeds
+from lightning_dqn.environments.atari import AtariVectorEnv
+from lightning_dqn.environments.atari_emulators import emulator_seeds
 from lightning_dqn.environments.atari_protocols import Protocol
 
 GAMES = [
