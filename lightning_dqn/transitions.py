@@ -29,6 +29,8 @@ class Rows(NamedTuple):
         terminated: bool[T, E], the action ended the episode: nothing is to be expected after.
         truncated: bool[T, E], the episode was cut off: the future has a value all the same.
         action_mask: bool[T, E, A], the legal actions at this observation, or None.
+        life_lost: bool[T, E], the action cost a life: nothing is learned to be expected after,
+            though the episode goes on; None where environments tell of none.
     """
 
     observation: np.ndarray
@@ -37,6 +39,7 @@ class Rows(NamedTuple):
     terminated: np.ndarray
     truncated: np.ndarray
     action_mask: np.ndarray | None
+    life_lost: np.ndarray | None = None
 
 
 def rows_to_plain(rows: Rows) -> dict[str, Tensor | None]:

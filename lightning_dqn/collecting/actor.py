@@ -41,6 +41,7 @@ class Step(NamedTuple):
         is_reset: bool[E], where the step only began a new episode: the action was ignored, and
             the observation before it was the last one's final observation.
         episodes: that ended, each with its environment; not those that a worker's restart cut.
+        life_lost: bool[E]; None where no lives are told of.
     """
 
     action: np.ndarray
@@ -49,6 +50,7 @@ class Step(NamedTuple):
     truncated: np.ndarray
     is_reset: np.ndarray
     episodes: list[tuple[int, Episode]]
+    life_lost: np.ndarray | None = None
 
 
 class Actor:
@@ -149,7 +151,8 @@ class Actor:
         self.ended = given.ended
         episodes = self._finish_episodes(given.restarted) if self.ended.any() else []
         self._see(given.observation, given.action_mask, is_reset)
-        return Step(action, given.reward, given.terminated, given.truncated, is_reset, episodes)
+        ends = (given.terminated, given.truncated)
+        return Step(action, given.reward, *ends, is_reset, episodes, given.life_lost)
 
     def episode(self, index: int) -> Episode:
         """Return an environment's episode as far as it has come."""

@@ -141,6 +141,8 @@ class Collector:
         rows.terminated[:], rows.truncated[:] = False, False
         if rows.action_mask is not None:
             rows.action_mask[0] = True if mask is None else mask.numpy()
+        if rows.life_lost is not None:
+            rows.life_lost[:] = False
         return rows
 
     def _step(self, policy: Policy | None, rows: Rows, time: int) -> None:
@@ -153,11 +155,15 @@ class Collector:
         rows.reward[time] = step.reward
         rows.terminated[time] = step.terminated
         rows.truncated[time] = step.truncated
+        if rows.life_lost is not None:
+            rows.life_lost[time] = step.life_lost
         num_reset = 0
         if step.is_reset.any():
             num_reset = int(step.is_reset.sum())
             rows.action[time, step.is_reset] = NO_ACTION
             rows.reward[time, step.is_reset] = 0.0
+            if rows.life_lost is not None:
+                rows.life_lost[time, step.is_reset] = False
         self.env_steps += self.num_envs - num_reset
         self.episodes += [episode for _, episode in step.episodes]
 
@@ -183,4 +189,5 @@ class Collector:
             terminated=np.empty(size, bool),
             truncated=np.empty(size, bool),
             action_mask=np.empty((*size, spec.num_actions), bool) if spec.has_action_mask else None,
+            life_lost=np.empty(size, bool) if spec.has_life_losses else None,
         )

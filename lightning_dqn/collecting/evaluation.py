@@ -49,7 +49,8 @@ class EvaluationConfig:
         num_envs: environments of its own that evaluation steps at once.
         episodes_per_env: episodes that each of them plays in a validation.
         test_episodes_per_env: episodes that each of them plays in a test.
-        epsilon: probability of a random action; 0 is greedy.
+        epsilon: probability of a random action; 0 is greedy; ``"auto"``: what the environment's
+            metadata say as ``evaluation_epsilon``, as protocols of Atari do, and 0 without it.
         environment: another one than for training; anything :class:`EnvironmentFactory` takes. A
             ``VectorEnv`` is played in itself, and has ``num_envs`` environments.
         seed: of validation, the same each time so that checkpoints are compared on the same
@@ -62,7 +63,7 @@ class EvaluationConfig:
     num_envs: int = 10
     episodes_per_env: int = 1
     test_episodes_per_env: int = 10
-    epsilon: float = 0.0
+    epsilon: float | Literal["auto"] = 0.0
     environment: EnvironmentLike | None = None
     seed: int | None = None
     max_episode_steps: int | Literal["auto"] | None = "auto"
@@ -72,8 +73,9 @@ class EvaluationConfig:
         for name in ("num_envs", "episodes_per_env", "test_episodes_per_env"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: at least 1")
-        if not 0 <= self.epsilon <= 1:
-            raise ValueError(f"epsilon={self.epsilon}: a probability, between 0 and 1")
+        epsilon = self.epsilon
+        if epsilon != "auto" and (isinstance(epsilon, str) or not 0 <= epsilon <= 1):
+            raise ValueError(f"epsilon={epsilon}: a probability, between 0 and 1, or auto")
         if self.seed is not None and self.seed < 0:
             raise ValueError(f"seed={self.seed}: at least 0, or null")
         limit = self.max_episode_steps
@@ -83,6 +85,12 @@ class EvaluationConfig:
     def episode_seed(self, run_seed: int, stage: Literal["validation", "test"]) -> int:
         """Return the seed of the episodes of one stage."""
         return seed_of(run_seed if self.seed is None else self.seed, stage)
+
+    def epsilon_of(self, environment: VectorEnv) -> float:
+        """Return the probability of a random action in these environments."""
+        if self.epsilon != "auto":
+            return self.epsilon
+        return float(environment.metadata.get("evaluation_epsilon", 0.0))
 
     def limit_of(self, environment: VectorEnv) -> int | None:
         """Return the env steps after which an episode is cut; None where nothing is to be cut."""
@@ -256,7 +264,7 @@ class Evaluator:
             self.spec,
             policy,
             episodes_per_env=episodes_per_env,
-            epsilon=self.config.epsilon,
+            epsilon=self.config.epsilon_of(self.environment),
             seed=seed,
             max_episode_steps=self._limit,
             observers=observers,

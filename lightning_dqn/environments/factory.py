@@ -19,8 +19,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from lightning_dqn.environments.exact import describe_observation
 from lightning_dqn.environments.families import missing_extra, registered
 from lightning_dqn.environments.grade import Grade, StateInWorker, find_grade
+from lightning_dqn.environments.images import ImageFormat
 from lightning_dqn.environments.shapes import ShapedVectorEnv
-from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.spec import LIFE_LOST, EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.environments.wrapping import refuse_vector_statistics, wrap
 from lightning_dqn.system.numbers import whole_number
@@ -45,6 +46,8 @@ class EnvironmentFactory:
         frame_stack: S, the number of newest frames that one observation holds.
         wrappers: functions from ``Env`` to ``Env``, innermost first. Returns are told of the
             environment's own rewards, and beside them of those that wrappers made.
+        image: the form of pictures, after all wrappers: ``gray``, ``size`` and ``channels``, see
+            :class:`lightning_dqn.environments.images.ImageFormat`.
         kwargs: arguments for the environment.
         worker_timeout: seconds after which an environment in a process (``"async"``) that doesn't
             answer a step counts as hanging, five times as many where it is made or reset; None
@@ -64,6 +67,7 @@ class EnvironmentFactory:
         vectorization: Vectorization = "auto",
         frame_stack: int = 1,
         wrappers: Sequence[Callable[[gym.Env], gym.Env]] = (),
+        image: ImageFormat | Mapping[str, Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         worker_timeout: float | None = 60.0,
         max_worker_restarts: int = 10,
@@ -77,7 +81,8 @@ class EnvironmentFactory:
         self.num_envs = id.num_envs if isinstance(id, VectorEnv) else num_envs
         self.vectorization = vectorization
         self.frame_stack = whole_number("frame_stack", frame_stack, least=1)
-        self.wrappers = tuple(wrappers)
+        form = ImageFormat.of(image)
+        self.wrappers = (*wrappers, *(() if form.changes_nothing else (form.wrap,)))
         self.kwargs = dict(kwargs or {})
         if worker_timeout is not None and not worker_timeout > 0:
             raise ValueError(f"worker_timeout={worker_timeout}: above 0 seconds, or null")
@@ -100,12 +105,16 @@ class EnvironmentFactory:
 
     @cached_property
     def spec(self) -> EnvironmentSpec:
-        """Shapes and types, read from one environment that is made, reset and closed."""
+        """Shapes and types, read from one environment that is made, reset and closed.
+
+        It is of the kind that is stepped: a native one may differ from the single one of its id.
+        """
         if isinstance(self.id, VectorEnv):
             refuse_vector_statistics(self.id, self.name)
             _, info = self.id.reset(seed=0)
             return self._describe(self.id, info)
-        environment = self.make_one()
+        native = self.vectorization in ("auto", "native") and self._has_native_entry_point()
+        environment = self.make(1) if native else self.make_one()
         try:
             _, info = environment.reset(seed=0)
             return self._describe(environment, info)
@@ -132,7 +141,7 @@ class EnvironmentFactory:
             environment = self.id if num_envs is None else self._like(self.id, num_envs)
         else:
             environment = self._make(num_envs or self.num_envs, vectorization or self.vectorization)
-        mode = environment.metadata.get("autoreset_mode")
+        mode = _autoreset_mode(environment)
         if mode is not AutoresetMode.NEXT_STEP:
             raise ValueError(
                 f"id={self.name}: its autoreset mode is {mode}, but replay needs "
@@ -249,6 +258,8 @@ class EnvironmentFactory:
                 return gym.make_vec(
                     str(self.id), num_envs, vectorization_mode="vector_entry_point", **self.kwargs
                 )
+            except (ImportError, gym.error.DependencyNotInstalled) as error:
+                raise ValueError(missing_extra(str(self.id), error)) from error
             except (TypeError, ValueError) as error:
                 raise ValueError(_about_kwargs(error, self.kwargs)) from error
         if not self._has_single_entry_point():
@@ -322,10 +333,21 @@ class EnvironmentFactory:
             zero_sum_turns=bool(environment.metadata.get("zero_sum_turns")),
             game=environment.metadata.get("game"),
             action_start=int(actions.start),
+            has_life_losses=LIFE_LOST in info,
         )
 
 
 EnvironmentLike = str | Callable[[], gym.Env] | VectorEnv | EnvironmentFactory
+
+
+def _autoreset_mode(environment: VectorEnv) -> Any:
+    """Return the mode that an environment has itself; its metadata may be another's too.
+
+    The dict of metadata belongs to a class, and some write into that of all vector environments.
+    """
+    own = getattr(environment.unwrapped, "autoreset_mode", None)
+    told = environment.metadata.get("autoreset_mode")
+    return own if isinstance(own, AutoresetMode) else told
 
 
 def _about_what_is_given(given: Any) -> str:

@@ -8,8 +8,11 @@ from typing import NamedTuple
 
 import gymnasium as gym
 
+from lightning_dqn.environments.atari_protocols import MAX_EPISODE_STEPS
+
 NAMESPACE = "lightning_dqn/"
 PETTINGZOO = "pettingzoo/"
+ATARI = "Atari/"
 
 _GAMES = "lightning_dqn.games.entry_points"
 
@@ -44,6 +47,27 @@ def register_pettingzoo(id: str) -> None:
         gym.register(id, vector_entry_point=adapter, kwargs={"game": id})
 
 
+def register_atari(id: str) -> None:
+    """Register an Atari game by our own preprocessing, as ``Atari/Pong-v0``."""
+    game = id.removeprefix(ATARI).removesuffix("-v0")
+    if id not in gym.registry and f"{ATARI}{game}-v0" == id:
+        gym.register(
+            id,
+            vector_entry_point="lightning_dqn.environments.atari:AtariVectorEnv",
+            max_episode_steps=MAX_EPISODE_STEPS,
+            kwargs={"game": game},
+        )
+
+
+def register_ale(id: str) -> None:
+    """Register the games of the Arcade Learning Environment as they are, ``ALE/Pong-v5``.
+
+    Raises:
+        ImportError: ale-py isn't installed.
+    """
+    importlib.import_module("ale_py")  # does it by itself
+
+
 def register_minatar(id: str) -> None:
     """Register MinAtar's games, if that hasn't been done.
 
@@ -69,6 +93,8 @@ class Family(NamedTuple):
 FAMILIES = {
     NAMESPACE: Family(register_environments),
     PETTINGZOO: Family(register_pettingzoo, extra="pettingzoo"),
+    ATARI: Family(register_atari, extra="atari"),
+    "ALE/": Family(register_ale, extra="atari"),
     "MinAtar/": Family(register_minatar, extra="minatar"),
     "LunarLander": Family(extra="box2d"),
     "BipedalWalker": Family(extra="box2d"),

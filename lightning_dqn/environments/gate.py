@@ -21,7 +21,7 @@ from lightning_dqn.environments.exact import (
     refuse_where,
     zeros_and_ones,
 )
-from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.spec import LIFE_LOST, EnvironmentSpec
 from lightning_dqn.environments.worker_faults import RESTARTED
 from lightning_dqn.environments.wrapping import OWN_REWARD
 from lightning_dqn.system.faults import RunFault
@@ -37,6 +37,9 @@ LOOK_LIKE_MASKS = (
 """What others call what is called ``action_mask`` here and in PettingZoo."""
 
 
+_LIFE_LOST = f"info[{LIFE_LOST!r}]"
+
+
 class Given(NamedTuple):
     """What a step of all environments gave, as it is used.
 
@@ -49,6 +52,7 @@ class Given(NamedTuple):
         action_mask: bool[E, A], or None where all actions are legal.
         own_reward: float[E], before wrappers changed it; None where none could.
         restarted: bool[E], whose episode was cut because its worker began anew; None: nobody's.
+        life_lost: bool[E], whose step cost a life; None where no lives are told of.
     """
 
     observation: np.ndarray
@@ -59,6 +63,7 @@ class Given(NamedTuple):
     action_mask: np.ndarray | None
     own_reward: np.ndarray | None
     restarted: np.ndarray | None
+    life_lost: np.ndarray | None
 
 
 Parameters = ParamSpec("Parameters")
@@ -135,6 +140,7 @@ class Gate:
             self._action_mask(info, ended),
             info.get(OWN_REWARD),
             info.get(RESTARTED),
+            self._life_lost(info) if self.spec.has_life_losses else None,
         )
 
     def _observation(self, given: Any) -> np.ndarray:
@@ -160,6 +166,15 @@ class Gate:
         values = np.asarray(given)
         self._check_shape(name, values, ())
         return zeros_and_ones(name, values)
+
+    def _life_lost(self, info: Mapping[str, Any]) -> np.ndarray:
+        given = info.get(LIFE_LOST)
+        if given is None:  # gymnasium leaves out what no environment gave this time
+            return np.zeros(self.num_envs, bool)
+        values = np.asarray(given)
+        if values.dtype.hasobject:  # and None for one of them, beside NumPy's own bool
+            values = np.array([0 if each is None else each for each in values])
+        return self._ends(_LIFE_LOST, values)
 
     def _action_mask(self, info: Mapping[str, Any], ended: np.ndarray) -> np.ndarray | None:
         mask = read_action_mask(info, self.num_envs, self.spec.num_actions)

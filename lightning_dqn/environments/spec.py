@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 
 import torch
 
+LIFE_LOST = "life_lost"
+"""In ``info``, from the reset on: whether the step cost a life, for learning to end there."""
+
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
@@ -21,6 +24,8 @@ class EnvironmentSpec:
         zero_sum_turns: the next state is the opponent's, so its value counts against the learner.
         game: name of the board game, if it is one.
         action_start: the environment's number of its first action; here they count from 0.
+        has_life_losses: whether ``info["life_lost"]`` tells of lives, at whose end learning expects
+            nothing more while the episode goes on.
     """
 
     observation_shape: tuple[int, ...]
@@ -32,6 +37,7 @@ class EnvironmentSpec:
     zero_sum_turns: bool = False
     game: str | None = None
     action_start: int = 0
+    has_life_losses: bool = False
 
     @property
     def stacked_shape(self) -> tuple[int, ...]:
@@ -47,7 +53,8 @@ class EnvironmentSpec:
 def check_same(module: EnvironmentSpec, other: EnvironmentSpec, where: str) -> None:
     """Refuse a module that was made for another kind of environment.
 
-    Who moves next (``zero_sum_turns``) is none of its business: that is in the discounts.
+    Who moves next (``zero_sum_turns``) and where lives end (``has_life_losses``) is none of its
+    business: that is in the discounts.
 
     Args:
         module: what it was made for.
@@ -57,7 +64,7 @@ def check_same(module: EnvironmentSpec, other: EnvironmentSpec, where: str) -> N
     Raises:
         ValueError: naming what differs.
     """
-    apart = {"zero_sum_turns"}
+    apart = {"zero_sum_turns", "has_life_losses"}
     if module.game is None:  # so in files of before there were games
         apart.add("game")
     for name in [f.name for f in fields(EnvironmentSpec) if f.name not in apart]:

@@ -10,11 +10,15 @@ a cell is numbered time * E + environment. A row holds one observation and what 
                                                 unless time 4 was a termination
     stack           3 3 4      6 6 7            of three frames at 4 and 7: never across a start
 
+Where environments tell of lives, a life's end closes a chain as a termination does. A stack goes
+across it: the game goes on, and its frames follow each other.
+
 Pure functions of tensors. Shapes: M cells, S stacked frames.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -37,15 +41,21 @@ class Reading:
             games in which the next state is the opponent's.
         n_step: rewards summed before bootstrapping: a number, a schedule of it over env steps,
             or a range [low, high] from which each sample draws its own.
+        reward_clip: the largest reward that is learned from, of either sign; larger ones count as
+            that much (Mnih et al. 2015: 1). Stored, and told of as returns, they stay as they are.
+            None: all as they are.
     """
 
     gamma: float | Schedule = 0.99
     n_step: int | Sequence[int] | Schedule = 1
+    reward_clip: float | None = None
 
     def __post_init__(self) -> None:
         keep_plain(self)
         self.gamma_at(0)
         self.n_step_at(0)
+        if self.reward_clip is not None and not 0 < self.reward_clip < math.inf:
+            raise ValueError(f"reward_clip={self.reward_clip}: above 0, or null")
 
     def gamma_at(self, env_steps: int) -> float:
         """Return the discount after so many env steps."""
@@ -75,12 +85,14 @@ class Cells(NamedTuple):
         num_envs: E.
         newest: time of the newest rows.
         oldest: time of the oldest.
+        reward_clip: see :class:`Reading`.
     """
 
     columns: Mapping[str, Tensor]
     num_envs: int
     newest: int
     oldest: int
+    reward_clip: float | None = None
 
     def successor(self, cells: Tensor) -> Tensor:
         """Return the cells one time later, int64[M]."""
@@ -90,9 +102,21 @@ class Cells(NamedTuple):
         """Return the times of cells, int64[M]."""
         return cells.div(self.num_envs, rounding_mode="floor")
 
+    def reward(self, cells: Tensor) -> Tensor:
+        """Return the rewards of cells as they are learned from, float32[M]."""
+        reward = self.columns["reward"][cells]
+        clip = self.reward_clip
+        return reward if clip is None else reward.clamp(-clip, clip)
+
+    def closed(self, cells: Tensor) -> Tensor:
+        """Return whether nothing is to be expected after the action of a cell, bool[M]."""
+        terminated = self.columns["terminated"][cells]
+        life_lost = self.columns.get("life_lost")
+        return terminated if life_lost is None else terminated | life_lost[cells]
+
     def ended(self, cells: Tensor) -> Tensor:
-        """Return whether the action of a cell ended its episode, bool[M]."""
-        return self.columns["terminated"][cells] | self.columns["truncated"][cells]
+        """Return whether a chain ends with the action of a cell, bool[M]."""
+        return self.closed(cells) | self.columns["truncated"][cells]
 
 
 class Chain(NamedTuple):
@@ -100,7 +124,7 @@ class Chain(NamedTuple):
 
     Attributes:
         reward: float32[M], the discounted sum.
-        discount: float32[M], of what the cell ``last`` is worth; 0 after termination.
+        discount: float32[M], of what the cell ``last`` is worth; 0 after termination or a life.
         last: int64[M], the cells bootstrapped from.
     """
 
@@ -114,7 +138,8 @@ def follow_chain(
 ) -> Chain:
     """Follow actions for up to ``length`` steps.
 
-    A chain stops at its episode's end and before it would leave the newest stored row.
+    A chain stops at the end of its episode or life, and before it would leave the newest stored
+    row.
 
     Args:
         ring: what is read.
@@ -123,17 +148,16 @@ def follow_chain(
         longest: the largest length.
         length: of each chain, int64[M], or one for all.
     """
-    terminated = ring.columns["terminated"]
-    reward = ring.columns["reward"].index_select(0, cells)
-    discount = gamma * (~terminated[cells])
+    reward = ring.reward(cells)
+    discount = gamma * (~ring.closed(cells))
     last = ring.successor(cells)
     if longest == 1:
         return Chain(reward, discount, last)
     goes_on = ~ring.ended(cells)
     for steps in range(1, longest):
         goes_on = goes_on & (ring.time(last) != ring.newest) & (length > steps)
-        reward = reward + torch.where(goes_on, discount * ring.columns["reward"][last], 0.0)
-        factor = gamma * (~terminated[last])
+        reward = reward + torch.where(goes_on, discount * ring.reward(last), 0.0)
+        factor = gamma * (~ring.closed(last))
         discount = torch.where(goes_on, discount * factor, discount)
         ended = ring.ended(last)
         last = torch.where(goes_on, ring.successor(last), last)

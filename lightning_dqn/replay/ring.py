@@ -150,7 +150,7 @@ class ReplayBuffer:
     def transitions_at(self, cells: Tensor) -> Transitions:
         """Return the transitions that start in ``cells``, int64[M] -> [M, ...]."""
         self.newest_read = cells
-        return self._gathering.transitions(self._cells(), cells, self.gamma, self.n_step)
+        return self._gathering.transitions(self.cells, cells, self.gamma, self.n_step)
 
     def newest_cells(self, num_times: int) -> Tensor:
         """Return the cells of the newest times stored, oldest first, int64[<= num_times, E]."""
@@ -162,12 +162,20 @@ class ReplayBuffer:
         """Return a column of rows, as ``"reward"``, at cells int64[...] or a slice of them."""
         return self._columns.by_name[column][cells]
 
+    @property
+    def cells(self) -> Cells:
+        """The ring as it is read by now: what a reward counts, where an episode or a life ends."""
+        newest = (self._cursor - 1) % self.num_times
+        oldest = 0 if self.total_times < self.num_times else self._cursor
+        clip = self.config.reward_clip
+        return Cells(self._columns.by_name, self.num_envs, newest, oldest, clip)
+
     def observations(self, cells: Tensor) -> Tensor:
         """Return the observations of cells int64[M], frames stacked, [M, *shape] or [M, S, *shape].
 
         The memory is used again by the next call of the same size.
         """
-        return self._gathering.observations(self._cells(), cells)
+        return self._gathering.observations(self.cells, cells)
 
     def oldest_incomplete_times(self) -> np.ndarray:
         """Return the times whose frame stacks have lost their oldest frames, int64[S-1] or [0]."""
@@ -189,7 +197,17 @@ class ReplayBuffer:
         return self._columns.read_times(first, end)
 
     def write_times(self, first: int, columns: Mapping[str, Tensor]) -> None:
-        """Put rows back to where :meth:`read_times` found them; :meth:`resume_at` comes after."""
+        """Put rows back to where :meth:`read_times` found them; :meth:`resume_at` comes after.
+
+        Raises:
+            ValueError: they have other columns than the rows of this environment.
+        """
+        differing = columns.keys() ^ self._columns.by_name.keys()
+        if differing:
+            raise ValueError(
+                f"replay: the rows of the checkpoint and those of this environment differ in "
+                f"{', '.join(sorted(differing))}; go on with the environment that they are of"
+            )
         self._columns.write_times(first, columns)
 
     def resume_at(self, total_times: int) -> None:
@@ -257,9 +275,3 @@ class ReplayBuffer:
     def _start_positions(self) -> tuple[int, int]:
         """Return the range of the starts whose frame stack is whole and whose successor is here."""
         return self._starts.span(self.oldest_incomplete_times(), self._cursor - 1)
-
-    def _cells(self) -> Cells:
-        """Return the ring as it is read."""
-        newest = (self._cursor - 1) % self.num_times
-        oldest = 0 if self.total_times < self.num_times else self._cursor
-        return Cells(self._columns.by_name, self.num_envs, newest, oldest)

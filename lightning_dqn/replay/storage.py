@@ -25,6 +25,7 @@ class ReplayConfig(Reading):
     Args:
         gamma: see :class:`lightning_dqn.replay.reading.Reading`.
         n_step: likewise.
+        reward_clip: likewise.
         capacity: rows kept, over all environments together.
         storage: ``"cpu"``, ``"accelerator"`` (the memory of the device that learns), or
             ``"memmap"``, a file under ``directory``.
@@ -58,6 +59,8 @@ def ring_layout(spec: EnvironmentSpec) -> dict[str, tuple[tuple[int, ...], torch
     }
     if spec.has_action_mask:
         layout["action_mask"] = ((spec.num_actions,), torch.bool)
+    if spec.has_life_losses:
+        layout["life_lost"] = ((), torch.bool)
     return layout
 
 

@@ -41,7 +41,11 @@ SHARED = ("lightning_dqn", "torch", "torchmetrics", "gymnasium", "pytorch_lightn
 """Packages of which no more is trusted at once than a single name."""
 
 PLACES = (
-    _ours(_ENVIRONMENT, "environments.factory:EnvironmentFactory"),
+    _ours(
+        _ENVIRONMENT,
+        "environments.factory:EnvironmentFactory",
+        "environments.atari_games:atari",
+    ),
     Place(rf"{_ENVIRONMENT}\.wrappers\[\d+\]", ("gymnasium.wrappers",), ("gymnasium:Wrapper",)),
     _ours(
         rf"{_ENVIRONMENT}\.kwargs\..+",

@@ -59,6 +59,27 @@ def joined(parts: list[Rows]) -> Rows:
     return Rows(*(None if c[0] is None else np.concatenate(c) for c in columns))  # type: ignore[arg-type]
 
 
+# Lives
+
+
+def test_lives_are_a_column_and_games_go_on():
+    script = [EpisodeScript((1.0, 2.0, 3.0), lives_lost=(1,))]
+    collector = collector_of([script], spec=spec_of(has_life_losses=True), tells_lives=True)
+    rows = collector.collect(None, 5)
+    assert rows.life_lost is not None
+    #  step, step, step, final row, step, step
+    assert rows.life_lost[:, 0].tolist() == [False, True, False, False, False, True]
+    assert rows.terminated[:, 0].tolist() == [False, False, True, False, False, False]
+    assert collector.take_episodes() == [Episode(6.0, 3)]
+    final = collector.final_rows(collector.state_dict())
+    assert final.life_lost is not None
+    assert final.life_lost.tolist() == [[False]]
+
+
+def test_nothing_is_kept_of_lives_where_environments_tell_of_none():
+    assert collector_of().collect(None, 3).life_lost is None
+
+
 # Counting
 
 

@@ -202,6 +202,7 @@ def test_the_seed_is_that_of_the_environments_too():
         ("test_episodes_per_env", 0),
         ("epsilon", 1.5),
         ("epsilon", -0.5),
+        ("epsilon", "protocol"),
         ("seed", -1),
         ("max_episode_steps", 0),
         ("max_episode_steps", "never"),
@@ -251,6 +252,14 @@ def test_cut_episodes_have_their_own_returns_too():
         factory.make(), factory.spec, Fixed(), episodes_per_env=1, max_episode_steps=2
     )
     assert list(played) == [Episode(3.0, 2, wrapped_return=30.0, is_cut=True)]
+
+
+@pytest.mark.parametrize(("epsilon", "expected"), [("auto", 0.05), (0.3, 0.3), (0.0, 0.0)])
+def test_the_epsilon_is_the_environments_where_that_is_asked_for(epsilon, expected):
+    environment = scripted_vector([episodes(3)])
+    assert EvaluationConfig(epsilon="auto").epsilon_of(environment) == 0.0
+    environment.metadata = {**environment.metadata, "evaluation_epsilon": 0.05}
+    assert EvaluationConfig(epsilon=epsilon).epsilon_of(environment) == expected
 
 
 @pytest.mark.parametrize("vectorization", ["sync", "async", "auto"])

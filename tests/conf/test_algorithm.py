@@ -87,7 +87,7 @@ PRESETS = {
     },
 }
 N_STEP = {"rainbow": 3, "der": 20}
-NEEDS = {"minatar": ("minatar",), "lunar_lander": ("Box2D",)}
+NEEDS = {"atari": ("ale_py",), "minatar": ("minatar",), "lunar_lander": ("Box2D",)}
 CELLS = list(itertools.product(PRESETS, EXPERIMENTS))
 # Building takes longer than composing: each preset once, the experiments in turn. A table goes with
 # discrete states, hence with the experiments that have one, and these with what a table can do.

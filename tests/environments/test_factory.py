@@ -78,9 +78,16 @@ def test_other_autoreset_modes_are_refused_with_the_remedy(mode):
         EnvironmentFactory(environment).make()
 
 
+def test_metadata_that_another_environment_wrote_into_are_not_believed():
+    environment = scripted_vector([episodes(3)])
+    environment.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    assert EnvironmentFactory(environment).make() is environment
+
+
 def test_an_environment_that_does_not_tell_its_autoreset_mode_is_refused():
     environment = scripted_vector([episodes(3)])
     environment.metadata = {}
+    del environment.autoreset_mode
     with pytest.raises(ValueError, match="its autoreset mode is None"):
         EnvironmentFactory(environment).make()
 

@@ -20,6 +20,8 @@ from lightning_dqn.environments.families import (
     Family,
     family_of,
     missing_extra,
+    register_ale,
+    register_atari,
     register_environments,
     register_minatar,
     register_pettingzoo,
@@ -64,6 +66,8 @@ def registry() -> Iterator[None]:
         ("lightning_dqn/Nothing-v0", None, register_environments),
         ("pettingzoo/tictactoe_v3", "pettingzoo", register_pettingzoo),
         ("MinAtar/Breakout-v1", "minatar", register_minatar),
+        ("Atari/Pong-v0", "atari", register_atari),
+        ("ALE/Pong-v5", "atari", register_ale),
         ("LunarLander-v3", "box2d", None),
         ("LunarLanderContinuous-v3", "box2d", None),
         ("BipedalWalkerHardcore-v3", "box2d", None),
@@ -128,6 +132,14 @@ def test_a_game_of_pettingzoo_becomes_known_without_it(monkeypatch, registry):
     assert registered(id) is record
 
 
+def test_an_atari_game_becomes_known_without_the_emulator(monkeypatch, registry):
+    make_absent(monkeypatch, "ale_py")
+    assert registered("Atari/Pong-v0").kwargs == {"game": "Pong"}
+    assert registered("Atari/Pong-v0").max_episode_steps == 27_000
+    with pytest.raises(ValueError, match=r"^id=Atari/Pong-v3: "):
+        registered("Atari/Pong-v3")
+
+
 def test_minatar_becomes_known_all_at_once_and_once(monkeypatch, registry):
     pytest.importorskip("minatar")
     forget(monkeypatch, "MinAtar/")
@@ -148,6 +160,8 @@ def test_what_gymnasium_knows_is_left_to_it():
     ("id", "module", "extra"),
     [
         ("MinAtar/Breakout-v1", "minatar", "minatar"),
+        ("Atari/Pong-v0", "ale_py", "atari"),
+        ("ALE/Pong-v5", "ale_py", "atari"),
         ("pettingzoo/tictactoe_v3", "pettingzoo", "pettingzoo"),
         ("LunarLander-v3", "Box2D", "box2d"),
         ("BipedalWalker-v3", "Box2D", "box2d"),

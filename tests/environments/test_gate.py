@@ -84,6 +84,7 @@ def test_masks_are_read_as_gymnasium_gathers_them():
 
 VECTOR = EnvironmentSpec((2,), "float32", num_actions=3)
 MASKED = EnvironmentSpec((2,), "float32", num_actions=3, has_action_mask=True)
+LIVES = EnvironmentSpec((2,), "float32", num_actions=3, has_life_losses=True)
 OBSERVATION = np.zeros((2, 2), np.float32)
 ENDS = np.array([True, False])
 
@@ -168,6 +169,27 @@ def test_what_looks_like_a_mask_is_told_once(name: str) -> None:
     with pytest.warns(UserWarning, match=rf"info\['{name}'\] isn't read"):
         gate.take_reset(OBSERVATION, {name: np.ones((2, 3))})
     gate.take_reset(OBSERVATION, {name: np.ones((2, 3))})
+
+
+@pytest.mark.parametrize(
+    ("info", "expected"),
+    [
+        ({}, [False, False]),
+        ({"life_lost": np.array([1, 0])}, [True, False]),
+        ({"life_lost": np.array([None, np.True_], object)}, [False, True]),
+    ],
+)
+def test_lives_are_read_as_gymnasium_gathers_them(info: Any, expected: list[bool]) -> None:
+    life_lost = step(Gate(LIVES, 2), info=info).life_lost
+    assert life_lost.dtype == bool
+    assert life_lost.tolist() == expected
+    assert step(Gate(VECTOR, 2), info=info).life_lost is None
+
+
+@pytest.mark.parametrize("given", [np.array([2, 0]), np.zeros(3, bool), np.array(["a", "b"])])
+def test_lives_that_cannot_be_meant_are_refused(given: Any) -> None:
+    with pytest.raises(ValueError, match=r"info\['life_lost'\] "):
+        step(Gate(LIVES, 2), info={"life_lost": given})
 
 
 def test_the_environments_own_reward_is_passed_on():

@@ -258,6 +258,9 @@ def test_the_stack_of_a_final_observation_ends_with_it():
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("reward_clip", 0.0),
+        ("reward_clip", float("inf")),
+        ("reward_clip", float("nan")),
         ("gamma", 1.01),
         ("gamma", -1.01),
         ("gamma", 1.5),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -30,15 +32,18 @@ from lightning_dqn.schedules import LinearSchedule
     frame_stack=st.integers(1, 3),
     dtype=st.sampled_from(["float32", "uint8", "bool", "int64"]),
     masked=st.booleans(),
+    lives=st.booleans(),
+    clip=st.sampled_from([None, 0.5, 1.0]),
 )
 def test_the_ring_has_the_starts_and_transitions_of_its_naive_twin(
-    scripts, num_times, room, uneven, sizes, gamma, n_step, frame_stack, dtype, masked
+    scripts, num_times, room, uneven, sizes, gamma, n_step, frame_stack, dtype, masked, lives, clip
 ):
     num_envs, kept = len(scripts), frame_stack + room
-    spec = spec_of(dtype, masked=masked, frame_stack=frame_stack)
+    spec = spec_of(dtype, masked=masked, frame_stack=frame_stack, has_life_losses=lives)
     capacity = max(2, kept * num_envs - min(uneven, num_envs - 1))
-    ring = ReplayBuffer(spec, num_envs, ReplayConfig(capacity, gamma=gamma, n_step=n_step))
-    twin = NaiveReplay(num_envs, kept, gamma=gamma, n_step=n_step, frame_stack=frame_stack)
+    reading: Any = {"gamma": gamma, "n_step": n_step, "reward_clip": clip}
+    ring = ReplayBuffer(spec, num_envs, ReplayConfig(capacity, **reading))
+    twin = NaiveReplay(num_envs, kept, frame_stack=frame_stack, **reading)
     for part in chunks(scripted_rows(scripts, num_times, spec), [min(s, kept) for s in sizes]):
         ring.extend(part)
         twin.extend(part)
@@ -379,3 +384,17 @@ def test_the_capacity_is_rounded_up_to_whole_rows_of_environments():
     ring = ring_of([episodes(3)] * 3, 9, keeps=4)
     assert ring.num_rows == 12
     assert ReplayBuffer(spec_of(), 3, ReplayConfig(10)).num_times == 4
+
+
+def test_rows_of_an_environment_with_other_columns_are_refused():
+    ring = ring_of([episodes(3)], 8, spec=spec_of(has_life_losses=True))
+    other = ReplayBuffer(spec_of(), 1, ReplayConfig(8))
+    with pytest.raises(ValueError, match=r"^replay: the rows .* differ in life_lost; go on with"):
+        other.load_state_dict(ring.state_dict(with_rows=True))
+
+
+def test_stored_rewards_stay_as_they_are():
+    ring = ring_of([episodes(3)], 4, reward_clip=1.0)
+    cells = ring.newest_cells(4)[:, 0]
+    assert ring.read("reward", cells).tolist() == [1.0, 2.0, 3.0, 0.0]
+    assert ring.cells.reward(cells).tolist() == [1.0, 1.0, 1.0, 0.0]

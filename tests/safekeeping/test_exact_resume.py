@@ -22,6 +22,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from support.image_env import EpisodeShades
 from support.resumed_runs import Parts, differences, differences_of_broken_run, fit
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
@@ -146,6 +147,12 @@ CASES = {
         head=QuantileHead(num_quantiles=7),
         collection={"random_action_max_steps": 4, "epsilon": 0.5},
         operations=hard(lambda: ShrinkAndPerturb(every_n_updates=11)),
+    ),
+    "lives, frame stack, n-step, per": Case(
+        environment={"id": EpisodeShades, "frame_stack": 2},
+        n_step=3,
+        sampler=PrioritizedSampling(),
+        operations=soft,
     ),
     "implicit quantile, overlap": Case(
         head=ImplicitQuantileHead(num_quantiles=4, num_evaluation_quantiles=4, num_cosines=8),

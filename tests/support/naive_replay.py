@@ -5,6 +5,7 @@ Also the scripts that both are tried on.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,8 @@ from support.scripted_env import EpisodeScript
 
 endings = st.sampled_from([(True, False), (False, True), (True, True)])
 rewards = st.lists(st.integers(-8, 8).map(lambda x: x / 4), min_size=1, max_size=6).map(tuple)
-one_episode = st.builds(lambda r, e: EpisodeScript(r, *e), rewards, endings)
+lives_lost = st.sets(st.integers(0, 5), max_size=3).map(tuple)
+one_episode = st.builds(lambda r, e, lost: EpisodeScript(r, *e, lost), rewards, endings, lives_lost)
 scripts_of_envs = st.lists(st.lists(one_episode, min_size=1, max_size=4), min_size=1, max_size=3)
 
 
@@ -39,6 +41,7 @@ class Row(NamedTuple):
     terminated: bool
     truncated: bool
     action_mask: np.ndarray | None
+    life_lost: bool | None = None
 
 
 class NaiveTransition(NamedTuple):
@@ -61,13 +64,21 @@ class NaiveReplay:
     """
 
     def __init__(
-        self, num_envs: int, num_times: int, *, gamma: float, n_step: int, frame_stack: int
+        self,
+        num_envs: int,
+        num_times: int,
+        *,
+        gamma: float,
+        n_step: int,
+        frame_stack: int,
+        reward_clip: float | None = None,
     ) -> None:
         self.num_envs = num_envs
         self.num_times = num_times
         self.gamma = gamma
         self.n_step = n_step
         self.frame_stack = frame_stack
+        self.reward_clip = math.inf if reward_clip is None else reward_clip
         self.now = 0
         self.episodes: list[list[list[Row]]] = [[[]] for _ in range(num_envs)]
 
@@ -109,9 +120,11 @@ class NaiveReplay:
         for row in episode[i : i + n_step]:
             if row.action == NO_ACTION or row.time == self.now - 1:
                 break
-            reward += discount * float(row.reward)
-            discount *= 0.0 if row.terminated else self.gamma
+            reward += discount * self.counted(row)
+            discount *= 0.0 if row.terminated or row.life_lost else self.gamma
             j += 1
+            if row.life_lost:
+                break
         return NaiveTransition(
             self.stack(episode, i),
             int(episode[i].action),
@@ -121,6 +134,10 @@ class NaiveReplay:
             episode[j].action_mask,
             episode[i].action_mask,
         )
+
+    def counted(self, row: Row) -> float:
+        """Return a row's reward as it is learned from."""
+        return max(-self.reward_clip, min(self.reward_clip, float(row.reward)))
 
     def stack(self, episode: list[Row], i: int) -> np.ndarray:
         """Return the i-th observation of an episode, with the frames before it."""

@@ -17,11 +17,12 @@ from lightning_dqn.transitions import NO_ACTION, Rows
 
 
 class EpisodeScript(NamedTuple):
-    """One episode: a reward per env step and how the last of them ends it."""
+    """One episode: a reward per env step, how the last of them ends it, and which cost a life."""
 
     rewards: tuple[float, ...]
     terminated: bool = True
     truncated: bool = False
+    lives_lost: tuple[int, ...] = ()
 
 
 Scripts = Sequence[Sequence[EpisodeScript]]
@@ -75,7 +76,12 @@ def first_steps(script: Sequence[EpisodeScript], number: int) -> list[tuple[int,
 
 
 def spec_of(
-    dtype: str = "float32", *, num_actions: int = 4, masked: bool = False, frame_stack: int = 1
+    dtype: str = "float32",
+    *,
+    num_actions: int = 4,
+    masked: bool = False,
+    frame_stack: int = 1,
+    has_life_losses: bool = False,
 ) -> EnvironmentSpec:
     """Return what the learner must know of ``ScriptedEnv``."""
     return EnvironmentSpec(
@@ -85,6 +91,7 @@ def spec_of(
         num_states=1_000_000 if dtype == "int64" else None,
         has_action_mask=masked,
         frame_stack=frame_stack,
+        has_life_losses=has_life_losses,
     )
 
 
@@ -98,6 +105,7 @@ class ScriptedEnv(gym.Env[Any, Any]):
         num_actions: A.
         first_action: what the action space starts at.
         masked: gives ``info["action_mask"]`` and asserts that no other action is taken.
+        tells_lives: gives ``info["life_lost"]``.
     """
 
     def __init__(
@@ -109,7 +117,9 @@ class ScriptedEnv(gym.Env[Any, Any]):
         num_actions: int = 4,
         first_action: int = 0,
         masked: bool = False,
+        tells_lives: bool = False,
     ) -> None:
+        self.tells_lives = tells_lives
         self.script = script
         self.env = env
         self.dtype = dtype
@@ -148,10 +158,14 @@ class ScriptedEnv(gym.Env[Any, Any]):
         return frame(self.env, self.episode, self.time, self.dtype)
 
     def _info(self) -> dict[str, Any]:
-        if not self.masked:
-            return {}
-        num_actions = int(self.action_space.n)
-        return {"action_mask": legal_actions(self.env, self.episode, self.time, num_actions)}
+        info: dict[str, Any] = {}
+        if self.masked:
+            num_actions = int(self.action_space.n)
+            info["action_mask"] = legal_actions(self.env, self.episode, self.time, num_actions)
+        if self.tells_lives:
+            script = self.script[self.episode % len(self.script)]
+            info["life_lost"] = self.time - 1 in script.lives_lost
+        return info
 
 
 def scripted_vector(scripts: Scripts, **kwargs: Any) -> SyncVectorEnv:
@@ -179,7 +193,12 @@ def scripted_rows(
         _rows_of_one(script, env, num_times, spec, generator) for env, script in enumerate(scripts)
     ]
     stacked = [np.stack([c[k] for c in columns], axis=1) for k in range(len(columns[0]))]
-    return Rows(*stacked[:5], stacked[5] if spec.has_action_mask else None)
+    mask, life_lost = stacked[5:]
+    return Rows(
+        *stacked[:5],
+        mask if spec.has_action_mask else None,
+        life_lost if spec.has_life_losses else None,
+    )
 
 
 def _rows_of_one(
@@ -192,7 +211,7 @@ def _rows_of_one(
     rows: list[tuple[Any, ...]] = []
     episode = 0
     while len(rows) < num_times:
-        rewards, terminated, truncated = script[episode % len(script)]
+        rewards, terminated, truncated, lives_lost = script[episode % len(script)]
         for step in range(len(rewards) + 1):
             is_final = step == len(rewards)
             is_last = step == len(rewards) - 1
@@ -206,6 +225,7 @@ def _rows_of_one(
                     is_last and terminated,
                     is_last and truncated,
                     mask,
+                    step in lives_lost,
                 )
             )
         episode += 1

@@ -124,13 +124,12 @@ class LambdaReturnSampler(RolloutSampler):
         value = valuer.greedy_value(replay.observations(following.flatten()), mask)
         value = value.to(replay.device)
         _check_finite(value)
-        terminated = replay.read("terminated", cells[:-1])
-        ended = terminated | replay.read("truncated", cells[:-1])
-        continues = ~ended
+        ring, times = replay.cells, cells[:-1]
+        continues = ~ring.ended(times)
         continues[-1] = False
         return td.lambda_returns(
-            replay.read("reward", cells[:-1]),
-            float(replay.gamma) * (~terminated),
+            ring.reward(times),
+            float(replay.gamma) * (~ring.closed(times)),
             value.unflatten(0, (num_times - 1, num_envs)),
             continues,
             self.config.trace,

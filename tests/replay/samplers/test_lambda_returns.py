@@ -56,10 +56,10 @@ class NaiveReturns:
         value = self.values.of(self.replay.stack(episode, i + 1), after.action_mask)
         ends = row.terminated or row.truncated
         assert ends == (after.action == NO_ACTION)
-        if not ends and after.time < self.replay.now - 1:
+        if not ends and not row.life_lost and after.time < self.replay.now - 1:
             value = (1 - self.trace) * value + self.trace * self._target(episode, i + 1)
-        discount = 0.0 if row.terminated else self.replay.gamma
-        return float(row.reward) + discount * value
+        discount = 0.0 if row.terminated or row.life_lost else self.replay.gamma
+        return self.replay.counted(row) + discount * value
 
 
 def served(transitions: Transitions, update: int) -> list[tuple[tuple[float, ...], int, float]]:
@@ -78,17 +78,22 @@ def served(transitions: Transitions, update: int) -> list[tuple[tuple[float, ...
     trace=st.sampled_from([0.0, 0.65, 1.0]),
     frame_stack=st.integers(1, 3),
     masked=st.booleans(),
+    lives=st.booleans(),
+    clip=st.sampled_from([None, 0.5]),
 )
 def test_rollouts_and_lambda_returns_are_those_of_the_naive_twin(
-    scripts, rollouts, gamma, trace, frame_stack, masked
+    scripts, rollouts, gamma, trace, frame_stack, masked, lives, clip
 ):
     """A ring of the longest rollout, the row before it and that row's stack is large enough."""
     num_envs, epochs = len(scripts), 2
     kept = max(map(sum, rollouts)) + frame_stack
-    spec = spec_of(masked=masked, frame_stack=frame_stack)
-    ring = ReplayBuffer(spec, num_envs, ReplayConfig(max(2, kept * num_envs), gamma=gamma))
+    spec = spec_of(masked=masked, frame_stack=frame_stack, has_life_losses=lives)
+    config = ReplayConfig(max(2, kept * num_envs), gamma=gamma, reward_clip=clip)
+    ring = ReplayBuffer(spec, num_envs, config)
     sampler = LambdaReturnSampler(ring, LambdaReturns(trace))
-    naive_ring = NaiveReplay(num_envs, kept, gamma=gamma, n_step=1, frame_stack=frame_stack)
+    naive_ring = NaiveReplay(
+        num_envs, kept, gamma=gamma, n_step=1, frame_stack=frame_stack, reward_clip=clip
+    )
     twin = NaiveReturns(naive_ring, trace)
     parts = iter(chunks(scripted_rows(scripts, 90, spec), [*itertools.chain(*rollouts)]))
     for rollout in rollouts:

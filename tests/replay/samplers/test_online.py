@@ -48,15 +48,20 @@ def newest_of(twin: NaiveReplay) -> tuple[np.ndarray, np.ndarray | None]:
     gamma=st.sampled_from([0.9, -1.0, -0.5]),
     frame_stack=st.integers(1, 3),
     masked=st.booleans(),
+    lives=st.booleans(),
+    clip=st.sampled_from([None, 0.5]),
 )
 def test_each_new_transition_comes_once_in_order_as_the_naive_twin_has_it(
-    scripts, rollouts, gamma, frame_stack, masked
+    scripts, rollouts, gamma, frame_stack, masked, lives, clip
 ):
     """A ring of the longest rollout and its oldest row's stack is large enough."""
     num_envs, kept = len(scripts), max(rollouts) + frame_stack
-    spec = spec_of(masked=masked, frame_stack=frame_stack)
-    ring = ReplayBuffer(spec, num_envs, ReplayConfig(max(2, kept * num_envs), gamma=gamma))
-    ahead = NaiveReplay(num_envs, FOREVER, gamma=gamma, n_step=1, frame_stack=frame_stack)
+    spec = spec_of(masked=masked, frame_stack=frame_stack, has_life_losses=lives)
+    config = ReplayConfig(max(2, kept * num_envs), gamma=gamma, reward_clip=clip)
+    ring = ReplayBuffer(spec, num_envs, config)
+    ahead = NaiveReplay(
+        num_envs, FOREVER, gamma=gamma, n_step=1, frame_stack=frame_stack, reward_clip=clip
+    )
     sampler = OnlineSampler(ring, lambda: newest_of(ahead))
     rows = scripted_rows(scripts, 1 + sum(rollouts), spec)
     first, *rest = chunks(rows, [1, *rollouts])
