@@ -77,6 +77,18 @@ class ModelOperation(pl.Callback, ABC):
         if self.period.is_in_window(number * self.period.length):
             self.operate(module)
 
+    def quiet_at(self, updates: int, env_steps: int) -> bool:
+        """Tell whether a call would do nothing when the run stands there.
+
+        An operation with a ``__call__`` of its own may do something after every update.
+        """
+        is_plain = type(self).__call__ is ModelOperation.__call__
+        return is_plain and self.period.number_at(updates, env_steps) == self._periods_done
+
+    def note(self, updates: int, env_steps: int) -> None:
+        """Take it that all has been done that was due by then."""
+        self._periods_done = self.period.number_at(updates, env_steps)
+
     def as_dqn(self, module: pl.LightningModule) -> DQN:
         """Return ``module`` if it is a DQN.
 

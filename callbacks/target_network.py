@@ -83,6 +83,23 @@ class EMATargetNetwork(ModelOperation):
 
     def operate(self, module: DQN) -> None:
         """Move the copy."""
-        value = self.schedule(module.updates)
         assert self._aligned is not None
-        operations.lerp(self._aligned, weight=1 - value if self.is_decay else value)
+        operations.lerp(self._aligned, weight=self._weight(module.updates))
+
+    @property
+    def traced_average(self) -> Aligned | None:
+        """What is moved within a compiled update; None where it isn't moved by each."""
+        kind, period = type(self), self.period
+        is_plain = (
+            kind.operate is EMATargetNetwork.operate and kind.__call__ is ModelOperation.__call__
+        )
+        is_each = period.length == 1 and not period.counts_env_steps
+        return self._aligned if is_plain and is_each else None
+
+    def weight_at(self, updates: int) -> float:
+        """Return the step after that update, 0 where none is due."""
+        return self._weight(updates) if self.period.is_in_window(updates) else 0.0
+
+    def _weight(self, updates: int) -> float:
+        value = self.schedule(updates)
+        return 1 - value if self.is_decay else value
