@@ -142,7 +142,7 @@ CASES: dict[str, dict[str, Any]] = {
     "qr": {"head": QuantileHead(5)},
     "iqn, munchausen": {"head": IMPLICIT, "munchausen": Munchausen()},
     "layer norm": {"layer_norm": True},
-    "priorities": {"data": {"sampling": PrioritizedSampling()}},
+    "priorities": {"data": {"sampler": PrioritizedSampling()}},
     "several steps": {"data": {"updates_per_iteration": 8, "env_steps_per_iteration": 12}},
     "hard target": {"callbacks": lambda: [EMATargetNetwork(tau=1.0, every_n_updates=6)]},
     "hard target by env steps": {
@@ -294,10 +294,14 @@ def test_without_compiling_there_are_no_graphs(run: Run, graphs: list[int]) -> N
 class Poison(pl.Callback):
     """Makes one update of an iteration not finite."""
 
+    def __init__(self) -> None:
+        self.modules: list[Any] = []
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
         if batch_idx == 1:
+            self.modules.append(pl_module)
             batch.transitions.reward[1] = torch.nan
 
 
@@ -305,21 +309,27 @@ def test_an_update_that_is_not_finite_is_named_and_never_reaches_the_weights(
     run: Run, graphs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_most(monkeypatch, 4)
-    kept: list[Any] = []
-    init = DQN.__init__
-    monkeypatch.setattr(
-        DQN, "__init__", lambda self, *a, **k: (kept.append(self), init(self, *a, **k))[1]
-    )
+    poison = Poison()
     for compile in (True, False):
         with pytest.raises(NonFiniteError, match=r"update 6 .* it began in the loss"):
-            run(compile=compile, callbacks=lambda: [EMATargetNetwork(tau=0.1), Poison()])
+            run(compile=compile, callbacks=lambda: [EMATargetNetwork(tau=0.1), poison])
     assert graphs == [4, 4]
-    found, expected = (module.state_dict() for module in kept)
+    found, expected = (module.state_dict() for module in poison.modules)
     assert all(bool(tensor.isfinite().all()) for tensor in found.values())
     torch.testing.assert_close(found, expected, **CLOSE)
 
 
 # --- checkpoints
+
+
+class SavesEpochs(pl.Callback):
+    """Saves at the end of each epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}.ckpt")
 
 
 @pytest.mark.parametrize("most", [1, 4])
@@ -336,17 +346,16 @@ def test_a_run_that_is_continued_is_the_unbroken_one_bit_for_bit(
 
     def fit(epochs: int, path: Path | None = None) -> Any:
         module = make_module(compile=True, noisy=True)
-        trainer = make_trainer(max_epochs=epochs, callbacks=[EMATargetNetwork(tau=0.1)])
+        callbacks = [EMATargetNetwork(tau=0.1), SavesEpochs(tmp_path)]
+        trainer = make_trainer(max_epochs=epochs, callbacks=callbacks)
         trainer.fit(module, make_data(seed=1), ckpt_path=path, weights_only=True)
         return trainer
 
     torch.manual_seed(0)
     whole = fit(2)
-    torch.manual_seed(0)
-    fit(1).save_checkpoint(tmp_path / "half.ckpt")
     set_most(monkeypatch, 2)  # what a longer run would choose; the first choice stays
     graphs.clear()
-    rest = fit(2, tmp_path / "half.ckpt")
+    rest = fit(2, tmp_path / "0.ckpt")
     assert graphs == [most] * (12 // most)
     one, other = whole.lightning_module, rest.lightning_module
     torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
