@@ -83,18 +83,19 @@ class EMATargetNetwork(ModelOperation):
 
     def operate(self, module: DQN) -> None:
         """Move the copy."""
-        assert self._aligned is not None
-        operations.lerp(self._aligned, weight=self._weight(module.updates))
+        operations.lerp(self.aligned, weight=self._weight(module.updates))
 
     @property
-    def traced_average(self) -> Aligned | None:
-        """What is moved within a compiled update; None where it isn't moved by each."""
-        kind, period = type(self), self.period
-        is_plain = (
-            kind.operate is EMATargetNetwork.operate and kind.__call__ is ModelOperation.__call__
-        )
-        is_each = period.length == 1 and not period.counts_env_steps
-        return self._aligned if is_plain and is_each else None
+    def moves_within_graphs(self) -> bool:
+        """Whether a compiled update moves the copy too: where each update does."""
+        is_plain = self.acts_in_periods and type(self).operate is EMATargetNetwork.operate
+        return is_plain and self.period.length == 1 and not self.period.counts_env_steps
+
+    @property
+    def aligned(self) -> Aligned:
+        """The copy beside the online network, once a fit has begun."""
+        assert self._aligned is not None
+        return self._aligned
 
     def weight_at(self, updates: int) -> float:
         """Return the step after that update, 0 where none is due."""

@@ -201,7 +201,8 @@ class DQN(ActingModule):
         optimizer = cast(LightningOptimizer, self.optimizers())
         minibatches = iteration.transitions.minibatches()
         counts = counts_after_updates(iteration, len(minibatches), self.updates)
-        statistics, priorities, squares = [], [], []  # not the gradients, whose memory is reused
+        statistics, priorities = [], []  # not the gradients, whose memory is reused
+        squares: list[Tensor] = []
         for done, step in self.update.in_turn(minibatches, counts, self.after_update, optimizer):
             self.minibatch = minibatches[done - 1]
             self.updates, self.env_steps = counts[done - 1]

@@ -172,11 +172,11 @@ class Blocks:
 
         Args:
             ahead: where the run stands after each.
-            operations: that are called after an update; those that have a ``quiet_at`` say when
-                they wouldn't act, those with a ``traced_average`` act within a graph.
+            operations: that are called after an update, see
+                :class:`lightning_dqn.callbacks.ModelOperation` for what they tell of themselves.
             in_all: updates of the iteration, U.
         """
-        others = [o for o in operations if traced_average(o) is None]
+        others = between_graphs(operations)
         size = size_of_graphs(in_all, others, self._most)
         if size > len(ahead) or size == 1:
             return 1
@@ -193,10 +193,10 @@ class Blocks:
             operations: as in :meth:`size`; those that acted within the graph are told so.
         """
         traced = self._lay_out()
-        movers = [o for o in operations if traced_average(o) is not None]
-        others = [o for o in operations if traced_average(o) is None]
+        others = between_graphs(operations)
+        movers = [o for o in operations if o not in others]
         # What else acts after the last update may come before an average: in the usual order then.
-        within = all(hasattr(o, "quiet_at") and o.quiet_at(*counts[-1]) for o in others)
+        within = all(acts_in_periods(o) and o.quiet_at(*counts[-1]) for o in others)
         moved = counts if within else counts[:-1]
         moves = [self._move(mover, len(counts), moved) for mover in movers]
         graph = self._graph(len(batches), traced)
@@ -233,9 +233,9 @@ class Blocks:
         if known != weights:
             tensor.copy_(torch.tensor(weights))
             known[:] = weights
-        aligned = traced_average(mover)
-        assert aligned is not None
-        return Move(*aligned.tensors, *aligned.copied, tensor)
+        aligned: Aligned = mover.aligned
+        (averages, onlines), (copies, originals) = aligned.tensors, aligned.copied
+        return Move(averages, onlines, copies, originals, tensor)
 
     def _changed(
         self, batches: Sequence[Transitions], groups: Sequence[GroupTensors], moves: Sequence[Move]
@@ -245,10 +245,14 @@ class Blocks:
         return [*self._traced.tensors, *self._buffers, *averages]
 
 
-def traced_average(operation: Any) -> Aligned | None:
-    """Return the tensors that an operation moves within a graph; None: it acts between graphs."""
-    found: Aligned | None = getattr(operation, "traced_average", None)
-    return found
+def between_graphs(operations: Sequence[Any]) -> list[Any]:
+    """Return the operations that don't act within a graph."""
+    return [o for o in operations if not getattr(o, "moves_within_graphs", False)]
+
+
+def acts_in_periods(operation: Any) -> bool:
+    """Tell whether an operation does nothing but when a period is over, and says when that is."""
+    return bool(getattr(operation, "acts_in_periods", False))
 
 
 def size_of_graphs(updates: int, operations: Sequence[Any], most: int) -> int:
@@ -256,10 +260,10 @@ def size_of_graphs(updates: int, operations: Sequence[Any], most: int) -> int:
 
     Args:
         updates: of an iteration, U.
-        operations: that act between graphs.
+        operations: that act between graphs, see :func:`between_graphs`.
         most: at least 1.
     """
-    if not all(hasattr(operation, "quiet_at") for operation in operations):
+    if not all(map(acts_in_periods, operations)):
         return 1
     periods = [o.period.length for o in operations if not o.period.counts_env_steps]
     common = math.gcd(updates, *periods)

@@ -120,7 +120,7 @@ def _make_state(optimizer: Optimizer, parameters: Sequence[Tensor]) -> None:
         parameter.grad = None
     for parameter in new:
         parameter.grad = torch.zeros_like(parameter)
-    type(optimizer).step(optimizer)  # type: ignore[call-arg]  # not a schedule's, which counts
+    type(optimizer).step(optimizer)  # not a schedule's, which counts
     for parameter, weight in zip(new, weights, strict=True):
         parameter.copy_(weight)
         for value in optimizer.state.get(parameter, {}).values():
