@@ -131,7 +131,7 @@ class Blocks:
         step: from a minibatch to what is told, gradients among it.
         parameters: those that learn.
         optimizer: that steps them.
-        most: K is at most so much.
+        most: K is at most so much; 1 is for who wants graphs of single updates.
         device: where the weights are.
         buffers: of the network, which the loss may change.
     """
@@ -150,6 +150,7 @@ class Blocks:
         self._parameters = parameters
         self._optimizer = optimizer
         self._most = most
+        self._least = min(most, 2)
         self._device = device
         self._buffers = list(buffers)
         self._traced: TracedOptimizer | None = None
@@ -157,12 +158,19 @@ class Blocks:
         self._weights: dict[tuple[int, int], tuple[list[float], Tensor]] = {}
         self._has_failed = False
 
-    def is_ready(self) -> bool:
-        """Tell whether graphs can be used now, with the optimizer as it is.
+    def is_worth_it(self, operations: Sequence[Any], in_all: int) -> bool:
+        """Tell whether graphs can be used now, and for several updates at once.
 
-        Its options are constants of a graph; where they change on the way, no graph is worth it.
+        The optimizer's options are constants of a graph; where they change on the way, no graph is
+        worth it. One of a single update saves next to nothing.
+
+        Args:
+            operations: as in :meth:`size`.
+            in_all: updates of the iteration, U.
         """
         if self._has_failed or not can_be_traced(self._optimizer):
+            return False
+        if size_of_graphs(in_all, between_graphs(operations), self._most) < self._least:
             return False
         self._has_failed = self._traced is not None and not self._traced.has_its_rules()
         return not self._has_failed

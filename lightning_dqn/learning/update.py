@@ -144,7 +144,7 @@ class Update:
             pays_back_after=pays_back_after(is_distributional),
         )
         self._device, self._blocks = device, None
-        decided = updates_in_a_graph(self.compile, expected_updates)
+        decided = updates_in_a_graph(expected_updates)
         if self.had_in_a_graph is not None:
             decided = self.had_in_a_graph
         self.most_in_a_graph = decided if self.is_compiled else 0
@@ -196,7 +196,11 @@ class Update:
         while done < len(minibatches):
             if blocks is not self._blocks:  # at first, and where others learn from now on
                 blocks = self._blocks
-                is_ready = blocks is not None and not self.before_step and blocks.is_ready()
+                is_ready = (
+                    blocks is not None
+                    and not self.before_step
+                    and blocks.is_worth_it(operations, len(minibatches))
+                )
             if blocks is None or not is_ready:
                 step = self(minibatches[done], optimizer, is_last=done + 1 == len(minibatches))
                 done += 1

@@ -51,7 +51,7 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
 
 def _compiled(experiment: Experiment, updates: int | None) -> str:
     """Return in words that learning is compiled, and how much of it as one graph."""
-    most = max(1, updates_in_a_graph(experiment.module.update.compile, updates))
+    most = max(1, updates_in_a_graph(updates))
     callbacks: list[Any] = experiment.trainer.callbacks  # type: ignore[attr-defined]
     operations = between_graphs([c for c in callbacks if hasattr(c, "acts_in_periods")])
     size = size_of_graphs(experiment.data.updates_per_iteration, operations, most)

@@ -22,7 +22,6 @@ from lightning_dqn.learning import update as update_module
 from lightning_dqn.learning.blocks import Blocks, Counts, size_of_graphs
 from lightning_dqn.learning.compilation import (
     GRAPHS_PAY_BACK_AFTER_UPDATES,
-    LONG_GRAPHS_PAY_BACK_AFTER_UPDATES,
     MOST_UPDATES_IN_A_GRAPH,
     has_cxx_compiler,
     updates_in_a_graph,
@@ -211,10 +210,12 @@ def test_what_acts_between_them_makes_graphs_short(
     assert sum(graphs) == 12
 
 
+@pytest.mark.parametrize(("most", "sizes"), [(1, [1] * 12), (4, [])])
 def test_a_function_after_each_update_is_called_after_each(
-    run: Run, graphs: list[int], monkeypatch: pytest.MonkeyPatch
+    run: Run, graphs: list[int], monkeypatch: pytest.MonkeyPatch, most: int, sizes: list[int]
 ) -> None:
-    set_most(monkeypatch, 4)
+    """By graphs of one update; where several were allowed, by none: one alone saves little."""
+    set_most(monkeypatch, most)
     seen: list[tuple[int, int]] = []
 
     class Looks(pl.Callback):
@@ -223,7 +224,7 @@ def test_a_function_after_each_update_is_called_after_each(
 
     callbacks: Any = lambda: [Looks(), EMATargetNetwork(tau=0.1)]  # noqa: E731
     found = run(compile=True, callbacks=callbacks)
-    assert graphs == [1] * 12
+    assert graphs == sizes
     assert seen == [(u, 16 + 2 * u) for u in range(1, 13)]
     assert_same(found, run(compile=False, callbacks=callbacks))
 
@@ -236,10 +237,11 @@ class OwnTarget(EMATargetNetwork):
         self.calls = [*getattr(self, "calls", []), module.updates]
 
 
+@pytest.mark.parametrize("most", [1, 4])
 def test_a_target_that_looks_at_every_update_is_called_after_each(
-    run: Run, graphs: list[int], monkeypatch: pytest.MonkeyPatch
+    run: Run, graphs: list[int], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    set_most(monkeypatch, 4)
+    set_most(monkeypatch, most)
     target = OwnTarget(tau=0.1)
     found = run(compile=True, callbacks=lambda: [target])
     assert target.calls == list(range(1, 13))
@@ -255,8 +257,9 @@ class LooksAtGradients(pl.Callback):
 
 
 def test_who_looks_before_a_step_has_the_optimizer_step_by_itself(
-    run: Run, graphs: list[int]
+    run: Run, graphs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    set_most(monkeypatch, 4)
     looks = LooksAtGradients()
     run(compile=True, callbacks=lambda: [looks, EMATargetNetwork(tau=0.1)])
     assert looks.calls == 12
@@ -267,24 +270,38 @@ class OwnAdam(Adam):
     """Might do anything in its step."""
 
 
-def test_an_optimizer_of_a_users_own_steps_by_itself(run: Run, graphs: list[int]) -> None:
+def test_an_optimizer_of_a_users_own_steps_by_itself(
+    run: Run, graphs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_most(monkeypatch, 4)
     found = run(compile=True, optimizer=partial(OwnAdam, lr=1e-2))
     assert graphs == []
     assert_same(found, run(compile=False, optimizer=partial(Adam, lr=1e-2)))
 
 
-def test_options_that_change_on_the_way_end_the_graphs(run: Run, graphs: list[int]) -> None:
+def test_options_that_change_on_the_way_end_the_graphs(
+    run: Run, graphs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_most(monkeypatch, 4)
     arguments = {
         "optimizer": partial(Adam, lr=1e-3),
         "lr_scheduler": partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1e-2, total_steps=4),
     }
     found = run(compile=True, **arguments)
-    assert graphs == [1] * UPDATES, "the first iteration's: its schedule cycles the betas too"
+    assert graphs == [UPDATES], "the first iteration's: its schedule cycles the betas too"
     assert_same(found, run(compile=False, **arguments))
 
 
-def test_without_compiling_there_are_no_graphs(run: Run, graphs: list[int]) -> None:
+def test_without_compiling_there_are_no_graphs(
+    run: Run, graphs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_most(monkeypatch, 4)
     run(compile=False)
+    assert graphs == []
+
+
+def test_a_short_run_has_no_graphs(run: Run, graphs: list[int]) -> None:
+    run(compile=True)
     assert graphs == []
 
 
@@ -367,18 +384,16 @@ def test_a_run_that_is_continued_is_the_unbroken_one_bit_for_bit(
 
 
 @pytest.mark.parametrize(
-    ("mode", "updates", "size"),
+    ("updates", "size"),
     [
-        ("auto", GRAPHS_PAY_BACK_AFTER_UPDATES - 1, 0),
-        ("auto", GRAPHS_PAY_BACK_AFTER_UPDATES, 1),
-        ("auto", LONG_GRAPHS_PAY_BACK_AFTER_UPDATES, MOST_UPDATES_IN_A_GRAPH),
-        ("auto", None, MOST_UPDATES_IN_A_GRAPH),
-        (True, 1, 1),
-        (True, LONG_GRAPHS_PAY_BACK_AFTER_UPDATES, MOST_UPDATES_IN_A_GRAPH),
+        (1, 0),
+        (GRAPHS_PAY_BACK_AFTER_UPDATES - 1, 0),
+        (GRAPHS_PAY_BACK_AFTER_UPDATES, MOST_UPDATES_IN_A_GRAPH),
+        (None, MOST_UPDATES_IN_A_GRAPH),
     ],
 )
-def test_long_runs_have_long_graphs(mode: Any, updates: int | None, size: int) -> None:
-    assert updates_in_a_graph(mode, updates) == size
+def test_long_runs_have_graphs(updates: int | None, size: int) -> None:
+    assert updates_in_a_graph(updates) == size
 
 
 @pytest.mark.parametrize(
@@ -429,10 +444,11 @@ def test_a_graph_that_does_not_compile_leaves_the_optimizer_to_itself(
         return step
 
     monkeypatch.setattr(torch, "compile", broken)
+    set_most(monkeypatch, 4)
     found = run(compile=True)
     [line] = [r.getMessage() for r in caplog.records if r.name == compilation.__name__]
     assert line == "compiling failed, the optimizer steps by itself: division by zero"
-    assert graphs == [1] * UPDATES, "of the first iteration, uncompiled"
+    assert graphs == [UPDATES], "of the first iteration, uncompiled"
     assert_same(found, run(compile=False))
 
 
@@ -448,7 +464,7 @@ def test_the_first_graph_starts_from_the_weights_that_there_are(graphs: list[int
 
     optimizer = SGD([weight], lr=0.1)
     made = Blocks(step, [weight], optimizer, most=2, device=torch.device("cpu"))
-    assert made.is_ready()
+    assert made.is_worth_it([], 2)
     counts = [Counts(1, 1), Counts(2, 2)]
     batch: Any = None
     made([batch, batch], counts, [])
