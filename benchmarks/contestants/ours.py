@@ -196,7 +196,7 @@ def main() -> None:
     pl.seed_everything(options.seed, verbose=False)
     module, data = build(options)
     if options.updates_in_a_graph is not None:
-        update.updates_in_a_graph = lambda *_: options.updates_in_a_graph
+        update.updates_in_a_graph = lambda *_, **__: options.updates_in_a_graph
     stopwatch = Stopwatch()
     stopwatch.watch_compiling()
     build_trainer(stopwatch).fit(module, data)

@@ -36,6 +36,10 @@ compiler takes some twenty seconds more, and each update of a small network a th
 MOST_UPDATES_IN_A_GRAPH = 5
 """More give little and take the compiler longer still."""
 
+MOST_WEIGHTS_OF_GRAPHS = 100_000
+"""In larger networks, or where each action has many outputs, an update takes so long that what
+several in one graph save is little beside it, and the compiler takes far longer."""
+
 
 def compile_step(
     step: Step,
@@ -81,17 +85,22 @@ def is_wanted(
     return mode is True or (mode == "auto" and many)
 
 
-def updates_in_a_graph(expected_updates: int | None) -> int:
+def updates_in_a_graph(
+    expected_updates: int | None, *, num_weights: int, is_distributional: bool
+) -> int:
     """Return how many updates at most are compiled as one graph, where compiling is wanted.
 
     Args:
         expected_updates: of the whole run; None means without end.
+        num_weights: of the network.
+        is_distributional: every action has many outputs.
 
     Returns:
         0 where each is better compiled by itself, without the optimizer's step.
     """
     many = expected_updates is None or expected_updates >= GRAPHS_PAY_BACK_AFTER_UPDATES
-    return MOST_UPDATES_IN_A_GRAPH if many else 0
+    is_small = num_weights <= MOST_WEIGHTS_OF_GRAPHS and not is_distributional
+    return MOST_UPDATES_IN_A_GRAPH if many and is_small else 0
 
 
 class CheckedCompiledStep:

@@ -144,7 +144,11 @@ class Update:
             pays_back_after=pays_back_after(is_distributional),
         )
         self._device, self._blocks = device, None
-        decided = updates_in_a_graph(expected_updates)
+        decided = updates_in_a_graph(
+            expected_updates,
+            num_weights=sum(p.numel() for p in self.network.parameters()),
+            is_distributional=is_distributional,
+        )
         if self.had_in_a_graph is not None:
             decided = self.had_in_a_graph
         self.most_in_a_graph = decided if self.is_compiled else 0

@@ -51,10 +51,15 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
 
 def _compiled(experiment: Experiment, updates: int | None) -> str:
     """Return in words that learning is compiled, and how much of it as one graph."""
-    most = max(1, updates_in_a_graph(updates))
+    module = experiment.module
+    most = updates_in_a_graph(
+        updates,
+        num_weights=sum(p.numel() for p in module.q_network.parameters()),
+        is_distributional=module.agent.head.outputs_per_action > 1,
+    )
     callbacks: list[Any] = experiment.trainer.callbacks  # type: ignore[attr-defined]
     operations = between_graphs([c for c in callbacks if hasattr(c, "acts_in_periods")])
-    size = size_of_graphs(experiment.data.updates_per_iteration, operations, most)
+    size = size_of_graphs(experiment.data.updates_per_iteration, operations, max(1, most))
     return f"compiled, {size} updates in a graph" if size > 1 else "compiled"
 
 

@@ -23,6 +23,7 @@ from lightning_dqn.learning.blocks import Blocks, Counts, size_of_graphs
 from lightning_dqn.learning.compilation import (
     GRAPHS_PAY_BACK_AFTER_UPDATES,
     MOST_UPDATES_IN_A_GRAPH,
+    MOST_WEIGHTS_OF_GRAPHS,
     has_cxx_compiler,
     updates_in_a_graph,
 )
@@ -61,7 +62,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def set_most(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """Let graphs be of up to so many updates, however short the run."""
-    monkeypatch.setattr(update_module, "updates_in_a_graph", lambda *_: most)
+    monkeypatch.setattr(update_module, "updates_in_a_graph", lambda *_, **__: most)
 
 
 class Notes(pl.Callback):
@@ -393,7 +394,14 @@ def test_a_run_that_is_continued_is_the_unbroken_one_bit_for_bit(
     ],
 )
 def test_long_runs_have_graphs(updates: int | None, size: int) -> None:
-    assert updates_in_a_graph(updates) == size
+    assert updates_in_a_graph(updates, num_weights=1, is_distributional=False) == size
+
+
+def test_graphs_are_for_small_networks_of_one_output_an_action() -> None:
+    most = MOST_WEIGHTS_OF_GRAPHS
+    assert updates_in_a_graph(None, num_weights=most, is_distributional=False) > 1
+    assert updates_in_a_graph(None, num_weights=most + 1, is_distributional=False) == 0
+    assert updates_in_a_graph(None, num_weights=most, is_distributional=True) == 0
 
 
 @pytest.mark.parametrize(
