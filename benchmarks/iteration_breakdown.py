@@ -32,8 +32,9 @@ PARTS = {
     "store rows": (ReplayBuffer, "extend"),
     "sample minibatches": (ReplayBuffer, "sample"),
     "refresh the behaviour policy": (Agent, "behaviour_policy"),
-    "loss and gradients, compiled": (CheckedCompiledStep, "__call__"),
-    "optimizer, Lightning's step included": (Update, "apply"),
+    "compiled updates": (CheckedCompiledStep, "__call__"),
+    "optimizer outside of them": (Update, "apply"),
+    "Lightning's step": (Update, "_count_step"),
     "report": (Lookout, "look"),
     "training step as a whole": (DQN, "training_step"),
 }
@@ -57,14 +58,14 @@ def time_part(name: str, owner: type, method: str) -> None:
 
 
 class Watch(ours.Stopwatch):
-    """Forgets what the first call of the compiled step and the warm-up took."""
+    """Forgets what the warm-up and the first iteration took, in which learning is compiled."""
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: DQN, batch: object, batch_idx: int
     ) -> None:
-        """Compile, then start counting."""
+        """Start counting with the second iteration."""
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        if batch_idx == 0:
+        if batch_idx == 1:
             seconds.clear()
             self.counting_since = time.perf_counter()
 
@@ -80,7 +81,7 @@ def main() -> None:
     watch = Watch()
     ours.build_trainer(watch).fit(module, data)
     total = watch.learning_ended - watch.counting_since
-    iterations = data.iterations_per_epoch
+    iterations = data.iterations_per_epoch - 1
     whole_step = seconds.pop("training step as a whole")
     inside = sum(
         s for part, s in seconds.items() if PARTS[part][0] in (CheckedCompiledStep, Update, DQN)
@@ -89,7 +90,8 @@ def main() -> None:
     rows = dict(seconds)
     rows["minibatches, counters, after_update"] = whole_step - inside
     rows["Lightning's fit loop and what is left"] = total - whole_step - outside
-    print(f"{module.updates} updates in {iterations} iterations, {total:.2f} s")
+    updates = iterations * data.updates_per_iteration
+    print(f"{updates} updates in {iterations} iterations, {total:.2f} s")
     for part, part_s in sorted(rows.items(), key=lambda row: -row[1]):
         per_iteration = 1e3 * part_s / iterations
         print(

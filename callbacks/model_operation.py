@@ -77,6 +77,23 @@ class ModelOperation(pl.Callback, ABC):
         if self.period.is_in_window(number * self.period.length):
             self.operate(module)
 
+    @property
+    def acts_in_periods(self) -> bool:
+        """Whether a call does nothing but when a period is over.
+
+        Several updates may then be compiled as one between two periods' ends. One with a
+        ``__call__`` of its own may do something after every update.
+        """
+        return type(self).__call__ is ModelOperation.__call__
+
+    def quiet_at(self, updates: int, env_steps: int) -> bool:
+        """Tell whether no period is over yet when the run stands there."""
+        return self.period.number_at(updates, env_steps) == self._periods_done
+
+    def note(self, updates: int, env_steps: int) -> None:
+        """Take it that all has been done that was due by then."""
+        self._periods_done = self.period.number_at(updates, env_steps)
+
     def as_dqn(self, module: pl.LightningModule) -> DQN:
         """Return ``module`` if it is a DQN.
 

@@ -60,7 +60,11 @@ class Period:
 
     def number(self, module: DQN) -> int:
         """Return how many periods are over."""
-        return self.count(module) // self.length
+        return self.number_at(module.updates, module.env_steps)
+
+    def number_at(self, updates: int, env_steps: int) -> int:
+        """Return how many periods are over when a run stands there."""
+        return (env_steps if self.counts_env_steps else updates) // self.length
 
     def is_in_window(self, count: int) -> bool:
         """Tell whether ``start <= count < until``."""

@@ -83,6 +83,24 @@ class EMATargetNetwork(ModelOperation):
 
     def operate(self, module: DQN) -> None:
         """Move the copy."""
-        value = self.schedule(module.updates)
+        operations.lerp(self.aligned, weight=self._weight(module.updates))
+
+    @property
+    def moves_within_graphs(self) -> bool:
+        """Whether a compiled update moves the copy too: where each update does."""
+        is_plain = self.acts_in_periods and type(self).operate is EMATargetNetwork.operate
+        return is_plain and self.period.length == 1 and not self.period.counts_env_steps
+
+    @property
+    def aligned(self) -> Aligned:
+        """The copy beside the online network, once a fit has begun."""
         assert self._aligned is not None
-        operations.lerp(self._aligned, weight=1 - value if self.is_decay else value)
+        return self._aligned
+
+    def weight_at(self, updates: int) -> float:
+        """Return the step after that update, 0 where none is due."""
+        return self._weight(updates) if self.period.is_in_window(updates) else 0.0
+
+    def _weight(self, updates: int) -> float:
+        value = self.schedule(updates)
+        return 1 - value if self.is_decay else value

@@ -22,6 +22,7 @@ from lightning_dqn.agent import Agent
 from lightning_dqn.environments.factory import EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.former_names import former_arguments
+from lightning_dqn.learning.blocks import counts_after_updates
 from lightning_dqn.learning.compilation import Compile
 from lightning_dqn.learning.continuation import Continuation, add_state, take_state
 from lightning_dqn.learning.hooks import hooks_before_step
@@ -80,8 +81,9 @@ class DQN(ActingModule):
         agent: networks and acting; what is saved, exported and played with.
         target: who values the next state.
         update: one update of the weights.
-        after_update: functions of the module, called in order after every update. Callbacks
-            append to it.
+        after_update: functions of the module, called in order after every update; those that say
+            when they act, see :class:`lightning_dqn.callbacks.ModelOperation`, after those alone,
+            so that several updates can be compiled as one. Callbacks append to it.
         minibatch: what the newest update learned from, for operations that look at activations.
         updates: optimizer steps so far.
         env_steps: env steps so far, those of this update's share of its iteration included.
@@ -198,22 +200,21 @@ class DQN(ActingModule):
         check_iteration(iteration)
         optimizer = cast(LightningOptimizer, self.optimizers())
         minibatches = iteration.transitions.minibatches()
-        before = iteration.env_steps - iteration.new_env_steps
-        statistics, priorities, squares = [], [], []  # not the gradients, whose memory is reused
-        for index, minibatch in enumerate(minibatches, start=1):
-            step = self.update(minibatch, optimizer, is_last=index == len(minibatches))
-            self.minibatch = minibatch
-            self.updates += 1
-            self.env_steps = before + iteration.new_env_steps * index // len(minibatches)
+        counts = counts_after_updates(iteration, len(minibatches), self.updates)
+        statistics, priorities = [], []  # not the gradients, whose memory is reused
+        squares: list[Tensor] = []
+        for done, step in self.update.in_turn(minibatches, counts, self.after_update, optimizer):
+            self.minibatch = minibatches[done - 1]
+            self.updates, self.env_steps = counts[done - 1]
             for operation in self.after_update:
                 operation(self)
             statistics.append(step.statistics)
             priorities.append(step.priority)
-            squares.append(step.squares)
+            squares += step.squares.unbind()
         if (scheduler := self.lr_schedulers()) is not None:
             self.lr_scheduler_step(cast(LRScheduler, scheduler), None)
         self.report.count_rollout(iteration.episodes)
-        told, priority = torch.stack(statistics), torch.stack(priorities)
+        told, priority = torch.cat(statistics), torch.cat(priorities)
         self._lookout.look(self, iteration, told, priority, squares)
         return {"loss": told[:, 0].mean(), "priority": priority}
 

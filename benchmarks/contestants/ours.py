@@ -4,7 +4,7 @@ With --preset the learner and its data are built from that preset's configuratio
 work unit's constants are put as a command line would do it. What the preset itself is made of
 (head, sizes, sampler, n-step, noise) stays.
 
-`compile_s` is the first call of the compiled step: from a filled cache, the loading of it.
+`compile_s` is the check of each compiled step, which compiles it: from a filled cache, loads it.
 """
 # ruff: noqa: E402 - the imports are timed.
 
@@ -34,6 +34,8 @@ with uncollected(freeze=True):  # as the command line does
         ReplayDataModule,
     )
     from lightning_dqn.callbacks import EMATargetNetwork
+    from lightning_dqn.learning import update
+    from lightning_dqn.learning.compilation import CheckedCompiledStep
     from lightning_dqn.learning.targets import Target
     from lightning_dqn.networks.heads.scalar import ScalarHead
     from lightning_dqn.networks.torsos import mlp
@@ -60,12 +62,19 @@ class Stopwatch(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: DQN, batch: object, batch_idx: int
     ) -> None:
-        """Compile before the first update, by a call of the step that changes nothing."""
+        """Note the returns."""
         self.episode_returns += [episode.episode_return for episode in batch.episodes]
-        if batch_idx == 0:
+
+    def watch_compiling(self) -> None:
+        """Count apart the check of a compiled step, which compiles it and changes nothing."""
+        check = CheckedCompiledStep.check
+
+        def timed(step: CheckedCompiledStep, *arguments: object) -> None:
             before = time.perf_counter()
-            pl_module.update.learn(batch.transitions.minibatches()[0])
-            self.compile_s = time.perf_counter() - before
+            check(step, *arguments)
+            self.compile_s += time.perf_counter() - before
+
+        CheckedCompiledStep.check = timed
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: DQN) -> None:
         """Stop."""
@@ -172,6 +181,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--preset", help="a file of conf/algorithm; none: the plain DQN in Python")
     parser.add_argument("--num-envs", type=int, default=100)
     parser.add_argument("--updates-per-iteration", type=int, default=100)
+    parser.add_argument(
+        "--updates-in-a-graph", type=int, help="at most; none: as a run of this length has it"
+    )
     flag("--compile", default=True)
     flag("--overlap", default=False)
     return parser.parse_args()
@@ -183,7 +195,10 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     pl.seed_everything(options.seed, verbose=False)
     module, data = build(options)
+    if options.updates_in_a_graph is not None:
+        update.updates_in_a_graph = lambda *_, **__: options.updates_in_a_graph
     stopwatch = Stopwatch()
+    stopwatch.watch_compiling()
     build_trainer(stopwatch).fit(module, data)
     learning_s = stopwatch.learning_ended - stopwatch.learning_started - stopwatch.compile_s
     Result(

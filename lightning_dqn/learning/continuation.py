@@ -15,6 +15,7 @@ def add_state(module: Any, checkpoint: dict[str, Any]) -> None:
         "generators": global_generators(),
         "noise": module.agent.noise_state,
         "is_compiled": module.update.is_compiled,
+        "most_in_a_graph": module.update.most_in_a_graph,
         "report": module.report.continuation(module.env_steps),
     }
     counters = {"updates": module.updates, "env_steps": module.env_steps}
@@ -58,6 +59,7 @@ class Continuation:
             module.report.go_on(self._state["report"])
             module.agent.go_on_with_noise(self._state["noise"])
             module.update.was_compiled = self._state["is_compiled"]
+            module.update.had_in_a_graph = self._state.get("most_in_a_graph", 0)
 
     def begin_training(self) -> None:
         """Set the global generators, after all that draws from them before the first batch."""

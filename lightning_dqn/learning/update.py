@@ -5,19 +5,21 @@ Shapes: B batch, P parameters that learn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
+from lightning_dqn.learning.blocks import Blocks, Counts, LearningStep
 from lightning_dqn.learning.compilation import (
     CheckedCompiledStep,
     Compile,
     Step,
     compile_step,
     pays_back_after,
+    updates_in_a_graph,
 )
 from lightning_dqn.learning.gradients import make_safe
 from lightning_dqn.learning.hooks import BeforeStep
@@ -45,23 +47,6 @@ class LossOutput(NamedTuple):
 Loss = Callable[[Transitions], LossOutput]
 
 
-class LearningStep(NamedTuple):
-    """What :meth:`Update.step` returns.
-
-    Attributes:
-        gradients: of every trainable parameter, clipped; all zero if the loss or one of them was
-            not finite.
-        statistics: float[4], an :class:`UpdateStatistics` in one tensor.
-        priority: float[B].
-        squares: float[P], of each parameter's gradient the sum of squares, as it came.
-    """
-
-    gradients: list[Tensor]
-    statistics: Tensor
-    priority: Tensor
-    squares: Tensor
-
-
 class Update:
     """Updates the weights of a network along the gradients of a loss.
 
@@ -77,6 +62,9 @@ class Update:
         parameters: those that learn.
         was_compiled: what ``"auto"`` came to before a restart, for a longer run would decide
             otherwise and round otherwise.
+        most_in_a_graph: so many updates at most are compiled as one graph with the optimizer's
+            steps; 0: each by itself, without.
+        had_in_a_graph: the same before a restart.
         before_step: functions of the optimizer, called before each of its steps but an
             iteration's last, before which Lightning calls them itself. The gradients stand in
             ``.grad`` then.
@@ -97,10 +85,14 @@ class Update:
         self.max_gradient_norm = max_gradient_norm
         self.compile = compile
         self.was_compiled: bool | None = None
+        self.most_in_a_graph = 0
+        self.had_in_a_graph: int | None = None
         self.parameters = trainable_parameters(network)
         self.before_step: list[BeforeStep] = []
         self._step: Step = self.step
         self._optimizer_step: OptimizerStep
+        self._device = torch.device("cpu")
+        self._blocks: Blocks | None = None
 
     def step(self, batch: Transitions) -> LearningStep:
         """Return gradients that are safe to apply, and what is told of the update.
@@ -151,6 +143,15 @@ class Update:
             device=device,
             pays_back_after=pays_back_after(is_distributional),
         )
+        self._device, self._blocks = device, None
+        decided = updates_in_a_graph(
+            expected_updates,
+            num_weights=sum(p.numel() for p in self.network.parameters()),
+            is_distributional=is_distributional,
+        )
+        if self.had_in_a_graph is not None:
+            decided = self.had_in_a_graph
+        self.most_in_a_graph = decided if self.is_compiled else 0
 
     @property
     def is_compiled(self) -> bool:
@@ -165,6 +166,65 @@ class Update:
     def drive(self, optimizer: torch.optim.Optimizer) -> None:
         """Step this optimizer from now on."""
         self._optimizer_step = OptimizerStep(optimizer, self.parameters)
+        self._blocks = None
+        if self.most_in_a_graph:
+            self._blocks = Blocks(
+                self.step,
+                self.parameters,
+                optimizer,
+                most=self.most_in_a_graph,
+                device=self._device,
+                buffers=list(self.network.buffers()),
+            )
+
+    def in_turn(
+        self,
+        minibatches: Sequence[Transitions],
+        counts: Sequence[Counts],
+        operations: Sequence[Any],
+        optimizer: LightningOptimizer,
+    ) -> Iterator[tuple[int, LearningStep]]:
+        """Make an iteration's updates, several at once where nothing acts between them.
+
+        Args:
+            minibatches: U of columns [B, ...].
+            counts: where the run stands after each update.
+            operations: that are called after the update, or the updates, of each turn.
+            optimizer: Lightning's wrapper, whose own step runs once an iteration.
+
+        Yields:
+            After each turn the updates made so far, and what is told of the newest, with a
+            leading K.
+        """
+        done, blocks, is_ready = 0, None, False
+        while done < len(minibatches):
+            if blocks is not self._blocks:  # at first, and where others learn from now on
+                blocks = self._blocks
+                is_ready = (
+                    blocks is not None
+                    and not self.before_step
+                    and blocks.is_worth_it(operations, len(minibatches))
+                )
+            if blocks is None or not is_ready:
+                step = self(minibatches[done], optimizer, is_last=done + 1 == len(minibatches))
+                done += 1
+                yield done, step._replace(**{n: getattr(step, n)[None] for n in step._fields[1:]})
+                continue
+            size = blocks.size(counts[done:], operations, len(minibatches))
+            turn = slice(done, done + size)
+            step = blocks(minibatches[turn], counts[turn], operations)
+            done += size
+            if done == len(minibatches):
+                self._count_step(step.gradients, optimizer)
+            yield done, step
+
+    def _count_step(self, gradients: Sequence[Tensor], optimizer: LightningOptimizer) -> None:
+        """Let Lightning count an iteration whose last step is made, and show its gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None  # without gradients a step changes nothing
+        optimizer.step()
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
 
     def __call__(
         self, batch: Transitions, optimizer: LightningOptimizer, *, is_last: bool

@@ -8,7 +8,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from lightning_dqn.learning.compilation import is_wanted, pays_back_after
+from lightning_dqn.learning.blocks import between_graphs, size_of_graphs
+from lightning_dqn.learning.compilation import (
+    is_wanted,
+    pays_back_after,
+    updates_in_a_graph,
+)
 from lightning_dqn.runs.experiment import Experiment
 from lightning_dqn.runs.keys import typed
 from lightning_dqn.runs.secrets import without_secrets
@@ -35,12 +40,27 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
     if iterations is not None:
         total = data.pace.warmup_env_steps + iterations * data.pace.env_steps_per_iteration
         env_steps = f"{total:,} env steps"
-    compiled = "compiled" if is_wanted(module.update.compile, updates, after) else "not compiled"
+    is_compiled = is_wanted(module.update.compile, updates, after)
+    compiled = _compiled(experiment, updates) if is_compiled else "not compiled"
     return (
         f"{config.name}: {data.environment.num_envs} environments {data.environment.name}, "
         f"{parameters:,} parameters on {device}, {compiled}, {env_steps}, "
         f"resume {data.environment.grade}, in {folder}"
     )
+
+
+def _compiled(experiment: Experiment, updates: int | None) -> str:
+    """Return in words that learning is compiled, and how much of it as one graph."""
+    module = experiment.module
+    most = updates_in_a_graph(
+        updates,
+        num_weights=sum(p.numel() for p in module.q_network.parameters()),
+        is_distributional=module.agent.head.outputs_per_action > 1,
+    )
+    callbacks: list[Any] = experiment.trainer.callbacks  # type: ignore[attr-defined]
+    operations = between_graphs([c for c in callbacks if hasattr(c, "acts_in_periods")])
+    size = size_of_graphs(experiment.data.updates_per_iteration, operations, max(1, most))
+    return f"compiled, {size} updates in a graph" if size > 1 else "compiled"
 
 
 def config_tree(config: DictConfig) -> str:

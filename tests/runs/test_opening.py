@@ -23,12 +23,16 @@ def test_the_line_names_what_is_run_where_and_how_long(tmp_path: Path) -> None:
     )
 
 
+HARD = ("callbacks/target_network=hard", "callbacks.target_network.every_n_updates=6")
+
+
 @pytest.mark.parametrize(
     ("overrides", "text"),
     [
         (["trainer.max_epochs=-1"], ", without end, "),
-        (["trainer.max_epochs=-1"], ", compiled, "),
-        (["module.compile=true"], ", compiled, "),
+        (["trainer.max_epochs=-1"], ", compiled, 4 updates in a graph, without end"),
+        (["trainer.max_epochs=-1", *HARD], ", compiled, 2 updates in a graph, "),
+        (["module.compile=true"], ", compiled, 320 env steps"),
         (["module.compile=false", "trainer.max_epochs=-1"], ", not compiled, "),
         # 500 iterations of 8 updates pay for what has many outputs for each action
         (["module/head=quantile", "trainer.max_epochs=250"], ", compiled, "),
