@@ -140,12 +140,21 @@ class NatureCNN(Network):
 class DataEfficientCNN(Network):
     """Two convolutions, for stacks of 84x84 frames: van Hasselt et al. 2019.
 
-    See arxiv.org/abs/1906.05243. The hidden layers are the head's (``head_hidden=256``).
+    See arxiv.org/abs/1906.05243. The paper's hidden layers are the head's (``head_hidden=256``).
+
+    Args:
+        hidden: units of a hidden layer; None: no such layer, as where the head has its own.
     """
+
+    hidden: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_units("hidden", self.hidden)
 
     def layer_list(self) -> list[Layer]:
         """Return the layers."""
-        return data_efficient_cnn()
+        return data_efficient_cnn(self.hidden)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,9 +235,9 @@ def nature_cnn(hidden: int | None = 512) -> list[Layer]:
     return [*_convolutions(sizes), "Flatten", *hidden_layer(hidden)]
 
 
-def data_efficient_cnn() -> list[Layer]:
-    """Return the convolutions of van Hasselt et al. 2019 for stacks of 84x84 frames."""
-    return [*_convolutions(((32, 5, 5), (64, 5, 5))), "Flatten"]
+def data_efficient_cnn(hidden: int | None = None) -> list[Layer]:
+    """Return the torso of van Hasselt et al. 2019 for stacks of 84x84 frames, [S, 84, 84]."""
+    return [*_convolutions(((32, 5, 5), (64, 5, 5))), "Flatten", *hidden_layer(hidden)]
 
 
 def hidden_layer(units: int | None) -> list[Layer]:

@@ -65,10 +65,7 @@ PARAMETERS = {
     "der": SMALL + 2 * streams(576, 256, 51),
     "drq_eps": PLAIN + linear(512, 1) + linear(512, A),
     "btr": IMPALA_2 + linear(64, 64 * 36) + 2 * streams(64 * 36, 512, 1),
-    "bbf": IMPALA_4
-    + linear(128 * 121, 2048)
-    + linear(2048, 51)
-    + linear(2048, A * 51),
+    "bbf": IMPALA_4 + linear(128 * 121, 2048) + linear(2048, 51) + linear(2048, A * 51),
 }
 DQN_RHYTHM = {
     "batch_size": 32,
@@ -101,12 +98,15 @@ TARGET_EVERY = {
 
 
 def composed(preset: str, *more: str) -> DictConfig:
-    return compose([f"algorithm=atari/{preset}", *FRAMES, *more])
+    return compose([f"algorithm=atari/{preset}", *FRAMES, *(more or ["env_steps=1e7"])])
 
 
 def built(preset: str, *more: str) -> Experiment:
     """Return a preset's parts over a small ring, for the papers' take gigabytes."""
-    return prepare(composed(preset, "data.replay.capacity=5000", *more))
+    config = composed(preset, *more)
+    config.data.replay.capacity = 5_000
+    config.logger = {}
+    return prepare(config)
 
 
 def header(preset: str) -> str:
@@ -147,11 +147,11 @@ def test_a_preset_names_its_paper_and_numbers_its_differences(preset: str) -> No
 @pytest.mark.parametrize("preset", ["dqn", "rainbow", "drq_eps"])
 def test_a_preset_learns_from_frames(preset: str, tmp_path: Path) -> None:
     short = (
-        "data.batch_size=4", "data.env_steps_per_epoch=8", "data.collection.warmup_env_steps=40",
+        "data.batch_size=4", "data.env_steps_per_epoch=8", "data.collection.warmup_env_steps=8",
         "trainer.max_epochs=1", "trainer.accelerator=cpu", "data.evaluation.num_envs=1",
-        "+trainer.limit_val_batches=0", "~callbacks.best_checkpoint", "~callbacks.last_checkpoint",
+        "++trainer.limit_val_batches=0", "~callbacks.best_checkpoint", "~callbacks.last_checkpoint",
         "~callbacks.safe_stop", "~callbacks.progress", "~callbacks.diagnostics",
-        "logger=null", "+trainer.enable_progress_bar=false", f"run_dir='{tmp_path}'",
+        "trainer.enable_progress_bar=false", f"run_dir='{tmp_path}'",
     )  # fmt: skip
     parts = built(preset, *short)
     before = [p.detach().clone() for p in parts.module.q_network.parameters()]
@@ -163,11 +163,10 @@ def test_a_preset_learns_from_frames(preset: str, tmp_path: Path) -> None:
 
 
 def test_btr_has_spectral_norms_in_its_blocks_and_noise_in_its_streams() -> None:
-    config = composed("btr", "environment.num_envs=2")
-    layers = list(prepare_small(config).module.q_network.modules())
+    layers = list(built("btr").module.q_network.modules())
     assert sum(isinstance(layer, SpectralConv2d) for layer in layers) == 12
     assert sum(isinstance(layer, NoisyLinear) for layer in layers) == 4
-    assert config.data.collection.random_actions is True
+    assert composed("btr").data.collection.random_actions is True
 
 
 def test_bbf_anneals_after_each_reset_and_spares_biases() -> None:
@@ -199,11 +198,6 @@ def test_bbf_resets_its_linear_layers_and_shrinks_its_convolutions() -> None:
         "torso2",
     }
     assert callbacks["EMATargetNetwork"].collect
-
-
-def prepare_small(config: DictConfig) -> Experiment:
-    config.data.replay.capacity = 5_000
-    return prepare(config)
 
 
 def test_adamw_without_biases_moves_them_as_adam_does() -> None:
