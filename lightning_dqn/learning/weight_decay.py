@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,7 +29,7 @@ def adamw(
         fused: one kernel for the whole step.
     """
     everything = list(parameters)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in everything if p.ndim > 1]},
         {"params": [p for p in everything if p.ndim <= 1], "weight_decay": 0.0},
     ]
