@@ -1,4 +1,4 @@
-"""Residual convolutions: the stages of the Impala network, and weights of spectral norm 1.
+"""Residual convolutions: the stages of the Impala network, their norms and their pooling.
 
 Shapes: B batch, C channels, H height, W width.
 """
@@ -108,3 +108,27 @@ class ResidualStage(nn.Sequential):
             nn.MaxPool2d(3, stride=2, padding=1),
             *(ResidualBlock(out_channels, spectral_norm=spectral_norm) for _ in range(num_blocks)),
         )
+
+
+class GridMaxPool2d(nn.AdaptiveMaxPool2d):
+    """torch's adaptive max pooling, by operations that programs of other runtimes have too.
+
+    Window i of N along an axis of H begins at floor(i H / N) and ends before ceil((i + 1) H / N).
+
+    Args:
+        size: N, of height and width.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return float[B, C, N, N]."""
+        return self._pooled(self._pooled(image, 2), 3)
+
+    def _pooled(self, image: Tensor, axis: int) -> Tensor:
+        length, number = image.shape[axis], self.size
+        windows = [(i * length // number, -(-(i + 1) * length // number)) for i in range(number)]
+        parts = [image.narrow(axis, begin, end - begin) for begin, end in windows]
+        return torch.stack([part.amax(axis) for part in parts], dim=axis)

@@ -2,9 +2,10 @@
 
 A torso is written as a list, in YAML or in Python, and built against the environment's shapes:
 ``[{"Linear": 120}, "ReLU", {"Linear": 84}, "ReLU"]``. An entry names a class of ``torch.nn``,
-``ChannelsFirst`` or ``ResidualStage``; its argument is the output size alone (the input size
-follows from the layer before), a list of positional arguments with the input size first, or a
-mapping of keyword arguments. The head that turns features into action values is added after it.
+``ChannelsFirst``, ``ResidualStage`` or ``GridMaxPool2d``; its argument is the output size alone
+(the input size follows from the layer before), a list of positional arguments with the input size
+first, or a mapping of keyword arguments. The head that turns features into action values is added
+after it.
 """
 
 from __future__ import annotations
@@ -192,7 +193,7 @@ class Impala(Network):
             stage: dict[str, Any] = {"out_channels": channels * self.width}
             stage |= {"num_blocks": self.num_blocks, "spectral_norm": self.spectral_norm}
             layers.append({"ResidualStage": stage})
-        pooling: list[Layer] = [] if self.pool is None else [{"AdaptiveMaxPool2d": self.pool}]
+        pooling: list[Layer] = [] if self.pool is None else [{"GridMaxPool2d": self.pool}]
         return [*layers, "ReLU", *pooling, "Flatten", *hidden_layer(self.hidden)]
 
 

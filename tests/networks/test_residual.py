@@ -10,7 +10,12 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_dqn.networks import operations
-from lightning_dqn.networks.residual import ResidualBlock, ResidualStage, SpectralConv2d
+from lightning_dqn.networks.residual import (
+    GridMaxPool2d,
+    ResidualBlock,
+    ResidualStage,
+    SpectralConv2d,
+)
 
 
 def test_a_block_adds_two_convolutions_of_rectified_images_by_hand() -> None:
@@ -94,3 +99,15 @@ def test_a_spectral_block_can_be_drawn_anew_and_averaged() -> None:
     block(torch.randn(1, 3, 4, 4))
     operations.copy(copy, block)
     assert torch.equal(copy.first.left, block.first.left)
+
+
+@pytest.mark.parametrize(("side", "size"), [(11, 6), (12, 6), (6, 6), (7, 1), (3, 6)])
+def test_pooling_over_a_grid_is_torchs_adaptive_one_with_its_gradients(
+    side: int, size: int
+) -> None:
+    image = torch.randn(2, 3, side, side + 1, requires_grad=True)
+    found, expected = (pool(image) for pool in (GridMaxPool2d(size), nn.AdaptiveMaxPool2d(size)))
+    assert torch.equal(found, expected)
+    weights = torch.randn_like(found)
+    gradients = [torch.autograd.grad((o * weights).sum(), image)[0] for o in (found, expected)]
+    torch.testing.assert_close(*gradients)
