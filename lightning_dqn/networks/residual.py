@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-SETTLING_ITERATIONS = 15
-"""Of the power iteration on new weights, so that the first norm is close already."""
+SETTLING_ITERATIONS = 100
+"""Of the power iteration on new weights, so that one more hardly changes the first norms."""
 
 
 class SpectralConv2d(nn.Conv2d):
