@@ -30,6 +30,8 @@ class EMATargetNetwork(ModelOperation):
         network: the copy that moves; made if the module doesn't have it yet. The target network
             of a ``DQN(target=Target(slow_copy=False))`` is left unmade, and this callback idle.
         evaluate: let this copy act in evaluation and be exported.
+        collect: let this copy choose the actions of training, as Schwarzer et al. 2023 do
+            (arxiv.org/abs/2305.19452).
         period: see :class:`lightning_dqn.callbacks.ModelOperation`; every update unless
             it says otherwise.
     """
@@ -42,6 +44,7 @@ class EMATargetNetwork(ModelOperation):
         buffers: BufferPolicy = "copy",
         network: str = "target_network",
         evaluate: bool = False,
+        collect: bool = False,
         **period: Unpack[PeriodArguments],
     ) -> None:
         if (tau is None) == (decay is None):
@@ -55,6 +58,7 @@ class EMATargetNetwork(ModelOperation):
         self.buffers = buffers
         self.network = network
         self.evaluate = evaluate
+        self.collect = collect
         self._aligned: Aligned | None = None
 
     @property
@@ -70,6 +74,8 @@ class EMATargetNetwork(ModelOperation):
         module.agent.add_network(self.network)
         if self.evaluate:
             module.agent.evaluation_network = self.network
+        if self.collect:
+            module.agent.behaviour_network = self.network
 
     def applies_to(self, module: DQN) -> bool:
         """Tell whether the module has the network, or takes one more."""
@@ -80,6 +86,11 @@ class EMATargetNetwork(ModelOperation):
         self._aligned = operations.align(
             module.agent.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
+
+    def leave(self, module: DQN) -> None:
+        """Let the online network collect again."""
+        if self.collect:
+            module.agent.behaviour_network = "q_network"
 
     def operate(self, module: DQN) -> None:
         """Move the copy."""

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from lightning_dqn.replay.storage import ReplayConfig as ReplayConfig
     from lightning_dqn.schedules import ConstantSchedule as ConstantSchedule
     from lightning_dqn.schedules import ExponentialSchedule as ExponentialSchedule
+    from lightning_dqn.schedules import HorizonSchedule as HorizonSchedule
     from lightning_dqn.schedules import LinearSchedule as LinearSchedule
+    from lightning_dqn.schedules import RestartedSchedule as RestartedSchedule
 
 __version__ = "0.1.0"
 
@@ -47,7 +49,13 @@ _HOMES = {
     "learning.update": ("LossOutput",),
     "replay.ring": ("ReplayBuffer",),
     "replay.storage": ("ReplayConfig",),
-    "schedules": ("ConstantSchedule", "ExponentialSchedule", "LinearSchedule"),
+    "schedules": (
+        "ConstantSchedule",
+        "ExponentialSchedule",
+        "HorizonSchedule",
+        "LinearSchedule",
+        "RestartedSchedule",
+    ),
 }
 """Module -> the public names that it holds; a test keeps the imports above equal."""
 

@@ -45,7 +45,8 @@ class Agent(nn.Module):
         head: reads action values from the network's output.
 
     Attributes:
-        q_network: the network that learns and explores.
+        q_network: the network that learns.
+        behaviour_network: name of the network that explores.
         copies: names of the networks beside it.
         evaluation_network: name of the network that acts in evaluation and is exported.
         hyperparameters: the arguments as plain values, which build the same agent again.
@@ -64,6 +65,7 @@ class Agent(nn.Module):
         self.head = head_of(head)
         self.q_network = build_network(described, self.spec, self.head)
         self.evaluation_network = "q_network"
+        self.behaviour_network = "q_network"
         self.copies: list[str] = []
         self.hyperparameters = {
             "environment": spec_to_plain(self.spec),
@@ -153,10 +155,10 @@ class Agent(nn.Module):
         return td.select_action(q_values, td.greedy_action(q_values, mask))
 
     def behaviour_policy(self) -> GreedyPolicy:
-        """Return the online network of this moment as a policy.
+        """Return the behaviour network of this moment as a policy, the online one unless set.
 
         It acts with a copy in evaluation mode, which the next call brings up to date: so it may
-        act in a thread while the online network learns. Noisy layers draw their noise.
+        act in a thread while networks learn and move. Noisy layers draw their noise.
         """
         if self._behaviour is None:
             network = deepcopy(self.q_network).requires_grad_(False).eval()
@@ -168,7 +170,8 @@ class Agent(nn.Module):
             self._behaviour = GreedyPolicy(
                 draw_noise(network, self._noise), self.head, self.spec, explores=has_noise(network)
             )
-            self._behaviour_tensors = operations.align(network, self.q_network)
+            source = self.get_submodule(self.behaviour_network)
+            self._behaviour_tensors = operations.align(network, source)
         operations.copy(self._behaviour_tensors)
         return self._behaviour
 

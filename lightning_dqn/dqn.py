@@ -22,6 +22,7 @@ from lightning_dqn.agent import Agent
 from lightning_dqn.environments.factory import EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.former_names import former_arguments
+from lightning_dqn.learning.augmentation import Augmentation, AugmentationStream
 from lightning_dqn.learning.blocks import counts_after_updates
 from lightning_dqn.learning.compilation import Compile
 from lightning_dqn.learning.continuation import Continuation, add_state, take_state
@@ -69,6 +70,7 @@ class DQN(ActingModule):
             observations, as the environment gives them, to float[B, A].
         head: how the output stands for action values, and the error that is minimised.
         target: who values the next state: Double DQN, a slower copy, Munchausen.
+        augmentation: of the images that are learned from; None leaves them as they were observed.
         optimizer: from parameters to a torch optimizer.
         lr_scheduler: from the optimizer to a torch scheduler, stepped once an iteration.
         max_gradient_norm: gradients of all parameters together are scaled down to this L2
@@ -80,6 +82,7 @@ class DQN(ActingModule):
     Attributes:
         agent: networks and acting; what is saved, exported and played with.
         target: who values the next state.
+        augmentation: of what is learned from, with its generator.
         update: one update of the weights.
         after_update: functions of the module, called in order after every update; those that say
             when they act, see :class:`lightning_dqn.callbacks.ModelOperation`, after those alone,
@@ -100,6 +103,7 @@ class DQN(ActingModule):
         network: NetworkLike | None = None,
         head: Head | Mapping[str, Any] | None = None,
         target: Target | Mapping[str, Any] | None = None,
+        augmentation: Augmentation | Mapping[str, Any] | None = None,
         optimizer: OptimizerFactory | None = None,
         lr_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         max_gradient_norm: float | None = 10.0,
@@ -115,6 +119,7 @@ class DQN(ActingModule):
         self.target = Target.of(target)
         if self.target.slow_copy:
             self.agent.add_network("target_network")
+        self.augmentation = AugmentationStream.of(augmentation, self.spec)
         self.update = Update(
             self.loss,
             self.agent.q_network,
@@ -132,6 +137,7 @@ class DQN(ActingModule):
             {
                 **self.agent.hyperparameters,
                 "target": self.target.to_plain(),
+                "augmentation": self.augmentation.to_plain(),
                 "max_gradient_norm": max_gradient_norm,
                 "compile": compile,
             }
@@ -199,7 +205,7 @@ class DQN(ActingModule):
         """
         check_iteration(iteration)
         optimizer = cast(LightningOptimizer, self.optimizers())
-        minibatches = iteration.transitions.minibatches()
+        minibatches = self.augmentation(iteration.transitions).minibatches()
         counts = counts_after_updates(iteration, len(minibatches), self.updates)
         statistics, priorities = [], []  # not the gradients, whose memory is reused
         squares: list[Tensor] = []

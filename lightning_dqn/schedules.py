@@ -25,6 +25,8 @@ def ends(name: str, value: float | Schedule) -> Iterator[tuple[str, float]]:
     """
     if isinstance(value, int | float):
         yield name, value
+    if isinstance(value, RestartedSchedule):
+        yield from ends(f"{name}.schedule", value.schedule)
     for end in ("value", "start", "end"):
         if hasattr(value, end):
             yield f"{name}.{end}", getattr(value, end)
@@ -78,6 +80,61 @@ class ExponentialSchedule:
     def __call__(self, count: int) -> float:
         """Return the value at ``count``."""
         return self.start * (self.end / self.start) ** min(count / self.duration, 1.0)
+
+
+@dataclass(frozen=True)
+class HorizonSchedule:
+    """A discount from ``start`` to ``end`` at ``duration``, 1 - discount falling by equal factors.
+
+    So the horizon 1 / (1 - discount) grows exponentially: from 33 env steps at 0.97 to 333 at
+    0.997, as in Schwarzer et al. 2023 (arxiv.org/abs/2305.19452).
+    """
+
+    start: float
+    end: float
+    duration: int
+
+    def __post_init__(self) -> None:
+        keep_plain(self)
+        _check_duration(self.duration)
+        if not (self.start < 1 and self.end < 1):
+            raise ValueError(
+                f"start={self.start}, end={self.end}: a discount with a horizon lies below 1"
+            )
+
+    def __call__(self, count: int) -> float:
+        """Return the value at ``count``."""
+        share = min(count / self.duration, 1.0)
+        return 1 - (1 - self.start) * ((1 - self.end) / (1 - self.start)) ** share
+
+
+@dataclass(frozen=True)
+class RestartedSchedule:
+    """A schedule that begins anew at every multiple of ``every``, as a network that is reset.
+
+    Args:
+        schedule: what begins anew.
+        every: in what it counts.
+        until: the multiple from which none begins anew any more; None: no end.
+    """
+
+    schedule: Schedule
+    every: int
+    until: int | None = None
+
+    def __post_init__(self) -> None:
+        keep_plain(self)
+        if self.every < 1:
+            raise ValueError(f"every={self.every}: at least 1")
+        if self.until is not None and self.until < 1:
+            raise ValueError(f"until={self.until}: at least 1, or None for no end")
+
+    def __call__(self, count: int) -> float:
+        """Return the value at ``count``."""
+        restarts = count // self.every
+        if self.until is not None:
+            restarts = min(restarts, (self.until - 1) // self.every)
+        return self.schedule(count - restarts * self.every)
 
 
 def as_schedule(value: float | Schedule) -> Schedule:

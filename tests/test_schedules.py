@@ -7,8 +7,11 @@ import pytest
 from lightning_dqn.schedules import (
     ConstantSchedule,
     ExponentialSchedule,
+    HorizonSchedule,
     LinearSchedule,
+    RestartedSchedule,
     as_schedule,
+    ends,
 )
 
 
@@ -54,3 +57,41 @@ def test_a_duration_of_nothing_is_refused(kind, duration):
 def test_an_exponential_schedule_that_would_reach_zero_is_refused(start, end):
     with pytest.raises(ValueError, match="use a linear one"):
         ExponentialSchedule(start, end, 10)
+
+
+def test_a_horizon_grows_by_equal_factors():
+    schedule = HorizonSchedule(0.97, 0.997, 10_000)
+    assert [schedule(n) for n in (0, 10_000, 10**9)] == pytest.approx([0.97, 0.997, 0.997])
+    assert 1 - schedule(5_000) == pytest.approx((0.03 * 0.003) ** 0.5)
+
+
+@pytest.mark.parametrize(("start", "end"), [(1.0, 0.9), (0.9, 1.0)])
+def test_a_discount_without_a_horizon_is_refused(start, end):
+    with pytest.raises(ValueError, match=rf"^start={start}, end={end}: .* lies below 1$"):
+        HorizonSchedule(start, end, 10)
+
+
+def test_a_restarted_schedule_begins_anew_at_each_multiple():
+    schedule = RestartedSchedule(LinearSchedule(10, 0, 10), every=20)
+    assert [schedule(n) for n in (0, 4, 10, 19, 20, 24, 39, 40)] == [10, 6, 0, 0, 10, 6, 0, 10]
+
+
+def test_a_restarted_schedule_begins_anew_no_more_from_its_until_on():
+    schedule = RestartedSchedule(LinearSchedule(10, 0, 10), every=20, until=40)
+    assert [schedule(n) for n in (20, 39, 40, 45, 10**6)] == [10, 0, 0, 0, 0]
+    late = RestartedSchedule(LinearSchedule(10, 0, 10), every=20, until=41)
+    assert [late(n) for n in (40, 45, 60)] == [10, 5, 0]
+
+
+def test_the_ends_of_a_restarted_schedule_are_those_of_the_one_inside():
+    restarted = RestartedSchedule(LinearSchedule(0.9, 0.1, 10), every=20)
+    assert dict(ends("epsilon", restarted)) == {
+        "epsilon.schedule.start": 0.9,
+        "epsilon.schedule.end": 0.1,
+    }
+
+
+@pytest.mark.parametrize(("every", "until"), [(0, None), (5, 0)])
+def test_a_restart_out_of_range_is_refused(every, until):
+    with pytest.raises(ValueError, match=r"^(every|until)=0: at least 1"):
+        RestartedSchedule(ConstantSchedule(1.0), every=every, until=until)

@@ -14,6 +14,7 @@ def add_state(module: Any, checkpoint: dict[str, Any]) -> None:
     continuation = {
         "generators": global_generators(),
         "noise": module.agent.noise_state,
+        "augmentation": module.augmentation.state,
         "is_compiled": module.update.is_compiled,
         "most_in_a_graph": module.update.most_in_a_graph,
         "report": module.report.continuation(module.env_steps),
@@ -54,7 +55,9 @@ class Continuation:
         self._state = state
 
     def begin_fit(self, module: Any) -> None:
-        """Give back what the report, the noise and the compilation of a DQN went on from."""
+        """Give back what report, noise, augmentation and compilation of a DQN went on from."""
+        # Checkpoints of before there was one hold none.
+        module.augmentation.begin_fit((self._state or {}).get("augmentation"))
         if self._state is not None:
             module.report.go_on(self._state["report"])
             module.agent.go_on_with_noise(self._state["noise"])

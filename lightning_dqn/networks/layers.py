@@ -55,6 +55,20 @@ LinearFactory = Callable[[int, int], nn.Module]
 """From the sizes of input and output to a layer: nn.Linear or one of its kind."""
 
 
+def linear_with_hidden(
+    linear: LinearFactory, hidden: int, in_features: int, out_features: int
+) -> nn.Sequential:
+    """Return two layers with a ReLU between them, made by ``linear``; a LinearFactory in its turn.
+
+    Args:
+        linear: makes each of them.
+        hidden: units between them.
+        in_features: of the first.
+        out_features: of the second.
+    """
+    return nn.Sequential(linear(in_features, hidden), nn.ReLU(), linear(hidden, out_features))
+
+
 class Quantiles(NamedTuple):
     """Quantiles of return, of all actions or (without the axis A) of one.
 

@@ -15,9 +15,16 @@ from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.layers import ChannelsFirst, Preprocess
+from lightning_dqn.networks.residual import GridMaxPool2d, ResidualStage
 from lightning_dqn.networks.torsos import Layer, NetworkOptions
 
-_SIZED_BY_INPUT = {"Linear": "in_features", "Conv1d": "in_channels", "Conv2d": "in_channels"}
+_SIZED_BY_INPUT = {
+    "Linear": "in_features",
+    "Conv1d": "in_channels",
+    "Conv2d": "in_channels",
+    "ResidualStage": "in_channels",
+}
+_OWN_KINDS = {kind.__name__: kind for kind in (ChannelsFirst, GridMaxPool2d, ResidualStage)}
 _SHAPED_BY_INPUT = {"LayerNorm"}
 
 
@@ -51,7 +58,7 @@ class QNetwork(nn.Module):
             features = self.torso.eval()(example).flatten(1).shape[1]
         self.torso.train()
         self.head = head.decoder(
-            features, spec.num_actions, dueling=options.dueling, linear=options.linear
+            features, spec.num_actions, dueling=options.dueling, linear=options.head_linear
         )
 
     def forward(self, observation: Tensor) -> Any:
@@ -110,7 +117,7 @@ def _name_and_arguments(layer: Layer, position: int) -> tuple[str, Any]:
 
 
 def _build_layer(name: str, arguments: Any, example: Tensor, options: NetworkOptions) -> nn.Module:
-    kind: Any = ChannelsFirst if name == "ChannelsFirst" else getattr(nn, name, None)
+    kind: Any = _OWN_KINDS.get(name) or getattr(nn, name, None)
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
         raise ValueError(f"torch.nn has no layer named {name!r}")
     if kind is nn.Linear:

@@ -148,9 +148,10 @@ def build_table(
             f"head={type(head).__name__}: a table holds one value for each action; "
             "choose ScalarHead (module/head=scalar)"
         )
-    for name in ("dueling", "noisy", "layer_norm"):
-        if getattr(options, name):
-            raise ValueError(f"{name}=True: a table has no layers; set {name}=False")
+    for name in ("dueling", "noisy", "layer_norm", "head_hidden"):
+        if value := getattr(options, name):
+            default = getattr(NetworkOptions(), name)
+            raise ValueError(f"{name}={value}: a table has no layers; set {name}={default}")
     return Table(spec.num_states, spec.num_actions, **_arguments(layers[0]))
 
 

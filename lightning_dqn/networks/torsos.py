@@ -1,10 +1,11 @@
 """What a Q-network is built from: a list of layers and how they are built.
 
 A torso is written as a list, in YAML or in Python, and built against the environment's shapes:
-``[{"Linear": 120}, "ReLU", {"Linear": 84}, "ReLU"]``. An entry names a class of ``torch.nn`` (or
-``ChannelsFirst``); its argument is the output size alone (the input size follows from the layer
-before), a list of positional arguments with the input size first, or a mapping of keyword
-arguments. The head that turns features into action values is added after it.
+``[{"Linear": 120}, "ReLU", {"Linear": 84}, "ReLU"]``. An entry names a class of ``torch.nn``,
+``ChannelsFirst``, ``ResidualStage`` or ``GridMaxPool2d``; its argument is the output size alone
+(the input size follows from the layer before), a list of positional arguments with the input size
+first, or a mapping of keyword arguments. The head that turns features into action values is added
+after it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from torch import nn
 
-from lightning_dqn.networks.layers import LinearFactory, NoisyLinear
+from lightning_dqn.networks.layers import LinearFactory, NoisyLinear, linear_with_hidden
 from lightning_dqn.system.numbers import keep_plain, whole_number
 
 Layer = str | Mapping[str, Any]
@@ -31,21 +32,33 @@ class NetworkOptions:
         dueling: split the last layer into value and advantage (Wang et al. 2016).
         noisy: linear layers of torso and head explore by learned noise (Fortunato et al. 2018).
         noisy_sigma: that noise in the beginning.
-        layer_norm: normalise the output of every linear layer and convolution of the torso.
+        layer_norm: normalise the output of every linear layer, convolution and residual stage of
+            the torso.
+        head_hidden: units of a hidden layer in front of the last one, with ``dueling`` one in
+            each stream; quantiles at fractions have it after their embedding. None: no such layer.
     """
 
     dueling: bool = False
     noisy: bool = False
     noisy_sigma: float = 0.5
     layer_norm: bool = False
+    head_hidden: int | None = None
 
     def __post_init__(self) -> None:
         keep_plain(self)
+        check_units("head_hidden", self.head_hidden)
 
     @property
     def linear(self) -> LinearFactory:
         """Return what makes linear layers."""
         return partial(NoisyLinear, sigma=self.noisy_sigma) if self.noisy else nn.Linear
+
+    @property
+    def head_linear(self) -> LinearFactory:
+        """Return what makes the layers from features to outputs."""
+        if self.head_hidden is None:
+            return self.linear
+        return partial(linear_with_hidden, self.linear, self.head_hidden)
 
 
 class Network(NetworkOptions, ABC):
@@ -107,11 +120,81 @@ class MinAtarCNN(Network):
 
 @dataclass(frozen=True, kw_only=True)
 class NatureCNN(Network):
-    """Three convolutions and one hidden layer, for stacks of 84x84 frames: Mnih et al. 2015."""
+    """Three convolutions and one hidden layer, for stacks of 84x84 frames: Mnih et al. 2015.
+
+    Args:
+        hidden: units of the hidden layer; None: no such layer, as where the head has its own.
+    """
+
+    hidden: int | None = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_units("hidden", self.hidden)
 
     def layer_list(self) -> list[Layer]:
         """Return the layers."""
-        return nature_cnn()
+        return nature_cnn(self.hidden)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataEfficientCNN(Network):
+    """Two convolutions, for stacks of 84x84 frames: van Hasselt et al. 2019.
+
+    See arxiv.org/abs/1906.05243. The paper's hidden layers are the head's (``head_hidden=256``).
+
+    Args:
+        hidden: units of a hidden layer; None: no such layer, as where the head has its own.
+    """
+
+    hidden: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_units("hidden", self.hidden)
+
+    def layer_list(self) -> list[Layer]:
+        """Return the layers."""
+        return data_efficient_cnn(self.hidden)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Impala(Network):
+    """Three residual stages and one hidden layer: Espeholt et al. 2018, the large network.
+
+    See arxiv.org/abs/1802.01561, fig. 3.
+
+    Args:
+        width: what its 16, 32 and 32 channels are multiplied with.
+        num_blocks: residual blocks of each stage.
+        hidden: units of the hidden layer; None: no such layer, as where the head has its own.
+        spectral_norm: divide the weights of the residual blocks by their spectral norm.
+        pool: height and width that the last stage's image is pooled to, by the maximum; None: it
+            stays.
+    """
+
+    width: int = 1
+    num_blocks: int = 2
+    hidden: int | None = 256
+    spectral_norm: bool = False
+    pool: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole_number("width", self.width, least=1)
+        whole_number("num_blocks", self.num_blocks)
+        check_units("hidden", self.hidden)
+        check_units("pool", self.pool)
+
+    def layer_list(self) -> list[Layer]:
+        """Return the layers."""
+        layers: list[Layer] = []
+        for channels in (16, 32, 32):
+            stage: dict[str, Any] = {"out_channels": channels * self.width}
+            stage |= {"num_blocks": self.num_blocks, "spectral_norm": self.spectral_norm}
+            layers.append({"ResidualStage": stage})
+        pooling: list[Layer] = [] if self.pool is None else [{"GridMaxPool2d": self.pool}]
+        return [*layers, "ReLU", *pooling, "Flatten", *hidden_layer(self.hidden)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +230,36 @@ def minatar_cnn() -> list[Layer]:
     return ["ChannelsFirst", conv, "ReLU", "Flatten", {"Linear": 128}, "ReLU"]
 
 
-def nature_cnn() -> list[Layer]:
+def nature_cnn(hidden: int | None = 512) -> list[Layer]:
     """Return the torso of Mnih et al. 2015 for stacks of 84x84 frames, [S, 84, 84]."""
     sizes = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
-    convs: list[Layer] = []
+    return [*_convolutions(sizes), "Flatten", *hidden_layer(hidden)]
+
+
+def data_efficient_cnn(hidden: int | None = None) -> list[Layer]:
+    """Return the torso of van Hasselt et al. 2019 for stacks of 84x84 frames, [S, 84, 84]."""
+    return [*_convolutions(((32, 5, 5), (64, 5, 5))), "Flatten", *hidden_layer(hidden)]
+
+
+def hidden_layer(units: int | None) -> list[Layer]:
+    """Return a linear layer with its activation, nothing for None."""
+    return [] if units is None else [{"Linear": units}, "ReLU"]
+
+
+def check_units(name: str, units: int | None) -> None:
+    """Refuse a size that is no whole number from 1, where one is given.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if units is not None:
+        whole_number(name, units, least=1)
+
+
+def _convolutions(sizes: Sequence[tuple[int, int, int]]) -> list[Layer]:
+    """Return convolutions of channels, kernel and stride, each with its activation."""
+    layers: list[Layer] = []
     for channels, kernel, stride in sizes:
         conv = {"out_channels": channels, "kernel_size": kernel, "stride": stride}
-        convs += [{"Conv2d": conv}, "ReLU"]
-    return [*convs, "Flatten", {"Linear": 512}, "ReLU"]
+        layers += [{"Conv2d": conv}, "ReLU"]
+    return layers

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.replay.gathering import wants_stack_last
 from lightning_dqn.replay.reading import Reading
 from lightning_dqn.system.disk import reserve
 from lightning_dqn.system.memory import available_bytes, available_disk_bytes, check_fits
@@ -123,7 +124,8 @@ def check_batches_fit(spec: EnvironmentSpec, num_updates: int, batch_size: int) 
     """Refuse minibatches of one iteration that would take more than 80 % of the free memory."""
     frame_bytes = getattr(torch, spec.observation_dtype).itemsize
     observation = int(np.prod(spec.stacked_shape, dtype=np.int64)) * frame_bytes
-    needed = num_updates * batch_size * (2 * observation + 32)
+    copies = 3 if wants_stack_last(spec) else 2  # stacks are arranged from a copy
+    needed = num_updates * batch_size * (copies * observation + 32)
     what = f"batch_size={batch_size} x updates_per_iteration={num_updates}: one iteration"
     check_fits(needed, available_bytes(torch.device("cpu")), what, "lower one of them")
 

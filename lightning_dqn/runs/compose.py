@@ -509,11 +509,12 @@ class Loader(ConfigLoaderImpl):
         known = {one.config_path for one in alone.defaults}
 
         def is_brought_in(option: ResultDefault) -> bool:
-            group, _, name = str(option.config_path).rpartition("/")
+            path = str(option.config_path)
+            group = path.rpartition("/")[0]
             is_inherited = str(option.parent).rpartition("/")[0] == group
             if group.startswith("hydra") or (is_inherited and option.config_path in known):
                 return False
-            return bool(group) and alone.overrides.known_choices.get(group) != name
+            return bool(group) and not _is_chosen(path, alone.overrides.known_choices)
 
         return is_brought_in
 
@@ -588,6 +589,13 @@ def _copies_of(original: Composed) -> Callable[[], Composed]:
     except pickle.PicklingError:  # a launcher's process may have loaded its plugin twice
         return lambda: copy.deepcopy(original)
     return lambda: pickle.loads(pickled)
+
+
+def _is_chosen(path: str, choices: Mapping[str, str | None]) -> bool:
+    """Tell whether a file is an option that was chosen, also as ``atari/dqn`` of ``algorithm``."""
+    parts = path.split("/")
+    places = range(1, len(parts))
+    return any(choices.get("/".join(parts[:i])) == "/".join(parts[i:]) for i in places)
 
 
 def _is_experiment(option: ResultDefault) -> bool:

@@ -12,6 +12,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
 
+PRESET_GROUPS = ("algorithm", "experiment")
+"""Groups whose options set keys of any place; a folder in one holds more of its options."""
+
 
 def explain_key(key: str, explanations: Mapping[str, str]) -> str:
     """Return what a key means; of one that has no word of its own, what it is a part of."""
@@ -25,8 +28,20 @@ def choices() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for group, name, _ in _config_files():
         if group:
+            group, name = preset_of(group, name)
             found.setdefault(group, []).append(name)
     return found
+
+
+def preset_of(group: str, name: str) -> tuple[str, str]:
+    """Return the group and option by which a file is chosen: those of a preset in a folder too.
+
+    ``algorithm/atari/dqn.yaml`` is an option of ``algorithm``, chosen as ``atari/dqn``.
+    """
+    for presets in PRESET_GROUPS:
+        if group.startswith(f"{presets}/"):
+            return presets, f"{group.removeprefix(f'{presets}/')}/{name}"
+    return group, name
 
 
 def explain_keys() -> dict[str, str]:

@@ -36,6 +36,7 @@ def _ours(key: str, *kinds: str) -> Place:
 
 _OPPONENTS = "games.opponents"
 _TORSOS = "lightning_dqn.networks.torsos"
+_SCHEDULES = ("Constant", "Linear", "Exponential", "Horizon", "Restarted")
 
 SHARED = ("lightning_dqn", "torch", "torchmetrics", "gymnasium", "pytorch_lightning")
 """Packages of which no more is trusted at once than a single name."""
@@ -79,7 +80,12 @@ PLACES = (
     _ours(r"module\.head", "networks.heads.head:Head"),
     _ours(r"module\.target", "learning.targets:Target"),
     _ours(r"module\.(target\.)?munchausen", "learning.targets:Munchausen"),
-    Place(r"module\.optimizer", ("torch.optim",), ("torch.optim:Optimizer",)),
+    _ours(r"module\.augmentation", "learning.augmentation:Augmentation"),
+    Place(
+        r"module\.optimizer",
+        ("torch.optim", f"{_OURS}.learning"),
+        ("torch.optim:Optimizer", f"{_OURS}.learning.weight_decay:adamw"),
+    ),
     Place(r"module\.lr_scheduler", ("torch.optim",), ("torch.optim.lr_scheduler:LRScheduler",)),
     Place(
         r"callbacks\.[^.]+",
@@ -94,7 +100,7 @@ PLACES = (
     Place("trainer", ("pytorch_lightning",), ("pytorch_lightning:Trainer",)),
     _ours(
         r".+\..+",
-        *(f"schedules:{kind}Schedule" for kind in ("Constant", "Linear", "Exponential")),
+        *(f"schedules:{kind}Schedule" for kind in _SCHEDULES),
     ),
 )
 """The first whose pattern the whole key fits holds."""

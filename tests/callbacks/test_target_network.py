@@ -253,6 +253,29 @@ def test_an_evaluating_average_acts_and_values_instead_of_the_online_network(fit
     assert not online.any(), "the online network explores all the same"
 
 
+def test_a_collecting_copy_chooses_the_actions_of_training_while_the_fit_lasts(
+    make_trainer: Make, make_data: Make, make_module: Make
+) -> None:
+    acted: list[bool] = []
+
+    class Look(pl.Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+            observation = torch.randn(5, 4)
+            found = pl_module.behaviour_policy().q_values(observation)
+            by = [pl_module.agent.get_submodule(n) for n in ("target_network", "q_network")]
+            slow, online = ((found - network(observation)).abs().max() < 1e-6 for network in by)
+            acted.append(bool(slow and not online))
+
+    module = make_module()
+    trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.01, collect=True), Look()])
+    trainer.fit(module, make_data())
+    assert acted == [True] * 3
+    module.agent.forget_behaviour()
+    observation = torch.randn(5, 4)
+    expected = module.q_network(observation)
+    torch.testing.assert_close(module.behaviour_policy().q_values(observation), expected)
+
+
 def test_without_an_evaluating_average_the_online_network_acts(fit: Make) -> None:
     module, _ = fit(EMATargetNetwork(tau=1e-3), EMATargetNetwork(tau=1e-3, network="average"))
     observation = torch.randn(5, 4)

@@ -20,7 +20,7 @@ from lightning_dqn.networks.heads.quantile import (
     QuantileHead,
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.networks.torsos import minatar_cnn
+from lightning_dqn.networks.torsos import Impala, minatar_cnn
 from lightning_dqn.safekeeping.checksums import verify
 
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -107,6 +107,17 @@ def test_every_head_with_every_switch_gives_the_modules_values(head, format, tmp
 )
 def test_every_kind_of_observation_is_taken_in_the_environments_type(spec, format, tmp_path):
     check(make(spec), tmp_path, format)
+
+
+@pytest.mark.parametrize(
+    "format", ["torchscript", *(pytest.param(f, marks=pytest.mark.slow) for f in PROGRAMS[1:])]
+)
+def test_residual_stages_with_norms_and_pooling_are_exported(format, tmp_path):
+    spec = EnvironmentSpec((44, 44), "uint8", 3, frame_stack=4)
+    network = Impala(
+        num_blocks=1, hidden=None, spectral_norm=True, pool=4, head_hidden=8, dueling=True
+    )
+    check(switched_dqn(spec, network=network, double=False), tmp_path, format)
 
 
 def test_an_onnx_file_is_whole_and_names_its_ends(tmp_path):

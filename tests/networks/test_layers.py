@@ -15,6 +15,7 @@ from lightning_dqn.networks.layers import (
     NoisyLinear,
     ProposedQuantiles,
     draw_noise,
+    linear_with_hidden,
     quantile_midpoints,
 )
 
@@ -198,6 +199,16 @@ def implicit(num_samples: int = 4, num_midpoints: int = 3) -> ImplicitQuantiles:
     return ImplicitQuantiles(
         2, nn.Linear(2, 3), num_samples=num_samples, num_midpoints=num_midpoints, num_cosines=3
     )
+
+
+def test_two_layers_with_a_relu_between_them_by_hand() -> None:
+    layers = linear_with_hidden(nn.Linear, 2, 1, 1)
+    with torch.no_grad():
+        layers[0].weight.copy_(torch.tensor([[1.0], [-1.0]]))
+        layers[0].bias.zero_()
+        layers[2].weight.copy_(torch.tensor([[2.0, 3.0]]))
+        layers[2].bias.fill_(0.5)
+    assert layers(torch.tensor([[1.0], [-1.0]])).tolist() == [[2.5], [3.5]]
 
 
 def test_quantile_midpoints_are_the_middles_of_equal_parts() -> None:

@@ -29,10 +29,19 @@ from lightning_dqn.networks.plain import (
 )
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.table import Table
-from lightning_dqn.networks.torsos import MLP, Layers, MinAtarCNN, Network, Tabular
+from lightning_dqn.networks.torsos import (
+    MLP,
+    Impala,
+    Layers,
+    MinAtarCNN,
+    NatureCNN,
+    Network,
+    Tabular,
+)
 
 PAIR = EnvironmentSpec((2,), "float32", num_actions=2)
 IMAGES = EnvironmentSpec((10, 10, 4), "bool", num_actions=3, has_action_mask=True)
+FRAMES = EnvironmentSpec((36, 36), "uint8", num_actions=3, frame_stack=4)
 STATES = EnvironmentSpec((), "int64", num_actions=3, num_states=5)
 BOARD = EnvironmentSpec(
     (3, 3), "uint8", num_actions=9, frame_stack=2, zero_sum_turns=True, game="tictactoe"
@@ -126,6 +135,8 @@ NETWORKS: list[tuple[Network, EnvironmentSpec]] = [
     (Tabular(initial_value=2.0), STATES),
     (Layers(layers=[{"Linear": {"out_features": 3, "bias": False}}, "ReLU"]), PAIR),
     (Layers(layers=[], noisy=True), PAIR),
+    (Impala(spectral_norm=True, pool=2, num_blocks=1, dueling=True, head_hidden=3), FRAMES),
+    (NatureCNN(hidden=None, head_hidden=4), FRAMES),
 ]
 
 
@@ -155,6 +166,7 @@ def test_the_plain_values_of_a_network_are_its_layers_and_options() -> None:
         "noisy": False,
         "noisy_sigma": 0.5,
         "layer_norm": False,
+        "head_hidden": None,
     }
 
 

@@ -218,6 +218,7 @@ def test_weights_and_checkpoints_hold_the_table_and_what_it_has_seen(tmp_path, m
         (SPEC, {"dueling": True}, "^dueling=True: a table has no layers"),
         (SPEC, {"noisy": True}, "^noisy=True: "),
         (SPEC, {"layer_norm": True}, "^layer_norm=True: "),
+        (SPEC, {"head_hidden": 8}, "^head_hidden=8: a table has no layers; set head_hidden=None$"),
         (SPEC, {"network": ["Table", "ReLU"]}, "^network=Table: a table is a whole network"),
         (SPEC, {"network": [{"Table": 3}]}, "^network=Table: 3: expected"),
     ],

@@ -12,8 +12,11 @@ from torch import nn
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.layers import NoisyLinear
 from lightning_dqn.networks.q_network import QNetwork
+from lightning_dqn.networks.residual import SpectralConv2d
 from lightning_dqn.networks.torsos import (
     MLP,
+    DataEfficientCNN,
+    Impala,
     Layers,
     MinAtarCNN,
     NatureCNN,
@@ -52,6 +55,64 @@ def test_the_minatar_network_has_the_papers_sizes() -> None:
     ]
 
 
+def test_the_data_efficient_network_has_the_papers_sizes() -> None:
+    network = QNetwork(
+        ATARI, DataEfficientCNN().layer_list(), options=NetworkOptions(head_hidden=256)
+    )
+    kernels = [(c.out_channels, c.kernel_size[0], c.stride[0]) for c in _of(network, nn.Conv2d)]
+    assert kernels == [(32, 5, 5), (64, 5, 5)]
+    sizes = [(n.in_features, n.out_features) for n in _of(network, nn.Linear)]
+    assert sizes == [(576, 256), (256, 18)]
+
+
+def test_the_impala_network_has_the_papers_sizes() -> None:
+    network = QNetwork(ATARI, Impala().layer_list())
+    assert [c.out_channels for c in _of(network, nn.Conv2d)] == [16] * 5 + [32] * 10
+    sizes = [(n.in_features, n.out_features) for n in _of(network, nn.Linear)]
+    assert sizes == [(32 * 11 * 11, 256), (256, 18)]
+    # 3x3 kernels and biases by hand: 15 convolutions, the two linear layers
+    convolutions = (4 * 16 + 4 * 16 * 16) * 9 + (16 * 32 + 4 * 32 * 32) * 9 + 5 * 32 * 32 * 9
+    biases = 5 * 16 + 10 * 32
+    linear = (3872 + 1) * 256 + (256 + 1) * 18
+    assert sum(p.numel() for p in network.parameters()) == convolutions + biases + linear
+
+
+def test_a_wide_impala_network_pools_its_last_image() -> None:
+    layers = Impala(width=2, hidden=None, spectral_norm=True, pool=6).layer_list()
+    network = QNetwork(ATARI, layers)
+    assert [c.out_channels for c in _of(network, nn.Conv2d)] == [32] * 5 + [64] * 10
+    assert sum(isinstance(c, SpectralConv2d) for c in _of(network, nn.Conv2d)) == 12
+    [last] = _of(network, nn.Linear)
+    assert last.in_features == 64 * 6 * 6
+
+
+def test_the_head_has_a_hidden_layer_in_each_stream() -> None:
+    options = NetworkOptions(dueling=True, noisy=True, head_hidden=7)
+    network = QNetwork(ATARI, nature_cnn(None), options=options)
+    sizes = {
+        name: (layer.in_features, layer.out_features)
+        for name, layer in network.named_modules()
+        if isinstance(layer, NoisyLinear)
+    }
+    assert sizes == {
+        "head.value.0": (3136, 7),
+        "head.value.2": (7, 1),
+        "head.advantage.0": (3136, 7),
+        "head.advantage.2": (7, 18),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [(Impala, {"width": 0}), (Impala, {"pool": 0}), (NatureCNN, {"hidden": 0}),
+     (MLP, {"head_hidden": 0})],
+)  # fmt: skip
+def test_a_size_below_1_names_itself(kind: type[Network], arguments: dict[str, int]) -> None:
+    [name] = arguments
+    with pytest.raises(ValueError, match=rf"^{name}=0: at least 1$"):
+        kind(**arguments)
+
+
 # --- which layers a description stands for
 
 
@@ -68,6 +129,7 @@ def test_mlp_takes_hidden_sizes_and_an_activation() -> None:
         (MLP(hidden=[]), ["Flatten"]),
         (MinAtarCNN(), minatar_cnn()),
         (NatureCNN(), nature_cnn()),
+        (NatureCNN(hidden=None), nature_cnn()[:-2]),
         (Tabular(initial_value=2.0), [{"Table": {"initial_value": 2.0}}]),
         (Layers(layers=({"Linear": 3}, "ReLU")), [{"Linear": 3}, "ReLU"]),
     ],

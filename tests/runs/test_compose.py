@@ -134,6 +134,16 @@ def test_what_an_option_inherits_from_the_former_one_leaves_the_experiments_valu
     assert config.callbacks.best_checkpoint.monitor == "eval/mean_regret"
 
 
+def test_an_option_in_a_folder_that_the_experiment_chose_itself_leaves_its_values_alone(
+    own: Path,
+) -> None:
+    chosen = "# @package _global_\ndefaults:\n  - override /algorithm: atari/rainbow\n  - _self_\n"
+    (own / "experiment" / "mine.yaml").write_text(chosen + "data:\n  replay:\n    n_step: 5\n")
+    for more in ([], ["module/lr_scheduler=linear"]):
+        assert compose(["+experiment=mine", *more]).data.replay.n_step == 5
+    assert compose(["+experiment=mine", "algorithm=atari/der"]).data.replay.n_step == 20
+
+
 def test_what_gave_way_to_a_choice_is_told_once() -> None:
     with Composer(["-m", "+experiment=cartpole", "algorithm=rainbow", "seed=0,1"]) as composer:
         list(composer.jobs())
@@ -185,7 +195,9 @@ def test_an_own_file_that_a_shipped_one_would_hide_is_refused(own: Path) -> None
 
 
 def test_a_configuration_of_another_name_is_composed_with_its_own_keys(own: Path) -> None:
-    (own / "mine.yaml").write_text("defaults: [config, _self_]\nlr: 3\nseed: ${lr}\n")
+    (own / "experiment" / "mine.yaml").write_text(
+        "defaults: [config, _self_]\nlr: 3\nseed: ${lr}\n"
+    )
     with Composer(["--config-name", "mine", "lr=4"]) as composer:
         assert composer.config().seed == 4
 

@@ -36,6 +36,8 @@ def test_choices_are_the_files_of_each_folder():
     assert found["logger"] == ["csv", "many", "mlflow", "tensorboard", "wandb"]
     assert sorted(found["module/target/munchausen"]) == ["default", "none"]
     assert "cartpole" in found["experiment"]
+    assert {"dqn", "atari/dqn"} <= set(found["algorithm"])
+    assert "algorithm/atari" not in found
 
 
 def test_leaves_are_as_one_would_type_them():

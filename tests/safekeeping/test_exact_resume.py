@@ -39,6 +39,7 @@ from lightning_dqn.callbacks import (
 )
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.games.opponents.past_selves import PastSelves
+from lightning_dqn.learning.augmentation import Augmentation
 from lightning_dqn.learning.targets import Munchausen, Target
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.quantile import (
@@ -46,11 +47,11 @@ from lightning_dqn.networks.heads.quantile import (
     ProposedQuantileHead,
     QuantileHead,
 )
-from lightning_dqn.networks.torsos import MLP, MinAtarCNN, Tabular
+from lightning_dqn.networks.torsos import MLP, Layers, MinAtarCNN, Tabular
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.replay.samplers.online import OnlineTransitions
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
-from lightning_dqn.schedules import LinearSchedule
+from lightning_dqn.schedules import ExponentialSchedule, LinearSchedule, RestartedSchedule
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*evaluation episodes were cut"),
@@ -85,6 +86,7 @@ class Case:
     env_steps_per_iteration: int = 16
     gamma: float = 0.99
     lr_scheduler: Any = None
+    augmentation: Augmentation | None = None
 
     def parts(self) -> Parts:
         """Return a module, a data module and callbacks, all new."""
@@ -95,6 +97,7 @@ class Case:
             network=self.network or MLP(hidden=[8]),
             head=self.head,
             target=self.target,
+            augmentation=self.augmentation,
             optimizer=self.optimizer,
             lr_scheduler=self.lr_scheduler,
             compile=False,
@@ -134,6 +137,13 @@ CASES = {
         n_step=3,
         target=Target(double=True),
         operations=hard(lambda: ReDo(every_n_updates=9)),
+    ),
+    "frames, shifts, a slow network that collects, chains that begin anew": Case(
+        environment={"id": "support.frame_env:Frames-v0", "frame_stack": 2},
+        network=Layers(layers=[{"AdaptiveMaxPool2d": 6}, "Flatten", {"Linear": 8}, "ReLU"]),
+        augmentation=Augmentation(),
+        n_step=RestartedSchedule(ExponentialSchedule(4, 1, 60), every=90),
+        operations=lambda: [EMATargetNetwork(tau=0.05, collect=True)],
     ),
     "categorical, dueling, noisy, range of steps": Case(
         network=MLP(hidden=[8], dueling=True, noisy=True),

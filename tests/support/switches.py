@@ -9,7 +9,7 @@ from lightning_dqn import DQN
 from lightning_dqn.learning.targets import Target
 from lightning_dqn.networks.torsos import MLP, Layers, Network
 
-OF_NETWORK = ("dueling", "noisy", "noisy_sigma", "layer_norm")
+OF_NETWORK = ("dueling", "noisy", "noisy_sigma", "layer_norm", "head_hidden")
 OF_TARGET = ("double", "slow_copy", "munchausen")
 
 

@@ -1,0 +1,201 @@
+"""Augmented minibatches of images: random shifts and intensities, while learning alone.
+
+Shapes: M images of any number of stacked frames, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.system.numbers import keep_plain, whole_number
+from lightning_dqn.system.seeding import seed_of
+from lightning_dqn.transitions import Transitions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Random shifts and intensities, Kostrikov et al. 2021 (arxiv.org/abs/2004.13649), sec. 4.
+
+    Every image is padded on all sides with its edge and cropped to its size at a random place, and
+    multiplied with 1 + intensity * clip(N(0, 1), -2, 2); a stack's frames alike, observation and
+    next observation apart.
+
+    Args:
+        padding: pixels that an image may shift by, in each direction; 0: none.
+        intensity: scale of the factor; 0: images stay uint8.
+    """
+
+    padding: int = 4
+    intensity: float = 0.05
+
+    def __post_init__(self) -> None:
+        keep_plain(self)
+        whole_number("padding", self.padding)
+        if self.intensity < 0:
+            raise ValueError(f"intensity={self.intensity}: at least 0")
+
+    @classmethod
+    def of(cls, augmentation: Augmentation | Mapping[str, Any] | None) -> Augmentation | None:
+        """Return an augmentation, whatever way it is given, None for none or an empty node.
+
+        Raises:
+            ValueError: it is no augmentation.
+        """
+        if isinstance(augmentation, cls):
+            return augmentation
+        if augmentation is None or not augmentation:
+            return None
+        if not isinstance(augmentation, Mapping):
+            raise ValueError(f"augmentation={augmentation!r}: expected an Augmentation, or None")
+        return cls(**augmentation)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values, which :meth:`of` takes back."""
+        return asdict(self)
+
+    def check_fits(self, spec: EnvironmentSpec) -> None:
+        """Refuse observations that are no images with their height and width last.
+
+        Raises:
+            ValueError: with the shape.
+        """
+        shape = spec.observation_shape
+        is_image = len(shape) >= 2 and min(shape[-2:]) > 2 * self.padding
+        if spec.observation_dtype != "uint8" or not is_image:
+            found = f"{spec.observation_dtype}[{', '.join(map(str, shape))}]"
+            raise ValueError(
+                f"augmentation: the observations are {found}; it takes uint8 images, height and "
+                f"width last and above {2 * self.padding}; set augmentation=None "
+                "(module/augmentation=none)"
+            )
+
+    def __call__(self, batch: Transitions, generator: torch.Generator) -> Transitions:
+        """Return transitions whose observations are augmented, of the same shapes.
+
+        Args:
+            batch: columns [U, B, ...] or [B, ...]; stays as it is.
+            generator: what is drawn from, on the batch's device.
+        """
+        leading = batch.action.ndim
+        changed = [
+            None if images is None else self.images(images, leading, generator)
+            for images in (batch.observation, batch.next_observation)
+        ]
+        assert changed[0] is not None
+        return batch._replace(observation=changed[0], next_observation=changed[1])
+
+    def images(self, images: Tensor, leading: int, generator: torch.Generator) -> Tensor:
+        """Return augmented images: uint8 [..., H, W], or float of 0 to 255 where factors are drawn.
+
+        Args:
+            images: uint8[..., H, W].
+            leading: axes over which each image has a draw of its own.
+            generator: what is drawn from.
+        """
+        flat = images.flatten(0, leading - 1)
+        if self.padding:
+            flat = shifted(flat, self._offsets(flat, generator), self.padding)
+        if self.intensity:
+            noise = torch.randn(len(flat), generator=generator, device=flat.device).clamp(-2, 2)
+            factor = 1 + self.intensity * noise
+            flat = flat * factor.to(torch.get_default_dtype()).view(-1, *[1] * (flat.ndim - 1))
+        return flat.unflatten(0, images.shape[:leading])
+
+    def _offsets(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        size, end = (2, len(images)), 2 * self.padding + 1
+        return torch.randint(end, size, generator=generator, device=images.device)
+
+
+class AugmentationStream:
+    """Augments minibatch after minibatch, from a generator of its own that a checkpoint holds.
+
+    Args:
+        augmentation: None: minibatches stay as they are.
+    """
+
+    def __init__(self, augmentation: Augmentation | None) -> None:
+        self.augmentation = augmentation
+        self._generator: torch.Generator | None = None
+        self._state: Tensor | None = None
+
+    @classmethod
+    def of(
+        cls, augmentation: Augmentation | Mapping[str, Any] | None, spec: EnvironmentSpec
+    ) -> AugmentationStream:
+        """Return the stream of an augmentation, whatever way it is given.
+
+        Raises:
+            ValueError: it is none, or doesn't fit the observations.
+        """
+        found = Augmentation.of(augmentation)
+        if found is not None:
+            found.check_fits(spec)
+        return cls(found)
+
+    def __call__(self, batch: Transitions) -> Transitions:
+        """Return transitions whose observations are augmented, of the same shapes."""
+        if self.augmentation is None:
+            return batch
+        return self.augmentation(batch, self._generator_on(batch.action.device))
+
+    @property
+    def state(self) -> Tensor | None:
+        """State of the generator; None where nothing was drawn yet."""
+        return self._state if self._generator is None else self._generator.get_state()
+
+    def begin_fit(self, state: Tensor | None) -> None:
+        """Draw from this state on; None: from torch's seed, as it is at the first draw."""
+        self._generator, self._state = None, state
+
+    def to_plain(self) -> dict[str, Any] | None:
+        """Return the augmentation's plain values."""
+        return None if self.augmentation is None else self.augmentation.to_plain()
+
+    def _generator_on(self, device: torch.device) -> torch.Generator:
+        if self._generator is None:
+            seed = seed_of(torch.initial_seed(), "augmentation")
+            self._generator = torch.Generator(device).manual_seed(seed)
+            if self._state is not None:
+                self._generator.set_state(self._state)
+        return self._generator
+
+
+def shifted(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
+    """Return images padded with their edge, cropped to their size.
+
+    The frames of one image lie beside each other in memory, as convolutions want them.
+
+    Args:
+        images: [M, ..., H, W].
+        offsets: int64[2, M], rows and columns of the padded image at which the crop begins; with
+            ``padding`` each the image stays.
+        padding: on each side.
+    """
+    number, (height, width) = len(images), images.shape[-2:]
+    rows, columns = (
+        (torch.arange(size, device=images.device) + (offset - padding).unsqueeze(1)).clamp(
+            0, size - 1
+        )
+        for size, offset in zip((height, width), offsets.unbind(), strict=True)
+    )
+    first = height * torch.arange(number, device=images.device).unsqueeze(1)
+    places = ((first + rows) * width).unsqueeze(2) + columns.unsqueeze(1)
+    frames = images.reshape(number, -1, height, width).permute(0, 2, 3, 1)
+    pixels = _as_words(frames.reshape(-1, frames.shape[3]))
+    cropped = pixels.index_select(0, places.flatten()).view(images.dtype)
+    return cropped.view(frames.shape).permute(0, 3, 1, 2).view(images.shape)
+
+
+def _as_words(pixels: Tensor) -> Tensor:
+    """Return uint8[P, F] as one number of F bytes for each, int[P, 1], where there is such a type.
+
+    So a pixel of all frames is moved at once, five times as fast.
+    """
+    word = {2: torch.int16, 4: torch.int32, 8: torch.int64}.get(pixels.shape[1])
+    return pixels if word is None else pixels.contiguous().view(word)

@@ -1,0 +1,211 @@
+"""Presets at their papers' sizes: what they are, how large, and that they learn from frames."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from lightning_dqn.learning.weight_decay import adamw
+from lightning_dqn.networks.layers import NoisyLinear
+from lightning_dqn.networks.residual import SpectralConv2d
+from lightning_dqn.runs.compose import compose
+from lightning_dqn.runs.experiment import Experiment, prepare
+from lightning_dqn.runs.keys import choices
+
+FOLDER = Path(__file__).resolve().parents[2] / "conf" / "algorithm" / "atari"
+FRAMES = ("environment.id='support.frame_env:Frames-v0'", "environment.frame_stack=4")
+A = 18
+
+# Weights and biases of one layer, by the sizes of the papers.
+
+
+def conv(inputs: int, outputs: int, kernel: int) -> int:
+    return (inputs * kernel**2 + 1) * outputs
+
+
+def linear(inputs: int, outputs: int) -> int:
+    return (inputs + 1) * outputs
+
+
+def stage(inputs: int, channels: int) -> int:
+    return conv(inputs, channels, 3) + 4 * conv(channels, channels, 3)
+
+
+NATURE = conv(4, 32, 8) + conv(32, 64, 4) + conv(64, 64, 3)
+SMALL = conv(4, 32, 5) + conv(32, 64, 5)
+IMPALA_2 = stage(4, 32) + stage(32, 64) + stage(64, 64)
+IMPALA_4 = stage(4, 64) + stage(64, 128) + stage(128, 128)
+
+
+def streams(features: int, hidden: int, outputs: int) -> int:
+    value = linear(features, hidden) + linear(hidden, outputs)
+    return value + linear(features, hidden) + linear(hidden, A * outputs)
+
+
+PLAIN = NATURE + linear(3136, 512)
+EMBEDDED = NATURE + linear(64, 3136) + linear(3136, 512) + linear(512, A)
+NORMALISED = 2 * (32 * 20 * 20 + 64 * 9 * 9 + 64 * 7 * 7 + 512)
+PARAMETERS = {
+    "dqn": PLAIN + linear(512, A),
+    "dqn_adam_mse": PLAIN + linear(512, A),
+    "double_dqn": PLAIN + linear(512, A),
+    "c51": PLAIN + linear(512, A * 51),
+    "qr_dqn": PLAIN + linear(512, A * 200),
+    "iqn": EMBEDDED,
+    "m_iqn": EMBEDDED,
+    # noise doubles linear layers: a mean and a sigma of each weight
+    "rainbow": NATURE + 2 * streams(3136, 512, 51),
+    "pqn": PLAIN + linear(512, A) + NORMALISED,
+    "der": SMALL + 2 * streams(576, 256, 51),
+    "drq_eps": PLAIN + linear(512, 1) + linear(512, A),
+    "btr": IMPALA_2 + linear(64, 64 * 36) + 2 * streams(64 * 36, 512, 1),
+    "bbf": IMPALA_4 + linear(128 * 121, 2048) + linear(2048, 51) + linear(2048, A * 51),
+}
+DQN_RHYTHM = {
+    "batch_size": 32,
+    "updates_per_iteration": 1,
+    "env_steps_per_iteration": 4,
+    "replay.capacity": 1_000_000,
+    "replay.gamma": 0.99,
+}
+RHYTHM_100K = DQN_RHYTHM | {"updates_per_iteration": 4, "replay.capacity": 100_000}
+VALUES: dict[str, dict[str, Any]] = {
+    "dqn": {**DQN_RHYTHM, "replay.n_step": 1, "collection.warmup_env_steps": 50_000},
+    "dqn_adam_mse": {**DQN_RHYTHM, "collection.epsilon.duration": 250_000},
+    "double_dqn": {**DQN_RHYTHM, "collection.epsilon.end": 0.1},
+    "c51": {**DQN_RHYTHM, "collection.epsilon.end": 0.01},
+    "qr_dqn": {**DQN_RHYTHM, "collection.epsilon.end": 0.01},
+    "iqn": {**DQN_RHYTHM, "collection.epsilon.end": 0.01},
+    "m_iqn": {**DQN_RHYTHM, "replay.n_step": 1, "collection.warmup_env_steps": 20_000},
+    "rainbow": {**DQN_RHYTHM, "replay.n_step": 3, "sampler.alpha": 0.5, "sampler.beta.start": 0.4},
+    "pqn": {"sampler.rollout_length": 32, "sampler.trace": 0.65, "sampler.minibatches": 32},
+    "der": {**RHYTHM_100K, "replay.n_step": 20, "collection.warmup_env_steps": 1_600},
+    "drq_eps": {**RHYTHM_100K, "replay.n_step": 10, "collection.epsilon.end": 0.01},
+    "btr": {"batch_size": 256, "replay.gamma": 0.997, "replay.n_step": 3, "sampler.beta": 0.2},
+    "bbf": {"batch_size": 32, "updates_per_iteration": 8, "env_steps_per_iteration": 4},
+}
+TARGET_EVERY = {
+    **dict.fromkeys(("dqn", "double_dqn", "c51", "qr_dqn", "iqn"), 10_000),
+    **dict.fromkeys(("dqn_adam_mse", "m_iqn", "rainbow", "der"), 2_000),
+    "btr": 500,
+}
+
+
+def composed(preset: str, *more: str) -> DictConfig:
+    return compose([f"algorithm=atari/{preset}", *FRAMES, *(more or ["env_steps=1e7"])])
+
+
+def built(preset: str, *more: str) -> Experiment:
+    """Return a preset's parts over a small ring, for the papers' take gigabytes."""
+    config = composed(preset, *more)
+    config.data.replay.capacity = 5_000
+    config.logger = {}
+    return prepare(config)
+
+
+def header(preset: str) -> str:
+    lines = (FOLDER / f"{preset}.yaml").read_text().splitlines()
+    return "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+
+
+def test_every_preset_is_held_against_its_paper_and_offered_as_a_choice() -> None:
+    files = {path.stem for path in FOLDER.glob("*.yaml")}
+    assert files == set(PARAMETERS) == set(VALUES)
+    assert {f"atari/{name}" for name in files} <= set(choices()["algorithm"])
+    assert "algorithm/atari" not in choices()
+
+
+@pytest.mark.parametrize("preset", sorted(PARAMETERS))
+def test_a_preset_has_its_papers_values_and_a_network_of_its_size(preset: str) -> None:
+    config = composed(preset)
+    found = {key: OmegaConf.select(config.data, key) for key in VALUES[preset]}
+    assert found == VALUES[preset]
+    if preset in TARGET_EVERY:
+        assert config.callbacks.target_network.tau == 1
+        assert config.callbacks.target_network.every_n_updates == TARGET_EVERY[preset]
+    network = built(preset).module.q_network
+    assert sum(p.numel() for p in network.parameters()) == PARAMETERS[preset]
+
+
+@pytest.mark.parametrize("preset", sorted(PARAMETERS))
+def test_a_preset_names_its_paper_and_numbers_its_differences(preset: str) -> None:
+    text = header(preset)
+    assert re.search(
+        r"(et al\.|& \w+) 20\d\d, (arxiv\.org/abs/\d{4}\.\d{5}|doi\.org/10\.\S+)\)", text
+    )
+    numbers = [int(number) for number in re.findall(r"^# (\d+)\. \S", text, re.M)]
+    assert numbers
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("preset", ["dqn", "rainbow", "drq_eps"])
+def test_a_preset_learns_from_frames(preset: str, tmp_path: Path) -> None:
+    short = (
+        "data.batch_size=4", "data.env_steps_per_epoch=8", "data.collection.warmup_env_steps=8",
+        "trainer.max_epochs=1", "trainer.accelerator=cpu", "data.evaluation.num_envs=1",
+        "++trainer.limit_val_batches=0", "~callbacks.best_checkpoint", "~callbacks.last_checkpoint",
+        "~callbacks.safe_stop", "~callbacks.progress", "~callbacks.diagnostics",
+        "trainer.enable_progress_bar=false", f"run_dir='{tmp_path}'",
+    )  # fmt: skip
+    parts = built(preset, *short)
+    before = [p.detach().clone() for p in parts.module.q_network.parameters()]
+    parts.trainer.fit(parts.module, parts.data)
+    assert parts.module.updates == {"dqn": 2, "rainbow": 2, "drq_eps": 8}[preset]
+    after = list(parts.module.q_network.parameters())
+    assert all(p.isfinite().all() for p in after)
+    assert all(not torch.equal(p, q) for p, q in zip(before, after, strict=True))
+
+
+def test_btr_has_spectral_norms_in_its_blocks_and_noise_in_its_streams() -> None:
+    layers = list(built("btr").module.q_network.modules())
+    assert sum(isinstance(layer, SpectralConv2d) for layer in layers) == 12
+    assert sum(isinstance(layer, NoisyLinear) for layer in layers) == 4
+    assert composed("btr").data.collection.random_actions is True
+
+
+def test_bbf_anneals_after_each_reset_and_spares_biases() -> None:
+    parts = built("bbf")
+    reading = parts.data.replay_config
+    for begin in (0, 20_000, 80_000):
+        assert (reading.n_step_at(begin), reading.n_step_at(begin + 5_000)) == ((10, 10), (3, 3))
+        assert reading.gamma_at(begin) == pytest.approx(0.97)
+        assert reading.gamma_at(begin + 5_000) == pytest.approx(0.997)
+    assert reading.n_step_at(100_000) == (3, 3)
+    optimizer = parts.module.make_optimizers(None)
+    decay = {group["weight_decay"]: group["params"] for group in optimizer.param_groups}
+    assert {p.ndim for p in decay[0.1]} == {2, 4}
+    assert {p.ndim for p in decay[0.0]} == {1}
+
+
+def test_bbf_resets_its_linear_layers_and_shrinks_its_convolutions() -> None:
+    parts = built("bbf")
+    callbacks = {type(one).__name__: one for one in parts.trainer.callbacks}  # type: ignore[attr-defined]
+    names = [name for name, p in parts.module.q_network.named_parameters()]
+    chosen = {
+        kind: {name for name in names if re.search(str(callbacks[kind].include), name)}
+        for kind in ("PeriodicReset", "ShrinkAndPerturb")
+    }
+    assert chosen["PeriodicReset"] | chosen["ShrinkAndPerturb"] == set(names)
+    assert {name.split(".")[0] + name.split(".")[1] for name in chosen["ShrinkAndPerturb"]} == {
+        "torso0",
+        "torso1",
+        "torso2",
+    }
+    assert callbacks["EMATargetNetwork"].collect
+
+
+def test_adamw_without_biases_moves_them_as_adam_does() -> None:
+    layer = torch.nn.Linear(2, 2)
+    weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()
+    optimizer = adamw(layer.parameters(), lr=0.5, weight_decay=0.1)
+    for parameter in layer.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    torch.testing.assert_close(layer.weight, weight * (1 - 0.5 * 0.1))
+    assert torch.equal(layer.bias, bias)

@@ -1,0 +1,113 @@
+"""Residual stages by their equations, and weights divided by their spectral norm."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from lightning_dqn.networks import operations
+from lightning_dqn.networks.residual import (
+    GridMaxPool2d,
+    ResidualBlock,
+    ResidualStage,
+    SpectralConv2d,
+)
+
+
+def test_a_block_adds_two_convolutions_of_rectified_images_by_hand() -> None:
+    block = ResidualBlock(1)
+    with torch.no_grad():
+        for conv, centre, bias in ((block.first, 2.0, -1.0), (block.second, 3.0, 0.5)):
+            conv.weight.zero_()
+            conv.weight[0, 0, 1, 1] = centre
+            conv.bias.fill_(bias)
+    # x + 3 relu(2 relu(x) - 1) + 0.5
+    image = torch.tensor([[[[-2.0, 0.25], [1.0, 2.0]]]])
+    assert block(image).tolist() == [[[[-1.5, 0.75], [4.5, 11.5]]]]
+
+
+def test_a_stage_halves_the_image_and_has_its_blocks_after_the_pooling() -> None:
+    stage = ResidualStage(4, 8, num_blocks=3)
+    assert [type(layer) for layer in stage] == [nn.Conv2d, nn.MaxPool2d, *[ResidualBlock] * 3]
+    assert [stage(torch.zeros(2, 4, size, size)).shape[-1] for size in (84, 42, 21)] == [42, 21, 11]
+
+
+def test_a_spectral_convolution_has_weights_of_norm_1_and_is_torchs_own_in_both_modes() -> None:
+    conv = SpectralConv2d(3, 5, 3, padding=1)
+    with torch.no_grad():
+        conv.weight *= 7
+    plain = nn.Conv2d(3, 5, 3, padding=1)
+    plain.load_state_dict({"weight": conv.weight, "bias": conv.bias})
+    twin = spectral_norm(plain)
+    twin.parametrizations.weight[0]._u.copy_(conv.left)
+    twin.parametrizations.weight[0]._v.copy_(conv.right)
+    image = torch.randn(2, 3, 6, 6)
+    for training in (True, True, False):
+        expected = twin.train(training)(image)
+        torch.testing.assert_close(conv.train(training)(image), expected)
+    for _ in range(200):
+        conv.train()(image)
+    impulse = torch.zeros(3, 3, 3, 3)
+    impulse[range(3), range(3), 1, 1] = 1
+    kernels = (conv(impulse) - conv.bias.view(1, -1, 1, 1)).transpose(0, 1).flatten(1)
+    assert torch.linalg.matrix_norm(kernels, 2).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_gradients_go_through_the_norm() -> None:
+    conv = SpectralConv2d(2, 2, 1).double().eval()
+    image = torch.randn(1, 2, 2, 2, dtype=torch.double)
+
+    def output(weight: torch.Tensor) -> torch.Tensor:
+        sigma = conv.left @ weight.flatten(1) @ conv.right
+        return nn.functional.conv2d(image, weight / sigma, conv.bias)
+
+    (expected,) = torch.autograd.grad(output(conv.weight).square().sum(), conv.weight)
+    (found,) = torch.autograd.grad(conv(image).square().sum(), conv.weight)
+    torch.testing.assert_close(found, expected)
+    assert (found * conv.weight).sum().abs() < 1e-9  # its length doesn't matter
+
+
+def test_two_passes_before_the_gradients_are_taken_do_not_disturb_each_other() -> None:
+    conv = SpectralConv2d(2, 2, 3)
+    first, second = (conv(torch.randn(1, 2, 4, 4)) for _ in range(2))
+    (first.sum() + second.sum()).backward()
+    assert conv.weight.grad is not None
+
+
+def test_evaluation_moves_no_direction_and_training_does() -> None:
+    conv = SpectralConv2d(4, 6, 3)
+    before = conv.left.clone()
+    conv.eval()(torch.zeros(1, 4, 5, 5))
+    assert torch.equal(conv.left, before)
+    conv.train()(torch.zeros(1, 4, 5, 5))
+    assert not torch.equal(conv.left, before)
+
+
+def test_a_spectral_block_can_be_drawn_anew_and_averaged() -> None:
+    block = ResidualBlock(3, spectral_norm=True)
+    layers = operations.layers_with_weights(block)
+    assert list(layers) == ["first", "second"]
+    for fresh in operations.redrawn(list(layers.values()), seed=1):
+        sigma = fresh.left @ (fresh.weight.flatten(1) @ fresh.right)
+        exact = torch.linalg.matrix_norm(fresh.weight.flatten(1), 2)
+        assert sigma.item() == pytest.approx(exact.item(), rel=0.01)
+    copy = deepcopy(block)
+    block(torch.randn(1, 3, 4, 4))
+    operations.copy(copy, block)
+    assert torch.equal(copy.first.left, block.first.left)
+
+
+@pytest.mark.parametrize(("side", "size"), [(11, 6), (12, 6), (6, 6), (7, 1), (3, 6)])
+def test_pooling_over_a_grid_is_torchs_adaptive_one_with_its_gradients(
+    side: int, size: int
+) -> None:
+    image = torch.randn(2, 3, side, side + 1, requires_grad=True)
+    found, expected = (pool(image) for pool in (GridMaxPool2d(size), nn.AdaptiveMaxPool2d(size)))
+    assert torch.equal(found, expected)
+    weights = torch.randn_like(found)
+    gradients = [torch.autograd.grad((o * weights).sum(), image)[0] for o in (found, expected)]
+    torch.testing.assert_close(*gradients)
