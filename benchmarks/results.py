@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_dqn.reporting.statistics import interquartile_mean
-from lightning_dqn.study.conduct import interrupt_when_terminated
+from lightning_dqn.study.conduct import interrupted_when_terminated
 from lightning_dqn.study.results import Results
 from lightning_dqn.study.study import plan, run_study
 from lightning_dqn.study.tables import (
@@ -169,20 +169,20 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the chosen rows' studies, print the table and what went wrong."""
     arguments = parse_arguments()
-    interrupt_when_terminated()
     chosen = {name: ROWS[name] for name in arguments.rows.split(",")}
     try:
         for row in chosen.values():
             plan(row.overrides)
-        studies = {
-            name: run_study(
-                row.overrides,
-                seeds=range(arguments.seeds or row.num_seeds),
-                jobs=arguments.jobs,
-                folder=arguments.folder / name,
-            ).settings[0]
-            for name, row in chosen.items()
-        }
+        with interrupted_when_terminated():
+            studies = {
+                name: run_study(
+                    row.overrides,
+                    seeds=range(arguments.seeds or row.num_seeds),
+                    jobs=arguments.jobs,
+                    folder=arguments.folder / name,
+                ).settings[0]
+                for name, row in chosen.items()
+            }
     except ValueError as error:
         print(f"results: {error}", file=sys.stderr)
         sys.exit(2)

@@ -128,7 +128,8 @@ def test_the_lines_that_a_run_prints_work_in_any_folder(kind, tmp_path, request)
     arguments = ("+experiment=mine", "+debug=fast", "trainer=cpu", "hydra.job.chdir=true")
     left_out = [f"~module.network.{name}" for name in ("hidden", "activation")]
     others = [
-        f"~module.network.{name}" for name in ("dueling", "noisy", "noisy_sigma", "layer_norm")
+        f"~module.network.{name}"
+        for name in ("dueling", "noisy", "noisy_sigma", "layer_norm", "head_hidden")
     ]
     program = ("-m", "lightning_dqn", *arguments, *left_out, *others)
     printed = run(*program, cwd=folder, package=package)

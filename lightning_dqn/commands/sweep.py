@@ -11,7 +11,7 @@ from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.mistakes import INTERRUPTED, told
 from lightning_dqn.runs.trust import take_trust
 from lightning_dqn.safekeeping.signals import Stopped
-from lightning_dqn.study.conduct import interrupt_when_terminated
+from lightning_dqn.study.conduct import interrupted_when_terminated
 from lightning_dqn.study.launching import Task, launch, launch_search
 from lightning_dqn.study.planning import again, check_pending, gone_on_with
 from lightning_dqn.study.searching import Searching, continued
@@ -31,9 +31,8 @@ def run(
         task: runs one of them.
         pruner: of a search, which makes up its jobs.
     """
-    interrupt_when_terminated()
     try:
-        with told(composer.explain):
+        with interrupted_when_terminated(), told(composer.explain):
             if pruner is None:
                 results = launch(composer, sweep, task)
             else:

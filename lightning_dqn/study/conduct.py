@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
@@ -113,8 +114,9 @@ def _opening(sweep: Sweep, num_pending: int) -> str:
     return f"{sweep.name}: {named}{kept}, in {sweep.folder}"
 
 
-def interrupt_when_terminated() -> None:
-    """Let a request to terminate end this process as Ctrl-C does, with the jobs it started.
+@contextmanager
+def interrupted_when_terminated() -> Iterator[None]:
+    """Let a request to terminate end what is done here as Ctrl-C does, with the jobs it started.
 
     It is :class:`lightning_dqn.safekeeping.signals.Stopped`.
     """
@@ -122,4 +124,8 @@ def interrupt_when_terminated() -> None:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -16,7 +16,7 @@ from lightning_dqn.commands.main import COMMANDS
 PROGRAM = Path(sys.executable).with_name("lightning-dqn")
 
 OFFERED = [
-    ("", ["train", "evaluate", "study", "data.", "algorithm="]),
+    ("", ["train", "evaluate", "study", "data.", "algorithm"]),
     ("ev", ["evaluate"]),
     ("data.batch", ["data.batch_size="]),
     ("train data.batch", ["data.batch_size="]),

@@ -27,7 +27,7 @@ def test_help_names_the_options_of_every_group(tmp_path, monkeypatch):
         text = help_text(composer.config(), composer.groups())
     head, _, keys = text.partition("\nKeys (key=value)\n")
     choices = dict(line.split(maxsplit=1) for line in head.splitlines() if line.startswith("  m"))
-    assert choices["module/optimizer"] == "adam, sgd"
+    assert choices["module/optimizer"] == "adam, adamw, radam, rmsprop, sgd"
     assert "rainbow" in head.partition("  algorithm ")[2].splitlines()[0]
     assert "matches=default" not in keys
 

@@ -69,6 +69,7 @@ def test_the_plain_values_of_a_spec_are_its_fields() -> None:
         "zero_sum_turns": False,
         "game": None,
         "action_start": 0,
+        "has_life_losses": False,
     }
 
 

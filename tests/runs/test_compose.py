@@ -195,9 +195,7 @@ def test_an_own_file_that_a_shipped_one_would_hide_is_refused(own: Path) -> None
 
 
 def test_a_configuration_of_another_name_is_composed_with_its_own_keys(own: Path) -> None:
-    (own / "experiment" / "mine.yaml").write_text(
-        "defaults: [config, _self_]\nlr: 3\nseed: ${lr}\n"
-    )
+    (own / "mine.yaml").write_text("defaults: [config, _self_]\nlr: 3\nseed: ${lr}\n")
     with Composer(["--config-name", "mine", "lr=4"]) as composer:
         assert composer.config().seed == 4
 
