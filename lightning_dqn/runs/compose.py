@@ -484,7 +484,8 @@ class Loader(ConfigLoaderImpl):
         set_anew = {one.key_or_group for one in values}
         self._note(*(text for key, text in replaced.items() if key not in set_anew))
         config = copies()
-        self._apply_overrides_to_config([o for o in values if not o.is_sweep_override()], config)
+        set_ = [one for one in values if not one.is_sweep_override()]
+        self._apply_overrides_to_config([o for o in set_ if not _takes_null(o, config)], config)
         own = [one for one in parsed if not one.is_hydra_override()]
         config.hydra.overrides.task = [str(one.input_line) for one in own]
         form = config.hydra.job.config.override_dirname
@@ -596,6 +597,20 @@ def _is_chosen(path: str, choices: Mapping[str, str | None]) -> bool:
     parts = path.split("/")
     places = range(1, len(parts))
     return any(choices.get("/".join(parts[:i])) == "/".join(parts[i:]) for i in places)
+
+
+def _takes_null(override: Override, config: DictConfig) -> bool:
+    """Take a key away that holds null, which Hydra takes for one that isn't there."""
+    parent, _, name = override.key_or_group.rpartition(".")
+    node = OmegaConf.select(config, parent) if parent else config
+    if not override.is_delete() or not isinstance(node, DictConfig):
+        return False
+    held: Any = OmegaConf.to_container(node, resolve=False)
+    if held.get(name, ...) is not None or override.value() is not None:
+        return False
+    with open_dict(node):
+        del node[name]
+    return True
 
 
 def _is_experiment(option: ResultDefault) -> bool:

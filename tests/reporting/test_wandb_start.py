@@ -68,7 +68,7 @@ def _finish(logger: WandbLogger) -> list[Any]:
     return read_records(directory)
 
 
-_WITHOUTKEY = """
+_WITHOUT_KEY = """
 import sys, time
 from lightning_dqn.reporting.wandb_logger import WandbLogger
 assert "wandb" not in sys.modules, "imported before a logger is made"
@@ -86,7 +86,7 @@ def test_on_a_terminal_without_a_key_a_process_says_one_line_and_never_asks(
     """W&B asks for a login where stdin and stderr are terminals."""
     main, side = pty.openpty()
     process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _WITHOUTKEY],
+        [sys.executable, "-W", "error", "-c", _WITHOUT_KEY],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=side,
@@ -126,7 +126,7 @@ def test_an_unreachable_host_means_offline_in_one_line(
     outside: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outside.setenv("WANDB_BASE_URL", _CLOSED)
-    outside.setenv("WANDB_APIKEY", KEY)
+    outside.setenv("WANDB_API_KEY", KEY)
     logger = WandbLogger(save_dir=tmp_path / "a folder", log_model=True)
     assert _start_timed(logger) < 5
     (line,) = _warnings(caplog)
@@ -140,7 +140,7 @@ def test_a_host_that_never_answers_means_offline_in_one_line(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         outside.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
-        outside.setenv("WANDB_APIKEY", KEY)
+        outside.setenv("WANDB_API_KEY", KEY)
         outside.setattr(wandb_start, "_INIT_SECONDS", 1.0)
         logger = WandbLogger(save_dir=tmp_path)
         assert _start_timed(logger) < 3
@@ -168,7 +168,7 @@ def test_an_error_of_wandb_means_one_more_try_offline(
 
     outside.setattr(wandb, "init", failing_once)
     outside.setattr(wandb_start, "can_connect", lambda place: True)
-    outside.setenv("WANDB_APIKEY", KEY)
+    outside.setenv("WANDB_API_KEY", KEY)
     logger = WandbLogger(save_dir=tmp_path)
     _start_timed(logger)
     assert modes == [None, "offline"]
@@ -197,7 +197,7 @@ def test_offline_on_request_needs_no_warning(
 ) -> None:
     if how == "environment":
         outside.setenv("WANDB_MODE", "offline")
-    outside.setenv("WANDB_APIKEY", KEY)
+    outside.setenv("WANDB_API_KEY", KEY)
     logger = WandbLogger(save_dir=tmp_path, offline=how == "argument")
     caplog.set_level(logging.INFO, wandb_start.__name__)
     assert _run_dir(logger).name.startswith("offline-run-")
@@ -265,7 +265,7 @@ def test_with_a_key_and_a_host_the_run_is_online(
 
 def _store_key(place: str, url: str, home: Path, patch: pytest.MonkeyPatch) -> None:
     if place == "environment":
-        patch.setenv("WANDB_APIKEY", KEY)
+        patch.setenv("WANDB_API_KEY", KEY)
     elif place == "netrc":
         home.mkdir()
         (home / ".netrc").write_text(f"machine {url[7:]}\n  login user\n  password {KEY}\n")

@@ -144,6 +144,15 @@ def test_an_option_in_a_folder_that_the_experiment_chose_itself_leaves_its_value
     assert compose(["+experiment=mine", "algorithm=atari/der"]).data.replay.n_step == 20
 
 
+def test_a_key_that_holds_null_can_be_taken_away() -> None:
+    """Hydra says of it that it isn't there."""
+    assert "head_hidden" not in compose(["~module.network.head_hidden"]).module.network
+    assert "env_steps" not in compose(["~env_steps"])
+    for other in ("~module.network.nothing", "~module.network.head_hidden=3", "~nothing.at.all"):
+        with pytest.raises(HydraException):
+            compose([other])
+
+
 def test_what_gave_way_to_a_choice_is_told_once() -> None:
     with Composer(["-m", "+experiment=cartpole", "algorithm=rainbow", "seed=0,1"]) as composer:
         list(composer.jobs())
