@@ -190,17 +190,17 @@ def test_a_study_that_ends_takes_its_runs_along_and_goes_on_with_them(
 ) -> None:
     quick = [one for one in QUICK if not one.startswith(("seed", "test"))]
     process = start(tmp_path, "study", *quick, "seeds=7,", "folder=study")
-    run = tmp_path / "study" / "seed_7"
+    run = tmp_path / "study" / "seed=7"
     number = getattr(signal, name)
     ended = interrupt(process, has_rows(run, 130), number)
     assert ended.status in (128 + number, -number), ended.output
     deadline = time.monotonic() + SECONDS
-    while "stopped by SIGTERM" not in (tmp_path / "study" / "seed_7.log").read_text():
+    while "stopped by SIGTERM" not in (tmp_path / "study" / "seed=7.log").read_text():
         assert time.monotonic() < deadline, "its run goes on"
         time.sleep(0.1)
     rows = (run / "metrics.csv").read_text().count("\n")
     again = command("study", "study", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert rows > 130
-    assert not (tmp_path / "study" / "seed_7_unfinished_1").exists()
+    assert not (tmp_path / "study" / "seed=7_unfinished_1").exists()
     assert differences_of_runs(run, unbroken) == []
