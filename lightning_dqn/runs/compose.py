@@ -45,7 +45,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import former_choices, former_words
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.jobs import SweepJob, names_of
+from lightning_dqn.runs.jobs import SweepJob, key_of, names_of
 from lightning_dqn.runs.keys import flat
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.mistakes import explain
@@ -218,6 +218,7 @@ class Composer:
         config = self._compose_sweep(f"hydra.sweep.dir={quoted(folder)}")
         callbacks = Callbacks(config)
         callbacks.on_multirun_start(config=config, config_name=self._config_name)
+        folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, folder / "multirun.yaml")
         yield Multirun(config, HydraContext(config_loader=self._loader, callbacks=callbacks))
         callbacks.on_multirun_end(config=config, config_name=self._config_name)
@@ -484,8 +485,9 @@ class Loader(ConfigLoaderImpl):
         set_anew = {one.key_or_group for one in values}
         self._note(*(text for key, text in replaced.items() if key not in set_anew))
         config = copies()
-        set_ = [one for one in values if not one.is_sweep_override()]
-        self._apply_overrides_to_config([o for o in set_ if not _takes_null(o, config)], config)
+        for one in values:
+            if not one.is_sweep_override() and not _take_null_away(one, config):
+                self._apply_overrides_to_config([one], config)
         own = [one for one in parsed if not one.is_hydra_override()]
         config.hydra.overrides.task = [str(one.input_line) for one in own]
         form = config.hydra.job.config.override_dirname
@@ -599,8 +601,12 @@ def _is_chosen(path: str, choices: Mapping[str, str | None]) -> bool:
     return any(choices.get("/".join(parts[:i])) == "/".join(parts[i:]) for i in places)
 
 
-def _takes_null(override: Override, config: DictConfig) -> bool:
-    """Take a key away that holds null, which Hydra takes for one that isn't there."""
+def _take_null_away(override: Override, config: DictConfig) -> bool:
+    """Take a key away that holds null, which Hydra takes for one that isn't there.
+
+    Returns:
+        Whether that is what the override asks for.
+    """
     parent, _, name = override.key_or_group.rpartition(".")
     node = OmegaConf.select(config, parent) if parent else config
     if not override.is_delete() or not isinstance(node, DictConfig):
@@ -658,7 +664,7 @@ def _sweep_folder(master: DictConfig, configs: Sequence[DictConfig]) -> Path:
 
 def _is_for_jobs(override: str) -> bool:
     """Return whether an override is Hydra's own and means each job, not the sweep."""
-    key = override.lstrip("+~").partition("=")[0]
+    key = key_of(override)
     of_sweep = re.match(r"hydra([./](mode|run|sweep|sweeper|launcher)\b)", key)
     return bool(re.match(r"hydra[./]", key)) and not of_sweep
 

@@ -27,12 +27,12 @@ class SweepJob:
     @property
     def setting(self) -> tuple[str, ...]:
         """What it shares with the jobs that differ from it by their seed alone."""
-        return tuple(one for one in self.overrides if _key(one) != SEED)
+        return tuple(one for one in self.overrides if key_of(one) != SEED)
 
     @property
     def seed(self) -> int | None:
         """Its seed, where one is set."""
-        seeds = [_value(one) for one in self.overrides if _key(one) == SEED]
+        seeds = [_value(one) for one in self.overrides if key_of(one) == SEED]
         return int(seeds[-1]) if seeds and seeds[-1].lstrip("-").isdecimal() else None
 
 
@@ -45,13 +45,14 @@ def names_of(jobs: Sequence[Sequence[str]]) -> list[str]:
     Args:
         jobs: the overrides of each.
     """
-    values = [{_key(one): _value(one) for one in job} for job in jobs]
+    values = [{key_of(one): _value(one) for one in job} for job in jobs]
     keys = list(dict.fromkeys(key for one in values for key in one))
     told = [key for key in keys if key == SEED or len({one.get(key) for one in values}) > 1]
     told.sort(key=lambda key: key == SEED)  # which comes last
     short = shortened(told)
     names = [
-        cut(",".join(f"{short[key]}={_plain(one[key])}" for key in told if key in one)) or "job"
+        cut(",".join(f"{_plain(short[key])}={_plain(one[key])}" for key in told if key in one))
+        or "job"
         for one in values
     ]
     return _numbered(names)
@@ -64,8 +65,8 @@ def trial_name(number: int, values: Mapping[str, str]) -> str:
         number: of the trial.
         values: that it has, by their keys; numbers may be rounded, for its number sets it apart.
     """
-    short = shortened([_key(key) for key in values])
-    words = [f"{short[_key(key)]}={_plain(value)}" for key, value in values.items()]
+    short = shortened([key_of(key) for key in values])
+    words = [f"{short[key_of(key)]}={_plain(value)}" for key, value in values.items()]
     return cut(",".join([f"trial={number:03d}", *words]))
 
 
@@ -73,11 +74,12 @@ def label_of(overrides: Sequence[str], among: Sequence[Sequence[str]]) -> str:
     """Return what sets a setting apart from others, in its own words; empty for a single one."""
     shared = set[str].intersection(*map(set, among)) if len(among) > 1 else set(overrides)
     own = [one for one in overrides if one not in shared]
-    short = shortened([_key(one) for setting in among for one in setting if one not in shared])
-    return " ".join(f"{short[_key(one)]}={_value(one)}" for one in own)
+    short = shortened([key_of(one) for setting in among for one in setting if one not in shared])
+    return " ".join(f"{short[key_of(one)]}={_value(one)}" for one in own)
 
 
-def _key(override: str) -> str:
+def key_of(override: str) -> str:
+    """Return the key or the group that an override sets, without its sign."""
     return override.lstrip("+~").partition("=")[0]
 
 
@@ -87,15 +89,15 @@ def _value(override: str) -> str:
 
 def shortened(keys: Sequence[str]) -> dict[str, str]:
     """Return the last word of each key, of namesakes as many words as it takes."""
-    keys = list(dict.fromkeys(keys))
     words = {key: re.split(r"[./]", key) for key in keys}
-    short = {}
-    for key in keys:
-        count = 1
-        while sum(other[-count:] == words[key][-count:] for other in words.values()) > 1:
-            count += 1
-        short[key] = ".".join(words[key][-count:])
-    return short
+
+    def is_alone(last: list[str]) -> bool:
+        return sum(other[-len(last) :] == last for other in words.values()) == 1
+
+    return {
+        key: next((".".join(own[-n:]) for n in range(1, len(own) + 1) if is_alone(own[-n:])), key)
+        for key, own in words.items()
+    }
 
 
 def _plain(value: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, Job
+from lightning_dqn.runs.jobs import key_of
 from lightning_dqn.runs.jobs_check import Plan, check_jobs
 from lightning_dqn.runs.resume import Resumed, quoted
 from lightning_dqn.runs.trust import (
@@ -107,7 +108,7 @@ def again(sweep: Sweep, composer: Composer) -> str:
 
 
 def _is_hydras(override: str) -> bool:
-    key = override.lstrip("+~").partition("=")[0]
+    key = key_of(override)
     return key.startswith(("hydra.", "hydra/")) and key not in ("hydra.sweep.dir", "hydra.mode")
 
 

@@ -19,6 +19,13 @@ def test_keys_with_the_same_last_word_are_told_apart():
     assert names_of(jobs) == ["a.lr=1,c.lr=1", "a.lr=2,c.lr=3"]
 
 
+def test_a_group_and_a_key_of_the_same_words_keep_all_of_them():
+    names = names_of(
+        [["module/target=a", "module.target=b"], ["module/target=c", "module.target=d"]]
+    )
+    assert names == ["module_target=a,module.target=b", "module_target=c,module.target=d"]
+
+
 def test_a_key_that_some_jobs_lack_is_in_the_names_of_the_others():
     assert names_of([["x=1"], ["x=1", "y=2"]]) == ["job", "y=2"]
 
