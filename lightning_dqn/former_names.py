@@ -92,7 +92,7 @@ MOVED = {
     "startup": "system.startup",
     "statistics": "reporting.statistics",
     "study": "study.study",
-    "study_report": "study.results",
+    "study_report": "study.results study.results_files study.comparison study.tables",
     "study_runs": "study.processes",
     "sum_tree": "replay.sum_tree",
     "table": "networks.table networks.torsos",

@@ -106,9 +106,8 @@ def train(config: DictConfig) -> float | None:
             if is_sweep():
                 told_now = f"lightning-dqn: {run_dir.name} failed: {one_line(error)}"
                 print(told_now, file=sys.stderr, flush=True)
-            if is_sweep() or not isinstance(error, RunFault | DamagedCheckpoint):
                 raise
-            with told():
+            with told() if isinstance(error, RunFault | DamagedCheckpoint) else nullcontext():
                 raise
     _transcript.info("%s", summary)
     print(f"\n{summary}")

@@ -35,7 +35,6 @@ def launch(
         task: runs one of them.
         say: takes lines for the terminal.
     """
-    sweep.folder.mkdir(parents=True, exist_ok=True)
     with composer.multirun(sweep.folder) as multirun:
         return conduct(sweep, launcher_of(composer, multirun, task), say=say)
 
@@ -58,7 +57,6 @@ def launch_search(
         say: takes lines for the terminal.
     """
     assert sweep.search is not None, "a search"
-    sweep.folder.mkdir(parents=True, exist_ok=True)
     with composer.multirun(sweep.folder) as multirun:
         at_once = sweep.search.n_jobs or max(1, multirun.config.hydra.launcher.get("n_jobs") or 1)
         launcher = launcher_of(composer, multirun, task, at_once)
