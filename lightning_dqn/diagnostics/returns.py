@@ -26,11 +26,16 @@ def discounted_returns(
     Returns:
         float64[T, E], NaN where it isn't known, as of episodes without an end.
     """
-    returns = np.empty(reward.shape, np.float64)
-    following = np.full(reward.shape[1:], np.nan)
-    for time in reversed(range(len(reward))):
-        ahead = np.where(is_last[time], beyond[time], following)
-        following = returns[time] = reward[time] + gamma * ahead
+    returns = np.where(is_last, reward + gamma * beyond, reward).astype(np.float64)
+    discount, goes_on = np.where(is_last, 0.0, gamma), ~is_last
+    span = 1
+    while span < len(reward):  # each step knows `span` steps by now, and learns of as many more
+        early, late = slice(None, -span), slice(span, None)
+        returns[early] += np.where(goes_on[early], discount[early] * returns[late], 0.0)
+        discount[early] *= discount[late]
+        goes_on[early] &= goes_on[late]
+        span *= 2
+    returns[goes_on] = np.nan
     return returns
 
 
