@@ -21,6 +21,7 @@ REFERENCE = "ours"
 
 BARE = Contestant("bare_eager.py", (), ("torch", "gymnasium"), "torch gymnasium")
 SB3 = Contestant("sb3_dqn.py", ("--mse",), ("stable_baselines3",), "stable-baselines3")
+JAX = ("jax", "flax", "optax", "chex", "distrax", "flashbax", "gymnax")
 TIANSHOU = Contestant("tianshou_dqn.py", (), ("tianshou",), "tianshou")
 
 CONTESTANTS = {
@@ -39,8 +40,9 @@ CONTESTANTS = {
     "tianshou": TIANSHOU,
     "tianshou_10_envs": replace(TIANSHOU, arguments=("--num-envs", "10")),
     "torchrl": Contestant("torchrl_dqn.py", (), ("torchrl", "gymnasium"), "torchrl gymnasium"),
+    "purejaxrl": Contestant("purejaxrl_dqn.py", (), JAX, " ".join(JAX) + "==0.0.8"),
 }
-LEFT_OUT_BY_DEFAULT = ("sb3_smooth_l1",)
+LEFT_OUT_BY_DEFAULT = ("sb3_smooth_l1", "purejaxrl")  # the last needs a clone of its repository
 
 
 def summarise(name: str, runs: Sequence[Run], references: Sequence[Run]) -> dict:
