@@ -87,9 +87,9 @@ class Result:
 
 
 def last_100_return(episode_returns: Sequence[float]) -> float:
-    """Return the mean of the last 100 finished training episodes."""
+    """Return the mean of the last 100 finished training episodes, NaN if none has finished."""
     last = episode_returns[-100:]
-    return sum(last) / len(last)
+    return sum(last) / len(last) if last else float("nan")
 
 
 def argument_parser() -> argparse.ArgumentParser:
