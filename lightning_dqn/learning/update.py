@@ -24,6 +24,7 @@ from lightning_dqn.learning.compilation import (
 from lightning_dqn.learning.gradients import make_safe
 from lightning_dqn.learning.hooks import BeforeStep
 from lightning_dqn.learning.optimizer_step import OptimizerStep
+from lightning_dqn.system.heap import keep_freed_memory
 from lightning_dqn.transitions import Transitions, UpdateStatistics
 
 
@@ -133,6 +134,8 @@ class Update:
         Raises:
             ValueError: nothing is left to learn.
         """
+        if device.type == "cpu":
+            keep_freed_memory()
         self.parameters = trainable_parameters(self.network)
         if not self.parameters:
             raise ValueError("every parameter of q_network is frozen: nothing is left to learn")

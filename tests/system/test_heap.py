@@ -1,0 +1,65 @@
+"""Blocks that are freed come back without being cleared page by page."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lightning_dqn.system import heap
+
+PROGRAM = """
+import resource, sys
+import torch
+from lightning_dqn.system.heap import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(50):
+        held = [torch.ones(1_000_000) for _ in range(6)]
+        del held
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+torch.set_num_threads(1)
+print(keep_freed_memory() if sys.argv[1] == "keep" else None)
+faults()
+print(faults())
+"""
+
+
+def run(what: str, **variables: str) -> list[str]:
+    """Return what the program prints: whether it was done, and page faults of 50 turns."""
+    users = {name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_", "LD_PRELOAD"))}
+    environment = {name: value for name, value in os.environ.items() if name not in users}
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, what],
+        env={**environment, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return result.stdout.split()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's mallopt")
+def test_blocks_of_megabytes_are_kept_when_they_are_freed() -> None:
+    done, kept = run("keep")
+    if done == "False":
+        pytest.skip("another C library than glibc")
+    _, handed_back = run("leave")
+    pages = 50 * 6_000_000 * 4 // os.sysconf("SC_PAGE_SIZE")
+    assert int(kept) < pages / 100
+    assert int(handed_back) > pages / 2
+
+
+@pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"])
+def test_what_a_user_has_set_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "131072")
+    assert heap.keep_freed_memory() is False
+
+
+def test_another_system_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert heap.keep_freed_memory() is False
