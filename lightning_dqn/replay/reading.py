@@ -148,21 +148,24 @@ def follow_chain(
         longest: the largest length.
         length: of each chain, int64[M], or one for all.
     """
-    reward = ring.reward(cells)
-    discount = gamma * (~ring.closed(cells))
-    last = ring.successor(cells)
     if longest == 1:
-        return Chain(reward, discount, last)
-    goes_on = ~ring.ended(cells)
-    for steps in range(1, longest):
-        goes_on = goes_on & (ring.time(last) != ring.newest) & (length > steps)
-        reward = reward + torch.where(goes_on, discount * ring.reward(last), 0.0)
-        factor = gamma * (~ring.closed(last))
-        discount = torch.where(goes_on, discount * factor, discount)
-        ended = ring.ended(last)
-        last = torch.where(goes_on, ring.successor(last), last)
-        goes_on = goes_on & ~ended
-    return Chain(reward, discount, last)
+        return Chain(ring.reward(cells), gamma * (~ring.closed(cells)), ring.successor(cells))
+    steps = torch.arange(longest, device=cells.device).unsqueeze(1)
+    path = (cells + steps * ring.num_envs) % len(ring.columns["action"])
+    closed = ring.closed(path)
+    goes_on = torch.ones_like(closed)
+    goes_on[1:] = ~(closed | ring.columns["truncated"][path])[:-1]
+    goes_on[1:] &= ring.time(path[1:]) != ring.newest
+    goes_on &= length > steps
+    goes_on = goes_on.cumprod(0, dtype=torch.int8).bool()
+    factor = torch.where(goes_on, gamma * (~closed), 1.0)
+    reward = torch.where(goes_on, ring.reward(path), 0.0)
+    total, discount = reward[0], factor[0]
+    for step in range(1, longest):
+        total = total + discount * reward[step]
+        discount = discount * factor[step]
+    last = path.gather(0, goes_on.sum(0, keepdim=True) - 1)[0]
+    return Chain(total, discount, ring.successor(last))
 
 
 def stacked_cells(ring: Cells, cells: Tensor, num_frames: int) -> Tensor:
