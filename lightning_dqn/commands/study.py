@@ -13,10 +13,11 @@ from lightning_dqn.commands.episodes import trust_option
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import told
 from lightning_dqn.runs.trust import Trust
+from lightning_dqn.study.asked import Study
 from lightning_dqn.study.comparison import write_comparison
 from lightning_dqn.study.curve import METRIC
 from lightning_dqn.study.results_files import read_results
-from lightning_dqn.study.study import Study, plan
+from lightning_dqn.study.study import plan
 from lightning_dqn.study.sweep import is_sweep
 
 OF_REPORTS = ("metric", "log")
