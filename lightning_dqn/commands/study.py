@@ -98,12 +98,12 @@ def _asked_study(options: StudyOptions, rest: Sequence[str]) -> Study:
     for key in OF_REPORTS:
         if (value := getattr(options, key)) is not None:
             raise ConfigError(f"{key}={value}: goes with report=<study folder> alone")
-    seeds = None if options.seeds is None else _seeds(options.seeds)
+    seeds = None if options.seeds is None else seeds_of(options.seeds)
     trust = Trust.of(options.trust)
     return plan(rest, seeds=seeds, jobs=options.jobs, folder=options.folder, trust=trust)
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def seeds_of(text: str) -> tuple[int, ...]:
     """Return the seeds that ``5`` (how many) or ``3,4,7`` (which) means."""
     bare = text.strip("[]")
     numbers = [number.strip() for number in bare.split(",") if number.strip()]

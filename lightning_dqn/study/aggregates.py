@@ -36,6 +36,16 @@ class Estimate(NamedTuple):
     interval: tuple[float, float] | None
 
 
+def median(scores: ArrayLike, *, axis: int | None = None) -> NDArray[np.float64]:
+    """Return the median; see :func:`optimality_gap`."""
+    return np.asarray(np.median(np.asarray(scores, np.float64), axis=axis))
+
+
+def mean(scores: ArrayLike, *, axis: int | None = None) -> NDArray[np.float64]:
+    """Return the mean; see :func:`optimality_gap`."""
+    return np.asarray(np.mean(np.asarray(scores, np.float64), axis=axis))
+
+
 def optimality_gap(scores: ArrayLike, *, axis: int | None = None) -> NDArray[np.float64]:
     """Return how much is missing to 1, a person's score: 1 - mean(min(score, 1)).
 
@@ -48,8 +58,8 @@ def optimality_gap(scores: ArrayLike, *, axis: int | None = None) -> NDArray[np.
 
 STATISTICS: dict[str, Statistic] = {
     "iqm": interquartile_mean,
-    "median": np.median,
-    "mean": np.mean,
+    "median": median,
+    "mean": mean,
     "optimality_gap": optimality_gap,
 }
 """Key -> statistic of scores, which reduces one axis."""

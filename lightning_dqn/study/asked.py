@@ -41,7 +41,7 @@ def checked(
 
     Args:
         arguments: of the user's.
-        grid: further overrides, by which the jobs are told apart.
+        grid: further overrides, as those by which the jobs are told apart.
         command: of the command line.
         jobs: at once, each in a process.
         folder: of all; None: a new one below ``runs/<name>``.
