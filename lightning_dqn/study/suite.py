@@ -21,7 +21,7 @@ class Suite:
     Attributes:
         name: of the suite.
         experiment: that every run is one of.
-        key: of the configuration, that takes a game.
+        key: of the configuration, that takes a game; of one that isn't there with a plus.
         games: in the order of the table.
         value: what the key takes, with ``{game}`` in it.
         table: name of the scores of others; None: there are none.
@@ -91,8 +91,12 @@ class Suite:
 
     def game_of(self, setting: Sequence[str]) -> str:
         """Return the game that a setting's overrides play."""
-        values = [one.partition("=")[2] for one in setting if key_of(one) == self.key]
+        values = [one.partition("=")[2] for one in setting if self.sets_game(one)]
         return {self.value_of(game): game for game in self.games}[values[-1]]
+
+    def sets_game(self, override: str) -> bool:
+        """Return whether it is the override that says which game is played."""
+        return key_of(override) == key_of(self.key)
 
     def _game(self, word: str, games: str) -> str:
         plain = {_plain(game): game for game in self.games}

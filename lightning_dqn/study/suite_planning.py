@@ -98,7 +98,7 @@ def plan_suite(
         folder=folder or default,
         reserved={
             **RESERVED,
-            suite.key: f"a suite takes its games as games={','.join(suite.games[:2])}",
+            key_of(suite.key): f"a suite takes its games as games={','.join(suite.games[:2])}",
         },
     )
     return Study(composer, replace(sweep, name=suite.name, suite=chosen))
@@ -154,8 +154,7 @@ def _with_games(sweep: Sweep, had: Suite, named: Suite) -> Sweep:
     [first, *_] = [job.setting for job in sweep.jobs]
     suite = replace(had, games=(*had.games, *new))
     settings = [
-        tuple(had.override([game]) if key_of(one) == had.key else one for one in first)
-        for game in new
+        tuple(had.override([game]) if had.sets_game(one) else one for one in first) for game in new
     ]
     added = [(setting, seed) for seed in seeds_of(sweep) for setting in settings]
     command = (*sweep.command[:-2], f"games={','.join(suite.games)}", sweep.command[-1])
