@@ -130,6 +130,8 @@ def test_how_it_was_evaluated_and_what_was_cut_is_told(tmp_path: Path) -> None:
         "0.001, cut after 10,000 env steps or the environment's own limit: 6 of 120 were, the "
         "last weights or the best checkpoint"
     )
+    uncounted = replace(runs[0], episodes_cut=None)
+    assert protocol([*runs, uncounted]).endswith("cut after 10,000 env steps, the last weights")
     silent = replace(runs[0], evaluation=None, tested=None, episodes_cut=None)
     assert protocol([silent]).endswith("100 test episodes of each run")
 
