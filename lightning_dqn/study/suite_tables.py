@@ -97,6 +97,11 @@ def _notes(found: SuiteResults) -> Iterable[str]:
     )
     if found.runs:
         yield protocol(found.runs)
+    if cut_episodes(found.runs):
+        yield (
+            "a game that was cut scores what it had by then, which may be better than its end; "
+            "data.evaluation.max_episode_steps sets where"
+        )
     for failure in found.failures:
         yield f"{failure.run_dir} failed: {failure.reason}"
     if absent := [game for game in games if game not in played]:

@@ -96,6 +96,10 @@ def test_a_table_reads_as_markdown_and_as_text():
     ]
 
 
+def test_an_empty_column_has_a_rule_that_makes_a_table():
+    assert markdown([["a", "±"], ["b", ""]]).splitlines()[1] == "| -- | -: |"
+
+
 def test_the_table_of_one_setting_has_a_row_for_each_seed_and_one_for_all(tmp_path):
     results = made_results(tmp_path, "a", (1.0, 2.0, 3.0, 10.0), env_steps=12_345)
     failed = replace(results, failures=(Failure(9, "boom", "seed=9"),))

@@ -136,6 +136,12 @@ def test_how_it_was_evaluated_and_what_was_cut_is_told(tmp_path: Path) -> None:
     assert protocol([silent]).endswith("100 test episodes of each run")
 
 
+@pytest.mark.parametrize("cut", [0, 1, None])
+def test_what_a_cut_means_is_said_where_there_was_one(cut: int | None, tmp_path: Path) -> None:
+    text = suite_text(found_in(made_suite(tmp_path, TWO, episodes_cut=cut)))
+    assert ("- a game that was cut scores what it had by then" in text) == bool(cut)
+
+
 def test_without_a_table_there_are_scores_alone(tmp_path: Path) -> None:
     results = made_suite(tmp_path, TWO, table=None)
     head, *rows = table_of(suite_text(found_in(results)), 0)
