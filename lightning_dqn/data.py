@@ -17,6 +17,7 @@ from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.collecting.contract import Collection, Source
 from lightning_dqn.collecting.evaluation import (
     EvaluationConfig,
+    EvaluationRules,
     Evaluator,
     Observer,
     StepObserver,
@@ -75,6 +76,7 @@ class ReplayDataModule(pl.LightningDataModule):
         observers: functions that look on while evaluation episodes are played, see
             :func:`lightning_dqn.collecting.evaluation.play_episodes`.
         step_observers: functions that look at each of their steps after it was taken.
+        evaluation_rules: how the newest evaluation was played; None: there was none.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.step_observers: list[StepObserver] = []
         self._experience: Experience | None = None
         self._evaluator: Evaluator | None = None
+        self.evaluation_rules: EvaluationRules | None = None
         self._restored: dict[str, Any] | None = None
         self._last_fit: dict[str, Any] | None = None
         self._priorities = ReturnPriorities(partial(getattr, self, "sampler"))
@@ -266,6 +269,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self._refuse_alone()
         if self._evaluator is None:
             self._evaluator = Evaluator(self.environment, self.evaluation)
+        self.evaluation_rules = self._evaluator.rules
         return self._evaluator.play(
             self._learner,
             seed=seed,

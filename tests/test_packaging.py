@@ -92,6 +92,7 @@ def test_the_wheel_holds_no_name_that_a_user_may_have(installed_wheel):
     shipped = {path.name for path in (installed_wheel / "lightning_dqn" / "conf").rglob("*.yaml")}
     assert shipped == {path.name for path in (ROOT / "conf").rglob("*.yaml")}
     assert (installed_wheel / "lightning_dqn" / "py.typed").is_file()
+    assert (installed_wheel / "lightning_dqn" / "study" / "atari_scores.csv").is_file()
 
 
 def test_the_wheel_holds_the_page(installed_wheel):

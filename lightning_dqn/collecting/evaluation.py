@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
@@ -233,6 +233,19 @@ class _Tally:
             self._at_end(index, episode)
 
 
+class EvaluationRules(NamedTuple):
+    """How episodes were played: what ``auto`` came to in their environments.
+
+    Attributes:
+        epsilon: probability of a random action.
+        max_episode_steps: env steps after which an episode was cut; None: it never was but by the
+            environment.
+    """
+
+    epsilon: float
+    max_episode_steps: int | None
+
+
 class Evaluator:
     """Plays the episodes of evaluations, in environments of its own.
 
@@ -271,6 +284,11 @@ class Evaluator:
             at_end=at_end,
             step_observers=step_observers,
         )
+
+    @property
+    def rules(self) -> EvaluationRules:
+        """How it plays."""
+        return EvaluationRules(self.config.epsilon_of(self.environment), self._limit)
 
     @property
     def environment(self) -> VectorEnv:

@@ -20,11 +20,12 @@ OPTIONS = {
     "record": "RecordOptions",
     "resume": "ResumeOptions",
     "study": "StudyOptions",
+    "suite": "SuiteOptions",
     "watch": "WatchOptions",
 }
 """Command -> the options it takes, a dataclass in its module."""
 
-WITH_CONFIGURATION = ("train", "study", "import", "resume")
+WITH_CONFIGURATION = ("train", "study", "suite", "import", "resume")
 """Commands that take the keys of training too."""
 
 _LINE = "COMP_LINE"

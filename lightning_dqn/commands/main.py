@@ -21,11 +21,12 @@ COMMANDS = {
     "record": "record",
     "resume": "resume",
     "study": "study",
+    "suite": "suite",
     "watch": "watch",
 }
 """Name of a command -> the module beside this one with its function ``main``."""
 
-_TAKE_KEYS = ("train", "resume", "study")
+_TAKE_KEYS = ("train", "resume", "study", "suite")
 """Commands that take all keys of the configuration."""
 
 

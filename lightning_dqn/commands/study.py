@@ -13,10 +13,11 @@ from lightning_dqn.commands.episodes import trust_option
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import told
 from lightning_dqn.runs.trust import Trust
+from lightning_dqn.study.asked import Study
 from lightning_dqn.study.comparison import write_comparison
 from lightning_dqn.study.curve import METRIC
 from lightning_dqn.study.results_files import read_results
-from lightning_dqn.study.study import Study, plan
+from lightning_dqn.study.study import plan
 from lightning_dqn.study.sweep import is_sweep
 
 OF_REPORTS = ("metric", "log")
@@ -97,12 +98,12 @@ def _asked_study(options: StudyOptions, rest: Sequence[str]) -> Study:
     for key in OF_REPORTS:
         if (value := getattr(options, key)) is not None:
             raise ConfigError(f"{key}={value}: goes with report=<study folder> alone")
-    seeds = None if options.seeds is None else _seeds(options.seeds)
+    seeds = None if options.seeds is None else seeds_of(options.seeds)
     trust = Trust.of(options.trust)
     return plan(rest, seeds=seeds, jobs=options.jobs, folder=options.folder, trust=trust)
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def seeds_of(text: str) -> tuple[int, ...]:
     """Return the seeds that ``5`` (how many) or ``3,4,7`` (which) means."""
     bare = text.strip("[]")
     numbers = [number.strip() for number in bare.split(",") if number.strip()]

@@ -46,7 +46,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_dqn.former_names import former_choices, former_words
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob, key_of, names_of
-from lightning_dqn.runs.keys import flat
+from lightning_dqn.runs.keys import SUITES, flat
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.mistakes import explain
 from lightning_dqn.runs.resume import quoted
@@ -187,7 +187,7 @@ class Composer:
         return {
             group: sorted(options)
             for group, options in found.items()
-            if group != "." and group.split("/")[0] != "hydra"
+            if group != "." and group.split("/")[0] not in ("hydra", SUITES)
         }
 
     def explain(self, error: Exception) -> str:

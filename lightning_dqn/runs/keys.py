@@ -15,6 +15,9 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, wh
 PRESET_GROUPS = ("algorithm", "experiment")
 """Groups whose options set keys of any place; a folder in one holds more of its options."""
 
+SUITES = "suite"
+"""The folder of suites beside the groups, whose files no configuration is composed of."""
+
 
 def explain_key(key: str, explanations: Mapping[str, str]) -> str:
     """Return what a key means; of one that has no word of its own, what it is a part of."""
@@ -110,7 +113,7 @@ def _config_files(
     """Yield group, option and text of every shipped YAML file."""
     folder = folder or files("lightning_dqn.conf")
     for entry in sorted(folder.iterdir(), key=lambda e: e.name):
-        if entry.is_dir() and not entry.name.startswith("_"):
+        if entry.is_dir() and not entry.name.startswith("_") and entry.name != SUITES:
             inner = f"{group}/{entry.name}" if group else entry.name
             yield from _config_files(entry, inner)
         elif entry.name.endswith(".yaml"):

@@ -39,6 +39,7 @@ class Summary:
     episode_return: float | None
     episode_return_std: float | None
     episodes: int
+    episodes_cut: int = 0
     trust: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -56,9 +57,10 @@ class Summary:
     def _result(self) -> str:
         if self.episode_return is None:
             return "not tested"
+        cut = f", {self.episodes_cut} of them cut" if self.episodes_cut else ""
         return (
             f"return {self.episode_return:.1f} ± {self.episode_return_std:.1f} over "
-            f"{self.episodes} test episodes ({self.tested})"
+            f"{self.episodes} test episodes{cut} ({self.tested})"
         )
 
 
@@ -95,10 +97,13 @@ def run(experiment: Experiment) -> Summary | Pruned:
         episode_return=results.get("test/episode_return"),
         episode_return_std=results.get("test/episode_return_std"),
         episodes=int(results.get("test/episodes", 0)),
+        episodes_cut=int(results.get("test/episodes_cut", 0)),
         trust=tuple(needed_trust(config)),
     )
     wall_seconds = time.perf_counter() - began + trained.seconds_before
+    rules = data.evaluation_rules if results else None
     counted = {
+        "evaluation": None if rules is None else rules._asdict(),
         "first_env_step": trained.first_env_step,
         "tested_env_steps": module.env_steps,
         "wall_seconds": wall_seconds,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ class Run:
     """A finished run; ``run_dir`` is relative to its sweep's folder.
 
     ``episode_return`` is what its test episodes return. Of a run with ``test=false`` it is its best
-    evaluation, and ``episodes`` is 0.
+    evaluation, and ``episodes`` is 0. ``tested`` is what was tested, ``evaluation`` how:
+    ``epsilon`` and ``max_episode_steps``. Where a run doesn't say these, they are None, as the
+    number of test episodes that were cut.
     """
 
     seed: int
@@ -41,6 +43,9 @@ class Run:
     commit: str | None
     versions: dict[str, str]
     hardware: dict[str, str]
+    episodes_cut: int | None = None
+    tested: str | None = None
+    evaluation: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,13 @@ def read_run(sweep: Path, run_dir: Path) -> Run:
     path = run_dir / SUMMARY
     try:
         saved = json.loads(path.read_text())
-        values = {name: saved[name] for name in Run.__dataclass_fields__ if name != "run_dir"}
+        known = [one for one in fields(Run) if one.name != "run_dir"]
+        values = {
+            one.name: saved[one.name]
+            if one.default is MISSING
+            else saved.get(one.name, one.default)
+            for one in known
+        }
         values["env_steps"] += saved["first_env_step"]  # what a continued run had before
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(f"{path}: not the summary of a run ({error!r})") from error

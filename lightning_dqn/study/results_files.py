@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,6 +18,9 @@ from lightning_dqn.study.curve import (
     write_curves,
 )
 from lightning_dqn.study.results import CONFIDENCE, Failure, PrunedRun, Results, Run
+from lightning_dqn.study.suite import Suite
+from lightning_dqn.study.suite_files import table_text, write_suite
+from lightning_dqn.study.suite_results import SuiteResults
 from lightning_dqn.study.sweep_results import SweepResults
 from lightning_dqn.study.tables import INTERVAL
 from lightning_dqn.system.files import write_json, write_text
@@ -50,18 +51,18 @@ def write_results(results: SweepResults) -> list[str]:
     named: dict[str, Any] = {"name": results.name, "command": results.command}
     if results.ranked_by is not None:
         named |= {"ranked_by": results.ranked_by, "minimizes": results.minimizes}
+    notes = []
+    if results.suite is not None:
+        found = SuiteResults.of(results.suite, results.settings)
+        named |= {"suite": asdict(results.suite), "suite_results": found.plain()}
+        notes = write_suite(found, folder, results.name)
     write_json(folder / RESULTS, {**named, "settings": settings})
-    return _write_curves(results)
+    return [*notes, *_write_curves(results)]
 
 
 def _rows(results: SweepResults) -> str:
     """Return the lines of a table for other programs, one for each setting."""
-    rows = [_row(one) for one in results.settings]
-    lines = io.StringIO(newline="")
-    writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
-    writer.writeheader()
-    writer.writerows(rows)
-    return lines.getvalue().replace("\r\n", "\n")
+    return table_text([_row(one) for one in results.settings])
 
 
 def _row(setting: Results) -> dict[str, Any]:
@@ -158,6 +159,7 @@ def read_results(folder: str | Path) -> SweepResults:
             settings=tuple(_setting(one, Path(folder)) for one in settings),
             ranked_by=saved.get("ranked_by"),
             minimizes=bool(saved.get("minimizes", False)),
+            suite=None if saved.get("suite") is None else Suite.of(saved["suite"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(

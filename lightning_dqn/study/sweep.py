@@ -13,6 +13,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.resume import CHECKPOINT
 from lightning_dqn.study.search import Search
+from lightning_dqn.study.suite import Suite
 from lightning_dqn.system.files import FAILURE, PRUNED, SUMMARY, SWEEP, write_json
 
 FORMERLY = "study.json"
@@ -31,6 +32,7 @@ class Sweep:
         num_at_once: how many the command ran at once in processes of their own; None: it had
             another launcher.
         search: that makes the jobs up as it goes; None: all are known from the start.
+        suite: whose games the jobs play; None: it is of none.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Sweep:
     jobs: tuple[SweepJob, ...]
     num_at_once: int | None = None
     search: Search | None = None
+    suite: Suite | None = None
 
     @property
     def command_line(self) -> str:
@@ -99,6 +102,8 @@ class Sweep:
         }
         if self.search is not None:
             asked["search"] = asdict(self.search)
+        if self.suite is not None:
+            asked["suite"] = asdict(self.suite)
         write_json(self.folder / SWEEP, asked)
 
 
@@ -129,8 +134,9 @@ def read_sweep(folder: Path) -> Sweep:
             jobs=tuple(_job(one["name"], one["overrides"]) for one in asked["jobs"]),
             num_at_once=None if asked["num_at_once"] is None else int(asked["num_at_once"]),
             search=None if asked.get("search") is None else Search.of(asked["search"]),
+            suite=None if asked.get("suite") is None else Suite.of(asked["suite"]),
         )
-    except ConfigError:  # of a search, by its key
+    except ConfigError:  # of a search or a suite, by its key
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"folder={folder}: not that of a sweep or a study ({error})") from error

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_dqn.runs.jobs import SweepJob, label_of
+from lightning_dqn.runs.jobs import SweepJob, key_of, label_of
 from lightning_dqn.runs.pruned import read_pruned
 from lightning_dqn.study.results import Failure, PrunedRun, Results, read_run
 from lightning_dqn.study.search_tables import trials_table, trials_told
+from lightning_dqn.study.suite import Suite
+from lightning_dqn.study.suite_results import SuiteResults
+from lightning_dqn.study.suite_tables import suite_text
 from lightning_dqn.study.sweep import Sweep, seeds_text
 from lightning_dqn.study.tables import comparison, runs_table
 
@@ -26,6 +29,7 @@ class SweepResults:
         settings: each with what it came to over its seeds, in the order they were asked for.
         ranked_by: what the values of a search's trials are; None: it is no search.
         minimizes: whether a lower value is better.
+        suite: that the settings are the games of; None: they aren't.
     """
 
     name: str
@@ -34,6 +38,7 @@ class SweepResults:
     settings: tuple[Results, ...]
     ranked_by: str | None = None
     minimizes: bool = False
+    suite: Suite | None = None
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -59,6 +64,8 @@ class SweepResults:
         return max(whole, key=lambda one: one.iqm, default=None)
 
     def __str__(self) -> str:
+        if self.suite is not None:
+            return suite_text(SuiteResults.of(self.suite, self.settings))
         labelled = {one.name: one for one in self.settings}
         if self.ranked_by is not None:
             text = trials_table(self.settings, self.ranked_by)
@@ -75,8 +82,12 @@ class SweepResults:
 
 def _environment(overrides: tuple[str, ...]) -> tuple[str, ...]:
     """Return what of the overrides says which environment it is."""
-    keys = ("experiment=", "environment=", "environment.id=", "environment.kwargs.")
-    return tuple(one for one in overrides if one.lstrip("+").startswith(keys))
+    named = ("experiment", "environment", "environment.id", "environment.game")
+    return tuple(
+        one
+        for one in overrides
+        if key_of(one) in named or key_of(one).startswith("environment.kwargs.")
+    )
 
 
 def sum_up(
@@ -112,7 +123,9 @@ def sum_up(
         _setting(sweep, label_of(setting, list(settings)) or sweep.name, jobs, reasons)
         for setting, jobs in settings.items()
     ]
-    return SweepResults(sweep.name, sweep.folder, sweep.command_line, tuple(found))
+    return SweepResults(
+        sweep.name, sweep.folder, sweep.command_line, tuple(found), suite=sweep.suite
+    )
 
 
 def _setting(

@@ -77,7 +77,8 @@ def duration(seconds: float) -> str:
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table, the first row its head, that also reads well as plain text."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    # A rule of a single colon would be no table's.
+    widths = [max(2, *map(len, column)) for column in zip(*rows, strict=True)]
     rule = [("-" * (width - 1) + ":") if i else "-" * width for i, width in enumerate(widths)]
     lines = [
         [

@@ -443,3 +443,16 @@ def test_each_step_is_shown_with_the_actor_after_it_and_whom_evaluation_cut() ->
         ([2.0, 2.0], [True, False], [False, False]),
         ([0.0, 3.0], [False, False], [False, True]),
     ]
+
+
+def test_an_evaluator_says_by_which_rules_it_plays() -> None:
+    factory = EnvironmentFactory("CartPole-v1", num_envs=1)
+    evaluator = Evaluator(factory, EvaluationConfig(num_envs=1, epsilon="auto"))
+    assert evaluator.rules == (0.0, None), "the environment has a limit of its own"
+    evaluator.close()
+    free = EnvironmentFactory(partial(ScriptedEnv, episodes(9)), num_envs=1)
+    for limit, expected in (("auto", 10_000), (7, 7), (None, None)):
+        config = EvaluationConfig(num_envs=1, epsilon=0.2, max_episode_steps=limit)
+        evaluator = Evaluator(free, config)
+        assert evaluator.rules == (0.2, expected)
+        evaluator.close()

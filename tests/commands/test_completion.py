@@ -30,6 +30,8 @@ OFFERED = [
     ("export runs/x keys=", ["keys=dfdx", "keys=own"]),
     ("play runs/x seed=", ["seed=null"]),
     ("study seeds=3 +experiment=cart", ["+experiment=cartpole"]),
+    ("suite atari100k ga", ["games="]),
+    ("suite atari100k algorithm=rain", ["algorithm=rainbow"]),
     ("study lo", ["log=", "logger="]),
     ("import a.npz output=b module/head=quan", ["module/head=quantile"]),
 ]

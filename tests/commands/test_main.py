@@ -23,10 +23,14 @@ VERBS = {
     "record": "record",
     "resume": "resume",
     "study": "study",
+    "suite": "suite",
     "watch": "watch",
 }
 
-ALL = "there are train, dashboard, evaluate, export, import, play, record, resume, study, watch"
+ALL = (
+    "there are train, dashboard, evaluate, export, import, play, record, resume, study, suite, "
+    "watch"
+)
 
 
 @pytest.fixture

@@ -227,7 +227,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, monkeypatch, capsys)
     [("5", (0, 1, 2, 3, 4)), ("1", (0,)), ("3,4,7", (3, 4, 7)), ("[3]", (3,)), ("3,", (3,))],
 )
 def test_seeds_are_a_number_or_a_list(text, seeds):
-    assert study_command._seeds(text) == seeds
+    assert study_command.seeds_of(text) == seeds
 
 
 def test_a_report_puts_studies_into_one_table_and_one_plot(fake_runs, monkeypatch, capsys):

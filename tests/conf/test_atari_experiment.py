@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from lightning_dqn.environments.atari_protocols import MAX_EPISODE_STEPS, PROTOCOLS
 from lightning_dqn.runs.compose import compose
 
 OF_PRESETS = ("module", "callbacks.target_network", "data.collection", "data.sampler")
@@ -42,3 +43,14 @@ def test_in_100k_the_protocol_and_the_length_are_those_of_the_benchmark() -> Non
     assert config["environment"]["protocol"] == "100k"
     assert config["env_steps"] == 100_000
     assert config["data"]["replay"]["reward_clip"] == 1.0
+
+
+def test_in_100k_the_last_weights_play_100_whole_games_and_few_on_the_way() -> None:
+    config = composed("+experiment=atari_100k", "environment.game=Pong", "algorithm=atari/der")
+    evaluation = config["data"]["evaluation"]
+    assert evaluation["num_envs"] * evaluation["test_episodes_per_env"] == 100
+    assert evaluation["epsilon"] == "auto"
+    assert PROTOCOLS["100k"].evaluation_epsilon == 0.001
+    assert evaluation["max_episode_steps"] == 10_000 < MAX_EPISODE_STEPS
+    assert config["callbacks"]["best_checkpoint"]["save_top_k"] == 0
+    assert config["trainer"]["limit_val_batches"] == 5

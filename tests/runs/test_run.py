@@ -48,6 +48,12 @@ def test_a_summary_tells_result_effort_and_how_to_go_on(monkeypatch: pytest.Monk
     ]
 
 
+def test_a_summary_tells_of_test_episodes_that_were_cut() -> None:
+    assert str(summary(episodes_cut=7)).splitlines()[0] == (
+        "mine: return 123.5 ± 6.8 over 100 test episodes, 7 of them cut (the last weights)"
+    )
+
+
 def test_a_summary_without_a_test_or_time_says_so() -> None:
     text = str(summary(episode_return=None, episode_return_std=None, episodes=0, seconds=0.0))
     assert text.splitlines()[0] == "mine: not tested"
@@ -74,6 +80,8 @@ def test_the_summary_is_also_a_file(best_run: tuple[Path, Summary]) -> None:
         assert saved[name] == getattr(found, name), name
     assert saved["run_dir"] == str(folder)
     assert saved["seed"] == 3
+    assert saved["episodes_cut"] == 0
+    assert saved["evaluation"] == {"epsilon": 0.0, "max_episode_steps": None}
     assert saved["first_env_step"] == 0
     assert saved["wall_seconds"] > saved["seconds"] > 0
     assert saved["hardware"]["device"] == "cpu"
@@ -99,6 +107,8 @@ def test_the_weights_of_the_best_checkpoint_are_saved_without_a_test_too(
     tested, _ = best_run
     found = small_run(tmp_path / "run", *FIRST_IS_BEST, "seed=3", "test=false")
     assert (found.episode_return, found.episodes) == (None, 0)
+    saved = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert saved["evaluation"] is None, "those of validation are no test's"
     assert found.tested.startswith("the best checkpoint, of env step ")
     for folder in (tested, tmp_path / "run"):
         saved, best, last = (

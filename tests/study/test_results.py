@@ -76,12 +76,28 @@ def test_the_return_of_a_run_that_was_not_tested_is_its_best_evaluation(fake_run
         read_run(Path("study"), path.parent)
 
 
+def test_a_summary_tells_how_a_run_was_tested_and_an_older_one_does_not(fake_runs):
+    study.run_study([], seeds=[3], folder="study")
+    path = Path("study", "seed=3", "summary.json")
+    run = read_run(Path("study"), path.parent)
+    assert (run.episodes_cut, run.tested, run.evaluation) == (None, None, None)
+    rules = {"epsilon": 0.001, "max_episode_steps": 10_000}
+    told = {"episodes_cut": 2, "tested": "the last weights", "evaluation": rules}
+    path.write_text(json.dumps(json.loads(path.read_text()) | told))
+    run = read_run(Path("study"), path.parent)
+    assert {name: getattr(run, name) for name in told} == told
+
+
 def test_a_table_reads_as_markdown_and_as_text():
     assert markdown([["a", "bb"], ["ccc", "d"]]).splitlines() == [
         "| a   | bb |",
         "| --- | -: |",
         "| ccc |  d |",
     ]
+
+
+def test_an_empty_column_has_a_rule_that_makes_a_table():
+    assert markdown([["a", "±"], ["b", ""]]).splitlines()[1] == "| -- | -: |"
 
 
 def test_the_table_of_one_setting_has_a_row_for_each_seed_and_one_for_all(tmp_path):
@@ -110,9 +126,10 @@ def test_a_setting_whose_bad_seeds_failed_is_not_the_best_by_that(tmp_path):
     assert sweep_of(tmp_path, whole, lucky).best == whole
 
 
-def test_returns_of_several_environments_have_no_best(tmp_path):
-    first = made_results(tmp_path, "a", (500.0,), overrides=("+experiment=cartpole", "seed=1"))
-    second = made_results(tmp_path, "b", (-80.0,), overrides=("+experiment=acrobot", "seed=1"))
+@pytest.mark.parametrize("key", ["+experiment", "environment.id", "environment.game"])
+def test_returns_of_several_environments_have_no_best(key, tmp_path):
+    first = made_results(tmp_path, "a", (500.0,), overrides=(f"{key}=cartpole", "seed=1"))
+    second = made_results(tmp_path, "b", (-80.0,), overrides=(f"{key}=acrobot", "seed=1"))
     assert sweep_of(tmp_path, first, second).best is None
     assert "best" not in str(sweep_of(tmp_path, first, second))
 

@@ -1,11 +1,13 @@
 """The folder of a sweep: what was asked for, and what has become of its jobs."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
+from lightning_dqn.study.suite_file import find_suite
 from lightning_dqn.study.sweep import Sweep, is_sweep, is_unused, read_sweep, seeds_text
 
 JOBS = (SweepJob("lr=1,seed=0", ("lr=1", "seed=0")), SweepJob("lr=2,seed=0", ("lr=2", "seed=0")))
@@ -24,6 +26,16 @@ def test_a_sweep_is_read_as_it_was_written(sweep):
     assert not is_unused(sweep.folder)
     assert read_sweep(sweep.folder) == sweep
     assert sweep.command_line == "python -m lightning_dqn -m lr=1,2 seed=0"
+
+
+def test_the_suite_of_a_sweep_is_read_with_it_and_checked(sweep):
+    of_suite = replace(sweep, suite=find_suite("atari100k").choose("Pong"))
+    of_suite.write()
+    assert read_sweep(sweep.folder) == of_suite
+    path = sweep.folder / "sweep.json"
+    path.write_text(path.read_text().replace('"Pong"', '"Enduro"'))
+    with pytest.raises(ConfigError, match="the table atari_100k has no scores of Enduro"):
+        read_sweep(sweep.folder)
 
 
 def test_finished_is_what_has_a_summary_and_goes_on_what_has_a_checkpoint(sweep):

@@ -11,7 +11,7 @@ import pytest
 from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.jobs_check import Plan
-from lightning_dqn.study import planning, processes, study
+from lightning_dqn.study import asked, planning, processes
 from lightning_dqn.study.processes import Processes
 from lightning_dqn.study.results import Results, Run
 from lightning_dqn.study.sweep import Sweep
@@ -61,7 +61,7 @@ def replace_training(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the fake program in place of training, and ``folder`` in that of the working folder."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(Processes, "_command", fake_command)
-    for module in (study, planning):
+    for module in (asked, planning):
         monkeypatch.setattr(module, "check_jobs", unchecked)
     monkeypatch.setattr(processes, "POLL_SECONDS", 0.02)
 
