@@ -79,9 +79,11 @@ def row_of(state: State, name: str, width: int) -> str:
 
 def columns(width: int, name: str, last: str, mean: str, best: str) -> str:
     """Return a line of the table: a name cut where it is too long, and three values."""
-    room = max(width - 30, 6)
-    name = name if len(name) <= room else f"{name[: room - 1]}…"
-    return f"{name:<{room}}{last:>10}{mean:>10}{best:>10}"
+    room = max(width - 27, 6)
+    if len(name) > room:
+        begin = min(name.find("/") + 1, room // 2)
+        name = f"{name[:begin]}…{name[len(name) - room + begin + 1 :]}"
+    return f"{name:<{room}}{last:>9}{mean:>9}{best:>9}"
 
 
 def draw_plot(sheet: Sheet, area: Area, state: State, choice: Choice) -> None:
@@ -89,6 +91,8 @@ def draw_plot(sheet: Sheet, area: Area, state: State, choice: Choice) -> None:
     names = state.history.names()
     name = choice.metric if choice.metric in names else (names[0] if names else "")
     tabs = "  ".join(f"[{one}]" if one == choice.plot else f" {one} " for one in PLOTS)
+    if len(tabs) + len(name) + 2 > area.width:
+        tabs = f"[{choice.plot}]"
     sheet.write_in(area, 0, name or "no metric was logged yet", BOLD)
     sheet.write_in(area, 0, tabs, DIM, indent=max(area.width - len(tabs), len(name) + 2))
     if not name or area.height < 5:

@@ -51,7 +51,7 @@ def draw(state: State, choice: Choice, width: int, height: int, *, colour: bool)
         sheet.write(1, 0, f"at least {LEAST[0]}x{LEAST[1]}")
         return sheet.lines(colour=colour)
     bottom = height - 4
-    left = max(40, width * 38 // 100)
+    left = max(44, width * 38 // 100)
     _draw_left(sheet, Area(0, 0, bottom, left), state, choice)
     _draw_right(sheet, Area(0, left, bottom, width - left), state, choice)
     _draw_progress(sheet, Area(bottom, 0, 4, width), state)
@@ -63,7 +63,7 @@ def draw(state: State, choice: Choice, width: int, height: int, *, colour: bool)
 def table(state: State, width: int) -> list[str]:
     """Return all metrics with last, mean and best, for whoever scrolls back."""
     names = state.history.names()
-    room = min(width, max((len(name) for name in names), default=0) + 31)
+    room = min(width, max((len(name) for name in names), default=0) + 28)
     return [columns(room, "metric", "last", "mean", "best")] + [
         row_of(state, name, room).rstrip() for name in names
     ]

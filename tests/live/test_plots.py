@@ -22,16 +22,14 @@ def test_what_lies_outside_sets_no_dot():
 
 
 def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right():
-    plot = plot_curve(Curve([0, 100], [0.0, 8.0]), width=20, height=6)
+    plot = plot_curve(Curve([0, 100], [0.0, 8.0]), width=40, height=6)
     curve = plot.curve.lines
     assert curve[0].rstrip()[-1] != " "
     assert curve[0][0] == " "
     assert curve[-1][0] != " "
     assert plot.axes.lines[0].strip() == "8┤"
     assert plot.axes.lines[-2].strip() == "0┤"
-    assert (
-        plot.axes.lines[-1].split() == ["0", "100", "env", "steps"] or "100" in plot.axes.lines[-1]
-    )
+    assert plot.axes.lines[-1].split() == ["0", "100", "env", "steps"]
 
 
 @pytest.mark.parametrize(("width", "height"), [(14, 3), (40, 10), (200, 60)])
