@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 PLOTS = ("whole", "recent", "distribution", "seeds")
 PANES = ("plot", "environment", "log")
 
-What = Literal["save", "evaluate", "pause", "stop", "stop now", "change", "suspend"]
+What = Literal["save", "evaluate", "pause", "stop", "stop now", "change"]
 
 
 class Request(NamedTuple):
