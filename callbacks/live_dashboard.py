@@ -40,7 +40,8 @@ class LiveDashboard(pl.Callback):
 
     Args:
         show: ``auto`` shows it in a real terminal of at least 80x24 in the foreground, and
-            leaves all else to the progress bar, without which it shows nothing; true refuses to run where it can't be shown.
+            leaves all else to the progress bar, without which it shows nothing; true refuses to
+            run where it can't be shown.
         name: of the run; None: that of its folder.
 
     Raises:

@@ -25,6 +25,9 @@ PERIOD_SECONDS = 0.5
 LEAST_SECONDS = 0.1
 """Between two frames, however many keys are pressed."""
 
+MESSAGE_SECONDS = 5.0
+"""How long it is shown what a key came to."""
+
 
 class Desk:
     """Has the terminal to itself from :meth:`open` to :meth:`close`.
@@ -62,6 +65,7 @@ class Desk:
         self._choice = Choice()
         self._keys = Keys()
         self._size = LEAST
+        self._said = 0.0
         self._closing = threading.Event()
         self._is_entered = threading.Event()
         self._terminal_lock = threading.RLock()  # a signal's handler may come in its midst
@@ -94,9 +98,10 @@ class Desk:
         self._guard.dismiss()
 
     def say(self, message: str) -> None:
-        """Show what the last key came to."""
+        """Show what the last key came to, for a while."""
         with self.lock:
             self.state.message = message
+            self._said = time.monotonic()
 
     @property
     def compares_seeds(self) -> bool:
@@ -176,6 +181,8 @@ class Desk:
         self._look()
         width, height = self._size = self._terminal.size()
         with self.lock:
+            if time.monotonic() - self._said > MESSAGE_SECONDS:
+                self.state.message = ""
             self.state.log = self._capture.newest_lines()
             lines = draw(self.state, self._choice, width, height, colour=self._colour)
         with self._terminal_lock:

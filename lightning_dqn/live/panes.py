@@ -137,7 +137,7 @@ def draw_environment(sheet: Sheet, area: Area, state: State) -> None:
     told = f"step {glance.episode_length:,} of an episode, return {short(glance.episode_return)}"
     sheet.write_in(area, 0, told, DIM)
     actions = min(len(glance.q_values), max(area.height // 2, 3), max(area.height - 3, 0))
-    room = area.height - 2 - actions
+    room = area.height - 1 - actions
     for line, pieces in enumerate(glance.picture[:room], start=1):
         column = 1
         for text, style in pieces:

@@ -90,7 +90,8 @@ class Tuning:
             self.apply(data)
         else:
             scale_learning_rate(module, LEARNING_RATE_FACTOR**steps)
-        changed = Changed(name, module.env_steps, self.values(module, data)[name])
+        value = round(self.values(module, data)[name], 10)
+        changed = Changed(name, module.env_steps, value)
         self._note(changed)
         return changed
 
