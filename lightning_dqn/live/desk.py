@@ -81,7 +81,7 @@ class Desk:
         self._terminal = Terminal(path)
         self._capture = Capture()
         self._terminal.enter()
-        self._guard = Guard(self._terminal.fileno(), modes or "sane", self._capture.file_descriptor)
+        self._guard = Guard(path, modes or "sane", self._capture.file_descriptor)
         self._capture.start()
         self._is_entered.set()
         self._job_control.start()

@@ -15,13 +15,13 @@ LEAVE = "\x1b[0m\x1b[?25h\x1b[?1049l"
 
 _SCRIPT = r"""
 trap '' HUP INT QUIT TERM TSTP TTIN TTOU
-ours=$(stty -g <&4 2>/dev/null)
+ours=$(stty -g <&2 2>/dev/null)
 echo ready
 read -r told
 if [ "$told" != done ]; then
-    if [ "$(stty -g <&4 2>/dev/null)" = "$ours" ]; then stty "$1" <&4 2>/dev/null; fi
-    printf '\033[0m\033[?25h\033[?1049l' >&4
-    cat <&5 >&4
+    if [ "$(stty -g <&2 2>/dev/null)" = "$ours" ]; then stty "$1" <&2 2>/dev/null; fi
+    printf '\033[0m\033[?25h\033[?1049l' >&2
+    cat "$2" >&2
 fi
 """
 
@@ -30,21 +30,23 @@ class Guard:
     """A shell that stands beside the process, from now until :meth:`dismiss`.
 
     Args:
-        terminal: a file descriptor of it, in the modes of the dashboard by now.
+        terminal: its path; it is in the modes of the dashboard by now.
         modes: what ``stty -g`` told of the terminal as it was.
         printed: a file descriptor of what is printed meanwhile.
     """
 
-    def __init__(self, terminal: int, modes: str, printed: int) -> None:
+    def __init__(self, terminal: str, modes: str, printed: int) -> None:
+        number = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
         # In a session of its own no key, no job control and no end of a group reaches it.
         self._shell = subprocess.Popen(
-            ["sh", "-c", f"exec 4<&{terminal} 5<&{printed};{_SCRIPT}", "sh", modes],
+            ["sh", "-c", _SCRIPT, "sh", modes, f"/dev/fd/{printed}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(terminal, printed),
+            stderr=number,
+            pass_fds=(printed,),
             start_new_session=True,
         )
+        os.close(number)
         assert self._shell.stdout is not None
         self._shell.stdout.readline()  # it has read our modes, and hears no signal any more
         self._shell.stdout.close()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from lightning_dqn import DQN, MLP, CollectionConfig, EvaluationConfig, ReplayDataModule
+from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar, LiveDashboard, SafeStop
+from lightning_dqn.networks.torsos import MLP
 from lightning_dqn.safekeeping.signals import Stopped
 
 
