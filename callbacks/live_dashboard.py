@@ -236,10 +236,14 @@ class LiveDashboard(pl.Callback):
     def _mark(self) -> None:
         """Let the run's folder say what was changed by hand, as its checkpoints do."""
         path = Path(self._trainer.default_root_dir, CHANGED_BY_HAND)
-        if self.tuning.changes:
-            write_json(path, [one._asdict() for one in self.tuning.changes])
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if self.tuning.changes:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, [one._asdict() for one in self.tuning.changes])
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:  # as on a full disk, which ends no run
+            rank_zero_warn(f"{path}: couldn't be written: {error.strerror}; the run goes on")
 
     def _listeners(self) -> list[Listener]:
         callbacks: list[pl.Callback] = self._trainer.callbacks  # type: ignore[attr-defined]
