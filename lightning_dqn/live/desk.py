@@ -15,15 +15,10 @@ from lightning_dqn.live.choice import Choice, Request, press
 from lightning_dqn.live.guard import Guard, modes_of
 from lightning_dqn.live.job_control import JobControl
 from lightning_dqn.live.keys import Keys
+from lightning_dqn.live.pace import LEAST_SECONDS, PERIOD_SECONDS, Pace
 from lightning_dqn.live.screen import LEAST, draw
 from lightning_dqn.live.state import State
 from lightning_dqn.live.terminal import Terminal
-
-PERIOD_SECONDS = 0.5
-"""Between two frames; a key has one drawn at once."""
-
-LEAST_SECONDS = 0.1
-"""Between two frames, however many keys are pressed."""
 
 MESSAGE_SECONDS = 5.0
 """How long it is shown what a key came to."""
@@ -66,6 +61,7 @@ class Desk:
         self._keys = Keys()
         self._size = LEAST
         self._said = 0.0
+        self._pace = Pace()
         self._closing = threading.Event()
         self._is_entered = threading.Event()
         self._terminal_lock = threading.RLock()  # a signal's handler may come in its midst
@@ -78,6 +74,7 @@ class Desk:
             OSError: it can't be taken.
         """
         path, modes = os.ttyname(1), modes_of(1)
+        self._waking = os.pipe()
         self._terminal = Terminal(path)
         self._capture = Capture()
         self._terminal.enter()
@@ -91,11 +88,14 @@ class Desk:
     def close(self) -> None:
         """Give the terminal back as it was, and print what was printed meanwhile."""
         self._closing.set()
+        os.write(self._waking[1], b".")
         self._thread.join()
         self._job_control.stop()
         self._terminal.close()
         self._capture.stop()
         self._guard.dismiss()
+        for number in self._waking:
+            os.close(number)
 
     def say(self, message: str) -> None:
         """Show what the last key came to, for a while."""
@@ -121,23 +121,23 @@ class Desk:
             self._terminal.leave()
 
     def _draw_and_hear(self) -> None:
-        due = last = 0.0
+        is_asked = True
         while not self._closing.is_set():
             if not self._is_in_front():
                 self._closing.wait(PERIOD_SECONDS / 2)
                 continue
-            has_waited = self._wait(max(due - time.monotonic(), 0.0))
+            has_waited = self._wait(LEAST_SECONDS if is_asked else PERIOD_SECONDS)
             if not self._is_in_front():
                 continue
             typed = self._terminal.read()
             if typed or has_waited:
                 for key in self._keys.feed(typed):
                     self._press(key)
-                    due = min(due, last + LEAST_SECONDS)
-            if time.monotonic() >= due:
-                last = time.monotonic()
-                due = last + PERIOD_SECONDS
-                self._draw()
+                    is_asked = True
+            if self._pace.is_due(is_asked=is_asked) and self._terminal.is_ready:
+                is_asked = False
+                with self._pace.frame():
+                    self._draw()
 
     def _is_in_front(self) -> bool:
         """Tell whether the terminal is ours; take it anew where it has come back."""
@@ -154,11 +154,12 @@ class Desk:
         """Wait for a key, or for the terminal where it is slow; tell whether none of it came."""
         slow = [] if self._terminal.is_ready else [self._terminal]
         with suppress(OSError):
-            ready, writable, _ = select.select([self._terminal], slow, [], min(seconds, 0.1))
+            heard = [self._terminal, self._waking[0]]
+            ready, writable, _ = select.select(heard, slow, [], seconds)
             if writable:
                 self._terminal.flush()
             return not ready and not writable
-        self._closing.wait(0.1)
+        self._closing.wait(seconds)
         return True
 
     def _press(self, key: str) -> None:
@@ -176,8 +177,6 @@ class Desk:
             self.requests.append(request)
 
     def _draw(self) -> None:
-        if not self._terminal.is_ready:
-            return
         self._look()
         width, height = self._size = self._terminal.size()
         with self.lock:

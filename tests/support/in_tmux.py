@@ -41,7 +41,7 @@ class Tmux:
         options += ["-e"] if colour else []
         return self("capture-pane", "-p", "-t", "t", *options)
 
-    def wait_for(self, told: str | Callable[[str], object], seconds: float = 30.0) -> str:
+    def wait_for(self, told: str | Callable[[str], object], seconds: float = 90.0) -> str:
         """Return the screen as soon as it holds a text, or a function says so of it."""
         holds = (lambda screen: told in screen) if isinstance(told, str) else told
         until = time.monotonic() + seconds
