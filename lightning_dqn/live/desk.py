@@ -62,6 +62,7 @@ class Desk:
         self._size = LEAST
         self._said = 0.0
         self._pace = Pace()
+        self._is_asked = True  # for a frame, by a key or by what a key came to
         self._closing = threading.Event()
         self._is_entered = threading.Event()
         self._terminal_lock = threading.RLock()  # a signal's handler may come in its midst
@@ -102,6 +103,7 @@ class Desk:
         with self.lock:
             self.state.message = message
             self._said = time.monotonic()
+        self._is_asked = True
 
     @property
     def compares_seeds(self) -> bool:
@@ -121,21 +123,20 @@ class Desk:
             self._terminal.leave()
 
     def _draw_and_hear(self) -> None:
-        is_asked = True
         while not self._closing.is_set():
             if not self._is_in_front():
                 self._closing.wait(PERIOD_SECONDS / 2)
                 continue
-            has_waited = self._wait(LEAST_SECONDS if is_asked else PERIOD_SECONDS)
+            has_waited = self._wait(LEAST_SECONDS if self._is_asked else PERIOD_SECONDS)
             if not self._is_in_front():
                 continue
             typed = self._terminal.read()
             if typed or has_waited:
                 for key in self._keys.feed(typed):
                     self._press(key)
-                    is_asked = True
-            if self._pace.is_due(is_asked=is_asked) and self._terminal.is_ready:
-                is_asked = False
+                    self._is_asked = True
+            if self._pace.is_due(is_asked=self._is_asked) and self._terminal.is_ready:
+                self._is_asked = False
                 with self._pace.frame():
                     self._draw()
 

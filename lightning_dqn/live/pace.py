@@ -12,7 +12,7 @@ PERIOD_SECONDS = 0.5
 LEAST_SECONDS = 0.1
 """Between two frames, however many keys are pressed."""
 
-MOST_SECONDS = 5.0
+MOST_SECONDS = 2.0
 """Between two frames, however little the process gets done meanwhile."""
 
 COST_SHARE = 0.01

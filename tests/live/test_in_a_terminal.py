@@ -107,7 +107,7 @@ def test_pause_holds_the_run_until_it_is_pressed_again(terminal):
     begin(terminal)
     terminal.type("p")
     terminal.wait_for("phase     paused")
-    time.sleep(6)
+    time.sleep(3)
     steps = re.search(r"env steps ([\d,]+)", terminal.screen())[1]
     time.sleep(1)
     assert re.search(r"env steps ([\d,]+)", terminal.screen())[1] == steps

@@ -59,7 +59,7 @@ def test_frames_take_no_more_than_a_share_of_the_work(clock):
 
 def test_a_process_that_waits_is_drawn_now_and_then(clock):
     pace = drawn(clock)
-    clock.wall = 5.0
+    clock.wall = 2.0
     assert pace.is_due(is_asked=False)
 
 
