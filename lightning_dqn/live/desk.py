@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from lightning_dqn.live.capture import Capture
 from lightning_dqn.live.choice import Choice, Request, press
@@ -155,7 +156,7 @@ class Desk:
         """Wait for a key, or for the terminal where it is slow; tell whether none of it came."""
         slow = [] if self._terminal.is_ready else [self._terminal]
         with suppress(OSError):
-            heard = [self._terminal, self._waking[0]]
+            heard: list[Any] = [self._terminal, self._waking[0]]
             ready, writable, _ = select.select(heard, slow, [], seconds)
             if writable:
                 self._terminal.flush()

@@ -69,7 +69,8 @@ def main() -> None:
     except Stopped as stopped:
         print(stopped, stopped.checkpoint is not None)
         sys.exit(stopped.exit_status)
-    print("fit is over", data.collector)
+    learned = sum(float(p.double().sum()) for p in module.agent.parameters())
+    print(f"fit is over, learned {learned!r}")
 
 
 if __name__ == "__main__":
