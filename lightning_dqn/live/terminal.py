@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import select
-import termios
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from lightning_dqn.live.guard import LEAVE, is_foreground
+
+if sys.platform != "win32":
+    import termios
 
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"
 _SECONDS_TO_LEAVE = 2.0
