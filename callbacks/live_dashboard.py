@@ -131,7 +131,11 @@ class LiveDashboard(pl.Callback):
         self._watch = Watch(state, trainer, module, data, self.tuning, name)
         self._has_colour = has_colour(os.environ)
         desk = Desk(state, look=self._watch.look, end=self._end, colour=self._has_colour)
-        desk.open()
+        try:
+            desk.open()
+        except OSError as error:  # as where another run's dashboard has the terminal
+            rank_zero_warn(f"LiveDashboard: it can't have the terminal: {error.strerror}")
+            return
         self._desk = desk
         self._logger = ListeningLogger(desk)
         trainer.loggers.append(self._logger)

@@ -76,11 +76,15 @@ class Desk:
             OSError: it can't be taken.
         """
         path, modes = os.ttyname(1), modes_of(1)
-        self._waking = os.pipe()
         self._terminal = Terminal(path)
-        self._capture = Capture()
-        self._terminal.enter()
-        self._guard = Guard(path, modes or "sane", self._capture.file_descriptor)
+        try:
+            self._capture = Capture()
+            self._terminal.enter()
+            self._guard = Guard(path, modes or "sane", self._capture.file_descriptor)
+        except OSError:
+            self._terminal.close()
+            raise
+        self._waking = os.pipe()
         self._capture.start()
         self._is_entered.set()
         self._job_control.start()

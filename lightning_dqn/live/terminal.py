@@ -13,6 +13,7 @@ from typing import Any
 from lightning_dqn.live.guard import LEAVE, is_foreground
 
 if sys.platform != "win32":
+    import fcntl
     import termios
 
 _ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"
@@ -27,11 +28,16 @@ class Terminal:
         path: of the terminal, as ``/dev/pts/3``.
 
     Raises:
-        OSError: it can't be opened.
+        OSError: it can't be opened, or another dashboard has it.
     """
 
     def __init__(self, path: str) -> None:
         self._number = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._number)
+            raise
         self._modes: list[Any] = termios.tcgetattr(self._number)
         self._waiting = b""
         self._shown: list[str] = []

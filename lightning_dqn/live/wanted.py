@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ def why_not(environment: Mapping[str, str]) -> str:
         return "standard output is no terminal"
     if environment.get("TERM", "dumb") in ("dumb", ""):
         return "the terminal is a dumb one (TERM)"
+    if multiprocessing.parent_process() is not None:
+        return "the process is one of several that share a terminal"
     if environment.get("CI"):
         return "this is a CI job (CI is set)"
     if "utf" not in (getattr(sys.stdout, "encoding", None) or "").lower():

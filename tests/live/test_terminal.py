@@ -53,6 +53,12 @@ def test_keys_that_send_signals_go_on_doing_so(pair):
     assert termios.tcgetattr(side)[3] & termios.ISIG
 
 
+def test_a_terminal_has_one_dashboard(pair):
+    _, _, side = pair
+    with pytest.raises(OSError):
+        Terminal(os.ttyname(side))
+
+
 def test_only_lines_that_changed_are_sent(pair):
     main, terminal, _ = pair
     terminal.enter()
