@@ -67,11 +67,11 @@ def test_a_run_ends_with_all_that_was_printed_and_the_last_table(terminal):
 def test_what_is_learned_is_the_same_bit_for_bit(terminal):
     begin(terminal, "1")
     terminal.type("Right", "Tab", "Down")
-    shown = re.search(r"learned (\S+)", ended(terminal, 0))[1]
+    shown = re.search(r"learned (-?\d\S+)", ended(terminal, 0))[1]
     terminal.type(f"clear; {COMMAND} 1 | cat; echo ended with 0", "Enter")
     time.sleep(1)
-    unseen = terminal.wait_for(lambda screen: re.search(r"learned (\S+)", screen))
-    assert re.findall(r"learned (\S+)", unseen)[-1] == shown
+    unseen = terminal.wait_for(lambda screen: re.search(r"learned (-?\d\S+)", screen))
+    assert re.findall(r"learned (-?\d\S+)", unseen)[-1] == shown
 
 
 def test_keys_choose_what_is_shown(terminal):

@@ -69,7 +69,7 @@ def main() -> None:
     except Stopped as stopped:
         print(stopped, stopped.checkpoint is not None)
         sys.exit(stopped.exit_status)
-    learned = sum(float(p.double().sum()) for p in module.agent.parameters())
+    learned = sum(float(p.detach().double().sum()) for p in module.agent.parameters())
     print(f"fit is over, learned {learned!r}")
 
 
