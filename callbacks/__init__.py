@@ -6,6 +6,7 @@ from lightning_dqn.callbacks.diagnostics import Diagnostics
 from lightning_dqn.callbacks.episode_videos import EpisodeVideos
 from lightning_dqn.callbacks.exact_metrics import ExactMetrics
 from lightning_dqn.callbacks.freeze_layers import FreezeLayers
+from lightning_dqn.callbacks.live_dashboard import LiveDashboard
 from lightning_dqn.callbacks.matches import Matches
 from lightning_dqn.callbacks.model_operation import CountedOperation, ModelOperation
 from lightning_dqn.callbacks.periodic_reset import PeriodicReset
@@ -29,6 +30,7 @@ __all__ = [
     "EpisodeVideos",
     "ExactMetrics",
     "FreezeLayers",
+    "LiveDashboard",
     "Matches",
     "ModelOperation",
     "PeriodicReset",

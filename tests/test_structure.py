@@ -17,6 +17,7 @@ FLOORS = [
     {"acting", "data"},
     {"dqn", "formats"},
     {"games", "diagnostics"},
+    {"live"},
     {"callbacks", "runs"},
     {"study"},
     {"commands"},

@@ -67,6 +67,7 @@ class Actor:
         stacked: the newest with the frames before it, [E, S, *shape]; ``observation`` where S = 1.
         action_mask: bool[E, A], the legal actions there; None where all are.
         ended: bool[E], where ``observation`` is an episode's last.
+        epsilon_shift: added to what the schedule of random actions says, within 0 and 1.
         lengths: int64[E], env steps of the episodes so far.
     """
 
@@ -88,6 +89,7 @@ class Actor:
         self.ended = np.zeros(self.num_envs, bool)
         self._gate = Gate(spec, self.num_envs)
         self._epsilon = as_schedule(exploration.epsilon)
+        self.epsilon_shift = 0.0
         self._random_actions = exploration.random_actions
         self._temperature = as_schedule(exploration.temperature)
         self._held: HeldActions | None = None
@@ -126,7 +128,11 @@ class Actor:
         is_random = self._random_actions
         if is_random == "auto":
             is_random = not getattr(policy, "explores", False)
-        return self._epsilon(env_steps) if is_random else 0.0
+        if not is_random:
+            return 0.0
+        epsilon = self._epsilon(env_steps)
+        shift = self.epsilon_shift
+        return epsilon if shift == 0 else min(max(epsilon + shift, 0.0), 1.0)
 
     def step(self, policy: Policy | None, env_steps: int) -> Step:
         """Choose actions and take them.

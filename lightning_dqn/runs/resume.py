@@ -40,6 +40,7 @@ MAY_CHANGE = (
     "data.replay.directory",
     "environment.worker_timeout",
     "environment.max_worker_restarts",
+    "callbacks.live",
     "callbacks.progress",
     "callbacks.best_checkpoint",
     "callbacks.last_checkpoint",

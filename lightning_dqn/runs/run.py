@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_dqn.formats.saved import save_weights
+from lightning_dqn.runs.by_hand import changed_by_hand
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
 from lightning_dqn.runs.loggers import following, task_overrides
 from lightning_dqn.runs.opening import config_tree, opening_line
@@ -41,6 +42,7 @@ class Summary:
     episodes: int
     episodes_cut: int = 0
     trust: tuple[str, ...] = ()
+    changed_by_hand: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rate = self.env_steps / max(self.seconds, 1e-9)
@@ -48,6 +50,7 @@ class Summary:
             f"{self.name}: {self._result()}",
             f"  trained   {self.env_steps:,} env steps, {self.updates:,} updates in "
             f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
+            *(f"  by hand   {one}" for one in self.changed_by_hand),
             f"  files     {self.run_dir}",
             f"  evaluate  {evaluate_command(self.run_dir, self.trust)}",
             f"  continue  {continue_command(self.run_dir, self.trust, 'trainer.max_epochs=N')}",
@@ -99,6 +102,7 @@ def run(experiment: Experiment) -> Summary | Pruned:
         episodes=int(results.get("test/episodes", 0)),
         episodes_cut=int(results.get("test/episodes_cut", 0)),
         trust=tuple(needed_trust(config)),
+        changed_by_hand=changed_by_hand(run_dir),
     )
     wall_seconds = time.perf_counter() - began + trained.seconds_before
     rules = data.evaluation_rules if results else None

@@ -68,6 +68,11 @@ class Listener:
             if signal.getsignal(number) == self._hear:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
+    def ask(self) -> None:
+        """Take it as Ctrl-C, from any thread: the next signal ends the run where it is."""
+        if self._count == 0:
+            self._count, self.number, self._since = 1, signal.SIGINT, time.monotonic()
+
     def seconds(self) -> float:
         """Return how long ago the first signal came, 0 where none did."""
         return 0.0 if self.number is None else time.monotonic() - self._since

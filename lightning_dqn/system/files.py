@@ -28,6 +28,9 @@ SWEEP = "sweep.json"
 PRUNED = "pruned.json"
 """Where a trial was given up, in its run's folder; gone when it goes on."""
 
+CHANGED_BY_HAND = "changed_by_hand.json"
+"""Hyper-parameters that were changed while a run learned, in its folder."""
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 

@@ -350,6 +350,15 @@ def test_epsilon_is_that_of_its_schedule_by_the_env_steps():
     assert epsilon == pytest.approx([1.0, 0.6, 0.2, 0.2])
 
 
+def test_a_shift_moves_epsilon_within_0_and_1():
+    actor = actor_of(epsilon=LinearSchedule(1.0, 0.2, 100))
+    policy = LastLegalAction()
+    for shift, expected in ((0.1, [1.0, 0.7, 0.3]), (-0.4, [0.6, 0.2, 0.0])):
+        actor.epsilon_shift = shift
+        assert [actor.epsilon(policy, n) for n in (0, 50, 100)] == pytest.approx(expected)
+    assert actor.epsilon(None, 0) == 1.0
+
+
 @pytest.mark.parametrize(
     ("random_actions", "expected"),
     [

@@ -1,0 +1,261 @@
+"""A run's dashboard in the terminal, and what its keys ask of the run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_dqn.callbacks.safe_stop import SafeStop
+from lightning_dqn.data import ReplayDataModule
+from lightning_dqn.dqn import DQN
+from lightning_dqn.live.choice import Request
+from lightning_dqn.live.desk import Desk
+from lightning_dqn.live.extra_evaluation import ExtraEvaluation
+from lightning_dqn.live.glance import glance
+from lightning_dqn.live.listening import ListeningLogger
+from lightning_dqn.live.screen import table
+from lightning_dqn.live.seeds import bands_of_other_seeds
+from lightning_dqn.live.state import State
+from lightning_dqn.live.stopping import end_run, wait_while
+from lightning_dqn.live.tuning import Tuning
+from lightning_dqn.live.wanted import has_colour, why_not
+from lightning_dqn.live.watch import Watch
+from lightning_dqn.safekeeping.signals import Listener
+from lightning_dqn.system.files import CHANGED_BY_HAND, write_json
+
+_transcript = logging.getLogger("lightning_dqn.transcript")
+
+
+class LiveDashboard(pl.Callback):
+    """Shows a fit in the terminal while it runs, and does between iterations what keys ask for.
+
+    What is learned is the same bit for bit, as long as no key changes it: environments,
+    generators and networks are left as they are. A change by hand is a row of the logs, is saved
+    in checkpoints, and stands in the run's summary.
+
+    Args:
+        show: ``auto`` shows it in a real terminal of at least 80x24 in the foreground, and
+            leaves all else to the progress bar, without which it shows nothing; true refuses to
+            run where it can't be shown.
+        name: of the run; None: that of its folder.
+
+    Raises:
+        ValueError: ``show`` is something else.
+    """
+
+    def __init__(self, *, show: Literal["auto"] | bool = "auto", name: str | None = None) -> None:
+        if show not in ("auto", True, False):
+            raise ValueError(f"show={show!r}: choose auto, true or false")
+        self.show = show
+        self.name = name
+        self.tuning = Tuning()
+        self._desk: Desk | None = None
+        self._watch: Watch
+        self._logger: ListeningLogger
+        self._evaluation = ExtraEvaluation()
+        self._trainer: pl.Trainer
+        self._has_colour = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse what can't be shown though it must be."""
+        if stage == "fit" and self.show is True and (reason := why_not(os.environ)):
+            raise ValueError(f"show=True: {reason}; auto shows a dashboard where it can be")
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put in force what was changed by hand before, and open the dashboard."""
+        data: Any = getattr(trainer, "datamodule", None)
+        if not isinstance(data, ReplayDataModule) or not isinstance(pl_module, DQN):
+            return
+        self._trainer = trainer
+        self.tuning.apply(data)
+        self._mark()
+        if self._is_wanted(trainer):
+            self._open(trainer, pl_module, data)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Let an evaluation that was asked for follow this batch."""
+        if self._desk is not None:
+            self._evaluation.let_follow(trainer, batch_idx)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go back to the Trainer's own evaluations, and see how other seeds are by now."""
+        self._evaluation.undo(trainer)
+        if self._desk is not None and self._desk.compares_seeds:
+            self._desk.state.bands = bands_of_other_seeds(Path(trainer.default_root_dir))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Likewise."""
+        self._evaluation.undo(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the dashboard."""
+        self._close(trainer)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Close the dashboard."""
+        self._close(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was changed by hand."""
+        return self.tuning.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back."""
+        self.tuning.load_state_dict(state_dict)
+
+    # --- the dashboard
+
+    def _is_wanted(self, trainer: pl.Trainer) -> bool:
+        if self.show == "auto":
+            has_bar = trainer.progress_bar_callback is not None
+            return trainer.is_global_zero and has_bar and not why_not(os.environ)
+        return self.show and trainer.is_global_zero
+
+    def _open(self, trainer: pl.Trainer, module: DQN, data: ReplayDataModule) -> None:
+        state = State(bands=bands_of_other_seeds(Path(trainer.default_root_dir)))
+        name = self.name or Path(trainer.default_root_dir).name
+        self._watch = Watch(state, trainer, module, data, self.tuning, name)
+        self._has_colour = has_colour(os.environ)
+        desk = Desk(state, look=self._watch.look, end=self._end, colour=self._has_colour)
+        try:
+            desk.open()
+        except OSError as error:  # as where another run's dashboard has the terminal
+            rank_zero_warn(f"LiveDashboard: it can't have the terminal: {error.strerror}")
+            return
+        self._desk = desk
+        self._logger = ListeningLogger(desk)
+        trainer.loggers.append(self._logger)
+        data.between_iterations.insert(0, self._between)
+        data.while_busy.append(self._glance)
+
+    def _close(self, trainer: pl.Trainer) -> None:
+        desk, self._desk = self._desk, None
+        if desk is None:
+            return
+        self._evaluation.undo(trainer)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data.between_iterations.remove(self._between)
+        data.while_busy.remove(self._glance)
+        trainer.loggers.remove(self._logger)
+        desk.close()
+        if desk.failure is not None:
+            rank_zero_warn(f"LiveDashboard: it ended before the run: {desk.failure!r}")
+        if desk.state.history.series:
+            print("\n".join(table(desk.state, desk.width)), flush=True)
+
+    # --- what keys ask for, in the training thread
+
+    def _between(self) -> None:
+        desk = self._desk
+        assert desk is not None
+        self._glance()
+        while desk.requests:
+            self._act(desk, desk.requests.popleft())
+
+    def _glance(self) -> None:
+        desk = self._desk
+        if desk is None or not desk.wants_glance:
+            return
+        desk.wants_glance = False
+        module, data = self._parts()
+        seen = glance(module, data, colour=self._has_colour)
+        with desk.lock:
+            desk.state.glance = seen
+            desk.state.glance_reason = "rows come from elsewhere than an environment"
+
+    def _act(self, desk: Desk, request: Request) -> None:
+        if request.what == "save":
+            self._save(desk)
+        elif request.what == "evaluate":
+            self._evaluation.ask(self._trainer)
+            desk.say(
+                "evaluation follows" if self._evaluation.is_asked else "nothing to evaluate by"
+            )
+        elif request.what == "change":
+            self._change(desk, request)
+        else:
+            self._pause(desk)
+
+    def _save(self, desk: Desk) -> None:
+        module, _ = self._parts()
+        name = f"by_key_env_step_{module.env_steps:09d}.ckpt"
+        path = Path(self._trainer.default_root_dir, "checkpoints", name)
+        self._trainer.save_checkpoint(path, False)  # not the weights alone
+        desk.say(f"saved {path.name}")
+
+    def _change(self, desk: Desk, request: Request) -> None:
+        module, data = self._parts()
+        changed = self.tuning.change(request.name, request.steps, module, data)
+        if changed is None:
+            desk.say(f"{request.name} can't be changed in this run")
+            return
+        now = self.tuning.values(module, data)
+        keys = {"epsilon": "rollout/epsilon", "learning rate": "train/learning_rate"}
+        row = {keys[name]: value for name, value in now.items()}
+        for logger in module.loggers:
+            logger.log_metrics({**row, "time/env_steps": module.env_steps}, step=module.env_steps)
+        _transcript.info("changed by hand: %s", changed)
+        self._mark()
+        desk.say(f"changed: {changed}")
+
+    def _pause(self, desk: Desk) -> None:
+        self._watch.is_paused = True
+        desk.say("paused; p goes on")
+        wait_while(lambda: self._is_to_wait(desk))
+        self._watch.is_paused = False
+        desk.say("goes on")
+        module, _ = self._parts()
+        module.report.start_clock(module.env_steps, module.updates)
+
+    def _is_to_wait(self, desk: Desk) -> bool:
+        """Tell whether a pause goes on; meanwhile do what may be done in it."""
+        self._glance()
+        while desk.requests:
+            request = desk.requests.popleft()
+            if request.what == "pause":
+                return False
+            self._act(desk, request)
+            if request.what == "evaluate":
+                return False
+        is_stopped = any(one.number is not None for one in self._listeners())
+        return not (is_stopped or self._trainer.received_sigterm or self._trainer.should_stop)
+
+    def _end(self, request: Request) -> None:
+        """End the run; called in the thread that draws."""
+        self._watch.is_stopping = True
+        end_run(self._trainer, self._listeners(), at_once=request.what == "stop now")
+
+    def _mark(self) -> None:
+        """Let the run's folder say what was changed by hand, as its checkpoints do."""
+        path = Path(self._trainer.default_root_dir, CHANGED_BY_HAND)
+        try:
+            if self.tuning.changes:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, [one._asdict() for one in self.tuning.changes])
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:  # as on a full disk, which ends no run
+            rank_zero_warn(f"{path}: couldn't be written: {error.strerror}; the run goes on")
+
+    def _listeners(self) -> list[Listener]:
+        callbacks: list[pl.Callback] = self._trainer.callbacks  # type: ignore[attr-defined]
+        return [one.listener for one in callbacks if isinstance(one, SafeStop)]
+
+    def _parts(self) -> tuple[DQN, ReplayDataModule]:
+        module: Any = self._trainer.lightning_module
+        data: Any = self._trainer.datamodule  # type: ignore[attr-defined]
+        return module, data

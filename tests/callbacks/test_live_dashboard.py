@@ -1,0 +1,238 @@
+"""What the dashboard does to a run, on no terminal: changes by hand, evaluations, conditions."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from lightning_dqn import EvaluationConfig
+from lightning_dqn.callbacks import EMATargetNetwork, LiveDashboard
+from lightning_dqn.callbacks import live_dashboard as module_of_it
+from lightning_dqn.live.choice import Request
+from lightning_dqn.live.state import State
+from lightning_dqn.live.tuning import EPSILON, LEARNING_RATE
+from lightning_dqn.reporting.csv_logger import csv_logger
+
+
+class Desk:
+    """Stands for the thread that draws: requests come as they are told, nothing is shown."""
+
+    width = 120
+    compares_seeds = False
+    failure = None
+
+    def __init__(self, state, *, look, end, colour):
+        import threading
+        from collections import deque
+
+        self.state, self.look, self.end = state, look, end
+        self.lock = threading.RLock()
+        self.requests = deque()
+        self.wants_glance = True
+        self.said = []
+        self.is_open = False
+
+    def open(self):
+        self.is_open = True
+
+    def close(self):
+        self.is_open = False
+
+    def say(self, message):
+        self.said.append(message)
+
+
+class Press(pl.Callback):
+    """Sends requests after an iteration."""
+
+    def __init__(self, dashboard, requests):
+        self.dashboard, self.requests = dashboard, requests
+        self.desk = None
+
+    def on_train_batch_end(self, trainer, *args):
+        self.desk = self.dashboard._desk
+        self.desk.requests.extend(self.requests.get(trainer.global_step, ()))
+        self.desk.wants_glance = True
+        self.desk.look()
+
+
+@pytest.fixture
+def fit(make_module, make_data, make_trainer, tmp_path, monkeypatch):
+    """A function that fits with a dashboard and the requests after so many updates."""
+    monkeypatch.setattr(module_of_it, "Desk", Desk)
+    monkeypatch.setattr(module_of_it, "why_not", lambda environment: "")
+
+    def run(requests=None, *, dashboard=None, checkpoint=None, folder="run", **arguments):
+        dashboard = dashboard or LiveDashboard(show=True)
+        press = Press(dashboard, requests or {})
+        module = make_module()
+        data = make_data(
+            env_steps_per_epoch=48, evaluation=EvaluationConfig(num_envs=1, max_episode_steps=20)
+        )
+        trainer = make_trainer(
+            callbacks=[dashboard, EMATargetNetwork(tau=0.1), press],
+            default_root_dir=tmp_path / folder,
+            **{"logger": csv_logger(tmp_path / folder), "log_every_n_steps": 1, **arguments},
+        )
+        trainer.fit(module, data, ckpt_path=checkpoint)
+        return dashboard, press.desk, module, trainer
+
+    return run
+
+
+def test_looking_on_changes_nothing_that_is_learned(fit, make_module):
+    weights = []
+    for show in (True, False):
+        monkeys = {} if show else None
+        dashboard = LiveDashboard(show=show)
+        if show:
+            *_, module, _ = fit(monkeys, dashboard=dashboard, folder="shown")
+        else:
+            *_, module, _ = fit_without(fit, dashboard)
+        weights.append([p.clone() for p in module.agent.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def fit_without(fit, dashboard):
+    """Fit with a dashboard that isn't shown."""
+    original = Press.on_train_batch_end
+    Press.on_train_batch_end = lambda self, trainer, *args: None
+    try:
+        return fit(dashboard=dashboard, folder="unseen")
+    finally:
+        Press.on_train_batch_end = original
+
+
+def test_it_sees_rows_the_environment_and_how_far_the_run_is(fit, capsys):
+    _, desk, module, trainer = fit()
+    state: State = desk.state
+    assert state.history.series["train/loss"].num_values == 6
+    assert len(state.glance.q_values) == 2
+    assert len(state.glance.picture) == 4
+    assert state.total_env_steps == module.env_steps
+    assert state.phase == "training"
+    assert 0 < state.fill < 1
+    assert not desk.is_open
+    assert trainer.loggers[0] is trainer.logger
+    assert len(trainer.loggers) == 1
+    assert "train/loss" in capsys.readouterr().out
+    assert trainer.datamodule.between_iterations == []
+    assert trainer.datamodule.while_busy == []
+
+
+def test_save_writes_a_checkpoint_from_which_a_run_goes_on(fit, tmp_path):
+    fit({4: [Request("save")]})
+    [path] = (tmp_path / "run" / "checkpoints").glob("by_key_*.ckpt")
+    *_, module, _ = fit(checkpoint=path, folder="again")
+    assert module.updates == 24
+
+
+def test_an_evaluation_follows_the_next_batch_and_no_other(fit, tmp_path):
+    _, desk, _, trainer = fit(
+        {4: [Request("evaluate")]}, limit_val_batches=1.0, check_val_every_n_epoch=5, max_epochs=2
+    )
+    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("eval/episode_return")
+    assert sum(bool(row.split(",")[column]) for row in rows[1:]) == 1
+    assert desk.said == ["evaluation follows"]
+    assert trainer.check_val_every_n_epoch == 5
+
+
+def test_where_there_is_no_evaluation_a_key_says_so(fit):
+    _, desk, *_ = fit({4: [Request("evaluate")]})
+    assert desk.said == ["nothing to evaluate by"]
+
+
+def test_a_learning_rate_is_scaled_and_logged_and_marks_the_run(fit, tmp_path):
+    dashboard, _, _, trainer = fit({4: [Request("change", LEARNING_RATE, -1)]})
+    rate = trainer.optimizers[0].param_groups[0]["lr"]
+    [change] = dashboard.tuning.changes
+    assert change.name == LEARNING_RATE
+    assert change.value == pytest.approx(rate)
+    [told] = json.loads((tmp_path / "run" / "changed_by_hand.json").read_text())
+    assert told["name"] == LEARNING_RATE
+    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("train/learning_rate")
+    rates = [float(row.split(",")[column]) for row in rows[1:]]
+    assert rates[0] == pytest.approx(1.25 * rate)
+    assert rates[-1] == pytest.approx(rate)
+
+
+def test_epsilon_is_moved_and_stays_a_probability(fit):
+    dashboard, *_ = fit({4: [Request("change", EPSILON, 1)] * 3})
+    assert dashboard.tuning.changes[-1].value == 1  # it was all but that
+    assert 0 < dashboard.tuning.epsilon_shift < 0.01
+    dashboard, *_ = fit({4: [Request("change", EPSILON, -1)] * 3})
+    assert dashboard.tuning.epsilon_shift == pytest.approx(-0.03)
+    assert len(dashboard.tuning.changes) == 1
+
+
+def test_a_resumed_run_keeps_what_was_changed_and_where_nothing_is_shown_too(fit, tmp_path):
+    fit({4: [Request("change", EPSILON, -1), Request("save")]})
+    [path] = (tmp_path / "run" / "checkpoints").glob("by_key_*.ckpt")
+    seen = []
+
+    class Look(pl.Callback):
+        def on_train_batch_end(self, trainer, *args):
+            seen.append(trainer.datamodule.collector.actor.epsilon_shift)
+
+    dashboard = LiveDashboard(show=False)
+    original = Press.on_train_batch_end
+    Press.on_train_batch_end = lambda self, trainer, *args: Look().on_train_batch_end(trainer)
+    try:
+        fit(checkpoint=path, dashboard=dashboard)
+    finally:
+        Press.on_train_batch_end = original
+    assert dashboard.tuning.epsilon_shift == pytest.approx(-0.01)
+    assert set(seen) == {dashboard.tuning.epsilon_shift}
+    assert (tmp_path / "run" / "changed_by_hand.json").is_file()
+
+
+def test_a_new_run_in_a_folder_is_not_marked_by_the_one_before(fit, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "changed_by_hand.json").write_text("[]")
+    fit()
+    assert not (tmp_path / "run" / "changed_by_hand.json").exists()
+
+
+def test_a_checkpoint_of_an_unchanged_run_holds_nothing_of_it():
+    assert LiveDashboard().state_dict() == {}
+
+
+def test_it_is_closed_where_the_run_fails(fit, monkeypatch):
+    dashboard = LiveDashboard(show=True)
+    desks = []
+    original = Press.on_train_batch_end
+
+    def fail(self, trainer, *args):
+        original(self, trainer, *args)
+        desks.append(self.desk)
+        raise RuntimeError("in its midst")
+
+    monkeypatch.setattr(Press, "on_train_batch_end", fail)
+    with pytest.raises(RuntimeError, match="in its midst"):
+        fit(dashboard=dashboard)
+    assert not desks[0].is_open
+
+
+def test_show_is_auto_true_or_false():
+    with pytest.raises(ValueError, match=r"show='always': choose auto, true or false"):
+        LiveDashboard(show="always")
+
+
+def test_true_refuses_where_there_is_no_terminal(make_module, make_data, make_trainer, tmp_path):
+    trainer = make_trainer(callbacks=[LiveDashboard(show=True)], default_root_dir=tmp_path)
+    if os.isatty(1):
+        pytest.skip("standard output is a terminal")
+    with pytest.raises(ValueError, match="standard output is no terminal"):
+        trainer.fit(make_module(), make_data())
+
+
+def test_auto_shows_nothing_without_a_progress_bar(fit, monkeypatch):
+    monkeypatch.setattr(Press, "on_train_batch_end", lambda self, trainer, *args: None)
+    dashboard, *_ = fit(dashboard=LiveDashboard())
+    assert dashboard._desk is None
