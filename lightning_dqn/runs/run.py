@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_dqn.formats.saved import save_weights
+from lightning_dqn.runs.budget import keep_budget
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
 from lightning_dqn.runs.loggers import following, task_overrides
 from lightning_dqn.runs.opening import config_tree, opening_line
@@ -40,6 +41,7 @@ class Summary:
     episode_return_std: float | None
     episodes: int
     trust: tuple[str, ...] = ()
+    longer: str = "trainer.max_epochs=N"
 
     def __str__(self) -> str:
         rate = self.env_steps / max(self.seconds, 1e-9)
@@ -49,7 +51,7 @@ class Summary:
             f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
             f"  files     {self.run_dir}",
             f"  evaluate  {evaluate_command(self.run_dir, self.trust)}",
-            f"  continue  {continue_command(self.run_dir, self.trust, 'trainer.max_epochs=N')}",
+            f"  continue  {continue_command(self.run_dir, self.trust, self.longer)}",
         ]
         return "\n".join(lines)
 
@@ -74,6 +76,7 @@ def run(experiment: Experiment) -> Summary | Pruned:
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     _say(experiment, run_dir)
+    keep_budget(config)
     with following(experiment):
         trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
         if (pruned := read_pruned(run_dir)) is not None:
@@ -96,6 +99,7 @@ def run(experiment: Experiment) -> Summary | Pruned:
         episode_return_std=results.get("test/episode_return_std"),
         episodes=int(results.get("test/episodes", 0)),
         trust=tuple(needed_trust(config)),
+        longer="trainer.max_epochs=N" if config.get("env_steps") is None else "env_steps=N",
     )
     wall_seconds = time.perf_counter() - began + trained.seconds_before
     counted = {
