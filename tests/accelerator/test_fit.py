@@ -140,7 +140,7 @@ def test_a_read_back_would_be_found(trainer_of: Any, no_read_back: Any) -> None:
             pl_module.after_update.append(lambda m: float(m.minibatch.reward.sum()))
 
     watch = NoReadBack(no_read_back)
-    with pytest.raises(RuntimeError, match="reads back|synchronizing"), watch.stack:
+    with pytest.raises(RuntimeError, match=r"reads back|synchronizing"), watch.stack:
         trainer_of(watch, Reads()).fit(rainbow(), data_of("accelerator"))
 
 
