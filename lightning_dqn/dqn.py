@@ -276,7 +276,7 @@ class DQN(ActingModule):
         if self.target.slow_copy:
             draw_noise(self.agent.get_submodule("target_network"))
             warn_of_still_target(self)
-        self._continuation.begin_training()
+        self._continuation.begin_training(self.device)
 
     def on_train_epoch_end(self) -> None:
         """Sound the alarm if an update since the last row wasn't finite."""

@@ -156,7 +156,8 @@ class Actor:
                 self._own_returns[is_reset] = 0.0
         self.ended = given.ended
         episodes = self._finish_episodes(given.restarted) if self.ended.any() else []
-        self._see(given.observation, given.action_mask, is_reset)
+        is_first = is_reset if given.life_lost is None else is_reset | given.life_lost
+        self._see(given.observation, given.action_mask, is_first)
         ends = (given.terminated, given.truncated)
         return Step(action, given.reward, *ends, is_reset, episodes, given.life_lost)
 

@@ -75,13 +75,14 @@ OpenAI Baselines run it.
    is FIRE it is the first of them; a draw of 0 is FIRE alone.
 2. FIRE there comes after them, held for a whole step, with another step of action 2; and after
    each life. Here it is one frame, at the beginning of a game alone.
-3. After a life a step without action begins the next one there, and the stack of frames begins
-   anew. Here the game goes on, and its frames follow each other.
+3. After a life a step without action begins the next one there. Here the game goes on with the
+   action that is chosen; the stack of frames begins anew as there, in evaluation too.
 
 ``100k``: Kaiser et al. 2020 (arxiv.org/abs/1903.00374), as Dopamine's agents for 100,000 steps run
 it.
 
 1. A game begins with 0 to 29 frames without action, as in the runner behind DER and DrQ; other
    configurations draw up to 30.
-2. The stack of frames begins anew with a life in Dopamine. Here it goes on.
+2. The stack of frames begins anew with a life, as in Dopamine: with copies of its first frame,
+   where there it is filled with zeros.
 """

@@ -11,8 +11,8 @@ import torch
 class FrameStack:
     """Keeps the S newest frames of E environments, oldest first.
 
-    At an episode's start the stack is filled with its first frame. With S = 1 observations
-    pass through untouched.
+    At the start of an episode, or of a life where learning ends with one, the stack is filled with
+    its first frame. With S = 1 observations pass through untouched.
     """
 
     def __init__(self, num_frames: int) -> None:
@@ -38,7 +38,7 @@ class FrameStack:
 
         Args:
             observation: [E, *shape].
-            is_first: bool[E], whose frame starts an episode; None means all.
+            is_first: bool[E], whose frame starts an episode or a life; None means all.
 
         Returns:
             [E, S, *shape] that later calls don't change, or ``observation`` where S = 1.

@@ -103,7 +103,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
         infos: dict[str, Any] = {}
         with self._all_or_none():
             for index, info in enumerate(self._answers(timeout)):
-                infos = self._add_info(infos, self._insist(index, info), index)
+                infos = self._add_info(infos, self._insist(index, info, seed_anew=False), index)
         self._ended = np.zeros(self.num_envs, bool)
         self.newest = self.observations.copy()
         return self.newest, infos
@@ -126,7 +126,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
         with self._all_or_none():
             for index, answer in enumerate(self._answers(timeout)):
                 if self._ended[index]:
-                    info = self._insist(index, answer)
+                    info = self._insist(index, answer, seed_anew=True)
                 elif isinstance(answer, Fault):
                     info, truncated[index] = self._cut(index, answer), True
                 else:
@@ -187,11 +187,9 @@ class WorkerVectorEnv(AsyncVectorEnv):
                     raise self._crew.error(index, answer)
         return answers
 
-    def _insist(self, index: int, answer: Any) -> Any:
+    def _insist(self, index: int, answer: Any, *, seed_anew: bool) -> Any:
         """Return the answer to a reset; of a new worker where there is none."""
-        return self._crew.insist(
-            index, answer, seed_anew=self._ended[index], while_waiting=self._let_others
-        )
+        return self._crew.insist(index, answer, seed_anew=seed_anew, while_waiting=self._let_others)
 
     def _cut(self, index: int, fault: Fault) -> dict[str, Any]:
         """End an episode where it stands."""

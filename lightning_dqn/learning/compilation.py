@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -48,6 +48,7 @@ def compile_step(
     expected_updates: int | None,
     device: torch.device,
     pays_back_after: int = PAYS_BACK_AFTER_UPDATES,
+    buffers: Sequence[Tensor] = (),
 ) -> Step:
     """Return ``step``, compiled where that was asked for and is possible.
 
@@ -57,6 +58,7 @@ def compile_step(
         expected_updates: of the whole run; None means without end.
         device: where the tensors lie.
         pays_back_after: updates.
+        buffers: that the step may move, as statistics; the check before the first leaves no trace.
     """
     if not isinstance(mode, bool) and mode != "auto":
         raise ValueError(f"compile={mode!r}: choose auto, true or false")
@@ -65,7 +67,7 @@ def compile_step(
     if device.type == "cpu" and not has_cxx_compiler():
         log.warning("no C++ compiler found (install g++ or set CXX): learning runs uncompiled")
         return step
-    return CheckedCompiledStep(step, device)
+    return CheckedCompiledStep(step, device, changed=lambda *_: list(buffers))
 
 
 def pays_back_after(is_distributional: bool) -> int:

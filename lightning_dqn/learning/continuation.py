@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from lightning_dqn.former_names import former_tensor_names
 from lightning_dqn.safekeeping.format_version import migrated
-from lightning_dqn.system.seeding import global_generators, set_global_generators
+from lightning_dqn.system.seeding import (
+    device_generator,
+    global_generators,
+    set_device_generator,
+    set_global_generators,
+)
 
 
 def add_state(module: Any, checkpoint: dict[str, Any]) -> None:
     """Add a DQN's counters, the names of its networks, and what a continued fit goes on with."""
     continuation = {
         "generators": global_generators(),
+        "device_generator": device_generator(module.device),
         "noise": module.agent.noise_state,
         "augmentation": module.augmentation.state,
         "is_compiled": module.update.is_compiled,
@@ -64,8 +72,14 @@ class Continuation:
             module.update.was_compiled = self._state["is_compiled"]
             module.update.had_in_a_graph = self._state.get("most_in_a_graph", 0)
 
-    def begin_training(self) -> None:
-        """Set the global generators, after all that draws from them before the first batch."""
+    def begin_training(self, device: torch.device) -> None:
+        """Set the global generators, after all that draws from them before the first batch.
+
+        Args:
+            device: that learns.
+        """
         if self._state is not None:
             set_global_generators(self._state["generators"])
+            # Checkpoints of before it was kept hold none.
+            set_device_generator(device, self._state.get("device_generator"))
             self._state = None

@@ -145,6 +145,7 @@ class Update:
             expected_updates=expected_updates,
             device=device,
             pays_back_after=pays_back_after(is_distributional),
+            buffers=list(self.network.buffers()),
         )
         self._device, self._blocks = device, None
         decided = updates_in_a_graph(

@@ -10,8 +10,8 @@ a cell is numbered time * E + environment. A row holds one observation and what 
                                                 unless time 4 was a termination
     stack           3 3 4      6 6 7            of three frames at 4 and 7: never across a start
 
-Where environments tell of lives, a life's end closes a chain as a termination does. A stack goes
-across it: the game goes on, and its frames follow each other.
+Where environments tell of lives, a life's end closes a chain as a termination does, and a stack
+begins anew after it, though the game goes on and no row is final.
 
 Pure functions of tensors. Shapes: M cells, S stacked frames.
 """
@@ -171,19 +171,21 @@ def follow_chain(
 def stacked_cells(ring: Cells, cells: Tensor, num_frames: int) -> Tensor:
     """Return the cells of each stack's frames, oldest first, int64[M, S].
 
-    Frames before the episode's first are that first frame, as when acting.
+    Frames before the first of the episode, or of the life, are that first frame, as when acting.
     """
     frames = [cells]
     for _ in range(num_frames - 1):
-        cells = _predecessor_in_episode(ring, cells)
+        cells = _frame_before(ring, cells)
         frames.append(cells)
     return torch.stack(frames[::-1], dim=1)
 
 
-def _predecessor_in_episode(ring: Cells, cells: Tensor) -> Tensor:
-    action = ring.columns["action"]
+def _frame_before(ring: Cells, cells: Tensor) -> Tensor:
+    action, life_lost = ring.columns["action"], ring.columns.get("life_lost")
     before = (cells - ring.num_envs) % len(action)
     is_first = (ring.time(cells) == ring.oldest) | (action[before] == NO_ACTION)
+    if life_lost is not None:
+        is_first = is_first | life_lost[before]
     return torch.where(is_first, cells, before)
 
 

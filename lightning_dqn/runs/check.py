@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.runs.build import ConfigError, build, check_types
 from lightning_dqn.runs.keys import choices
+from lightning_dqn.runs.lengths import total_env_steps
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.runs.named import PARTS
 from lightning_dqn.runs.resume import CONFIGURATION
@@ -94,14 +95,7 @@ def check_lengths(config: DictConfig) -> None:
         return
     if epochs == 0:
         raise ConfigError("trainer.max_epochs=0: nothing is learned; the command evaluate plays")
-    env_steps = int(epochs) * int(config.data.env_steps_per_epoch)
-    warmup = int(config.data.collection.get("warmup_env_steps", 0))
-    if warmup > env_steps:
-        raise ConfigError(
-            f"data.collection.warmup_env_steps={warmup}: longer than the run, whose "
-            f"{epochs} epochs have {env_steps} env steps"
-        )
-    rows = min(warmup + env_steps, int(config.data.replay.capacity))
+    rows = min(total_env_steps(config), int(config.data.replay.capacity))
     if int(config.data.batch_size) > rows:
         raise ConfigError(
             f"data.batch_size={config.data.batch_size}: more than the {rows} rows that replay "

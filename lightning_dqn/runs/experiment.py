@@ -17,9 +17,9 @@ from lightning_dqn.dqn import DQN
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.learning.trainer import SUPPORTED_PRECISIONS, check_trainer
 from lightning_dqn.replay.reading import check_discount
+from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.build import ConfigError, build, invalid
 from lightning_dqn.runs.check import check_folder, check_keys, check_values
-from lightning_dqn.runs.lengths import spread_budget
 
 
 @dataclass(frozen=True)

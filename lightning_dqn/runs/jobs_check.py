@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_keys, check_values
 from lightning_dqn.runs.compose import Composer, Job, without_hydra
 from lightning_dqn.runs.jobs import SweepJob
-from lightning_dqn.runs.lengths import spread_budget
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.safekeeping.folder_lock import refuse_used
 

@@ -32,34 +32,10 @@ def total_iterations(config: DictConfig) -> int:
 
 def total_env_steps(config: DictConfig) -> int:
     """Return the env steps of the whole run, for schedules over all of it."""
-    warmup = int(config.data.collection.warmup_env_steps)
+    if config.get("env_steps") is not None:  # of which epochs may have been of other lengths
+        return int(config.env_steps)
+    warmup = int(config.data.collection.get("warmup_env_steps", 0))
     return warmup + _total_epochs(config) * int(config.data.env_steps_per_epoch)
-
-
-def spread_budget(config: DictConfig) -> None:
-    """Turn ``env_steps``, of the whole run, into epochs that come to it.
-
-    Their number stays as near as can be to what ``data.env_steps_per_epoch`` says, so that there
-    is an evaluation as often.
-
-    Raises:
-        ConfigError: it isn't a number of env steps, or the warm-up takes them all.
-    """
-    budget = config.get("env_steps")
-    if budget is None:
-        return
-    is_whole = isinstance(budget, int | float) and float(budget).is_integer() and budget > 0
-    if not is_whole or isinstance(budget, bool):
-        raise ConfigError(f"env_steps={budget!r}: expected a whole number from 1, or null")
-    left = int(budget) - int(config.data.collection.get("warmup_env_steps", 0))
-    if left <= 0:
-        raise ConfigError(
-            f"env_steps={int(budget)}: the warm-up takes them all; lower "
-            f"data.collection.warmup_env_steps={config.data.collection.warmup_env_steps}"
-        )
-    epochs = max(1, round(left / int(config.data.env_steps_per_epoch)))
-    config.trainer.max_epochs = epochs
-    config.data.env_steps_per_epoch = -(-left // epochs)
 
 
 def register_lengths() -> None:

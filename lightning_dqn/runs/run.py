@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_dqn.formats.saved import save_weights
+from lightning_dqn.runs.budget import keep_budget
 from lightning_dqn.runs.by_hand import changed_by_hand
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
 from lightning_dqn.runs.loggers import following, task_overrides
@@ -43,6 +44,7 @@ class Summary:
     episodes_cut: int = 0
     trust: tuple[str, ...] = ()
     changed_by_hand: tuple[str, ...] = ()
+    longer: str = "trainer.max_epochs=N"
 
     def __str__(self) -> str:
         rate = self.env_steps / max(self.seconds, 1e-9)
@@ -53,7 +55,7 @@ class Summary:
             *(f"  by hand   {one}" for one in self.changed_by_hand),
             f"  files     {self.run_dir}",
             f"  evaluate  {evaluate_command(self.run_dir, self.trust)}",
-            f"  continue  {continue_command(self.run_dir, self.trust, 'trainer.max_epochs=N')}",
+            f"  continue  {continue_command(self.run_dir, self.trust, self.longer)}",
         ]
         return "\n".join(lines)
 
@@ -79,6 +81,7 @@ def run(experiment: Experiment) -> Summary | Pruned:
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     _say(experiment, run_dir)
+    keep_budget(config)
     with following(experiment):
         trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
         if (pruned := read_pruned(run_dir)) is not None:
@@ -103,6 +106,7 @@ def run(experiment: Experiment) -> Summary | Pruned:
         episodes_cut=int(results.get("test/episodes_cut", 0)),
         trust=tuple(needed_trust(config)),
         changed_by_hand=changed_by_hand(run_dir),
+        longer="trainer.max_epochs=N" if config.get("env_steps") is None else "env_steps=N",
     )
     wall_seconds = time.perf_counter() - began + trained.seconds_before
     rules = data.evaluation_rules if results else None

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import SWEEP, Composer
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.keys import typed
-from lightning_dqn.runs.lengths import spread_budget
 from lightning_dqn.runs.mistakes import MISTAKES
 from lightning_dqn.runs.trust import Trust
 from lightning_dqn.study.planning import begun as begun_sweep

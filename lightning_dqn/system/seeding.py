@@ -66,6 +66,29 @@ def set_global_generators(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
 
 
+def device_generator(device: torch.device) -> dict[str, Any] | None:
+    """Return the state of the accelerator's own generator; None on the CPU, which has torch's.
+
+    Noise and dropout of a network on an accelerator draw from there.
+    """
+    if device.type == "cpu":
+        return None
+    module = torch.get_device_module(device)
+    state = module.get_rng_state() if device.type == "mps" else module.get_rng_state(device)
+    return {"type": device.type, "state": state}
+
+
+def set_device_generator(device: torch.device, saved: dict[str, Any] | None) -> None:
+    """Take back what :func:`device_generator` gave, where it was of such a device."""
+    if saved is None or saved["type"] != device.type:
+        return
+    module, state = torch.get_device_module(device), saved["state"]
+    if device.type == "mps":
+        module.set_rng_state(state)
+    else:
+        module.set_rng_state(state, device)
+
+
 @contextmanager
 def generators_kept() -> Iterator[None]:
     """Give Python's, NumPy's and torch's own generators back as they were before the block."""

@@ -76,6 +76,27 @@ def test_lives_are_a_column_and_games_go_on():
     assert final.life_lost.tolist() == [[False]]
 
 
+@pytest.mark.parametrize("lives", [True, False])
+def test_the_stacks_acted_by_are_those_that_will_be_read(lives):
+    """Of every row in which an action was chosen, through ends of games and of lives."""
+    scripts = [
+        [EpisodeScript((1.0,) * 6, lives_lost=(1, 4)), *episodes(2)],
+        [EpisodeScript((1.0,) * 3, terminated=False, truncated=True, lives_lost=(0, 2))],
+    ]
+    spec = spec_of(frame_stack=3, has_life_losses=lives)
+    collector = collector_of(scripts, spec=spec, tells_lives=lives)
+    ring = ReplayBuffer(spec, 2, ReplayConfig(100))
+    policy = LastLegalAction()
+    while ring.total_times < 30:  # all fits: no stack has lost its oldest frames
+        ring.extend(collector.collect(policy, collector.env_steps + 4))
+    times = ring.total_times
+    cells = ring.newest_cells(times)
+    is_start = ring.read("action", cells) != NO_ACTION
+    acted = torch.from_numpy(np.stack(policy.observations))
+    read = ring.observations(cells.flatten()).unflatten(0, (times, 2))
+    assert torch.equal(acted[is_start], read[is_start])
+
+
 def test_nothing_is_kept_of_lives_where_environments_tell_of_none():
     assert collector_of().collect(None, 3).life_lost is None
 

@@ -41,7 +41,6 @@ MISTAKES = {
     "data.collection.epsilon.end=-0.1": "data.collection.epsilon.end=-0.1: a probability",
     "data.collection.epsilon.duration=0": "data.collection.epsilon.duration=0",
     "data.batch_size=100000 trainer.max_epochs=1": "data.batch_size=100000: more than the 6000 rows that replay ever holds in this run",
-    "data.collection.warmup_env_steps=1_000_000": "data.collection.warmup_env_steps=1000000: longer than the run, whose 10 epochs have 50000 env steps",
     "trainer.max_epochs=0": "trainer.max_epochs=0: nothing is learned",
     "data.replay.capacity=10": "data.replay.capacity=10: 8 environments with stacks of 1 frames need at least 24 rows",
     "module.optimizer.lr=-0.1": "module.optimizer: Invalid learning rate: -0.1",

@@ -209,7 +209,9 @@ def test_a_fault_between_two_episodes_begins_the_next_one_at_once(make_workers, 
     assert step(workers)[1].tolist() == [1, 1]
 
 
-def test_a_later_reset_that_fails_is_done_again_by_the_same_seed(make_workers, tmp_path):
+@pytest.mark.parametrize("num_steps", [1, 3])
+def test_a_later_reset_that_fails_is_done_again_by_the_same_seed(make_workers, tmp_path, num_steps):
+    """Within an episode and after its end."""
     faulty = {"fault": "kill", "when": "reset", "at": 1, "once": str(tmp_path / "once")}
     workers, twin = make_workers({}, faulty), make_workers({}, {})
     for seed, asserts in (([3, 8], False), ([5, 6], True)):
@@ -217,8 +219,9 @@ def test_a_later_reset_that_fails_is_done_again_by_the_same_seed(make_workers, t
             warnings.simplefilter("ignore" if asserts else "error", WorkerRestarted)
             mine = workers.reset(seed=seed)
         np.testing.assert_equal(mine[0], twin.reset(seed=seed)[0])
-        step(workers)
-        step(twin)
+        for _ in range(num_steps):
+            step(workers)
+            step(twin)
     assert workers.num_restarts == 1
 
 

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lightning_dqn import DQN
+from lightning_dqn import DQN, EnvironmentSpec
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.learning import compilation
 from lightning_dqn.learning.compilation import (
@@ -22,7 +22,7 @@ from lightning_dqn.learning.compilation import (
     compile_step,
     has_cxx_compiler,
 )
-from lightning_dqn.learning.targets import Munchausen
+from lightning_dqn.learning.targets import Munchausen, Target
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.quantile import (
     ImplicitQuantileHead,
@@ -30,6 +30,8 @@ from lightning_dqn.networks.heads.quantile import (
     QuantileHead,
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
+from lightning_dqn.networks.torsos import Impala
+from lightning_dqn.transitions import Transitions
 
 # The compiler of torch 2.9 to 2.13 uses parts of torch that torch itself deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -190,6 +192,76 @@ def test_only_a_compiler_that_torch_would_call_counts(
     (tmp_path / name).touch()
     (tmp_path / name).chmod(stat.S_IRWXU)
     assert has_cxx_compiler() is found
+
+
+IMAGES = EnvironmentSpec((44, 44), "uint8", 3, frame_stack=4)
+
+
+def beyond_the_rainbow() -> DQN:
+    """The preset's parts, small: norms of which each pass moves the directions."""
+    torch.manual_seed(0)
+    network = Impala(
+        num_blocks=1,
+        hidden=None,
+        spectral_norm=True,
+        pool=4,
+        head_hidden=8,
+        dueling=True,
+        noisy=True,
+    )
+    target = Target(double=False, munchausen=Munchausen())
+    head = ImplicitQuantileHead(4, num_evaluation_quantiles=3, num_cosines=8)
+    module = DQN(IMAGES, network=network, head=head, target=target, compile=True).train()
+    assert module.target_network is not None
+    module.target_network.eval()
+    return module
+
+
+def frames(size: int = 8) -> Transitions:
+    generator = torch.Generator().manual_seed(1)
+    pictures = torch.randint(
+        256, (2, size, 4, *IMAGES.observation_shape), dtype=torch.uint8, generator=generator
+    )
+    return Transitions(
+        observation=pictures[0],
+        action=torch.randint(3, (size,), generator=generator),
+        reward=torch.randn(size, generator=generator),
+        discount=torch.full((size,), 0.9),
+        next_observation=pictures[1],
+        next_action_mask=None,
+    )
+
+
+def test_a_checked_update_moves_the_networks_buffers_once(compiler: list[Any]) -> None:
+    found, expected = beyond_the_rainbow(), beyond_the_rainbow()
+    found.update.prepare(expected_updates=None, device=CPU, is_distributional=True)
+    before = [buffer.clone() for buffer in expected.q_network.buffers()]
+    for _ in range(2):
+        torch.manual_seed(0)
+        found.update.learn(frames())
+        torch.manual_seed(0)
+        expected.update.step(frames())
+    assert compiler == [found.update.step]
+    buffers = list(found.q_network.buffers()), list(expected.q_network.buffers())
+    torch.testing.assert_close(*buffers, rtol=0, atol=0)
+    assert any(not torch.equal(*pair) for pair in zip(before, buffers[1], strict=True))
+
+
+@pytest.mark.skipif(not has_cxx_compiler(), reason="no C++ compiler")
+@pytest.mark.slow
+def test_an_update_that_moves_buffers_is_compiled_and_agrees(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING)
+    found, expected = beyond_the_rainbow(), beyond_the_rainbow()
+    found.update.prepare(expected_updates=None, device=CPU, is_distributional=True)
+    for seed in range(2):
+        made = _seeded(seed, found.update.learn, frames())
+        wanted = _seeded(seed, expected.update.step, frames())
+        torch.testing.assert_close(made, wanted, atol=1e-5, rtol=1e-4)
+    buffers = list(found.q_network.buffers()), list(expected.q_network.buffers())
+    torch.testing.assert_close(*buffers, atol=1e-5, rtol=1e-4)
+    assert _lines(caplog) == [], "it was compiled"
 
 
 class Comparison(pl.Callback):

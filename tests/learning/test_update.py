@@ -235,7 +235,12 @@ def test_the_whole_step_is_compiled_where_that_pays_back(
 ) -> None:
     update = make_update(compile=mode)
     prepare(update, expected_updates=77, is_distributional=is_distributional)
-    options = {"expected_updates": 77, "device": CPU, "pays_back_after": pays_back_after}
+    options = {
+        "expected_updates": 77,
+        "device": CPU,
+        "pays_back_after": pays_back_after,
+        "buffers": [],
+    }
     assert compiler.asked == [(update.step, mode, options)]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.image_env import CueThenChoice, EpisodeShades, RewardAfterLife
+from support.image_env import CueThenChoice, LifeShades, RewardAfterLife
 from support.short_fits import iterations_of
 from support.switches import switched_dqn
 
@@ -46,9 +46,15 @@ def learned(environment: EnvironmentFactory, make_trainer: Any, **replay: Any) -
     return module, trainer, data
 
 
-@pytest.mark.parametrize(("frame_stack", "expected"), [(2, 1.0), (1, None)])
-def test_what_was_seen_before_is_known_by_the_stack_alone(frame_stack, expected, make_trainer):
-    environment = EnvironmentFactory(CueThenChoice, num_envs=4, frame_stack=frame_stack)
+@pytest.mark.parametrize(
+    ("frame_stack", "costs_life", "expected"), [(2, False, 1.0), (1, False, None), (2, True, None)]
+)
+def test_what_was_seen_before_is_known_by_the_stack_alone_and_in_the_same_life(
+    frame_stack, costs_life, expected, make_trainer
+):
+    environment = EnvironmentFactory(
+        lambda: CueThenChoice(costs_life), num_envs=4, frame_stack=frame_stack
+    )
     module, trainer, data = learned(environment, make_trainer, gamma=0.5)
     [result] = trainer.test(module, data, verbose=False)
     if expected is None:
@@ -57,9 +63,9 @@ def test_what_was_seen_before_is_known_by_the_stack_alone(frame_stack, expected,
         assert result["test/episode_return"] == expected
 
 
-def test_no_stack_holds_frames_of_two_episodes_but_of_two_lives(tmp_path):
+def test_no_stack_holds_frames_of_two_episodes_or_lives(tmp_path):
     """Neither what is learned from nor what is acted by."""
-    environment = EnvironmentFactory(EpisodeShades, num_envs=3, frame_stack=4)
+    environment = EnvironmentFactory(LifeShades, num_envs=3, frame_stack=4)
     acted: list[np.ndarray] = []
 
     class Policy:

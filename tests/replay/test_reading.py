@@ -158,6 +158,16 @@ def test_another_environments_starts_are_no_concern_of_a_stack(turn):
     assert Picture(turn).stacks(3, 6, 7, env=1) == [[2, 2, 3], [5, 5, 6], [5, 6, 7]]
 
 
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_stack_begins_anew_after_a_lost_life(turn):
+    picture = Picture(turn)
+    lost = torch.zeros(TIMES * 2, dtype=torch.bool)
+    lost[picture.cells(3, 6)] = True
+    lost[picture.cells(2, env=1)] = True
+    picture.ring.columns["life_lost"] = lost  # type: ignore[index]
+    assert picture.stacks(3, 4, 5, 7) == [[3, 3, 3], [4, 4, 4], [4, 4, 5], [7, 7, 7]]
+
+
 def test_a_stack_of_one_frame_is_the_row_itself():
     assert Picture(3).stacks(0, 4, 7, num_frames=1) == [[0], [4], [7]]
 

@@ -11,10 +11,8 @@ from support.short_runs import small_config
 
 from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.compose import compose
 from lightning_dqn.runs.experiment import build_trainer, prepare
-from lightning_dqn.runs.lengths import spread_budget, total_env_steps, total_iterations
-from lightning_dqn.runs.run import run
+from lightning_dqn.runs.lengths import total_env_steps, total_iterations
 
 SAMPLERS: dict[str, tuple[list[str], int]] = {
     # ceil(100 / 30) iterations of at least 30 env steps
@@ -79,51 +77,3 @@ def test_a_sampler_of_null_is_uniform_replay_for_schedules_too(tmp_path: Path) -
     experiment = prepare(config)
     assert experiment.data.sampling == UniformSampling()
     assert config.module.lr_scheduler.total_iters == total_iterations(config)
-
-
-@pytest.mark.parametrize(
-    ("env_steps", "per_epoch", "epochs", "expected"),
-    [
-        ("1e6", 5_000, 200, 4_995),  # of which 1,000 are the warm-up's
-        ("51_000", 5_000, 10, 5_000),
-        ("6_000", 5_000, 1, 5_000),
-        ("3_000", 5_000, 1, 2_000),
-        ("20_000", 5_000, 4, 4_750),
-    ],
-)
-def test_a_budget_is_spread_over_epochs_of_about_their_length(
-    env_steps: str, per_epoch: int, epochs: int, expected: int
-) -> None:
-    config = compose([f"env_steps={env_steps}", f"data.env_steps_per_epoch={per_epoch}"])
-    spread_budget(config)
-    assert (config.trainer.max_epochs, config.data.env_steps_per_epoch) == (epochs, expected)
-    assert total_env_steps(config) == pytest.approx(float(env_steps), abs=epochs)
-
-
-def test_a_run_takes_its_budget(tmp_path: Path) -> None:
-    config = small_config(tmp_path, "env_steps=500", "data.env_steps_per_iteration=16")
-    summary = run(prepare(config))
-    assert 500 <= summary.env_steps < 500 + 4 * 16
-    assert config.trainer.max_epochs == 4
-
-
-def test_without_a_budget_the_epochs_are_as_they_are() -> None:
-    config = compose([])
-    spread_budget(config)
-    assert (config.trainer.max_epochs, config.data.env_steps_per_epoch) == (10, 5_000)
-
-
-@pytest.mark.parametrize(
-    ("env_steps", "message"),
-    [
-        ("0", "env_steps=0: expected a whole number from 1, or null"),
-        ("1.5", "env_steps=1.5: expected a whole number"),
-        ("many", "env_steps='many': expected a whole number"),
-        ("true", "env_steps=True: expected a whole number"),
-        ("1000", "env_steps=1000: the warm-up takes them all; lower data.collection.warmup"),
-    ],
-)
-def test_what_is_no_budget_is_refused(env_steps: str, message: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        spread_budget(compose([f"env_steps={env_steps}"]))
-    assert str(refused.value).startswith(message)

@@ -22,7 +22,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
-from support.image_env import EpisodeShades
+from support.image_env import LifeShades
 from support.resumed_runs import Parts, differences, differences_of_broken_run, fit
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
@@ -159,7 +159,7 @@ CASES = {
         operations=hard(lambda: ShrinkAndPerturb(every_n_updates=11)),
     ),
     "lives, frame stack, n-step, per": Case(
-        environment={"id": EpisodeShades, "frame_stack": 2},
+        environment={"id": LifeShades, "frame_stack": 2},
         n_step=3,
         sampler=PrioritizedSampling(),
         operations=soft,

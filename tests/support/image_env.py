@@ -18,10 +18,16 @@ class CueThenChoice(gym.Env[Any, Any]):
 
     An episode has two steps. The picture of the first is dark on the left or on the right half, of
     the second all gray; the second action is right if it is the side of the dark half.
+
+    Args:
+        costs_life: the first step costs a life, so that the stack of the second must not know.
     """
 
     action_space = gym.spaces.Discrete(2)
     observation_space = gym.spaces.Box(0, 255, (SIDE, SIDE), np.uint8)
+
+    def __init__(self, costs_life: bool = False) -> None:
+        self.costs_life = costs_life
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
@@ -30,18 +36,18 @@ class CueThenChoice(gym.Env[Any, Any]):
         half = slice(0, SIDE // 2) if self.side == 0 else slice(SIDE // 2, SIDE)
         picture[:, half] = 0
         self.has_begun = False
-        return picture, {}
+        return picture, {"life_lost": False}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         gray = np.full((SIDE, SIDE), 100, np.uint8)
         if not self.has_begun:
             self.has_begun = True
-            return gray, 0.0, False, False, {}
-        return gray, float(int(action) == self.side), True, False, {}
+            return gray, 0.0, False, False, {"life_lost": self.costs_life}
+        return gray, float(int(action) == self.side), True, False, {"life_lost": False}
 
 
-class EpisodeShades(gym.Env[Any, Any]):
-    """Pictures of one shade for a whole episode, another one for the next: 3 steps, 2 lives.
+class LifeShades(gym.Env[Any, Any]):
+    """Pictures of one shade for a life, another one for the next: 5 steps an episode, 2 lives.
 
     Args:
         first: shade of the first episode.
@@ -61,7 +67,9 @@ class EpisodeShades(gym.Env[Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self.time += 1
-        return self._picture(), 1.0, self.time == 3, False, {"life_lost": self.time == 2}
+        life_lost = self.time == 2
+        self.shade = (self.shade + life_lost) % 256
+        return self._picture(), 1.0, self.time == 5, False, {"life_lost": life_lost}
 
     def _picture(self) -> np.ndarray:
         return np.full((SIDE, SIDE), self.shade, np.uint8)

@@ -140,11 +140,12 @@ class NaiveReplay:
         return max(-self.reward_clip, min(self.reward_clip, float(row.reward)))
 
     def stack(self, episode: list[Row], i: int) -> np.ndarray:
-        """Return the i-th observation of an episode, with the frames before it."""
+        """Return the i-th observation of an episode, with the frames of its life before it."""
         if self.frame_stack == 1:
             return episode[i].observation
+        begin = max((k + 1 for k in range(i) if episode[k].life_lost), default=0)
         frames = range(i - self.frame_stack + 1, i + 1)
-        return np.stack([episode[max(0, k)].observation for k in frames])
+        return np.stack([episode[max(begin, k)].observation for k in frames])
 
 
 def assert_transition_is(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from lightning_dqn.system.seeding import (
+    device_generator,
     generator_of,
     generators_kept,
     global_generators,
     seed_of,
     seeds_of,
+    set_device_generator,
     set_global_generators,
     spawned,
 )
@@ -69,3 +72,44 @@ def test_generators_that_are_kept_go_on_as_if_nobody_had_drawn():
     with generators_kept():
         assert draw() == first
     assert draw() == first
+
+
+class Accelerator:
+    """The module of a device that isn't here, with generators of its own."""
+
+    def __init__(self) -> None:
+        self.states: dict[Any, torch.Tensor] = {}
+
+    def get_rng_state(self, device: Any = "the one") -> torch.Tensor:
+        return self.states.get(device, torch.zeros(2)).clone()
+
+    def set_rng_state(self, state: torch.Tensor, device: Any = "the one") -> None:
+        self.states[device] = state
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("cuda:0", torch.device("cuda:0")), ("mps", "the one")]
+)
+def test_the_generator_of_an_accelerator_goes_on(
+    monkeypatch: pytest.MonkeyPatch, name: str, place: Any
+) -> None:
+    module, device = Accelerator(), torch.device(name)
+    monkeypatch.setattr(torch, "get_device_module", lambda _: module)
+    module.states[place] = torch.tensor([3.0, 4.0])
+    saved = device_generator(device)
+    module.states[place] = torch.zeros(2)
+    set_device_generator(device, saved)
+    assert module.states[place].tolist() == [3.0, 4.0]
+
+
+def test_the_generator_of_another_kind_of_device_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = Accelerator()
+    monkeypatch.setattr(torch, "get_device_module", lambda _: module)
+    saved = device_generator(torch.device("cuda:0"))
+    set_device_generator(torch.device("mps"), saved)
+    set_device_generator(torch.device("cpu"), saved)
+    set_device_generator(torch.device("cuda:0"), None)
+    assert module.states == {}
+    assert device_generator(torch.device("cpu")) is None

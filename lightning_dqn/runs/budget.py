@@ -1,0 +1,144 @@
+"""``env_steps``, the budget of a whole run, as epochs; also where a run goes on with more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.resume import CONFIGURATION
+from lightning_dqn.system.files import write_json
+
+BUDGET = CONFIGURATION.with_name("budget.json")
+"""Of a run that has one, in its folder: into what epochs it was spread."""
+
+
+class Progress(NamedTuple):
+    """How far a run had come when its checkpoint was saved.
+
+    Attributes:
+        epochs: that were over.
+        iterations: of the epoch that had begun.
+        env_steps: so far, warm-up included.
+    """
+
+    epochs: int
+    iterations: int
+    env_steps: int
+
+
+def spread_budget(config: DictConfig) -> None:
+    """Turn ``env_steps``, of the whole run, into epochs that come to it.
+
+    Their number stays as near as can be to what ``data.env_steps_per_epoch`` says, so that there
+    is an evaluation as often. A run that goes on keeps its epochs; with another budget the epochs
+    that are over count as they were, and the rest is spread anew.
+
+    Raises:
+        ConfigError: it isn't a number of env steps, or the warm-up or the run so far takes them
+            all.
+    """
+    budget = _budget(config)
+    if budget is None:
+        return
+    path = Path(str(config.ckpt_path)) if config.get("ckpt_path") else None
+    made = _made(config) if path is not None else None
+    if made is not None and made["env_steps"] == budget:
+        _set(config, made["max_epochs"], made["env_steps_per_epoch"])
+        return
+    length = int(config.data.env_steps_per_epoch)
+    left = budget - int(config.data.collection.get("warmup_env_steps", 0))
+    if left <= 0:
+        raise ConfigError(
+            f"env_steps={budget}: the warm-up takes them all; lower "
+            f"data.collection.warmup_env_steps={config.data.collection.warmup_env_steps}"
+        )
+    over = 0
+    progress = None if path is None else progress_of(path)
+    # A run of before its budget was noted, which is over, has nothing left, and is tested again.
+    if progress is not None and (made is not None or budget > progress.env_steps):
+        over, left = progress.epochs, _rest(config, budget, progress)
+    epochs = _epochs(left, length)
+    _set(config, over + epochs, -(-left // epochs))
+
+
+def keep_budget(config: DictConfig) -> None:
+    """Note in the run's folder the epochs that its budget was spread into."""
+    if (budget := _budget(config)) is None:
+        return
+    path = Path(config.run_dir) / BUDGET
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(
+        path,
+        {
+            "env_steps": budget,
+            "max_epochs": config.trainer.max_epochs,
+            "env_steps_per_epoch": config.data.env_steps_per_epoch,
+        },
+    )
+
+
+def progress_of(checkpoint: Path) -> Progress | None:
+    """Return how far the run of a checkpoint had come; None where it is none of a run.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    # A configuration is composed and printed without torch, which this file brings.
+    from lightning_dqn.safekeeping.reading import read_checkpoint
+
+    try:
+        saved = read_checkpoint(checkpoint)
+    except ValueError as error:
+        raise ConfigError(f"ckpt_path: {error}") from error
+    if "dqn" not in saved or "fit_loop" not in saved.get("loops", {}):
+        return None  # the fit says what it is
+    loop = saved["loops"]["fit_loop"]
+    epochs = loop["epoch_progress"]["current"]
+    batches = loop["epoch_loop.batch_progress"]["current"]
+    has_begun = epochs["ready"] > epochs["processed"]
+    iterations = batches["processed"] if has_begun else 0
+    return Progress(epochs["processed"], iterations, saved["dqn"]["env_steps"])
+
+
+def _budget(config: DictConfig) -> int | None:
+    budget = config.get("env_steps")
+    if budget is None:
+        return None
+    is_whole = isinstance(budget, int | float) and float(budget).is_integer() and budget > 0
+    if not is_whole or isinstance(budget, bool):
+        raise ConfigError(f"env_steps={budget!r}: expected a whole number from 1, or null")
+    return int(budget)
+
+
+def _made(config: DictConfig) -> dict[str, int] | None:
+    path = Path(config.run_dir) / BUDGET
+    if not path.is_file():
+        return None
+    try:
+        made = {key: int(value) for key, value in json.loads(path.read_text()).items()}
+        return {key: made[key] for key in ("env_steps", "max_epochs", "env_steps_per_epoch")}
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ConfigError(f"{path}: not what a run writes; delete it ({error!r})") from error
+
+
+def _rest(config: DictConfig, budget: int, progress: Progress) -> int:
+    """Return the env steps of the epoch that has begun and of those after it."""
+    if budget <= progress.env_steps:
+        raise ConfigError(
+            f"env_steps={budget}: the run has made {progress.env_steps} already; name more"
+        )
+    begun = progress.iterations * int(config.data.env_steps_per_iteration)
+    return budget - progress.env_steps + begun
+
+
+def _epochs(left: int, length: int) -> int:
+    return max(1, round(left / length))
+
+
+def _set(config: DictConfig, epochs: int, length: int) -> None:
+    config.trainer.max_epochs = epochs
+    config.data.env_steps_per_epoch = length

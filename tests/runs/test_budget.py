@@ -1,0 +1,193 @@
+"""A budget of env steps becomes epochs, at first and where a run goes on with another one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig
+from support.short_fits import OnBatch
+from support.short_runs import small_config
+
+from lightning_dqn.runs.budget import BUDGET, progress_of, spread_budget
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.check import check_lengths
+from lightning_dqn.runs.compose import compose
+from lightning_dqn.runs.experiment import build_trainer, prepare
+from lightning_dqn.runs.lengths import total_env_steps
+from lightning_dqn.runs.resume import CHECKPOINT
+from lightning_dqn.runs.run import Summary, run
+
+
+@pytest.mark.parametrize(
+    ("env_steps", "per_epoch", "epochs", "expected"),
+    [
+        ("1e6", 5_000, 200, 4_995),  # of which 1,000 are the warm-up's
+        ("51_000", 5_000, 10, 5_000),
+        ("6_000", 5_000, 1, 5_000),
+        ("3_000", 5_000, 1, 2_000),
+        ("20_000", 5_000, 4, 4_750),
+    ],
+)
+def test_a_budget_is_spread_over_epochs_of_about_their_length(
+    env_steps: str, per_epoch: int, epochs: int, expected: int
+) -> None:
+    config = compose([f"env_steps={env_steps}", f"data.env_steps_per_epoch={per_epoch}"])
+    spread_budget(config)
+    assert (config.trainer.max_epochs, config.data.env_steps_per_epoch) == (epochs, expected)
+    assert total_env_steps(config) == pytest.approx(float(env_steps), abs=epochs)
+
+
+def test_a_run_takes_its_budget(tmp_path: Path) -> None:
+    config = small_config(tmp_path, "env_steps=500", "data.env_steps_per_iteration=16")
+    summary = run(prepare(config))
+    assert 500 <= summary.env_steps < 500 + 4 * 16
+    assert config.trainer.max_epochs == 4
+
+
+def test_without_a_budget_the_epochs_are_as_they_are() -> None:
+    config = compose([])
+    spread_budget(config)
+    assert (config.trainer.max_epochs, config.data.env_steps_per_epoch) == (10, 5_000)
+
+
+@pytest.mark.parametrize(
+    ("env_steps", "message"),
+    [
+        ("0", "env_steps=0: expected a whole number from 1, or null"),
+        ("1.5", "env_steps=1.5: expected a whole number"),
+        ("many", "env_steps='many': expected a whole number"),
+        ("true", "env_steps=True: expected a whole number"),
+        ("1000", "env_steps=1000: the warm-up takes them all; lower data.collection.warmup"),
+    ],
+)
+def test_what_is_no_budget_is_refused(env_steps: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        spread_budget(compose([f"env_steps={env_steps}"]))
+    assert str(refused.value).startswith(message)
+
+
+# A run that goes on
+
+into_the_same_folder = pytest.mark.filterwarnings("ignore:Checkpoint directory .* is not empty")
+PER_ITERATION = 16
+
+
+def config_of(folder: Path, env_steps: int, *overrides: str, goes_on: bool = False) -> DictConfig:
+    """Return a run of a warm-up of 64 env steps and epochs of about 100."""
+    config = small_config(
+        folder,
+        f"env_steps={env_steps}",
+        f"data.env_steps_per_iteration={PER_ITERATION}",
+        "data.batch_size=16",
+        "test=false",
+        *overrides,
+    )
+    if goes_on:
+        config.ckpt_path = str(folder / CHECKPOINT)
+    return config
+
+
+def made(config: DictConfig) -> Summary:
+    summary = run(prepare(config))
+    assert isinstance(summary, Summary)
+    return summary
+
+
+def lengths(config: DictConfig) -> tuple[int, int]:
+    return config.trainer.max_epochs, config.data.env_steps_per_epoch
+
+
+@into_the_same_folder
+@pytest.mark.parametrize("more", [150, 190, 1_000])
+@pytest.mark.parametrize("warmup", [64, 20])
+def test_a_run_that_is_over_goes_on_to_a_larger_budget(
+    tmp_path: Path, more: int, warmup: int
+) -> None:
+    """More than the first of 100 env steps, in epochs that would still be one, and in several."""
+    warm = f"data.collection.warmup_env_steps={warmup}"
+    first = made(config_of(tmp_path, 100, warm))
+    assert 100 <= first.env_steps < 100 + 2 * PER_ITERATION
+    config = config_of(tmp_path, more, warm, goes_on=True)
+    second = made(config)
+    epochs, _ = lengths(config)
+    assert abs(second.env_steps - more) < epochs * PER_ITERATION
+    assert second.updates > first.updates
+    assert total_env_steps(config) == more
+
+
+@into_the_same_folder
+def test_a_run_goes_on_by_the_epochs_that_it_began_with(tmp_path: Path) -> None:
+    """Also by those of a budget that was another one at first, whatever was learned since."""
+    config = config_of(tmp_path, 100)
+    made(config)
+    again = config_of(tmp_path, 100, goes_on=True)
+    spread_budget(again)
+    assert lengths(again) == lengths(config) == (1, 36)
+    longer = config_of(tmp_path, 450, goes_on=True)
+    made(longer)
+    again = config_of(tmp_path, 450, goes_on=True)
+    spread_budget(again)
+    assert lengths(again) == lengths(longer) != lengths(config)
+
+
+def test_the_part_of_an_epoch_that_is_learned_counts(tmp_path: Path) -> None:
+    config = config_of(tmp_path, 364)  # 3 epochs of 100
+    experiment, trainer = prepare(config), build_trainer(config)
+    saved = tmp_path / "within.ckpt"
+
+    def save(data: Any, batch: Any) -> None:
+        if trainer.global_step == 7 + 2:  # two iterations of the second epoch, of 7
+            trainer.save_checkpoint(saved)
+
+    trainer.callbacks.append(OnBatch(after=save))
+    trainer.fit(experiment.module, experiment.data)
+    longer = config_of(tmp_path, 464)
+    longer.ckpt_path = str(saved)
+    (tmp_path / BUDGET).parent.mkdir(exist_ok=True)
+    (tmp_path / BUDGET).write_text(
+        json.dumps({"env_steps": 364, "max_epochs": 3, "env_steps_per_epoch": 100})
+    )
+    spread_budget(longer)
+    epochs, iterations, env_steps = progress_of(saved)  # type: ignore[misc]
+    assert (epochs, iterations) == (1, 2)
+    left = 464 - env_steps + 2 * PER_ITERATION
+    assert lengths(longer) == (1 + 3, -(-left // 3))
+
+
+@pytest.mark.parametrize(
+    "overrides", [["data.collection.warmup_env_steps=60_000"], ["env_steps=1_500"]]
+)
+def test_a_warm_up_may_be_longer_than_what_is_learned_after_it(overrides: list[str]) -> None:
+    config = compose(overrides)
+    spread_budget(config)
+    check_lengths(config)
+
+
+def test_a_budget_that_is_used_up_is_refused(tmp_path: Path) -> None:
+    made(config_of(tmp_path, 200))
+    with pytest.raises(ConfigError, match=r"^env_steps=150: the run has made 2\d\d already; name"):
+        spread_budget(config_of(tmp_path, 150, goes_on=True))
+
+
+def test_a_run_that_was_not_noted_and_is_over_is_over(tmp_path: Path) -> None:
+    config = config_of(tmp_path, 200)
+    made(config)
+    (tmp_path / BUDGET).unlink()
+    again = config_of(tmp_path, 200, goes_on=True)
+    spread_budget(again)
+    assert lengths(again) == lengths(config)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"env_steps": 1}', '{"env_steps": "many"}'])
+def test_a_note_of_the_budget_that_is_none_is_named(tmp_path: Path, content: str) -> None:
+    made(config_of(tmp_path, 200))
+    (tmp_path / BUDGET).write_text(content)
+    with pytest.raises(ConfigError, match=r"budget\.json: not what a run writes; delete it"):
+        spread_budget(config_of(tmp_path, 300, goes_on=True))
+
+
+def test_what_is_shown_at_the_end_names_the_key_that_makes_a_run_longer(tmp_path: Path) -> None:
+    assert "env_steps=N" in str(made(config_of(tmp_path, 100)))
