@@ -72,7 +72,7 @@ def test_steps_that_are_not_stored_yet_do_not_count_and_their_starts_are_drawn()
 
 
 def test_frames_are_gathered_once_and_stacks_are_windows_over_them() -> None:
-    ring = ring_of(SCRIPTS, 12, spec=spec_of(frame_stack=3), sequence_length=4)
+    ring = ring_of(SCRIPTS, 12, keeps=14, chunk=12, spec=spec_of(frame_stack=3), sequence_length=4)
     found = ring.sample(2, 5).sequence_observation
     assert found is not None
     assert found.shape == (2, 5, 4, 3, 3)
