@@ -156,12 +156,15 @@ class UpdateStatistics(NamedTuple):
         q_value: mean predicted value of the actions learned from.
         td_error: mean absolute TD error.
         gradient_norm: L2 norm of all gradients together, before clipping.
+        self_prediction_loss: what the self-prediction adds to the loss comes from, unweighted;
+            None where nothing is foretold.
     """
 
     loss: Any
     q_value: Any
     td_error: Any
     gradient_norm: Any
+    self_prediction_loss: Any = None
 
 
 class Policy(Protocol):
