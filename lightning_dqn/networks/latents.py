@@ -48,9 +48,8 @@ class Latents:
         device = next(network.parameters()).device
         with in_evaluation_mode(network), torch.no_grad():
             latent = self.encode(spec.example_observations(1).to(device))
-        if latent.ndim != 4:
-            shape = list(latent.shape[1:])
-            raise _unfit(f"what stands before the first Flatten gives the shape {shape}, no image")
+        if latent.ndim != 4 or not any(True for _ in self._encoder.parameters()):
+            raise _unfit("no convolutions stand before its first Flatten")
         self.shape = tuple(latent.shape[1:])
         self._hidden = _first_linear_layers(self._rest, network.head)
         if any(layer.in_features != latent[0].numel() for layer in self._hidden):

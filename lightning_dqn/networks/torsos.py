@@ -2,10 +2,10 @@
 
 A torso is written as a list, in YAML or in Python, and built against the environment's shapes:
 ``[{"Linear": 120}, "ReLU", {"Linear": 84}, "ReLU"]``. An entry names a class of ``torch.nn``,
-``ChannelsFirst``, ``ResidualStage``, ``GridMaxPool2d`` or ``Renormalise``; its argument is the output size alone
-(the input size follows from the layer before), a list of positional arguments with the input size
-first, or a mapping of keyword arguments. The head that turns features into action values is added
-after it.
+``ChannelsFirst``, ``ResidualStage``, ``GridMaxPool2d`` or ``Renormalise``; its argument is the
+output size alone (the input size follows from the layer before), a list of positional arguments
+with the input size first, or a mapping of keyword arguments. The head that turns features into
+action values is added after it.
 """
 
 from __future__ import annotations
