@@ -115,6 +115,7 @@ VALUES: dict[str, dict[str, Any]] = {
     },
 }
 UPDATES_OF_8_ENV_STEPS = {"dqn": 2, "rainbow": 2, "drq_eps": 8, "spr": 16, "sr_spr": 64}
+RESETTING = dict.fromkeys(("sr_spr", "bbf"), ("reset", "shrink_and_perturb"))
 TARGET_EVERY = {
     **dict.fromkeys(("dqn", "double_dqn", "c51", "qr_dqn", "iqn"), 10_000),
     **dict.fromkeys(("dqn_adam_mse", "m_iqn", "rainbow", "der"), 2_000),
@@ -169,23 +170,63 @@ def test_a_preset_names_its_paper_and_numbers_its_differences(preset: str) -> No
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-@pytest.mark.parametrize("preset", ["dqn", "rainbow", "drq_eps", "spr", "sr_spr"])
-def test_a_preset_learns_from_frames(preset: str, tmp_path: Path) -> None:
-    short = (
-        "data.batch_size=4", "data.env_steps_per_epoch=8", "data.collection.warmup_env_steps=8",
-        "trainer.max_epochs=1", "trainer.accelerator=cpu", "data.evaluation.num_envs=1",
-        "++trainer.limit_val_batches=0", "~callbacks.best_checkpoint", "~callbacks.last_checkpoint",
-        "~callbacks.safe_stop", "~callbacks.progress", "~callbacks.diagnostics",
-        "trainer.enable_progress_bar=false", f"run_dir='{tmp_path}'",
-    )  # fmt: skip
-    parts = built(preset, *short)
+QUIET = (
+    "trainer.max_epochs=1", "trainer.accelerator=cpu", "data.evaluation.num_envs=1",
+    "++trainer.limit_val_batches=0", "~callbacks.best_checkpoint", "~callbacks.last_checkpoint",
+    "~callbacks.safe_stop", "~callbacks.progress", "~callbacks.diagnostics",
+    "trainer.enable_progress_bar=false",
+)  # fmt: skip
+
+
+def assert_all_of_it_learns(parts: Experiment, updates: int) -> None:
+    """Fit, and look at every parameter that learns."""
     learns = parts.module.update.network
     before = [p.detach().clone() for p in learns.parameters()]
     parts.trainer.fit(parts.module, parts.data)
-    assert parts.module.updates == UPDATES_OF_8_ENV_STEPS[preset]
+    assert parts.module.updates == updates
     after = list(learns.parameters())
     assert all(p.isfinite().all() for p in after)
     assert all(not torch.equal(p, q) for p, q in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("preset", sorted(UPDATES_OF_8_ENV_STEPS))
+def test_a_preset_learns_from_frames(preset: str, tmp_path: Path) -> None:
+    short = (
+        "data.batch_size=4",
+        "data.env_steps_per_epoch=8",
+        "data.collection.warmup_env_steps=8",
+        f"run_dir='{tmp_path}'",
+    )
+    assert_all_of_it_learns(built(preset, *QUIET, *short), UPDATES_OF_8_ENV_STEPS[preset])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("preset", "smaller"),
+    [("spr", ()), ("sr_spr", ()), ("bbf", ("module.network.width=1", "module.network.hidden=64"))],
+)
+def test_a_preset_that_foretells_learns_from_pong(
+    preset: str, smaller: tuple[str, ...], tmp_path: Path
+) -> None:
+    short = (
+        "data.batch_size=4",
+        "data.env_steps_per_epoch=100",
+        "data.collection.warmup_env_steps=200",
+        "data.replay.capacity=1_000",
+        "trainer.log_every_n_steps=1",
+        "module.compile=false",
+        f"run_dir='{tmp_path}'",
+    )
+    resets = tuple(f"callbacks.{name}.every_n_env_steps=50" for name in RESETTING.get(preset, ()))
+    pong = ("+experiment=atari_100k", "environment.game=Pong", f"algorithm=atari/{preset}")
+    config = compose([*pong, *QUIET, *short, *smaller, *resets])
+    config.logger = {}
+    parts = prepare(config)
+    pace = parts.data.pace
+    updates = 100 // pace.env_steps_per_iteration * pace.updates_per_iteration
+    assert_all_of_it_learns(parts, updates)
+    told = parts.trainer.callback_metrics["train/self_prediction_loss"]
+    assert 0 < float(told) < 2
 
 
 def test_btr_has_spectral_norms_in_its_blocks_and_noise_in_its_streams() -> None:

@@ -142,6 +142,7 @@ def test_what_is_foretold_comes_from_the_target_network_where_there_is_one() -> 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_a_compiled_update_is_the_uncompiled_one() -> None:
     batch = minibatch(weight=torch.rand(6))
+    torch._dynamo.reset()  # what other tests compiled of other shapes
     found = []
     for compiled in (False, True):
         module = foreteller(
