@@ -210,6 +210,7 @@ def test_a_preset_that_foretells_learns_from_pong(
 ) -> None:
     short = (
         "data.batch_size=4",
+        "env_steps=null",  # one epoch, not the experiment's length
         "data.env_steps_per_epoch=100",
         "data.collection.warmup_env_steps=200",
         "data.replay.capacity=1_000",
