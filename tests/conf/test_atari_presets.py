@@ -211,8 +211,8 @@ def test_a_preset_that_foretells_learns_from_pong(
     short = (
         "data.batch_size=4",
         "env_steps=null",  # one epoch, not the experiment's length
-        "data.env_steps_per_epoch=100",
-        "data.collection.warmup_env_steps=200",
+        "data.env_steps_per_epoch=150",
+        "data.collection.warmup_env_steps=100",
         "data.replay.capacity=1_000",
         "trainer.log_every_n_steps=1",
         "module.compile=false",
@@ -224,7 +224,7 @@ def test_a_preset_that_foretells_learns_from_pong(
     config.logger = {}
     parts = prepare(config)
     pace = parts.data.pace
-    updates = 100 // pace.env_steps_per_iteration * pace.updates_per_iteration
+    updates = -(-150 // pace.env_steps_per_iteration) * pace.updates_per_iteration
     assert_all_of_it_learns(parts, updates)
     told = parts.trainer.callback_metrics["train/self_prediction_loss"]
     assert 0 < float(told) < 2

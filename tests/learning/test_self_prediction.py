@@ -57,9 +57,10 @@ def part(module: DQN) -> SelfPredictor:
 # --- the loss
 
 
+@pytest.mark.parametrize("layers", [LAYERS, [one for one in LAYERS if one != "Renormalise"]])
 @torch.no_grad()
-def test_the_error_is_the_papers_by_plain_loops() -> None:
-    module = foreteller()
+def test_the_error_is_the_papers_by_plain_loops(layers: Any) -> None:
+    module = foreteller(network=layers)
     for parameter in module.target_network.parameters():  # a target of its own
         parameter.add_(0.1 * torch.randn_like(parameter))
     batch = minibatch()
