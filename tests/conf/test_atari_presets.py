@@ -203,7 +203,11 @@ def test_a_preset_learns_from_frames(preset: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "smaller"),
-    [("spr", ()), ("sr_spr", ()), ("bbf", ("module.network.width=1", "module.network.hidden=64"))],
+    [
+        ("spr", ()),
+        ("sr_spr", ("data.updates_per_iteration=2",)),
+        ("bbf", ("module.network.width=1", "module.network.hidden=64")),
+    ],
 )
 def test_a_preset_that_foretells_learns_from_pong(
     preset: str, smaller: tuple[str, ...], tmp_path: Path
