@@ -23,7 +23,7 @@ class PeriodicReset(ShrinkAndPerturb):
             ``torso.0`` or ``head``; None takes all.
         exclude: a regular expression; layers in whose names it is found are left alone.
         networks: whose layers: ``q_network`` and, by choice, copies as ``target_network``, which
-            get the same new weights.
+            get the same new weights, and ``self_prediction``, what foretells latents.
         max_resets: how often at most; None: no limit.
         period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 20,000 updates unless
             it says otherwise.

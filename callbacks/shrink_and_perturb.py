@@ -18,7 +18,7 @@ class ShrinkAndPerturb(CountedOperation):
 
     Ash & Adams 2020 (arxiv.org/abs/1910.08475), on Q-networks as in D'Oro et al. 2023
     (openreview.net/forum?id=OpC-9aBBVJe). The perturbation is a fresh draw of the layer's own
-    initial weights; what the optimizer remembers of the online network's layers is zeroed. A
+    initial weights; what the optimizer remembers of layers that learn is zeroed. A
     copy that is among ``networks`` moves toward the same draw.
 
     Args:
@@ -26,7 +26,8 @@ class ShrinkAndPerturb(CountedOperation):
         include: a regular expression searched in the names of layers that have weights, as
             ``torso.0`` or ``head``; None takes all.
         exclude: a regular expression; layers in whose names it is found are left alone.
-        networks: whose layers: ``q_network`` and, by choice, copies as ``target_network``.
+        networks: whose layers: ``q_network`` and, by choice, copies as ``target_network`` and
+            ``self_prediction``, what foretells latents.
         period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 40,000 updates unless
             it says otherwise.
     """
@@ -69,7 +70,7 @@ class ShrinkAndPerturb(CountedOperation):
             ValueError: one can't, none is chosen, or there is no such network.
         """
         super().join(module)
-        known = ["q_network", *module.agent.copies]
+        known = [*module.learning_networks, *module.agent.copies]
         for network in self.networks:
             if network not in known:
                 raise ValueError(f"networks={list(self.networks)}: choose among {known}")
@@ -87,11 +88,14 @@ class ShrinkAndPerturb(CountedOperation):
                 buffers="copy" if self.shrink == 0 else "skip",
             )
             operations.lerp(pair, weight=1 - self.shrink)
-            if network == "q_network":
+            if network in module.learning_networks:
                 module.forget_moments(p for layer in layers for p in layer.parameters())
 
     def _layers(self, module: DQN, network: str) -> list[nn.Module]:
+        learning = module.learning_networks
         layers = operations.layers_with_weights(
-            module.agent.get_submodule(network), include=self.include, exclude=self.exclude
+            learning[network] if network in learning else module.agent.get_submodule(network),
+            include=self.include,
+            exclude=self.exclude,
         )
         return list(layers.values())

@@ -115,6 +115,7 @@ class ReplayDataModule(pl.LightningDataModule):
                     "env_steps_per_iteration", env_steps_per_iteration, least=1
                 ),
                 warmup_env_steps=self.collection.warmup_env_steps,
+                sequence_length=self.replay_config.sequence_length,
             )
         )
         self.pace.check_capacity()

@@ -33,6 +33,7 @@ from lightning_dqn.learning.optimizer_step import (
     check_optimizer,
     forget_moments,
 )
+from lightning_dqn.learning.self_prediction import SelfPredictionLoss, SelfPredictor
 from lightning_dqn.learning.targets import Target
 from lightning_dqn.learning.trainer import (
     FROM_A_DATA_MODULE,
@@ -71,6 +72,8 @@ class DQN(ActingModule):
         head: how the output stands for action values, and the error that is minimised.
         target: who values the next state: Double DQN, a slower copy, Munchausen.
         augmentation: of the images that are learned from; None leaves them as they were observed.
+        self_prediction: let the network foretell its own latents too, of data that carry the
+            steps to come; None doesn't.
         optimizer: from parameters to a torch optimizer.
         lr_scheduler: from the optimizer to a torch scheduler, stepped once an iteration.
         max_gradient_norm: gradients of all parameters together are scaled down to this L2
@@ -83,6 +86,7 @@ class DQN(ActingModule):
         agent: networks and acting; what is saved, exported and played with.
         target: who values the next state.
         augmentation: of what is learned from, with its generator.
+        self_prediction: what foretells, learned beside the Q-network; None where nothing does.
         update: one update of the weights.
         after_update: functions of the module, called in order after every update; those that say
             when they act, see :class:`lightning_dqn.callbacks.ModelOperation`, after those alone,
@@ -104,6 +108,7 @@ class DQN(ActingModule):
         head: Head | Mapping[str, Any] | None = None,
         target: Target | Mapping[str, Any] | None = None,
         augmentation: Augmentation | Mapping[str, Any] | None = None,
+        self_prediction: SelfPredictionLoss | Mapping[str, Any] | None = None,
         optimizer: OptimizerFactory | None = None,
         lr_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
         max_gradient_norm: float | None = 10.0,
@@ -120,9 +125,20 @@ class DQN(ActingModule):
         if self.target.slow_copy:
             self.agent.add_network("target_network")
         self.augmentation = AugmentationStream.of(augmentation, self.spec)
+        self.self_prediction_loss = SelfPredictionLoss.of(self_prediction)
+        self.self_prediction: nn.Module | None = None
+        self._predictor: SelfPredictor | None = None
+        if self.self_prediction_loss is not None:
+            self._predictor = SelfPredictor(
+                self.self_prediction_loss,
+                online=self.agent.q_network,
+                slow=self._slow_network,
+                spec=self.spec,
+            )
+            self.self_prediction = self._predictor.model
         self.update = Update(
             self.loss,
-            self.agent.q_network,
+            self._all_that_learns(),
             max_gradient_norm=max_gradient_norm,
             compile=compile,
         )
@@ -138,6 +154,9 @@ class DQN(ActingModule):
                 **self.agent.hyperparameters,
                 "target": self.target.to_plain(),
                 "augmentation": self.augmentation.to_plain(),
+                "self_prediction": (
+                    self.self_prediction_loss and self.self_prediction_loss.to_plain()
+                ),
                 "max_gradient_norm": max_gradient_norm,
                 "compile": compile,
             }
@@ -165,19 +184,29 @@ class DQN(ActingModule):
     def loss(self, batch: Transitions) -> LossOutput:
         """Return the loss of one minibatch; override it to learn otherwise.
 
-        The prediction Q(s, a) is held against r + discount * V(s'), which is constant.
+        The prediction Q(s, a) is held against r + discount * V(s'), which is constant. What
+        self-prediction adds has the transition's weight too, and no part in its priority.
 
         Args:
             batch: columns [B, ...].
         """
-        head = self.agent.head
-        output = self.agent.q_network(batch.observation)
+        head, predictor = self.agent.head, self._predictor
+        if predictor is None:
+            output = self.agent.q_network(batch.observation)
+        else:
+            output, latent = predictor.output(batch.observation)
         prediction = head.select(output, batch.action)
         reward, bootstrap = self.bootstrap(batch, output)
         error = head.loss(prediction, reward, batch.discount, bootstrap)
-        weighted = error.loss if batch.weight is None else batch.weight * error.loss
+        loss, foretold = error.loss, None
+        if predictor is not None:
+            foretold = predictor.error(batch, latent)
+            loss = loss + predictor.weight * foretold
+        weighted = loss if batch.weight is None else batch.weight * loss
         told = (error.td_error.detach(), error.q_value.detach(), error.priority.detach())
-        return LossOutput(weighted.mean(), *told)
+        return LossOutput(
+            weighted.mean(), *told, None if foretold is None else foretold.detach().mean()
+        )
 
     @torch.no_grad()
     def bootstrap(self, batch: Transitions, output: Any) -> tuple[Tensor, Any]:
@@ -187,9 +216,25 @@ class DQN(ActingModule):
             batch: columns [B, ...].
             output: of the Q-network for ``batch.observation``.
         """
-        online = self.agent.q_network
-        slow = self.agent.get_submodule("target_network") if self.target.slow_copy else online
+        online, slow = self.agent.q_network, self._slow_network
         return self.target(batch, output, online=online, slow=slow, head=self.agent.head)
+
+    @property
+    def _slow_network(self) -> nn.Module:
+        name = "target_network" if self.target.slow_copy else "q_network"
+        return self.agent.get_submodule(name)
+
+    @property
+    def learning_networks(self) -> dict[str, nn.Module]:
+        """What learns, by name: the Q-network, and what foretells where something does."""
+        learning = {"q_network": self.agent.q_network}
+        if self.self_prediction is not None:
+            learning["self_prediction"] = self.self_prediction
+        return learning
+
+    def _all_that_learns(self) -> nn.Module:
+        learning = self.learning_networks
+        return nn.ModuleDict(learning) if len(learning) > 1 else self.agent.q_network
 
     # --- how learning is driven
 
@@ -229,7 +274,7 @@ class DQN(ActingModule):
         raise ValueError(f"trainer.fit(module): {FROM_A_DATA_MODULE}")
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer of the online network, and its scheduler if there is one.
+        """Return the optimizer of all that learns, and its scheduler if there is one.
 
         Raises:
             ValueError: they can't work here.
@@ -243,7 +288,7 @@ class DQN(ActingModule):
         Raises:
             ValueError: they can't work here.
         """
-        optimizer = self._make_optimizer(self.agent.q_network.parameters())
+        optimizer = self._make_optimizer(self.update.network.parameters())
         check_optimizer(optimizer)
         if self._make_lr_scheduler is None:
             return optimizer
@@ -297,7 +342,7 @@ class DQN(ActingModule):
         Raises:
             ValueError: none is left.
         """
-        for parameter in self.agent.q_network.parameters():
+        for parameter in self.update.network.parameters():
             if not parameter.requires_grad:
                 parameter.grad = None
         self._prepare_update()

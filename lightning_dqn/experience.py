@@ -176,4 +176,4 @@ def check_memory(
         directory=directory,
         beside_bytes=beside_bytes,
     )
-    check_batches_fit(spec, pace.updates_per_iteration, pace.batch_size)
+    check_batches_fit(spec, pace.updates_per_iteration, pace.batch_size, config.sequence_length)

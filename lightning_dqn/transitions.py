@@ -1,6 +1,6 @@
 """What travels through the house: rows into the replay ring, transitions out of it.
 
-Shapes: T time, E environments, U updates, B batch, A actions.
+Shapes: T time, E environments, U updates, B batch, A actions, K steps to come.
 """
 
 from __future__ import annotations
@@ -75,6 +75,13 @@ class Transitions(NamedTuple):
         next_action_mask: bool[U, B, A], the legal actions there, or None.
         action_mask: bool[U, B, A], the legal actions at ``observation``, or None.
         weight: float32[U, B], what each loss is multiplied with, at most 1, or None for 1.
+        sequence_observation: [U, B, K, *shape] or [U, B, K, S, *shape], the observations of the K
+            steps to come, or None where none were asked for. A step that isn't within shows the
+            newest one that is once more.
+        sequence_action: int64[U, B, K], the actions that lead from each step to the next; the
+            first is ``action``.
+        sequence_within: bool[U, B, K], the step to come belongs to the same life of the episode
+            and is stored.
     """
 
     observation: Tensor
@@ -85,6 +92,9 @@ class Transitions(NamedTuple):
     next_action_mask: Tensor | None
     action_mask: Tensor | None = None
     weight: Tensor | None = None
+    sequence_observation: Tensor | None = None
+    sequence_action: Tensor | None = None
+    sequence_within: Tensor | None = None
 
     def unflatten(self, num_updates: int, batch_size: int) -> Transitions:
         """Split [U * B, ...] into [U, B, ...] that share its memory."""
@@ -146,12 +156,15 @@ class UpdateStatistics(NamedTuple):
         q_value: mean predicted value of the actions learned from.
         td_error: mean absolute TD error.
         gradient_norm: L2 norm of all gradients together, before clipping.
+        self_prediction_loss: what the self-prediction adds to the loss comes from, unweighted;
+            None where nothing is foretold.
     """
 
     loss: Any
     q_value: Any
     td_error: Any
     gradient_norm: Any
+    self_prediction_loss: Any = None
 
 
 class Policy(Protocol):

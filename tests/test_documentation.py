@@ -122,9 +122,28 @@ def keys_of_diagnostics(folder: Path, make_trainer) -> set[str]:
     return found - OF_LIGHTNING
 
 
+def keys_of_self_prediction(make_trainer) -> set[str]:
+    environment = EnvironmentFactory("support.frame_env:Frames-v0", num_envs=1)
+    data = ReplayDataModule(
+        environment,
+        batch_size=2,
+        updates_per_iteration=1,
+        env_steps_per_iteration=8,
+        env_steps_per_epoch=8,
+        replay=ReplayConfig(100, sequence_length=2),
+        collection=CollectionConfig(warmup_env_steps=8),
+    )
+    layers = [{"Unflatten": [1, [1, 84]]}, {"Conv2d": [1, 2, 8, 8]}, "Flatten", {"Linear": 4}]
+    module = DQN(environment, network=layers, self_prediction={"weight": 5.0}, compile=False)
+    trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.1)], log_every_n_steps=1)
+    trainer.fit(module, data)
+    return {key for key in trainer.callback_metrics if key.startswith("train/self")}
+
+
 def test_the_glossary_lists_exactly_the_logged_metrics(tmp_path, make_trainer):
     logged = logged_keys(tmp_path, make_trainer) | keys_of_board_games(make_trainer)
     logged |= keys_of_diagnostics(tmp_path / "diagnostics", make_trainer)
+    logged |= keys_of_self_prediction(make_trainer)
     assert {key for key in GLOSSARY if not OF_A_GPU.fullmatch(key)} == logged
 
 

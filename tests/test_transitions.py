@@ -22,10 +22,23 @@ def flat(**changed: object) -> Transitions:
         next_action_mask=torch.rand(size, 5) < 0.5,
         action_mask=torch.rand(size, 5) < 0.5,
         weight=torch.rand(size),
+        sequence_observation=torch.arange(size * 6).view(size, 3, 2) + 200,
+        sequence_action=torch.arange(size * 3).view(size, 3),
+        sequence_within=torch.rand(size, 3) < 0.5,
     )._replace(**changed)
 
 
-ABSENT = {"next_observation": None, "next_action_mask": None, "action_mask": None, "weight": None}
+ABSENT = dict.fromkeys(
+    (
+        "next_observation",
+        "next_action_mask",
+        "action_mask",
+        "weight",
+        "sequence_observation",
+        "sequence_action",
+        "sequence_within",
+    )
+)
 
 
 def test_unflattened_columns_are_filled_update_by_update() -> None:

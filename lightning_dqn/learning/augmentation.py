@@ -23,8 +23,8 @@ class Augmentation:
     """Random shifts and intensities, Kostrikov et al. 2021 (arxiv.org/abs/2004.13649), sec. 4.
 
     Every image is padded on all sides with its edge and cropped to its size at a random place, and
-    multiplied with 1 + intensity * clip(N(0, 1), -2, 2); a stack's frames alike, observation and
-    next observation apart.
+    multiplied with 1 + intensity * clip(N(0, 1), -2, 2); a stack's frames alike, observation,
+    next observation and each of the steps to come apart.
 
     Args:
         padding: pixels that an image may shift by, in each direction; 0: none.
@@ -83,12 +83,18 @@ class Augmentation:
             generator: what is drawn from, on the batch's device.
         """
         leading = batch.action.ndim
-        changed = [
-            None if images is None else self.images(images, leading, generator)
-            for images in (batch.observation, batch.next_observation)
-        ]
-        assert changed[0] is not None
-        return batch._replace(observation=changed[0], next_observation=changed[1])
+        axes = {
+            "observation": leading,
+            "next_observation": leading,
+            "sequence_observation": leading + 1,  # each step to come has a draw of its own
+        }
+        images = {name: getattr(batch, name) for name in axes}
+        changed = {
+            name: self.images(images[name], axes[name], generator)
+            for name in axes
+            if images[name] is not None
+        }
+        return batch._replace(**changed)
 
     def images(self, images: Tensor, leading: int, generator: torch.Generator) -> Tensor:
         """Return augmented images: uint8 [..., H, W], or float of 0 to 255 where factors are drawn.

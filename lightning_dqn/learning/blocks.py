@@ -54,7 +54,7 @@ class LearningStep(NamedTuple):
     Attributes:
         gradients: of every trainable parameter, clipped; all zero if the loss or one of them was
             not finite. Of several updates the last one's.
-        statistics: float[4], an :class:`UpdateStatistics` in one tensor.
+        statistics: float[4 or 5], an :class:`UpdateStatistics` in one tensor.
         priority: float[B].
         squares: float[P], of each parameter's gradient the sum of squares, as it came.
     """

@@ -37,7 +37,7 @@ class Lookout:
         Args:
             module: a DQN in whose training step this is.
             iteration: what it learned from.
-            statistics: float[U, 4], an :class:`UpdateStatistics` of each update.
+            statistics: float[U, 4 or 5], an :class:`UpdateStatistics` of each update.
             priority: float[U, B].
             squares: U of float[P], the sums of squares of each parameter's gradient.
 
@@ -59,7 +59,7 @@ class Lookout:
         Raises:
             NonFiniteError: naming the update.
         """
-        self._alarm.check(module.agent.q_network)
+        self._alarm.check(module.update.network)
 
     def _tell(self, module: Any, iteration: Iteration, statistics: Tensor) -> None:
         row = module.report.training_row(statistics, iteration, module.env_steps, module.updates)

@@ -88,6 +88,8 @@ def check_fit(module: Any, *, is_users: bool) -> None:
         )
     if data.sampling.gives_whole_targets:
         module.target.refuse_whole_targets()
+    if module.self_prediction_loss is not None:
+        module.self_prediction_loss.check_fit(data)
 
 
 def check_iteration(batch: object) -> None:

@@ -37,12 +37,14 @@ class LossOutput(NamedTuple):
         q_value: float[B], the value predicted for the chosen action.
         priority: float[B], how much there is to learn from each transition, at least 0;
             |td_error| if None.
+        self_prediction: float[], mean error of what was foretold; None where nothing was.
     """
 
     loss: Tensor
     td_error: Tensor
     q_value: Tensor
     priority: Tensor | None = None
+    self_prediction: Tensor | None = None
 
 
 Loss = Callable[[Transitions], LossOutput]
@@ -113,10 +115,12 @@ class Update:
         """Return the gradients clipped, zeroed if anything is not finite, and what is told."""
         safe, norm, squares = make_safe(output.loss.detach(), gradients, self.max_gradient_norm)
         size = output.td_error.abs()
-        told = UpdateStatistics(output.loss.detach(), output.q_value.mean(), size.mean(), norm)
+        told = UpdateStatistics(
+            output.loss.detach(), output.q_value.mean(), size.mean(), norm, output.self_prediction
+        )
         return LearningStep(
             safe,
-            torch.stack([value.float() for value in told]),
+            torch.stack([value.float() for value in told if value is not None]),
             size if output.priority is None else output.priority,
             squares,
         )

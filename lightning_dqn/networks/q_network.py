@@ -16,6 +16,7 @@ from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.layers import ChannelsFirst, Preprocess
 from lightning_dqn.networks.residual import GridMaxPool2d, ResidualStage
+from lightning_dqn.networks.self_prediction import Renormalise
 from lightning_dqn.networks.torsos import Layer, NetworkOptions
 
 _SIZED_BY_INPUT = {
@@ -24,7 +25,9 @@ _SIZED_BY_INPUT = {
     "Conv2d": "in_channels",
     "ResidualStage": "in_channels",
 }
-_OWN_KINDS = {kind.__name__: kind for kind in (ChannelsFirst, GridMaxPool2d, ResidualStage)}
+_OWN_KINDS = {
+    kind.__name__: kind for kind in (ChannelsFirst, GridMaxPool2d, Renormalise, ResidualStage)
+}
 _SHAPED_BY_INPUT = {"LayerNorm"}
 
 

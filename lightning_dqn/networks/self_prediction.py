@@ -13,6 +13,8 @@ Shapes: B batch, K steps foretold, C channels, H height, W width, P projected fe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,14 @@ def renormalised(latent: Tensor) -> Tensor:
     flat = latent.flatten(1)
     least, largest = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
     return ((flat - least) / (largest - least + 1e-5)).view_as(latent)
+
+
+class Renormalise(nn.Module):
+    """Scale latents to [0, 1], as a layer of the torso; see :func:`renormalised`."""
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Return float[B, ...]."""
+        return renormalised(latent)
 
 
 class TransitionModel(nn.Module):
@@ -80,7 +90,9 @@ class SelfPrediction(nn.Module):
         self.transition = TransitionModel(channels, num_actions)
         self.prediction = nn.Linear(projected, projected)
 
-    def forward(self, latent: Tensor, action: Tensor, projection: nn.Module) -> Tensor:
+    def forward(
+        self, latent: Tensor, action: Tensor, projection: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         """Return what is foretold of the projected latents of the next K steps, float[B, K, P].
 
         Args:

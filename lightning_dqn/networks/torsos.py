@@ -2,10 +2,10 @@
 
 A torso is written as a list, in YAML or in Python, and built against the environment's shapes:
 ``[{"Linear": 120}, "ReLU", {"Linear": 84}, "ReLU"]``. An entry names a class of ``torch.nn``,
-``ChannelsFirst``, ``ResidualStage`` or ``GridMaxPool2d``; its argument is the output size alone
-(the input size follows from the layer before), a list of positional arguments with the input size
-first, or a mapping of keyword arguments. The head that turns features into action values is added
-after it.
+``ChannelsFirst``, ``ResidualStage``, ``GridMaxPool2d`` or ``Renormalise``; its argument is the
+output size alone (the input size follows from the layer before), a list of positional arguments
+with the input size first, or a mapping of keyword arguments. The head that turns features into
+action values is added after it.
 """
 
 from __future__ import annotations
@@ -124,9 +124,12 @@ class NatureCNN(Network):
 
     Args:
         hidden: units of the hidden layer; None: no such layer, as where the head has its own.
+        renormalised: scale what the convolutions make to [0, 1], as self-prediction has it
+            (Schwarzer et al. 2021, arxiv.org/abs/2007.05929).
     """
 
     hidden: int | None = 512
+    renormalised: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -134,7 +137,7 @@ class NatureCNN(Network):
 
     def layer_list(self) -> list[Layer]:
         """Return the layers."""
-        return nature_cnn(self.hidden)
+        return nature_cnn(self.hidden, self.renormalised)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +174,7 @@ class Impala(Network):
         spectral_norm: divide the weights of the residual blocks by their spectral norm.
         pool: height and width that the last stage's image is pooled to, by the maximum; None: it
             stays.
+        renormalised: scale the last image to [0, 1], as :class:`NatureCNN` may.
     """
 
     width: int = 1
@@ -178,6 +182,7 @@ class Impala(Network):
     hidden: int | None = 256
     spectral_norm: bool = False
     pool: int | None = None
+    renormalised: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -194,7 +199,8 @@ class Impala(Network):
             stage |= {"num_blocks": self.num_blocks, "spectral_norm": self.spectral_norm}
             layers.append({"ResidualStage": stage})
         pooling: list[Layer] = [] if self.pool is None else [{"GridMaxPool2d": self.pool}]
-        return [*layers, "ReLU", *pooling, "Flatten", *hidden_layer(self.hidden)]
+        layers += ["ReLU", *pooling, *_scaling(self.renormalised)]
+        return [*layers, "Flatten", *hidden_layer(self.hidden)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,10 +236,10 @@ def minatar_cnn() -> list[Layer]:
     return ["ChannelsFirst", conv, "ReLU", "Flatten", {"Linear": 128}, "ReLU"]
 
 
-def nature_cnn(hidden: int | None = 512) -> list[Layer]:
+def nature_cnn(hidden: int | None = 512, renormalised: bool = False) -> list[Layer]:
     """Return the torso of Mnih et al. 2015 for stacks of 84x84 frames, [S, 84, 84]."""
     sizes = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
-    return [*_convolutions(sizes), "Flatten", *hidden_layer(hidden)]
+    return [*_convolutions(sizes), *_scaling(renormalised), "Flatten", *hidden_layer(hidden)]
 
 
 def data_efficient_cnn(hidden: int | None = None) -> list[Layer]:
@@ -254,6 +260,10 @@ def check_units(name: str, units: int | None) -> None:
     """
     if units is not None:
         whole_number(name, units, least=1)
+
+
+def _scaling(is_wanted: bool) -> list[Layer]:
+    return ["Renormalise"] if is_wanted else []
 
 
 def _convolutions(sizes: Sequence[tuple[int, int, int]]) -> list[Layer]:

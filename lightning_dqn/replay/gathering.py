@@ -1,6 +1,6 @@
 """Reading transitions out of the ring, into memory that is used again.
 
-Shapes: B transitions, S stacked frames, H height, W width.
+Shapes: B transitions, K steps to come, S stacked frames, H height, W width.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.replay.reading import Cells, Chain, follow_chain, stacked_cells
+from lightning_dqn.replay.sequences import Steps, follow_steps, sequence_frames, windows
 from lightning_dqn.transitions import Transitions
 
 LEAST_SIDE = 42
@@ -27,14 +28,20 @@ class Gathering:
         spec: of the rows.
         generator: draws the lengths of chains, where they are a range.
         device: that the ring lies on.
+        sequence_length: K, of what comes beside each transition; None: nothing does.
     """
 
     def __init__(
-        self, spec: EnvironmentSpec, generator: torch.Generator, device: torch.device
+        self,
+        spec: EnvironmentSpec,
+        generator: torch.Generator,
+        device: torch.device,
+        sequence_length: int | None = None,
     ) -> None:
         self._spec = spec
         self._generator = generator
         self._device = device
+        self._sequence_length = sequence_length
         self._arranges = wants_stack_last(spec)
         self._outputs: dict[str, Tensor] = {}
 
@@ -44,7 +51,7 @@ class Gathering:
         """Return the transitions that start in ``cells``, int64[B] -> [B, ...]."""
         reward, discount, last = self._chain(ring, cells, gamma, n_step)
         has_mask = self._spec.has_action_mask
-        return Transitions(
+        transitions = Transitions(
             observation=self.observations(ring, cells),
             action=self._gather(ring, "action", cells),
             reward=reward,
@@ -52,6 +59,11 @@ class Gathering:
             next_observation=self.observations(ring, last, "next_observation"),
             next_action_mask=self._gather(ring, "action_mask", last, "next") if has_mask else None,
             action_mask=self._gather(ring, "action_mask", cells) if has_mask else None,
+        )
+        if self._sequence_length is None:
+            return transitions
+        return self._with_sequences(
+            transitions, ring, follow_steps(ring, cells, self._sequence_length)
         )
 
     def observations(self, ring: Cells, cells: Tensor, output: str = "observation") -> Tensor:
@@ -70,6 +82,20 @@ class Gathering:
             frames = self._gather(ring, "observation", index, "frames")
             return self._with_stack_last(frames.unflatten(0, (-1, stack)), output)
         return self._gather(ring, "observation", index, output).unflatten(0, (-1, stack))
+
+    def _with_sequences(self, transitions: Transitions, ring: Cells, steps: Steps) -> Transitions:
+        """Return transitions with the steps to come beside them."""
+        taken = steps.cells[:, :-1]
+        action = self._gather(ring, "action", taken.flatten(), "sequence_action")
+        stack = self._spec.frame_stack
+        index = sequence_frames(ring, steps, stack)
+        frames = self._gather(ring, "observation", index.flatten(), "sequence_observation")
+        frames = frames.unflatten(0, index.shape)
+        return transitions._replace(
+            sequence_observation=frames if stack == 1 else windows(frames, stack),
+            sequence_action=action.unflatten(0, taken.shape),
+            sequence_within=steps.within,
+        )
 
     def _with_stack_last(self, stacks: Tensor, output: str) -> Tensor:
         """Return uint8[B, S, H, W] as a view of memory [B, H, W, S]."""

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.schedules import Schedule
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import keep_plain, whole_number
 from lightning_dqn.transitions import NO_ACTION
 
 
@@ -44,11 +44,14 @@ class Reading:
         reward_clip: the largest reward that is learned from, of either sign; larger ones count as
             that much (Mnih et al. 2015: 1). Stored, and told of as returns, they stay as they are.
             None: all as they are.
+        sequence_length: steps to come that a minibatch carries beside each transition, see
+            :mod:`lightning_dqn.replay.sequences`; None: none.
     """
 
     gamma: float | Schedule = 0.99
     n_step: int | Sequence[int] | Schedule = 1
     reward_clip: float | None = None
+    sequence_length: int | None = None
 
     def __post_init__(self) -> None:
         keep_plain(self)
@@ -56,6 +59,8 @@ class Reading:
         self.n_step_at(0)
         if self.reward_clip is not None and not 0 < self.reward_clip < math.inf:
             raise ValueError(f"reward_clip={self.reward_clip}: above 0, or null")
+        if self.sequence_length is not None:
+            whole_number("sequence_length", self.sequence_length, least=1)
 
     def gamma_at(self, env_steps: int) -> float:
         """Return the discount after so many env steps."""

@@ -84,7 +84,7 @@ class ReplayBuffer:
         self.generator = torch.Generator(self.device).manual_seed(seed_of(seed, "sampling"))
         self._columns = Columns(spec, self.num_times, num_envs, self.device, folder)
         self._starts = Starts(self.num_times, num_envs, self.device)
-        self._gathering = Gathering(spec, self.generator, self.device)
+        self._gathering = Gathering(spec, self.generator, self.device, self.config.sequence_length)
         self.total_times = 0
         self.newest_read: Tensor | None = None
 

@@ -27,6 +27,7 @@ class ReplayConfig(Reading):
         gamma: see :class:`lightning_dqn.replay.reading.Reading`.
         n_step: likewise.
         reward_clip: likewise.
+        sequence_length: likewise.
         capacity: rows kept, over all environments together.
         storage: ``"cpu"``, ``"accelerator"`` (the memory of the device that learns), or
             ``"memmap"``, a file under ``directory``.
@@ -120,12 +121,18 @@ def check_ring_fits(
     )
 
 
-def check_batches_fit(spec: EnvironmentSpec, num_updates: int, batch_size: int) -> None:
+def check_batches_fit(
+    spec: EnvironmentSpec,
+    num_updates: int,
+    batch_size: int,
+    sequence_length: int | None = None,
+) -> None:
     """Refuse minibatches of one iteration that would take more than 80 % of the free memory."""
     frame_bytes = getattr(torch, spec.observation_dtype).itemsize
     observation = int(np.prod(spec.stacked_shape, dtype=np.int64)) * frame_bytes
     copies = 3 if wants_stack_last(spec) else 2  # stacks are arranged from a copy
-    needed = num_updates * batch_size * (copies * observation + 32)
+    steps = sequence_length or 0  # frames are shared, but who learns makes a copy of each stack
+    needed = num_updates * batch_size * ((copies + 2 * steps) * observation + 32)
     what = f"batch_size={batch_size} x updates_per_iteration={num_updates}: one iteration"
     check_fits(needed, available_bytes(torch.device("cpu")), what, "lower one of them")
 

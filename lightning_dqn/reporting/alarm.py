@@ -22,7 +22,7 @@ class _First(NamedTuple):
     Attributes:
         is_there: bool[], there was one; else the rest means nothing.
         counts: int64[2], its number and the env steps by the end of its iteration.
-        statistics: float[4], an :class:`UpdateStatistics`.
+        statistics: float[4 or 5], an :class:`UpdateStatistics`.
         squares: float[P], the sums of squares of each parameter's gradient.
         priority: bool[], all its priorities were finite.
     """
@@ -52,7 +52,7 @@ class Alarm:
         """Note the updates of an iteration; nothing is read from an accelerator.
 
         Args:
-            statistics: float[U, 4], an :class:`UpdateStatistics` of each.
+            statistics: float[U, 4 or 5], an :class:`UpdateStatistics` of each.
             priority: float[U, B].
             squares: U of float[P], the sums of squares of each parameter's gradient.
             updates: so far, these included.
@@ -92,7 +92,8 @@ class Alarm:
             return
         number, env_steps = first.counts.tolist()
         values = UpdateStatistics(*first.statistics.tolist())._asdict()
-        text = ", ".join(f"{name} {value:g}" for name, value in values.items())
+        told = {name: value for name, value in values.items() if value is not None}
+        text = ", ".join(f"{name} {value:g}" for name, value in told.items())
         raise NonFiniteError(
             f"update {number} (env step {env_steps}) was not finite: {text}; it began in "
             f"{_origin(first, network)}. The weights did not see it. Lower the learning rate or "

@@ -23,6 +23,10 @@ GLOSSARY = {
     "train/q_value": "mean predicted value of the actions learned from",
     "train/td_error": "mean absolute TD error",
     "train/gradient_norm": "mean L2 norm of the gradient before clipping",
+    "train/self_prediction_loss": (
+        "with `module/self_prediction=spr`: mean squared distance of what was foretold from what "
+        "came, of unit vectors, before its weight; 2 is chance, 0 perfect"
+    ),
     "train/learning_rate": "of the first param group",
     "train/updates": "updates so far",
     "eval/episode_return": "mean return of the validation episodes",

@@ -123,13 +123,14 @@ class Report(nn.Module):
         """Return the row of an iteration.
 
         Args:
-            statistics: float[U, 4], an :class:`UpdateStatistics` of each update.
+            statistics: float[U, 4 or 5], an :class:`UpdateStatistics` of each update.
             iteration: what was learned from.
             env_steps: so far.
             updates: so far.
         """
         means = UpdateStatistics(*statistics.mean(dim=0).tolist())
-        row = {f"train/{name}": mean for name, mean in means._asdict().items()}
+        told = {name: mean for name, mean in means._asdict().items() if mean is not None}
+        row = {f"train/{name}": mean for name, mean in told.items()}
         row |= {"train/updates": updates, "rollout/epsilon": iteration.epsilon}
         if self.rollout_return.num_episodes > 0:
             row["rollout/episode_return"] = self.rollout_return.compute().item()

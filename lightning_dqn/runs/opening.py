@@ -54,7 +54,7 @@ def _compiled(experiment: Experiment, updates: int | None) -> str:
     module = experiment.module
     most = updates_in_a_graph(
         updates,
-        num_weights=sum(p.numel() for p in module.q_network.parameters()),
+        num_weights=sum(p.numel() for p in module.update.network.parameters()),
         is_distributional=module.agent.head.outputs_per_action > 1,
     )
     callbacks: list[Any] = experiment.trainer.callbacks  # type: ignore[attr-defined]

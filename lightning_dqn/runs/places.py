@@ -81,6 +81,7 @@ PLACES = (
     _ours(r"module\.target", "learning.targets:Target"),
     _ours(r"module\.(target\.)?munchausen", "learning.targets:Munchausen"),
     _ours(r"module\.augmentation", "learning.augmentation:Augmentation"),
+    _ours(r"module\.self_prediction", "learning.self_prediction:SelfPredictionLoss"),
     Place(
         r"module\.optimizer",
         ("torch.optim", f"{_OURS}.learning"),

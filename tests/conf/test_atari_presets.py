@@ -11,7 +11,9 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from lightning_dqn.learning.self_prediction import SelfPredictionLoss
 from lightning_dqn.learning.weight_decay import adamw
+from lightning_dqn.networks import operations
 from lightning_dqn.networks.layers import NoisyLinear
 from lightning_dqn.networks.residual import SpectralConv2d
 from lightning_dqn.runs.compose import compose
@@ -65,7 +67,15 @@ PARAMETERS = {
     "der": SMALL + 2 * streams(576, 256, 51),
     "drq_eps": PLAIN + linear(512, 1) + linear(512, A),
     "btr": IMPALA_2 + linear(64, 64 * 36) + 2 * streams(64 * 36, 512, 1),
+    "spr": NATURE + 2 * streams(3136, 256, 51),
+    "sr_spr": PLAIN + linear(512, 51) + linear(512, A * 51),
     "bbf": IMPALA_4 + linear(128 * 121, 2048) + linear(2048, 51) + linear(2048, A * 51),
+}
+FORETELLING = {
+    # transition model of two convolutions with a plane for each action, and the prediction layer
+    "spr": conv(64 + A, 64, 3) + conv(64, 64, 3) + linear(2 * 256, 2 * 256),
+    "sr_spr": conv(64 + A, 64, 3) + conv(64, 64, 3) + linear(512, 512),
+    "bbf": conv(128 + A, 128, 3) + conv(128, 128, 3) + linear(2048, 2048),
 }
 DQN_RHYTHM = {
     "batch_size": 32,
@@ -75,6 +85,13 @@ DQN_RHYTHM = {
     "replay.gamma": 0.99,
 }
 RHYTHM_100K = DQN_RHYTHM | {"updates_per_iteration": 4, "replay.capacity": 100_000}
+RHYTHM_SPR = RHYTHM_100K | {
+    "env_steps_per_iteration": 1,
+    "replay.n_step": 10,
+    "replay.sequence_length": 5,
+    "collection.warmup_env_steps": 2_000,
+    "sampler.alpha": 0.5,
+}
 VALUES: dict[str, dict[str, Any]] = {
     "dqn": {**DQN_RHYTHM, "replay.n_step": 1, "collection.warmup_env_steps": 50_000},
     "dqn_adam_mse": {**DQN_RHYTHM, "collection.epsilon.duration": 250_000},
@@ -88,8 +105,17 @@ VALUES: dict[str, dict[str, Any]] = {
     "der": {**RHYTHM_100K, "replay.n_step": 20, "collection.warmup_env_steps": 1_600},
     "drq_eps": {**RHYTHM_100K, "replay.n_step": 10, "collection.epsilon.end": 0.01},
     "btr": {"batch_size": 256, "replay.gamma": 0.997, "replay.n_step": 3, "sampler.beta": 0.2},
-    "bbf": {"batch_size": 32, "updates_per_iteration": 8, "env_steps_per_iteration": 4},
+    "spr": {**RHYTHM_SPR, "updates_per_iteration": 2},
+    "sr_spr": {**RHYTHM_SPR, "updates_per_iteration": 8, "collection.epsilon.end": 0.0},
+    "bbf": {
+        "batch_size": 32,
+        "updates_per_iteration": 8,
+        "env_steps_per_iteration": 4,
+        "replay.sequence_length": 5,
+    },
 }
+UPDATES_OF_8_ENV_STEPS = {"dqn": 2, "rainbow": 2, "drq_eps": 8, "spr": 16, "sr_spr": 64}
+RESETTING = dict.fromkeys(("sr_spr", "bbf"), ("reset", "shrink_and_perturb"))
 TARGET_EVERY = {
     **dict.fromkeys(("dqn", "double_dqn", "c51", "qr_dqn", "iqn"), 10_000),
     **dict.fromkeys(("dqn_adam_mse", "m_iqn", "rainbow", "der"), 2_000),
@@ -144,22 +170,68 @@ def test_a_preset_names_its_paper_and_numbers_its_differences(preset: str) -> No
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-@pytest.mark.parametrize("preset", ["dqn", "rainbow", "drq_eps"])
-def test_a_preset_learns_from_frames(preset: str, tmp_path: Path) -> None:
-    short = (
-        "data.batch_size=4", "data.env_steps_per_epoch=8", "data.collection.warmup_env_steps=8",
-        "trainer.max_epochs=1", "trainer.accelerator=cpu", "data.evaluation.num_envs=1",
-        "++trainer.limit_val_batches=0", "~callbacks.best_checkpoint", "~callbacks.last_checkpoint",
-        "~callbacks.safe_stop", "~callbacks.progress", "~callbacks.diagnostics",
-        "trainer.enable_progress_bar=false", f"run_dir='{tmp_path}'",
-    )  # fmt: skip
-    parts = built(preset, *short)
-    before = [p.detach().clone() for p in parts.module.q_network.parameters()]
+QUIET = (
+    "trainer.max_epochs=1", "trainer.accelerator=cpu", "data.evaluation.num_envs=1",
+    "++trainer.limit_val_batches=0", "~callbacks.best_checkpoint", "~callbacks.last_checkpoint",
+    "~callbacks.safe_stop", "~callbacks.progress", "~callbacks.diagnostics",
+    "trainer.enable_progress_bar=false",
+)  # fmt: skip
+
+
+def assert_all_of_it_learns(parts: Experiment, updates: int) -> None:
+    """Fit, and look at every parameter that learns."""
+    learns = parts.module.update.network
+    before = [p.detach().clone() for p in learns.parameters()]
     parts.trainer.fit(parts.module, parts.data)
-    assert parts.module.updates == {"dqn": 2, "rainbow": 2, "drq_eps": 8}[preset]
-    after = list(parts.module.q_network.parameters())
+    assert parts.module.updates == updates
+    after = list(learns.parameters())
     assert all(p.isfinite().all() for p in after)
     assert all(not torch.equal(p, q) for p, q in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("preset", sorted(UPDATES_OF_8_ENV_STEPS))
+def test_a_preset_learns_from_frames(preset: str, tmp_path: Path) -> None:
+    short = (
+        "data.batch_size=4",
+        "data.env_steps_per_epoch=8",
+        "data.collection.warmup_env_steps=8",
+        f"run_dir='{tmp_path}'",
+    )
+    assert_all_of_it_learns(built(preset, *QUIET, *short), UPDATES_OF_8_ENV_STEPS[preset])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("preset", "smaller"),
+    [
+        ("spr", ()),
+        ("sr_spr", ("data.updates_per_iteration=2",)),
+        ("bbf", ("module.network.width=1", "module.network.hidden=64")),
+    ],
+)
+def test_a_preset_that_foretells_learns_from_pong(
+    preset: str, smaller: tuple[str, ...], tmp_path: Path
+) -> None:
+    short = (
+        "data.batch_size=4",
+        "env_steps=null",  # one epoch, not the experiment's length
+        "data.env_steps_per_epoch=150",
+        "data.collection.warmup_env_steps=100",
+        "data.replay.capacity=1_000",
+        "trainer.log_every_n_steps=1",
+        "module.compile=false",
+        f"run_dir='{tmp_path}'",
+    )
+    resets = tuple(f"callbacks.{name}.every_n_env_steps=50" for name in RESETTING.get(preset, ()))
+    pong = ("+experiment=atari_100k", "environment.game=Pong", f"algorithm=atari/{preset}")
+    config = compose([*pong, *QUIET, *short, *smaller, *resets])
+    config.logger = {}
+    parts = prepare(config)
+    pace = parts.data.pace
+    updates = -(-150 // pace.env_steps_per_iteration) * pace.updates_per_iteration
+    assert_all_of_it_learns(parts, updates)
+    told = parts.trainer.callback_metrics["train/self_prediction_loss"]
+    assert 0 < float(told) < 2
 
 
 def test_btr_has_spectral_norms_in_its_blocks_and_noise_in_its_streams() -> None:
@@ -183,20 +255,42 @@ def test_bbf_anneals_after_each_reset_and_spares_biases() -> None:
     assert {p.ndim for p in decay[0.0]} == {1}
 
 
-def test_bbf_resets_its_linear_layers_and_shrinks_its_convolutions() -> None:
-    parts = built("bbf")
+@pytest.mark.parametrize("preset", sorted(FORETELLING))
+def test_what_foretells_has_its_papers_size_and_weight(preset: str) -> None:
+    module = built(preset).module
+    assert module.self_prediction_loss == SelfPredictionLoss(weight=5.0)
+    assert module.self_prediction is not None
+    found = sum(p.numel() for p in module.self_prediction.parameters())
+    assert found == FORETELLING[preset]
+    assert [type(layer).__name__ for layer in module.q_network.torso].count("Renormalise") == 1
+
+
+@pytest.mark.parametrize(("preset", "env_steps"), [("sr_spr", 5_000), ("bbf", 20_000)])
+def test_resets_take_linear_layers_and_what_is_shrunk_all_convolutions(
+    preset: str, env_steps: int
+) -> None:
+    parts = built(preset)
     callbacks = {type(one).__name__: one for one in parts.trainer.callbacks}  # type: ignore[attr-defined]
-    names = [name for name, p in parts.module.q_network.named_parameters()]
-    chosen = {
-        kind: {name for name in names if re.search(str(callbacks[kind].include), name)}
-        for kind in ("PeriodicReset", "ShrinkAndPerturb")
+    chosen: dict[str, set[str]] = {}
+    for kind in ("PeriodicReset", "ShrinkAndPerturb"):
+        callback = callbacks[kind]
+        assert callback.networks == ("q_network", "target_network", "self_prediction")
+        assert callback.period.counts_env_steps
+        assert callback.period.length == env_steps
+        chosen[kind] = {
+            f"{name}.{layer}"
+            for name, network in parts.module.learning_networks.items()
+            for layer in operations.layers_with_weights(network, include=callback.include)
+        }
+    layers = {
+        f"{name}.{layer}": kind
+        for name, network in parts.module.learning_networks.items()
+        for layer, kind in operations.layers_with_weights(network).items()
     }
-    assert chosen["PeriodicReset"] | chosen["ShrinkAndPerturb"] == set(names)
-    assert {name.split(".")[0] + name.split(".")[1] for name in chosen["ShrinkAndPerturb"]} == {
-        "torso0",
-        "torso1",
-        "torso2",
+    assert chosen["PeriodicReset"] == {
+        name for name, kind in layers.items() if isinstance(kind, torch.nn.Linear)
     }
+    assert chosen["ShrinkAndPerturb"] == layers.keys() - chosen["PeriodicReset"]
     assert callbacks["EMATargetNetwork"].collect
 
 

@@ -34,14 +34,17 @@ from lightning_dqn.schedules import LinearSchedule
     masked=st.booleans(),
     lives=st.booleans(),
     clip=st.sampled_from([None, 0.5, 1.0]),
+    sequence=st.sampled_from([None, 1, 2, 5]),
 )
 def test_the_ring_has_the_starts_and_transitions_of_its_naive_twin(
-    scripts, num_times, room, uneven, sizes, gamma, n_step, frame_stack, dtype, masked, lives, clip
-):
+    scripts, num_times, room, uneven, sizes, gamma, n_step, frame_stack, dtype, masked, lives,
+    clip, sequence,
+):  # fmt: skip
     num_envs, kept = len(scripts), frame_stack + room
     spec = spec_of(dtype, masked=masked, frame_stack=frame_stack, has_life_losses=lives)
     capacity = max(2, kept * num_envs - min(uneven, num_envs - 1))
     reading: Any = {"gamma": gamma, "n_step": n_step, "reward_clip": clip}
+    reading["sequence_length"] = sequence
     ring = ReplayBuffer(spec, num_envs, ReplayConfig(capacity, **reading))
     twin = NaiveReplay(num_envs, kept, frame_stack=frame_stack, **reading)
     for part in chunks(scripted_rows(scripts, num_times, spec), [min(s, kept) for s in sizes]):

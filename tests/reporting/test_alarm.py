@@ -41,8 +41,9 @@ def note(
 
 
 def poisoned(column: str, value: float) -> Tensor:
-    statistics = torch.ones(3, 4)
-    statistics[1, UpdateStatistics._fields.index(column)] = value
+    place = UpdateStatistics._fields.index(column)
+    statistics = torch.ones(3, max(4, place + 1))  # the last is told of where there is one
+    statistics[1, place] = value
     return statistics
 
 

@@ -87,6 +87,7 @@ class Case:
     gamma: float = 0.99
     lr_scheduler: Any = None
     augmentation: Augmentation | None = None
+    sequence_length: int | None = None
 
     def parts(self) -> Parts:
         """Return a module, a data module and callbacks, all new."""
@@ -98,6 +99,7 @@ class Case:
             head=self.head,
             target=self.target,
             augmentation=self.augmentation,
+            self_prediction={"weight": 5.0} if self.sequence_length else None,
             optimizer=self.optimizer,
             lr_scheduler=self.lr_scheduler,
             compile=False,
@@ -109,7 +111,12 @@ class Case:
             env_steps_per_iteration=self.env_steps_per_iteration,
             env_steps_per_epoch=ITERATIONS_PER_EPOCH * self.env_steps_per_iteration,
             sampler=self.sampler,
-            replay=ReplayConfig(gamma=self.gamma, capacity=self.capacity, n_step=self.n_step),
+            replay=ReplayConfig(
+                gamma=self.gamma,
+                capacity=self.capacity,
+                n_step=self.n_step,
+                sequence_length=self.sequence_length,
+            ),
             collection=CollectionConfig(warmup_env_steps=40, **self.collection),
             evaluation=EvaluationConfig(num_envs=2, max_episode_steps=30),
             seed=5,
@@ -144,6 +151,26 @@ CASES = {
         augmentation=Augmentation(),
         n_step=RestartedSchedule(ExponentialSchedule(4, 1, 60), every=90),
         operations=lambda: [EMATargetNetwork(tau=0.05, collect=True)],
+    ),
+    "frames, lives, per, latents foretold of shifted frames, reset and shrunk": Case(
+        environment={"id": EpisodeShades, "frame_stack": 2},
+        network=Layers(
+            layers=[{"Conv2d": [2, 3, 3]}, "ReLU", "Renormalise", "Flatten", {"Linear": 8}, "ReLU"]
+        ),
+        augmentation=Augmentation(padding=1),
+        sampler=PrioritizedSampling(),
+        n_step=2,
+        sequence_length=3,
+        operations=hard(
+            lambda: PeriodicReset(
+                include="^(head|prediction)",
+                networks=["q_network", "self_prediction"],
+                every_n_updates=13,
+            ),
+            lambda: ShrinkAndPerturb(
+                include="^transition", networks=["self_prediction"], every_n_updates=11
+            ),
+        ),
     ),
     "categorical, dueling, noisy, range of steps": Case(
         network=MLP(hidden=[8], dueling=True, noisy=True),

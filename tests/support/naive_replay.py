@@ -55,6 +55,9 @@ class NaiveTransition(NamedTuple):
     next_action_mask: np.ndarray | None
     action_mask: np.ndarray | None
     weight: None = None
+    sequence_observation: np.ndarray | None = None
+    sequence_action: np.ndarray | None = None
+    sequence_within: np.ndarray | None = None
 
 
 class NaiveReplay:
@@ -72,6 +75,7 @@ class NaiveReplay:
         n_step: int,
         frame_stack: int,
         reward_clip: float | None = None,
+        sequence_length: int | None = None,
     ) -> None:
         self.num_envs = num_envs
         self.num_times = num_times
@@ -79,6 +83,7 @@ class NaiveReplay:
         self.n_step = n_step
         self.frame_stack = frame_stack
         self.reward_clip = math.inf if reward_clip is None else reward_clip
+        self.sequence_length = sequence_length
         self.now = 0
         self.episodes: list[list[list[Row]]] = [[[]] for _ in range(num_envs)]
 
@@ -133,7 +138,30 @@ class NaiveReplay:
             self.stack(episode, j),
             episode[j].action_mask,
             episode[i].action_mask,
+            None,
+            *self._sequence(episode, i),
         )
+
+    def _sequence(self, episode: list[Row], i: int) -> tuple[np.ndarray | None, ...]:
+        """Return observations, actions and which count, of as many steps as come after the i-th."""
+        if self.sequence_length is None:
+            return (None, None, None)
+        seen = [(row.observation, int(row.action)) for row in episode[: i + 1]]
+        within = []
+        for _ in range(self.sequence_length):
+            row = episode[i]
+            over = row.terminated or row.truncated or row.life_lost or row.time == self.now - 1
+            within.append(not over and (not within or within[-1]))
+            if within[-1]:
+                i += 1
+                seen.append((episode[i].observation, int(episode[i].action)))
+            else:
+                seen.append(seen[-1])
+        stacks, actions = [], [seen[-self.sequence_length - 1 + k][1] for k in range(len(within))]
+        for k in range(len(seen) - self.sequence_length, len(seen)):
+            frames = [seen[max(0, k - s)][0] for s in reversed(range(self.frame_stack))]
+            stacks.append(frames[0] if self.frame_stack == 1 else np.stack(frames))
+        return np.stack(stacks), np.array(actions), np.array(within)
 
     def counted(self, row: Row) -> float:
         """Return a row's reward as it is learned from."""

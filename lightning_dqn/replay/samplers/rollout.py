@@ -64,7 +64,16 @@ def rollout_pace(asked: Pace, length: int) -> Pace:
     Args:
         asked: see :meth:`lightning_dqn.replay.samplers.sampler.Sampling.pace`.
         length: env steps of each environment in a rollout.
+
+    Raises:
+        ValueError: sequences are asked for: the steps to come aren't collected yet.
     """
+    if asked.sequence_length is not None:
+        raise ValueError(
+            f"replay.sequence_length={asked.sequence_length}: learning from the newest rollout "
+            "has no steps to come beside its transitions; set sequence_length=null or sample "
+            "from replay"
+        )
     # Up to every second row of an environment may hold a final observation; two more for the
     # warm-up's or the row before, and the frames that the oldest row is stacked with.
     most_times = 2 * length + 2 + asked.frame_stack

@@ -40,6 +40,7 @@ class Pace:
         updates_per_iteration: U.
         env_steps_per_iteration: collected before them.
         warmup_env_steps: collected before the first iteration, and again after a restart.
+        sequence_length: K, steps to come beside each transition; None: none are asked for.
     """
 
     num_envs: int
@@ -51,6 +52,7 @@ class Pace:
     updates_per_iteration: int
     env_steps_per_iteration: int
     warmup_env_steps: int
+    sequence_length: int | None = None
 
     def check_capacity(self) -> None:
         """Refuse a ring in which there may be no transition, however much is collected.

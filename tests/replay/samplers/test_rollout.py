@@ -85,3 +85,8 @@ def test_a_fresh_sampler_that_takes_the_state_has_the_same_new_times():
     fresh.load_state_dict(state)
     fresh.replay.extend(rows[2])
     assert fresh.take_new_times() == 6
+
+
+def test_sequences_are_refused_for_their_steps_are_not_collected_yet():
+    with pytest.raises(ValueError, match=r"^replay\.sequence_length=5: .*sequence_length=null"):
+        rollout_pace(asked(sequence_length=5), 8)
