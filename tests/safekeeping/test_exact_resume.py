@@ -153,7 +153,7 @@ CASES = {
         operations=lambda: [EMATargetNetwork(tau=0.05, collect=True)],
     ),
     "frames, lives, per, latents foretold of shifted frames, reset and shrunk": Case(
-        environment={"id": EpisodeShades, "frame_stack": 2},
+        environment={"id": LifeShades, "frame_stack": 2},
         network=Layers(
             layers=[{"Conv2d": [2, 3, 3]}, "ReLU", "Renormalise", "Flatten", {"Linear": 8}, "ReLU"]
         ),
