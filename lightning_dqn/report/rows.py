@@ -90,7 +90,11 @@ def _contrasts(numbers: Numbers) -> Iterator[dict[str, Any]]:
 def _aggregates(numbers: Numbers) -> Iterator[dict[str, Any]]:
     for one in numbers.aggregates:
         for key, estimate in one.statistics.items():
-            where = {"table": "aggregate", "environment": f"{one.games} games", "setting": one.agent}
+            where = {
+                "table": "aggregate",
+                "environment": f"{one.games} games",
+                "setting": one.agent,
+            }
             values = [estimate.value, *(estimate.interval or ())]
             yield {**where, "key": key, "x": one.over, **_estimate(values)}
 
