@@ -19,6 +19,7 @@ FLOORS = [
     {"games", "diagnostics"},
     {"callbacks", "runs"},
     {"study"},
+    {"report"},
     {"commands"},
     {"__main__"},
 ]

@@ -22,6 +22,8 @@ FILES = (CONFIGURATION, HYPERPARAMETERS)
 
 _OF_ONE_RUN = ("seed", "run_dir", "tags", "notes", "logger", "ckpt_path", "print_config", "hydra")
 _OPEN = "${run_dir}"
+_PARTIAL = "._partial_"
+"""Of what builds a part, not of the part."""
 
 
 def read_configuration(run_dir: Path) -> dict[str, Any]:
@@ -52,8 +54,14 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, str]:
     """Return every value of a configuration by its path, without what is each run's own."""
     place = str(config.get("run_dir") or "")
     shared = {key: value for key, value in config.items() if key not in _OF_ONE_RUN}
-    texts = {key: typed(value) for key, value in flat(shared)}
+    texts = {key: _text(key, value) for key, value in flat(shared) if not key.endswith(_PARTIAL)}
     return {key: text.replace(place, _OPEN) if place else text for key, text in texts.items()}
+
+
+def _text(key: str, value: object) -> str:
+    """Return a value as one would type it, of a class its own name alone."""
+    text = typed(value)
+    return text.rpartition(".")[2] if key.endswith("_target_") else text
 
 
 def environment_of(config: Mapping[str, Any]) -> str | None:

@@ -161,7 +161,7 @@ def _for_page(svg: str, name: str) -> str:
     """Return a picture that stands in a page: no header, its own names, the page's colours."""
     own = r"\s*<(metadata|style)[ >].*?</\1>"  # a style would be one of the whole page
     body = re.sub(own, "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    body = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", body)
+    body = re.sub(r'"[^"]*"', _rounded, body)  # of places, never of a text that is shown
     body = re.sub(r'(?<= id=")', f"{name}-", body)
     body = re.sub(r"(?<=url\(#)", f"{name}-", body)
     body = re.sub(r'(?<=href="#)', f"{name}-", body)
@@ -170,6 +170,10 @@ def _for_page(svg: str, name: str) -> str:
     for color, variable in _IN_THE_PAGE.items():
         body = body.replace(color, variable)
     return re.sub(r"\n\s*", "\n", body).strip()
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    return re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", attribute[0])
 
 
 def _opening(found: re.Match[str]) -> str:

@@ -18,10 +18,35 @@ from lightning_dqn.study.tables import INTERVAL
 _LARGE, _SMALL = (6.0, 3.2), (4.6, 2.7)
 _TITLES = {
     METRIC: "Return of the evaluation episodes",
+    "eval/episode_length": "Length of the evaluation episodes",
+    "eval/episode_return_std": "Spread of the evaluation episodes' returns",
+    "eval/mean_regret": "Mean regret",
+    "eval/exploitability": "Exploitability",
+    "eval/optimality_gap": "Optimality gap",
+    "eval/q_rmse": "Error of the Q-values",
+    "eval/overestimation": "Overestimation",
     "rollout/episode_return": "Return of the newest training episodes",
-    "eval/episode_length": "Length of the evaluation episodes, in env steps",
+    "rollout/episode_length": "Length of the newest training episodes",
+    "rollout/epsilon": "Epsilon",
+    "train/loss": "Loss",
+    "train/q_value": "Q-values learned from",
+    "train/td_error": "Absolute TD error",
+    "train/gradient_norm": "Gradient norm",
+    "train/learning_rate": "Learning rate",
+    "values/action_gap": "Action gap",
+    "exploration/action_entropy": "Entropy of the actions",
+    "replay/age_mean": "Age of what is learned from",
+    "replay/duplicates": "Duplicates in a minibatch",
+    "replay/fill": "Filled share of the ring",
+    "replay/ratio": "Replay ratio",
+    "network/dormant_units": "Dormant units",
+    "network/target_distance": "Distance of the target network",
+    "time/env_steps_per_second": "Env steps per second",
+    "time/updates_per_second": "Updates per second",
 }
-_OF_ANOTHER = re.compile(r"(their|its|of|to|likewise|how many|share of them)\b")
+"""What metrics are called; others by their key."""
+
+_OF_ANOTHER = re.compile(r"(their|its|of|to|since|likewise|how many|share of them)\b")
 """How meanings begin that are to be read below another one."""
 
 
@@ -72,13 +97,10 @@ def figure_of(panel: Panel, name: str, *, is_main: bool) -> Figure:
 
 def title_of(metric: str) -> tuple[str, str]:
     """Return what a metric is called, and what more the glossary says of it."""
-    if metric in _TITLES:
-        return _TITLES[metric], ""
-    meaning = meaning_of(metric)
-    if not meaning or _OF_ANOTHER.match(meaning):
-        return metric, ""
-    first, _, rest = meaning.replace("`", "").partition("; ")
-    return first[0].upper() + first[1:], rest and f"{rest[0].upper()}{rest[1:]}."
+    meaning = meaning_of(metric).replace("`", "")
+    is_alone = meaning and not _OF_ANOTHER.match(meaning) and metric != METRIC
+    caption = f"{meaning[0].upper()}{meaning[1:]}." if is_alone else ""
+    return _TITLES.get(metric, metric), caption
 
 
 def meaning_of(metric: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from lightning_dqn.runs.build import ConfigError
 
 FINDINGS = "findings.json"
-_ADVICE = ("what to do", "what_to_do")
+_NAME, _STEP, _ADVICE = ("rule", "name"), ("env_steps", "env_step"), ("remedy", "what to do")
+"""Keys of a finding, the newer word first."""
 
 
 class Finding(NamedTuple):
@@ -38,14 +39,17 @@ def read_findings(run_dir: Path) -> list[Finding] | None:
     if not path.is_file():
         return None
     try:
-        return [_finding(one) for one in json.loads(path.read_text())]
+        saved = json.loads(path.read_text())
+        return [_finding(one) for one in (saved["findings"] if "findings" in saved else saved)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: no findings of a run ({error!r}); remove it") from error
 
 
 def _finding(saved: dict[str, Any]) -> Finding:
-    step = saved.get("env_step")
-    advice = next((saved[key] for key in _ADVICE if key in saved), "")
-    return Finding(
-        str(saved["name"]), None if step is None else int(step), str(saved["what"]), str(advice)
+    name, step, advice = (
+        next((saved[key] for key in keys if key in saved), None) for keys in (_NAME, _STEP, _ADVICE)
     )
+    if name is None:
+        raise ValueError(f"a finding without {_NAME[0]}")
+    where = None if step is None else int(step)
+    return Finding(str(name), where, str(saved["what"]), str(advice or ""))
