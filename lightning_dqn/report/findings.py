@@ -40,7 +40,8 @@ def read_findings(run_dir: Path) -> list[Finding] | None:
         return None
     try:
         saved = json.loads(path.read_text())
-        return [_finding(one) for one in (saved["findings"] if "findings" in saved else saved)]
+        listed = saved["findings"] if isinstance(saved, dict) else saved
+        return [_finding(one) for one in listed]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: no findings of a run ({error!r}); remove it") from error
 

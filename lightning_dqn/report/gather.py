@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -173,26 +175,33 @@ def _of_seeds(setting: Setting, runs: Sequence[ReportedRun]) -> str | None:
 def _labelled(sources: Sequence[Source]) -> tuple[Source, ...]:
     """Give every setting a label that no other one has, by its source where need be."""
     several = len(sources) > 1
+    labels = {
+        id(one): f"{source.name} {one.label}"
+        if several and source.folder is not None and one.label != source.name
+        else one.label
+        for source in sources
+        for one in source.settings
+    }
+    shared = Counter(labels.values())
     seen: set[str] = set()
-    found = []
-    for source in sources:
-        settings = []
-        for one in source.settings:
-            label = one.label
-            if several and source.folder is not None and label != source.name:
-                label = f"{source.name} {label}"
-            settings.append(replace(one, label=_free(label, one, seen)))
-        found.append(replace(source, settings=tuple(settings)))
-    return tuple(found)
+
+    def labelled(setting: Setting) -> Setting:
+        label = labels[id(setting)]
+        own = f"{label} ({_place(setting)})" if shared[label] > 1 else label
+        numbered = (f"{own} #{number}" for number in itertools.count(2))
+        free = next(one for one in itertools.chain([own], numbered) if one not in seen)
+        seen.add(free)
+        return replace(setting, label=free)
+
+    return tuple(
+        replace(source, settings=tuple(map(labelled, source.settings))) for source in sources
+    )
 
 
-def _free(label: str, setting: Setting, seen: set[str]) -> str:
+def _place(setting: Setting) -> str:
+    """Return the folder of a setting's runs, of a single run its own."""
     folder = setting.runs[0].folder
-    place = folder.name if len(setting.runs) == 1 else folder.parent.name
-    numbered = (f"{label} ({place}, {number})" for number in range(2, len(seen) + 3))
-    free = next(one for one in (label, f"{label} ({place})", *numbered) if one not in seen)
-    seen.add(free)
-    return free
+    return folder.name if len(setting.runs) == 1 else folder.parent.name
 
 
 def _notes(sources: Sequence[Source]) -> Iterator[str]:

@@ -68,11 +68,6 @@ def page_text(numbers: Numbers, folder: Path) -> tuple[str, list[str]]:
         undefined=StrictUndefined,
     )
     episodes, notes = episodes_of(numbers.reported)
-    if numbers.left_out:
-        several = ", ".join(numbers.left_out)
-        notes.append(
-            f"no room for {len(numbers.left_out)} more metrics; metric=... draws {several}"
-        )
     view = _view(numbers, episodes, notes)
     style = (_TEMPLATES / "report.css").read_text()
     text = environment.get_template("report.html.j2").render(**view, style=style, folder=folder)
@@ -89,6 +84,7 @@ def _view(numbers: Numbers, episodes: list[Episodes], notes: list[str]) -> dict[
         "notes": [*reported.notes, *_states(numbers), *notes],
         "evaluation": tables.evaluation_table(numbers),
         "curves": _curves(numbers, numbers.main, is_main=True),
+        "left_out": numbers.left_out,
         "diagnostics": _curves(numbers, numbers.diagnostics, is_main=False),
         "comparisons": _comparisons(numbers),
         "aggregates": tables.aggregates_table(numbers.aggregates) if numbers.aggregates else None,
