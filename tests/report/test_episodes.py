@@ -5,18 +5,26 @@ from pathlib import Path
 
 import pytest
 from support.reported_runs import make_run, make_sweep
+from support.short_runs import small_run
 
 from lightning_dqn.report import episodes
 from lightning_dqn.report.boards import board_episodes, is_board_game
 from lightning_dqn.report.episodes import episodes_of
 from lightning_dqn.report.gather import gather
 
-FORMER = Path(__file__).parents[1] / "support" / "former_runs"
+BOARDS = ("environment.id=lightning_dqn/TicTacToe-v0", "+environment.kwargs.opponent=random")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("boards") / "run"
+    small_run(folder, *BOARDS)
+    return folder
 
 
 @pytest.fixture
-def board_run(tmp_path) -> Path:
-    return Path(shutil.copytree(FORMER / "self_play", tmp_path / "self_play"))
+def board_run(made, tmp_path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "run"))
 
 
 def test_a_board_game_is_played_and_written_as_text(board_run):
@@ -65,7 +73,7 @@ def test_without_videos_runs_are_ranked_and_it_says_how_to_film(tmp_path):
         ["Median", "2", "2.000"],
         ["Worst", "0", "1.000"],
     ]
-    assert f"lightning_dqn record '{tmp_path}/lr=1,seed=2' output=" in one.of
+    assert f"lightning_dqn record {tmp_path}/lr=1,seed=2 output=" in one.of
 
 
 def test_logged_percentiles_tell_the_episodes_of_the_last_validation(tmp_path):

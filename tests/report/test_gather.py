@@ -120,9 +120,7 @@ def test_mixed_environments_are_noted(tmp_path):
     b = make_run(tmp_path / "b", environment="Other-v0")
     found = gather([a, b])
     assert set(found.environments) == {"CartPole-v1", "Other-v0"}
-    assert found.notes == (
-        "2 environments: returns are compared within each, never across them",
-    )
+    assert found.notes == ("2 environments: returns are compared within each, never across them",)
 
 
 @pytest.mark.parametrize(

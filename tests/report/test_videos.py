@@ -49,7 +49,12 @@ def test_what_was_recorded_afterwards_counts_as_newest(setting):
         "mine_median_return_3_seed_12.gif",
     )
     [one] = videos_of(setting)
-    assert (one.which, one.episode_return, one.env_step, one.is_image) == ("median", 3.0, None, True)
+    assert (one.which, one.episode_return, one.env_step, one.is_image) == (
+        "median",
+        3.0,
+        None,
+        True,
+    )
 
 
 def test_the_run_of_the_median_return_comes_first(tmp_path):
