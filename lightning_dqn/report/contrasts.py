@@ -5,6 +5,7 @@ Agarwal et al. 2021 (arxiv.org/abs/2108.13264). Shapes: K thresholds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -76,7 +77,7 @@ def contrasts(reported: Reported) -> list[Contrast]:
     return found
 
 
-def _contrast(of: str, what: str, scores: dict[str, Scores]) -> Contrast:
+def _contrast(of: str, what: str, scores: Mapping[str, Scores]) -> Contrast:
     shown = dict(list(scores.items())[:MOST_LINES])
     values = np.concatenate([np.ravel(own) for one in shown.values() for own in one.values()])
     low, high = float(values.min()), float(values.max())

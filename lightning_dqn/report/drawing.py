@@ -147,7 +147,8 @@ def _svg(draw: Any, name: str, size: tuple[float, float]) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+    settings: Any = {**_SETTINGS, "svg.hashsalt": name}
+    with mpl.rc_context(settings):
         figure = Figure(figsize=size, layout="constrained", facecolor="none")
         axes = figure.add_subplot(facecolor="none")
         axes.grid(linewidth=0.6)
@@ -166,6 +167,7 @@ def _for_page(svg: str, name: str) -> str:
     body = re.sub(r"(?<=url\(#)", f"{name}-", body)
     body = re.sub(r'(?<=href="#)', f"{name}-", body)
     body = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", body)
+    body = re.sub(r"font-family: [^;\"]*;?", "", body)
     body = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', _opening, body, count=1)
     for color, variable in _IN_THE_PAGE.items():
         body = body.replace(color, variable)

@@ -112,7 +112,9 @@ class Numbers:
 def _evaluated(setting: Setting) -> Evaluated:
     results = setting.results
     known = results.aggregate()
-    values = {key: known[key] for key in ("iqm", "mean", "median", "min", "max") if key in known}
+    values: dict[str, float] = {
+        key: known[key] for key in ("iqm", "mean", "median", "min", "max") if key in known
+    }
     if results.interval is not None:
         values |= dict(zip(("low", "high"), results.interval, strict=True))
     episodes = {run.episodes for run in results.runs}

@@ -127,7 +127,7 @@ def test_the_page_has_one_title_and_landmarks_and_no_level_is_left_out(tree):
     assert len(tree.all("h1")) == len(tree.all("main")) == len(tree.all("nav")) == 1
     assert tree.all("html")[0]["lang"] == "en"
     levels = [int(one["tag"][1]) for one in tree.elements if re.fullmatch("h[1-6]", one["tag"])]
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     names = {one["id"] for one in tree.elements if "id" in one}
     links = [one["href"] for one in tree.all("a") if one["href"].startswith("#")]
     assert {link[1:] for link in links} <= names

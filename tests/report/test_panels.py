@@ -70,7 +70,7 @@ def test_only_the_best_settings_are_drawn(tmp_path):
 
 
 def test_a_metric_that_nobody_logged_is_told_with_what_may_be_meant(reported):
-    with pytest.raises(ConfigError, match="metric=train/los: no run logged it; .*train/loss"):
+    with pytest.raises(ConfigError, match=r"metric=train/los: no run logged it; .*train/loss"):
         main_panels(reported, ["train/los"])
 
 
