@@ -1,7 +1,5 @@
 """The command that reports runs: its keys, what it prints, and mistakes in one line."""
 
-import subprocess
-import sys
 import webbrowser
 
 import pytest
@@ -72,11 +70,3 @@ def test_a_mistake_is_told_in_one_line(arguments, why, tmp_path, monkeypatch, ca
     assert left.value.code == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"lightning-dqn: {why}")
-
-
-def test_the_help_does_without_torch():
-    code = (
-        "import sys; from lightning_dqn.commands.report import main; main(['--help']); "
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
