@@ -32,6 +32,7 @@ def option(
     default: Any = _REQUIRED,
     *,
     is_path: bool = False,
+    is_list: bool = False,
     least: float | None = None,
     most: float | None = None,
     choices: Sequence[str] = (),
@@ -43,6 +44,7 @@ def option(
         help: what it means, with its unit.
         default: none: it must be given.
         is_path: it may be given by itself, without its name.
+        is_list: it may be given more than once; all that is given makes a tuple of texts.
         least: smallest number that is allowed.
         most: largest.
         choices: texts that are allowed.
@@ -53,6 +55,7 @@ def option(
         metadata={
             "help": help,
             "is_path": is_path,
+            "is_list": is_list,
             "least": least,
             "most": most,
             "choices": tuple(choices),
@@ -93,6 +96,11 @@ def read_options(arguments: Sequence[str], kind: type[Options]) -> Options:
     formerly = []
     for argument in arguments:
         name, text = _parted(argument, fields)
+        if fields[name].metadata["is_list"]:
+            if not text:
+                raise ConfigError(f"{name}=: a value is missing")
+            values[name] = (*values.get(name, ()), text)
+            continue
         is_former = argument.split("=")[0] in fields[name].metadata["former"]
         if name in values and not (is_former or name in formerly):
             raise ConfigError(f"{argument}: {name} is given already")

@@ -18,6 +18,7 @@ OPTIONS = {
     "import": "ImportOptions",
     "play": "PlayOptions",
     "record": "RecordOptions",
+    "report": "ReportOptions",
     "resume": "ResumeOptions",
     "study": "StudyOptions",
     "suite": "SuiteOptions",

@@ -26,6 +26,7 @@ Deep Q-learning under pytorch_lightning's Trainer.fit.
   python -m lightning_dqn evaluate runs/cartpole/<time>           play test episodes
   python -m lightning_dqn watch runs/cartpole/<time>              look at the agent
   python -m lightning_dqn record runs/cartpole/<time> output=videos/   the same as videos
+  python -m lightning_dqn report runs/cartpole                    all that ran there, as a page
   python -m lightning_dqn dashboard project=<project>             what runs log, as a W&B workspace
   python -m lightning_dqn export, import, play ... --help         weights out and in, and a game
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "import": "import_weights",
     "play": "play",
     "record": "record",
+    "report": "report",
     "resume": "resume",
     "study": "study",
     "suite": "suite",

@@ -21,6 +21,7 @@ VERBS = {
     "import_weights": "import_weights",
     "play": "play",
     "record": "record",
+    "report": "report",
     "resume": "resume",
     "study": "study",
     "suite": "suite",
@@ -28,8 +29,8 @@ VERBS = {
 }
 
 ALL = (
-    "there are train, dashboard, evaluate, export, import, play, record, resume, study, suite, "
-    "watch"
+    "there are train, dashboard, evaluate, export, import, play, record, report, resume, study, "
+    "suite, watch"
 )
 
 
