@@ -27,6 +27,14 @@ _ABOUT = {
     "replay.mp4": "an episode",
 }
 
+_STATISTICS = {
+    "median": "median",
+    "min": "least",
+    "max": "most",
+    "iqm": "interquartile mean",
+    "interval": "95 % interval of that",
+}
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -40,7 +48,8 @@ class Evaluation:
         episodes_cut: how many of them were cut.
         epsilon: probability of a random action; None where nothing tells.
         seed: of the episodes; None where nothing tells.
-        more: other statistics by their names, as ``median``.
+        more: ``median``, ``min``, ``max``, ``iqm`` and its 95 % ``interval``, where the episodes
+            are known one by one.
     """
 
     told: str
@@ -141,7 +150,7 @@ def card(facts: Facts, files: Mapping[str, int]) -> str:
 
 def _title(facts: Facts) -> Iterator[str]:
     one = facts.evaluation
-    yield f"# {facts.name}: {facts.environment}"
+    yield f"# {_cell(facts.name)}: {_cell(facts.environment)}"
     yield ""
     yield (
         f"An agent of deep Q-learning in `{facts.environment}`, trained with {LIBRARY}. Its return "
@@ -171,7 +180,10 @@ def _loading(facts: Facts) -> Iterator[str]:
         yield f"{LIBRARY} {command} path/to/this/folder{output}{asked}"
     yield from ("```", "")
     if facts.trust:
-        yield f"Its configuration names {trust}, code that isn't in this folder: install it first."
+        yield (
+            f"Its configuration names {trust}: that isn't in this folder, and is taken only where "
+            "it is trusted by name."
+        )
         yield ""
 
 
@@ -179,7 +191,7 @@ def _evaluation(facts: Facts) -> Iterator[str]:
     one = facts.evaluation
     told = {
         "mean return ± standard deviation": f"{one.mean_reward:.2f} ± {one.std_reward:.2f}",
-        **{name: _value(value) for name, value in one.more.items()},
+        **{_STATISTICS[name]: _value(value) for name, value in one.more.items()},
         "episodes": f"{one.episodes}, {one.episodes_cut} of them cut",
         "probability of a random action": one.epsilon,
         "seed": one.seed,
@@ -240,8 +252,8 @@ def _license(facts: Facts) -> Iterator[str]:
         yield f"The weights: {facts.license}. What the environment asks for holds beside it."
     else:
         yield (
-            "None was chosen for the weights, so nobody else may use them until their owner adds "
-            "`license:` at the top of this file. What the environment asks for holds beside it."
+            "None was chosen for the weights yet: their owner names one as `license:` at the top "
+            "of this file. What the environment asks for holds beside it."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,8 +91,7 @@ def publish(run: FinishedRun, options: PublishOptions) -> Published:
             was asked for can't be had.
     """
     folder = Path(options.output)
-    if os.path.lexists(folder):
-        raise ConfigError(f"output={folder}: is there already; name another folder")
+    _check(folder, options.license)
     config = run.config()
     summary = _summary(run)
     told = _tested(run, summary) if options.episodes == 0 else None
@@ -116,6 +116,13 @@ def publish(run: FinishedRun, options: PublishOptions) -> Published:
         )
         files = _finish(staged, facts)
     return Published(folder, files, facts)
+
+
+def _check(folder: Path, license: str | None) -> None:
+    if os.path.lexists(folder):
+        raise ConfigError(f"output={folder}: is there already; name another folder")
+    if license is not None and not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", license):
+        raise ConfigError(f"license={license}: expected an identifier, as mit or cc-by-4.0")
 
 
 def _summary(run: FinishedRun) -> dict[str, Any]:
@@ -215,7 +222,6 @@ def _played(run: FinishedRun, number: int) -> Evaluation:
     seed = test_seed(run)
     episodes, _ = evaluate(run, num_envs=num_envs, episodes_per_env=number // num_envs, seed=seed)
     found = summed_up(episodes)
-    names = {"median": "median", "min": "least", "max": "most", "iqm": "interquartile mean"}
     return Evaluation(
         told="an evaluation made when this folder was written, by the weights in it",
         mean_reward=found["mean"],
@@ -224,10 +230,7 @@ def _played(run: FinishedRun, number: int) -> Evaluation:
         episodes_cut=sum(episode.is_cut for episode in episodes),
         epsilon=0.0,
         seed=seed,
-        more={
-            **{name: found[key] for key, name in names.items()},
-            "95 % interval of that": found["interval"],
-        },
+        more={name: found[name] for name in ("median", "min", "max", "iqm", "interval")},
     )
 
 
