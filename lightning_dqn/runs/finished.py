@@ -15,6 +15,7 @@ from lightning_dqn.environments.spec import check_same
 from lightning_dqn.formats.saved import PUBLISHED, WEIGHTS, Saved, names_in, read_saved
 from lightning_dqn.runs.artifacts import OF_WANDB, fetched
 from lightning_dqn.runs.build import ConfigError, build
+from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.trust import NOTHING, Trust, check_saved
 from lightning_dqn.safekeeping.checksums import verify
@@ -91,6 +92,7 @@ class FinishedRun:
             raise ConfigError(f"{path}: no configuration of a run")
         config.pop("logger", None)  # nothing is logged again, and it may name secrets
         config.run_dir = str(self.folder)
+        register_lengths()  # whoever tells all values fills in ${total_iterations:} too
         check_saved(config, self.trust, str(path), built=_BUILT)
         return config
 

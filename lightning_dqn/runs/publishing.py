@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.agent import Agent
 from lightning_dqn.formats.card import Evaluation, Facts, Training, card
@@ -21,6 +22,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import evaluate, summed_up, test_seed
 from lightning_dqn.runs.finished import PUBLISHED_CONFIGURATION, FinishedRun
 from lightning_dqn.runs.mistakes import one_line
+from lightning_dqn.runs.named import leaves
 from lightning_dqn.runs.recording import record
 from lightning_dqn.runs.secrets import holds_a_secret, without_secrets
 from lightning_dqn.runs.trust import needed_trust
@@ -28,7 +30,8 @@ from lightning_dqn.safekeeping.checksums import add_checksums
 from lightning_dqn.system.files import SUMMARY, staged_folder, write_json, write_text
 
 _RESULTS, _CARD, _ONNX, _REPLAY = "results.json", "README.md", "model.onnx", "replay.mp4"
-_HERE = "folder-of-the-run"
+_FOLDER = "<folder of the run>"
+_OF_A_RUN = re.compile(r"\$\{\s*(total_iterations|total_env_steps|now|hydra)\s*:").search
 _OF_THIS_MACHINE = ("hydra", "run_dir", "ckpt_path", "logger", "data.replay.directory")
 """Keys that say nothing of what was learned, and may tell of places and accounts."""
 
@@ -161,17 +164,37 @@ def _counters(run: FinishedRun, summary: Mapping[str, Any]) -> Mapping[str, int]
 
 
 def _write_configuration(config: DictConfig, path: Path) -> None:
-    """Write a configuration with its values filled in, of this machine's places only their names.
+    """Write a configuration with its values filled in, without places of this machine.
 
-    What refers to the run's folder does so afterwards too, so that it can be run again.
+    What depends on the run's folder or length does so when it is run again, too.
     """
     config = config.copy()
-    config.run_dir, config.ckpt_path, config.logger = _HERE, None, {}
+    config.run_dir, config.ckpt_path, config.logger = _FOLDER, None, {}
     if OmegaConf.select(config, "data.replay.directory") is not None:
         config.data.replay.directory = None
-    text = OmegaConf.to_yaml(OmegaConf.create(without_secrets(config)))
-    text = text.replace(f"run_dir: {_HERE}\n", "run_dir: ${hydra:runtime.output_dir}\n", 1)
-    write_text(path, text.replace(_HERE, "${run_dir}"))
+    kept = {_FOLDER: "${run_dir}"}
+    for key, value in leaves(OmegaConf.to_container(config, resolve=False)):
+        if isinstance(value, str) and _OF_A_RUN(value):
+            kept[placeholder := f"<kept {len(kept)}>"] = value
+            OmegaConf.update(config, key, placeholder)
+    try:
+        values = _put_back(without_secrets(config), kept)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(f"run={path.parent}: its configuration: {one_line(error)}") from error
+    values["run_dir"] = "${hydra:runtime.output_dir}"
+    write_text(path, OmegaConf.to_yaml(OmegaConf.create(values)))
+
+
+def _put_back(node: Any, kept: Mapping[str, str]) -> Any:
+    """Return a node with what was written in the places of its placeholders."""
+    if isinstance(node, dict):
+        return {name: _put_back(value, kept) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_put_back(value, kept) for value in node]
+    if isinstance(node, str):
+        for placeholder, text in kept.items():
+            node = node.replace(placeholder, text)
+    return node
 
 
 @dataclass

@@ -250,6 +250,25 @@ def test_no_secret_no_account_and_no_place_of_this_machine_gets_into_it(
             assert secret not in content, one.name
 
 
+def test_what_depends_on_a_runs_folder_or_length_is_written_as_it_was(
+    run: Path, tmp_path: Path, without_onnx: None
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / ".hydra" / "config.yaml"
+    config = OmegaConf.load(path)
+    config.notes = "over ${total_iterations:}, from ${now:%Y} on"
+    config.tags = ["${notes}"]
+    OmegaConf.save(config, path)
+    published(tmp_path / "run", tmp_path / "card")
+    found = OmegaConf.to_container(OmegaConf.load(tmp_path / "card" / "config.yaml"))
+    assert isinstance(found, dict)
+    assert found["notes"] == config._get_node("notes")._value()
+    assert found["tags"] == [found["notes"]]
+    assert found["run_dir"] == "${hydra:runtime.output_dir}"
+    assert found["callbacks"]["best_checkpoint"]["dirpath"] == "${run_dir}/checkpoints"
+    assert found["callbacks"]["live"]["name"] == "small"
+
+
 def test_the_published_configuration_trains_the_same_again(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "config.yaml", tmp_path / "again.yaml")
     arguments = ("--config-dir=.", "--config-name=again", "hydra.run.dir=again")
@@ -337,3 +356,26 @@ def test_nothing_is_left_where_it_fails_halfway(
     with pytest.raises(KeyboardInterrupt):
         published(run, tmp_path / "card")
     assert list(tmp_path.iterdir()) == []
+
+
+OWN_NETWORK = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, width):
+        super().__init__(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
+"""
+
+
+def test_an_agent_of_ones_own_code_is_published_and_loaded_where_it_is_trusted(
+    tmp_path: Path, without_onnx: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net_to_publish.py").write_text(OWN_NETWORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    network = "{_target_: net_to_publish.Net, width: 7}"
+    small_run(tmp_path / "run", "~module.network", f"+module.network={network}", network=None)
+    card = published(tmp_path / "run", tmp_path / "card", trust="net_to_publish").folder
+    assert 'trust="net_to_publish")' in (card / "README.md").read_text()
+    with pytest.raises(ConfigError, match=r"net_to_publish\.Net: .*trust=net_to_publish "):
+        lightning_dqn.load(card)
+    assert lightning_dqn.load(card, trust="net_to_publish").q_network[0].out_features == 7
