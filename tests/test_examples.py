@@ -10,13 +10,7 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PRINTED = {
-    "own_environment": "actions from left to right: 1 1 1 1 1 1\n",
-    "own_network": "values as loaded: ",
-    "own_head": "return in the test: ",
-    "own_callback": "ended in epoch ",
     "own_game": "of 11 take 3, which leaves 8\n",
-    "resume": "the same weights, bit for bit: True\n",
-    "sweep": "lr=0.001: return ",
 }
 
 
