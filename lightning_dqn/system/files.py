@@ -28,6 +28,9 @@ SWEEP = "sweep.json"
 PRUNED = "pruned.json"
 """Where a trial was given up, in its run's folder; gone when it goes on."""
 
+FINDINGS = "findings.json"
+"""What the doctor found in a run, in its folder."""
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 
