@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from lightning_dqn.diagnostics.doctor.history import History
 from lightning_dqn.diagnostics.doctor.rule import Facts, Rule
 
@@ -86,14 +88,15 @@ def ratio_off(history: History, facts: Facts) -> str | None:
 
     Fedus et al. 2020 (arxiv.org/abs/2007.06700): the ratio decides about as much as the
     algorithm does, and a vector of environments that is longer than an iteration changes it in
-    silence. Threshold: a quarter off, at three looks in turn.
+    silence. Threshold: a quarter off, on the mean of six looks, for whole steps of all environments
+    make iterations of different lengths.
     """
-    asked = facts.updates_per_env_step
-    if not asked:
+    asked, newest = facts.updates_per_env_step, history[RATIO].newest(6)
+    if not asked or len(newest) < 6:
         return None
-    if not history[RATIO].last(3, lambda ratio: not asked / OFF < ratio < asked * OFF):
+    ratio = fmean(newest)
+    if asked / OFF < ratio < asked * OFF:
         return None
-    ratio = history[RATIO].newest(1)[0]
     return f"{ratio:.4g} updates are made for each env step, and {asked:.4g} were asked for"
 
 
