@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ def _before(composer: Composer, options: DoctorOptions) -> None:
     sys.exit(FAULTS if faults else 0)
 
 
-def _print(title: str, lines: Sequence[str]) -> None:
+def _print(title: str, lines: Iterable[str]) -> None:
     print("\n".join([title, *lines, ""]), flush=True)
 
 

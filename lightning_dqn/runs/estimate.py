@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pytorch_lightning.callbacks import ModelCheckpoint
+
 from lightning_dqn.diagnostics.doctor.checks import time_limit
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.replay.samplers.sampler import bytes_beside_ring
@@ -132,9 +134,10 @@ def minibatch_bytes(experiment: Experiment) -> int:
 def _disk(experiment: Experiment, trial: Trial) -> list[Line]:
     data = experiment.data
     ring = ring_bytes(data.environment.spec, data.environment.num_envs, data.pace.capacity)
-    own = trial.checkpoint_bytes
-    callbacks = experiment.trainer.checkpoint_callbacks
-    kept = len(callbacks)
+    filled = ring_bytes(data.environment.spec, data.environment.num_envs, trial.rows)
+    own = max(0, trial.checkpoint_bytes - filled)
+    savers = experiment.trainer.checkpoint_callbacks
+    kept = sum(isinstance(one, ModelCheckpoint) and one.save_top_k != 0 for one in savers)
     lines = [
         Line("disk", f"checkpoints, {kept} kept, without rows of replay", format_bytes(kept * own)),
         Line("disk", "rows of replay in or beside each of them, at most", format_bytes(ring)),
@@ -147,9 +150,10 @@ def _disk(experiment: Experiment, trial: Trial) -> list[Line]:
 
 def _log_bytes(experiment: Experiment) -> float:
     data, trainer = experiment.data, experiment.trainer
+    period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     epochs = max(trainer.max_epochs or 1, 1)
     iterations = epochs * data.iterations_per_epoch
-    rows = iterations / max(1, trainer.log_every_n_steps) + 2 * epochs
+    rows = iterations / max(1, period) + 2 * epochs
     looks = epochs * data.env_steps_per_epoch / _LOOK_ENV_STEPS
     return (rows / 3 + looks) * _ROW_BYTES
 

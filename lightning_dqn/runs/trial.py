@@ -85,7 +85,8 @@ def try_run(config: DictConfig, seconds: float) -> Trial:
         experiment = prepare(shortened(config, Path(folder)))
         clock = _Clock(experiment, seconds, Path(folder))
         experiment.trainer.callbacks.append(clock)  # type: ignore[attr-defined]
-        experiment.trainer.fit(experiment.module, experiment.data)
+        with _threads(config.num_threads):
+            experiment.trainer.fit(experiment.module, experiment.data)
         return clock.trial
 
 
@@ -96,7 +97,7 @@ def shortened(config: DictConfig, folder: Path) -> DictConfig:
         short.run_dir, short.ckpt_path, short.env_steps = str(folder), None, None
         short.trainer.max_epochs, short.trainer.enable_progress_bar = 1, False
         short.trainer.limit_val_batches, short.trainer.num_sanity_val_steps = 0, 0
-        short.logger = None
+        short.logger = {}
         short.module.compile = False
         nodes = short.callbacks or {}
         short.callbacks = {name: nodes[name] for name in nodes if name in _STAYS}
@@ -190,6 +191,18 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """Let torch have as many threads as the run would."""
+    before = torch.get_num_threads()
+    if number is not None:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _median(values: list[float]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from lightning_dqn.diagnostics.doctor.history import History
 from lightning_dqn.diagnostics.doctor.rule import Facts, Rule
 
@@ -39,7 +41,7 @@ def still_target(history: History, facts: Facts) -> str | None:
     half of the online weights' size.
     """
     newest = history[DISTANCE].newest(5)
-    rises = all(later > earlier for earlier, later in zip(newest, newest[1:], strict=False))
+    rises = all(later > earlier for earlier, later in pairwise(newest))
     if len(newest) < 5 or not rises or newest[-1] < STILL:
         return None
     return f"the online network moves away from the target network, {newest[-1]:.0%} of its size"

@@ -119,7 +119,7 @@ def _actions(
     if mask is None:
         return chance.argmax(axis=1) + int(space.start), np.ones(environment.num_envs, bool)
     chance = np.where(mask, chance, -1.0)
-    return chance.argmax(axis=1) + int(space.start), mask.any(axis=1)
+    return chance.argmax(axis=1) + int(space.start), np.asarray(mask.any(axis=1))
 
 
 def _note_observation(seen: Play, observation: Any) -> None:

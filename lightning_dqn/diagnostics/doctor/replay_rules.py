@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from statistics import fmean
-
 from lightning_dqn.diagnostics.doctor.history import History
 from lightning_dqn.diagnostics.doctor.rule import Facts, Rule
 
-FILL, RATIO = "replay/fill", "replay/ratio"
+FILL, UPDATES = "replay/fill", "train/updates"
 TERMINATED, TRUNCATED = "replay/terminated", "replay/truncated"
 STALE, DUPLICATES = "replay/priority_stale", "replay/duplicates"
 MEDIAN, TAIL, REST = "replay/priority_p50", "replay/priority_p95", "replay/priority_p5"
@@ -15,6 +13,7 @@ MEDIAN, TAIL, REST = "replay/priority_p50", "replay/priority_p95", "replay/prior
 NO_END_ENV_STEPS = 10_000
 FEW = 0.25
 OFF = 1.25
+LEAST_ROWS = 20
 
 
 def no_end(history: History, facts: Facts) -> str | None:
@@ -88,13 +87,14 @@ def ratio_off(history: History, facts: Facts) -> str | None:
 
     Fedus et al. 2020 (arxiv.org/abs/2007.06700): the ratio decides about as much as the
     algorithm does, and a vector of environments that is longer than an iteration changes it in
-    silence. Threshold: a quarter off, on the mean of six looks, for whole steps of all environments
-    make iterations of different lengths.
+    silence. Threshold: a quarter off, from the oldest to the newest of 20 rows or more. The ratio
+    of single looks says less, for they come more often with long iterations.
     """
-    asked, newest = facts.updates_per_env_step, history[RATIO].newest(6)
-    if not asked or len(newest) < 6:
+    asked, points = facts.updates_per_env_step, history[UPDATES].points
+    if not asked or len(points) < LEAST_ROWS:
         return None
-    ratio = fmean(newest)
+    env_steps = points[-1].env_steps - points[0].env_steps
+    ratio = (points[-1].value - points[0].value) / max(1, env_steps)
     if asked / OFF < ratio < asked * OFF:
         return None
     return f"{ratio:.4g} updates are made for each env step, and {asked:.4g} were asked for"
@@ -132,7 +132,7 @@ REPLAY_RULES = (
     ),
     Rule(
         "replay-ratio-off",
-        (RATIO,),
+        (UPDATES,),
         ratio_off,
         "let data.env_steps_per_iteration be a multiple of environment.num_envs",
         "Fedus et al. 2020, arxiv.org/abs/2007.06700",
