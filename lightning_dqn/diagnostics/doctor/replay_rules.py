@@ -86,9 +86,9 @@ def ratio_off(history: History, facts: Facts) -> str | None:
     """Find a run that learns more or less often than it was asked to.
 
     Fedus et al. 2020 (arxiv.org/abs/2007.06700): the ratio decides about as much as the
-    algorithm does, and a vector of environments that is longer than an iteration changes it in
-    silence. Threshold: a quarter off, from the oldest to the newest of 20 rows or more. The ratio
-    of single looks says less, for they come more often with long iterations.
+    algorithm does, and a sampler or a source of one's own may change it in silence. Threshold: a
+    quarter off, from the oldest to the newest of 20 rows or more. The ratio of single looks says
+    less, for they come more often with long iterations.
     """
     asked, points = facts.updates_per_env_step, history[UPDATES].points
     if not asked or len(points) < LEAST_ROWS:
@@ -134,7 +134,8 @@ REPLAY_RULES = (
         "replay-ratio-off",
         (UPDATES,),
         ratio_off,
-        "let data.env_steps_per_iteration be a multiple of environment.num_envs",
+        "let the sampler give data.updates_per_iteration minibatches, and the source "
+        "data.env_steps_per_iteration env steps, or ask for what is wanted",
         "Fedus et al. 2020, arxiv.org/abs/2007.06700",
     ),
 )

@@ -42,16 +42,16 @@ def loss_misleads(history: History, facts: Facts) -> str | None:
 
     A small Bellman error is no small error of values (Fujimoto et al. 2022,
     arxiv.org/abs/2201.12417): values agree with each other and with nothing that comes. Threshold:
-    8 evaluations at least, the mean of the newest three has lost half of all that was won and four
-    standard errors, the two before it lay there too, and the loss is below half of what it was at
-    the best.
+    8 evaluations at least, the mean of the newest three has lost half of all that was won since
+    the start and four standard errors, the two before it lay there too, and the loss is below half
+    of what it was at the best.
     """
     returns = list(history[EVALUATION].points)
     if len(returns) < LEAST_EVALUATIONS or len(slack := _standard_errors(history, 3)) < 3:
         return None
     means = [fmean(p.value for p in returns[i : i + 3]) for i in range(len(returns) - 2)]
     best = max(range(len(means)), key=means.__getitem__)
-    won = means[best] - min(means[: best + 1])
+    won = means[best] - min(*means[: best + 1], history[TRAINING].lowest)
     level = means[best] - max(FALL * won, 4 * max(slack))
     if best > len(means) - 3 or won <= 0 or any(mean >= level for mean in means[-3:]):
         return None
@@ -121,7 +121,7 @@ RETURN_RULES = (
     ),
     Rule(
         "loss-misleads",
-        (LOSS, EVALUATION, SPREAD, EPISODES),
+        (LOSS, EVALUATION, SPREAD, EPISODES, TRAINING),
         loss_misleads,
         "stop trusting the loss: keep the best checkpoint, lower module.optimizer.lr, or raise "
         "data.replay.capacity",
