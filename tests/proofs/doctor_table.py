@@ -1,9 +1,9 @@
 """The doctor's table: each rule, the run that provokes it, false alarms over healthy runs.
 
-    PYTHONPATH=tests python tests/proofs/doctor_table.py                 provocations, and each
-                                                shipped experiment as in SHORT, in a folder that goes
-    PYTHONPATH=tests python tests/proofs/doctor_table.py runs/ studies/  finished runs below folders
-                                                                         instead of these
+    PYTHONPATH=tests python tests/proofs/doctor_table.py                 each shipped experiment is
+                                                                         run, shortened as in SHORT
+    PYTHONPATH=tests python tests/proofs/doctor_table.py runs/ studies/  finished runs below these
+                                                                         folders are read instead
 
 Prints Markdown; the exit status is 1 where a rule is silent or a healthy run has a finding.
 """
