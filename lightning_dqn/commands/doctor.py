@@ -14,7 +14,7 @@ from lightning_dqn.runs.mistakes import told
 from lightning_dqn.runs.training import training_module
 
 if TYPE_CHECKING:
-    from lightning_dqn.diagnostics.doctor.checks import Check
+    from lightning_dqn.diagnostics.doctor.looks import Check
     from lightning_dqn.diagnostics.doctor.rule import Finding
     from lightning_dqn.runs.estimate import Line
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from lightning_dqn.diagnostics.doctor.checks import time_limit
+from lightning_dqn.diagnostics.doctor.looks import time_limit
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.replay.samplers.sampler import bytes_beside_ring
 from lightning_dqn.replay.storage import ring_bytes, ring_rows

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from support.provocations import Endless, Small
 
-from lightning_dqn.diagnostics.doctor.checks import Check, check_environment, time_limit
+from lightning_dqn.diagnostics.doctor.checks import check_environment
+from lightning_dqn.diagnostics.doctor.looks import Check, time_limit
 from lightning_dqn.environments.factory import EnvironmentFactory
 
 
@@ -107,7 +108,14 @@ def test_a_fault_is_found_with_what_to_do(environment: Any, name: str) -> None:
 
 @pytest.mark.parametrize(
     "environment",
-    [Good, "CartPole-v1", "FrozenLake-v1", "lightning_dqn/TicTacToe-v0", "lightning_dqn/Torus-v0"],
+    [
+        EnvironmentFactory("lightning_dqn/TicTacToe-v0", kwargs={"opponent": "random"}),
+        Good,
+        "CartPole-v1",
+        "FrozenLake-v1",
+        "lightning_dqn/TicTacToe-v0",
+        "lightning_dqn/Torus-v0",
+    ],
 )
 def test_nothing_is_wrong_with_a_good_one(environment: Any) -> None:
     assert wrong(environment) == {}
