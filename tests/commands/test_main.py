@@ -15,6 +15,7 @@ from lightning_dqn.commands.main import COMMANDS, main
 VERBS = {
     "train": "train",
     "dashboard": "dashboard",
+    "doctor": "doctor",
     "evaluate": "evaluate",
     "export": "export",
     "import": "import_weights",
