@@ -29,7 +29,7 @@ VERBS = {
 }
 
 ALL = (
-    "there are train, dashboard, evaluate, export, import, play, record, resume, study, suite, "
+    "there are train, dashboard, doctor, evaluate, export, import, play, record, resume, study, suite, "
     "watch"
 )
 
