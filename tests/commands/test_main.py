@@ -29,7 +29,8 @@ VERBS = {
 }
 
 ALL = (
-    "there are train, dashboard, doctor, evaluate, export, import, play, record, resume, study, suite, "
+    "there are train, dashboard, doctor, evaluate, export, import, play, record, resume, study, "
+    "suite, "
     "watch"
 )
 
