@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_dqn.runs.build import ConfigError
-
-FINDINGS = "findings.json"
-_NAME, _STEP, _ADVICE = ("rule", "name"), ("env_steps", "env_step"), ("remedy", "what to do")
-"""Keys of a finding, the newer word first."""
+from lightning_dqn.system.files import FINDINGS
 
 
 class Finding(NamedTuple):
@@ -39,18 +36,10 @@ def read_findings(run_dir: Path) -> list[Finding] | None:
     if not path.is_file():
         return None
     try:
-        saved = json.loads(path.read_text())
-        listed = saved["findings"] if isinstance(saved, dict) else saved
-        return [_finding(one) for one in listed]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [_finding(one) for one in json.loads(path.read_text())["findings"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: no findings of a run ({error!r}); remove it") from error
 
 
 def _finding(saved: dict[str, Any]) -> Finding:
-    name, step, advice = (
-        next((saved[key] for key in keys if key in saved), None) for keys in (_NAME, _STEP, _ADVICE)
-    )
-    if name is None:
-        raise ValueError(f"a finding without {_NAME[0]}")
-    where = None if step is None else int(step)
-    return Finding(str(name), where, str(saved["what"]), str(advice or ""))
+    return Finding(saved["rule"], saved["env_steps"], saved["what"], saved["remedy"])

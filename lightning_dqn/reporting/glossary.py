@@ -132,6 +132,19 @@ GLOSSARY = {
         "with prioritised sampling: percentiles (5 to 95) of the priorities that came back; "
         "healthy: falling with the TD error, without a tail that runs away"
     ),
+    "replay/priority_stale": (
+        "with prioritised sampling: how often the priorities it keeps don't follow those that came "
+        "back; healthy: 0"
+    ),
+    "replay/terminated": (
+        "share of the ring's rows with which an episode terminated; healthy: above 0, where "
+        "episodes end by themselves"
+    ),
+    "replay/truncated": "share of them with which one was truncated",
+    "replay/largest_reward": (
+        "largest reward in the ring that is learned from, of either sign; healthy: of the order "
+        "of 1, no value can lie above it over 1 - gamma"
+    ),
     "network/weight_norm/<layer>": (
         "L2 norm of a layer's parameters; healthy: slow growth that settles"
     ),

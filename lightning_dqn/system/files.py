@@ -31,6 +31,8 @@ PRUNED = "pruned.json"
 
 CHANGED_BY_HAND = "changed_by_hand.json"
 """Hyper-parameters that were changed while a run learned, in its folder."""
+FINDINGS = "findings.json"
+"""What the doctor found in a run, in its folder."""
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP)

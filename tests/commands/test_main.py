@@ -15,6 +15,7 @@ from lightning_dqn.commands.main import COMMANDS, main
 VERBS = {
     "train": "train",
     "dashboard": "dashboard",
+    "doctor": "doctor",
     "evaluate": "evaluate",
     "export": "export",
     "import": "import_weights",
@@ -29,8 +30,8 @@ VERBS = {
 }
 
 ALL = (
-    "there are train, dashboard, evaluate, export, import, play, record, report, resume, study, "
-    "suite, watch"
+    "there are train, dashboard, doctor, evaluate, export, import, play, record, report, resume, "
+    "study, suite, watch"
 )
 
 

@@ -131,6 +131,10 @@ class PrioritizedSampler(Sampler):
         self.tree.update(self._drawn, value)
         self._largest = torch.maximum(self._largest, value.max())
 
+    def stored_priorities(self, cells: Tensor) -> Tensor:
+        """Return (priority + epsilon)^alpha of cells, as the tree holds them, float[M]."""
+        return self.tree[cells]
+
     def state_dict(self) -> dict[str, Any]:
         """Return the priorities; an iteration's have come back before it is saved.
 
