@@ -11,17 +11,19 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from generated_pages import algorithms, configuration, metrics
+from generated_pages import algorithms, configuration, former_names, metrics
 
 MAKERS: dict[str, Callable[..., str]] = {
     "atari_presets": algorithms.atari_presets,
     "configuration": configuration.configuration,
     "experiments": algorithms.experiments,
+    "former_names": former_names.former_names,
     "metrics": metrics.metrics,
     "preset": algorithms.preset,
 }
 """Name -> what makes the Markdown that stands for it."""
 
+_LITERAL = re.compile(r"(``.*?``|:\w+:`.*?`)")
 _MARK = re.compile(r"^<!-- generated: (\w+)(?: ([\w/]+))? -->$", re.M)
 
 
@@ -41,6 +43,19 @@ def filled(text: str) -> str:
     return _MARK.sub(made, text)
 
 
+def without_markup(line: str) -> str:
+    """Return a docstring's line in which shapes, as [B, *shape], and absolute values stay signs."""
+    parts = _LITERAL.split(line)
+    return "".join(
+        part if _LITERAL.fullmatch(part) else re.sub(r"([*|])", r"\\\1", part) for part in parts
+    )
+
+
+def _keep_signs(*event: Any) -> None:
+    lines = event[-1]
+    lines[:] = [without_markup(line) for line in lines]
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Join Sphinx: every page is filled in when it is read."""
 
@@ -48,4 +63,6 @@ def setup(app: Any) -> dict[str, Any]:
         source[0] = filled(source[0])
 
     app.connect("source-read", fill)
+    # Before napoleon, which marks up what it finds.
+    app.connect("autodoc-process-docstring", _keep_signs, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

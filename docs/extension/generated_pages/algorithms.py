@@ -26,7 +26,7 @@ def preset(name: str) -> str:
     opening, settings = head_and_rest(path.read_text())
     introduction, _, differences = opening.partition(_DIFFERENCES)
     parts = [_linked(_joined(introduction)), f"`algorithm={name}` differs from the paper, besides"]
-    parts[-1] += " [what all presets share](#deviations-from-the-papers):"
+    parts[-1] += " [what all presets share](algorithms.md#deviations-from-the-papers):"
     parts.append(_linked(_numbered(differences.partition(":\n")[2])))
     if settings.strip():
         parts.append(f"```yaml\n{settings.strip()}\n```")
