@@ -32,5 +32,6 @@ html_theme = "furo"
 html_title = f"lightning-dqn {release}"
 html_static_path = ["static"]
 html_css_files = ["tables.css"]
+html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False

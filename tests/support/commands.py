@@ -1,0 +1,97 @@
+"""Commands as pages write them, and whether they could run: read and composed, not run."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from typing import Any
+
+from support.pages import blocks, prose
+
+from lightning_dqn.commands.command import part_arguments, read_options
+from lightning_dqn.commands.main import _TAKE_KEYS, COMMANDS
+from lightning_dqn.runs.budget import spread_budget
+from lightning_dqn.runs.check import check_keys, check_values
+from lightning_dqn.runs.compose import Composer
+from lightning_dqn.runs.trust import take_trust
+
+_OURS = re.compile(r"^(?:python -m lightning_dqn|lightning-dqn)(?: |$)")
+_INLINE = re.compile(r"`((?:python -m lightning_dqn|lightning-dqn) [^`]+)`")
+_OF_HYDRA = ("--help", "--version", "--hydra-help", "-sc")
+ELSEWHERE = "+experiment=cartpole seed=0,1"
+"""What ``...`` stands for on a page: whatever is swept over."""
+
+
+def commands_in_blocks(text: str) -> Iterator[str]:
+    """Yield what a page's blocks for a shell run, a command a line, without comments."""
+    for block in blocks(text, "bash"):
+        if block.why_not:
+            continue
+        for line in block.text.replace("\\\n", " ").splitlines():
+            command = re.sub(r"(^|\s)#.*", "", line).strip()
+            if command:
+                yield command
+
+
+def commands_in_prose(text: str) -> Iterator[str]:
+    """Yield the commands of ours that stand in sentences and tables."""
+    yield from _INLINE.findall(prose(text))
+
+
+def is_ours(command: str) -> bool:
+    """Tell whether a command is of this project's command line."""
+    return bool(_OURS.match(command))
+
+
+def check(command: str) -> None:
+    """Read a command of ours as it would be read, with all of its keys, and run nothing.
+
+    Raises:
+        ConfigError: a word, a key or a value doesn't exist.
+        HydraException: likewise.
+    """
+    text = _OURS.sub("", command).replace("...", ELSEWHERE).replace("[key=value]", "")
+    words = shlex.split(text)
+    if words and words[0] in _OF_HYDRA:
+        return
+    name = words.pop(0) if words and words[0] in COMMANDS else "train"
+    words = [word for word in words if word not in ("--help", "--json")]
+    if name != "train":
+        kind = _options_of(name)
+        own, rest = part_arguments(words, kind) if name in _TAKE_KEYS else (words, [])
+        if own:
+            read_options(own, kind)
+        if name == "resume":
+            rest = [one for one in rest if "=N" not in one]
+        words = rest
+    if name == "train" or words:
+        _compose(words)
+
+
+def _compose(words: list[str]) -> None:
+    _, words = take_trust([one for one in words if not one.startswith("resume=")])
+    with Composer(words) as composer:
+        if composer.only_shows:
+            composer.config()
+            return
+        if (composer.search or {}).get("n_trials") is not None:
+            return  # its spaces were read; a search makes its jobs up
+        seen: set[str] = set()
+        for job in composer.jobs():
+            check_keys(job.config)
+            spread_budget(job.config)
+            check_values(job.config, seen)
+
+
+def _options_of(name: str) -> type[Any]:
+    module = importlib.import_module(f"lightning_dqn.commands.{COMMANDS[name]}")
+    [kind] = [
+        one
+        for one in vars(module).values()
+        if is_dataclass(one) and one.__module__ == module.__name__ and one.__name__.endswith("Options")
+    ]
+    assert isinstance(kind, type)
+    return kind
