@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.pages import PAGES, blocks, name_of
+from support.pages import FILE_NAME, PAGES, blocks, forget_modules, name_of, write_modules
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
@@ -41,24 +40,33 @@ def test_the_programs_of_a_page_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
-    for number, block in enumerate(blocks(page.read_text(), "python")):
-        if block.why_not:
-            continue
-        if file := re.match(r"# (\w+\.py)\n", block.text):
-            Path(file[1]).write_text(block.text)
-            if "Trainer(" not in block.text:
-                continue  # a module that the next program imports
-        where = f"{name_of(page)}, program {number}"
-        exec(compile(shortened(block.text), where, "exec"), names)
+    write_modules(page.read_text(), tmp_path)
+    try:
+        for number, block in enumerate(blocks(page.read_text(), "python")):
+            is_module = FILE_NAME.match(block.text) and "Trainer(" not in block.text
+            if not block.why_not and not is_module:  # the next program imports a module
+                where = f"{name_of(page)}, program {number}"
+                exec(compile(shortened(block.text), where, "exec"), names)
+    finally:
+        forget_modules(tmp_path)
 
 
-def test_files_of_pages_have_names_of_their_own() -> None:
-    """They are imported in one process, where the first of a name would stand for all."""
-    found = [
-        file
-        for page in PAGES
-        for block in blocks(page.read_text(), "python")
-        for file in re.findall(r"\A# (\w+\.py)\n", block.text)
-    ]
-    twice = {file for file in found if found.count(file) > 1}
-    assert twice <= {"fit.py"}  # of the README and the page that begins with it
+def test_a_file_of_one_name_is_the_same_on_all_pages() -> None:
+    """Who follows several pages has one folder."""
+    found: dict[str, str] = {}
+    for page in PAGES:
+        for block in blocks(page.read_text(), "python"):
+            if file := FILE_NAME.match(block.text):
+                assert found.setdefault(file[1], block.text) == block.text, (name_of(page), file[1])
+    assert len(found) > 8
+
+
+def test_modules_of_pages_are_run_too() -> None:
+    """A module is run where a program imports it, or a command of its page does."""
+    for page in WITH_PROGRAMS:
+        text = page.read_text()
+        for block in blocks(text, "python"):
+            file = FILE_NAME.match(block.text)
+            if file and "Trainer(" not in block.text:
+                name = file[1].removesuffix(".py")
+                assert f"from {name} import" in text or f"={name}:" in text, (name_of(page), name)

@@ -61,12 +61,13 @@ def check(command: str) -> None:
     words = [word for word in words if word not in ("--help", "--json")]
     if name != "train":
         kind = _options_of(name)
-        own, rest = part_arguments(words, kind) if name in _TAKE_KEYS else (words, [])
+        takes_keys = name in (*_TAKE_KEYS, "import")
+        own, rest = part_arguments(words, kind) if takes_keys else (words, [])
         if own:
             read_options(own, kind)
         if name == "resume":
             rest = [one for one in rest if "=N" not in one]
-        words = rest
+        words = ["-m", *rest] if name in ("study", "suite") and rest else rest
     if name == "train" or words:
         _compose(words)
 
