@@ -14,8 +14,8 @@ from support.pages import PAGES, ROOT, name_of
 
 from lightning_dqn.former_names import MOVED, WORDS
 from lightning_dqn.reporting.glossary import GLOSSARY
-from lightning_dqn.runs.compose import compose
-from lightning_dqn.runs.keys import explain_keys
+from lightning_dqn.runs.compose import compose, without_hydra
+from lightning_dqn.runs.keys import explain_key, explain_keys, leaves
 
 DOCS = ROOT / "docs"
 PRESETS = sorted((ROOT / "conf" / "algorithm").rglob("*.yaml"))
@@ -39,15 +39,22 @@ def test_the_page_of_metrics_is_the_glossary() -> None:
 
 
 def test_the_page_of_the_configuration_has_every_key_with_its_comment() -> None:
-    shown = rows(page("configuration"))
+    shown = rows(page("configuration").split("## Options")[0])
     explained = explain_keys()
-    keys = {key for key in explained if key.startswith(("data.", "environment.", "hints."))}
-    leaves = {key for key in keys if not any(other.startswith(f"{key}.") for other in keys)}
-    of_options = {key for key in leaves if key.startswith("data.sampler.")}  # of options not chosen
-    assert len(leaves) > 40
-    assert {key: shown.get(key) for key in leaves - of_options} == {
-        key: explained[key] for key in leaves - of_options
+    keys = [key for key, _ in leaves(without_hydra(compose([])))]
+    assert len(keys) > 80
+    assert {key: shown.get(key) for key in keys} == {
+        key: explain_key(key, explained) for key in keys
     }
+
+
+def test_the_page_of_the_configuration_shows_what_each_option_sets() -> None:
+    text = page("configuration")
+    for path in (ROOT / "conf").rglob("*/*.yaml"):
+        group = path.parent.relative_to(ROOT / "conf").as_posix()
+        if not group.startswith(("algorithm", "experiment", "hydra", "suite")):
+            shown = text.split(f"### `{group}={path.stem}`\n")[1].split("\n###")[0]
+            assert path.read_text().strip() in shown, path
 
 
 def test_the_page_of_the_configuration_has_every_option() -> None:
@@ -80,7 +87,9 @@ def test_every_preset_of_small_tasks_has_an_equation_and_a_word_on_when() -> Non
     text = (DOCS / "algorithms.md").read_text()
     presets = re.split(r"^### ", text.split("\n## The presets\n")[1], flags=re.M)[1:]
     named = [re.findall(r"<!-- generated: preset (\w+) -->", one) for one in presets]
-    assert sorted(name for [name] in named) == sorted(p.stem for p in PRESETS if p.parent.name == "algorithm")
+    assert sorted(name for [name] in named) == sorted(
+        p.stem for p in PRESETS if p.parent.name == "algorithm"
+    )
     for one in presets:
         _, equation, when, *_ = one.split("\n\n")
         assert equation.startswith("```text\n")
@@ -100,7 +109,9 @@ def test_every_former_name_is_on_the_page_of_upgrading() -> None:
 
 
 def test_a_preset_on_a_page_shows_the_settings_of_its_file() -> None:
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", generated_pages.MAKERS["preset"]("der"), re.M | re.S)
+    blocks = re.findall(
+        r"^```yaml\n(.*?)^```$", generated_pages.MAKERS["preset"]("der"), re.M | re.S
+    )
     path = ROOT / "conf" / "algorithm" / "der.yaml"
     assert [yaml.safe_load(block) for block in blocks] == [yaml.safe_load(path.read_text())]
 

@@ -10,7 +10,8 @@ from support.pages import FILE_NAME, PAGES, blocks, forget_modules, name_of, wri
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*smaller than the logging interval"),
-    pytest.mark.filterwarnings("ignore:GPU available but not used"),
+    # Keras's variables, by NumPy 2.4.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 WITH_PROGRAMS = [page for page in PAGES if any(blocks(page.read_text(), "python"))]
 SHORTER = {

@@ -62,6 +62,8 @@ def test_what_is_generated_reaches_the_pages(site: Path) -> None:
 
 def test_every_public_name_is_on_the_page_of_the_api() -> None:
     text = (ROOT / "docs" / "api.md").read_text()
-    listed = {line.split(":: ")[1].rpartition(".")[2] for line in text.splitlines() if ":: " in line}
+    listed = {
+        line.split(":: ")[1].rpartition(".")[2] for line in text.splitlines() if ":: " in line
+    }
     public = {*lightning_dqn.__all__, *lightning_dqn.callbacks.__all__}
     assert public <= listed

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import is_dataclass
+from functools import cache
 from typing import Any
 
 from support.pages import blocks, prose
@@ -46,6 +47,7 @@ def is_ours(command: str) -> bool:
     return bool(_OURS.match(command))
 
 
+@cache  # pages share some of them
 def check(command: str) -> None:
     """Read a command of ours as it would be read, with all of its keys, and run nothing.
 
@@ -78,8 +80,9 @@ def _compose(words: list[str]) -> None:
         if composer.only_shows:
             composer.config()
             return
-        if (composer.search or {}).get("n_trials") is not None:
-            return  # its spaces were read; a search makes its jobs up
+        if any(word.startswith("sweep=") for word in words):
+            assert composer.search is not None  # its spaces are read; it makes its jobs up itself
+            return
         seen: set[str] = set()
         for job in composer.jobs():
             check_keys(job.config)
@@ -92,7 +95,9 @@ def _options_of(name: str) -> type[Any]:
     [kind] = [
         one
         for one in vars(module).values()
-        if is_dataclass(one) and one.__module__ == module.__name__ and one.__name__.endswith("Options")
+        if is_dataclass(one)
+        and one.__module__ == module.__name__
+        and one.__name__.endswith("Options")
     ]
     assert isinstance(kind, type)
     return kind

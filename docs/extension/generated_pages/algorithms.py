@@ -36,7 +36,9 @@ def preset(name: str) -> str:
 def atari_presets() -> str:
     """Return a section for each preset of Atari's sizes."""
     names = sorted(path.stem for path in (CONF / "algorithm" / "atari").glob("*.yaml"))
-    return "\n\n".join(f"### {code(f'atari/{name}')}\n\n{preset(f'atari/{name}')}" for name in names)
+    return "\n\n".join(
+        f"### {code(f'atari/{name}')}\n\n{preset(f'atari/{name}')}" for name in names
+    )
 
 
 def experiments() -> str:
@@ -77,4 +79,6 @@ def _numbered(text: str) -> str:
 
 def _linked(text: str) -> str:
     """Return text with its papers' addresses as links."""
-    return re.sub(r"((?:arxiv|doi|openreview)\.(?:org|net)/[\w./?=-]+\w)", r"[\1](https://\1)", text)
+    return re.sub(
+        r"((?:arxiv|doi|openreview)\.(?:org|net)/[\w./?=-]+\w)", r"[\1](https://\1)", text
+    )
