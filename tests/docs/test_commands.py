@@ -8,10 +8,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from hydra.errors import HydraException
 from support.commands import check, commands_in_blocks, commands_in_prose, is_ours
 from support.pages import PAGES, ROOT, forget_modules, name_of, write_modules
 
-from hydra.errors import HydraException
 from lightning_dqn.runs.build import ConfigError
 
 MORE_PAGES = [ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "benchmarks" / "README.md"]

@@ -10,14 +10,13 @@ from dataclasses import is_dataclass
 from functools import cache
 from typing import Any
 
-from support.pages import blocks, prose
-
 from lightning_dqn.commands.command import part_arguments, read_options
 from lightning_dqn.commands.main import _TAKE_KEYS, COMMANDS
 from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.check import check_keys, check_values
 from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.trust import take_trust
+from support.pages import blocks, prose
 
 _OURS = re.compile(r"^(?:python -m lightning_dqn|lightning-dqn)(?: |$)")
 _INLINE = re.compile(r"`((?:python -m lightning_dqn|lightning-dqn) [^`]+)`")
