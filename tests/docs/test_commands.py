@@ -1,4 +1,4 @@
-"""Every command on a page is one: of ours it is read and composed, of others what it names is there."""
+"""Every command on a page is one: ours are read and composed, of others what they name is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What presets and experiments say of themselves, made of the comments that their files open with."""
+"""What presets and experiments say of themselves, in the comments that their files open with."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ def _options() -> Iterator[str]:
         group = folder.relative_to(CONF).as_posix()
         if group.split("/")[0] not in _ON_OTHER_PAGES and not folder.name.startswith("_"):
             for path in sorted(folder.glob("*.yaml")):
-                yield f"### {code(f'{group}={path.stem}')}\n\n```yaml\n{path.read_text().strip()}\n```"
+                settings = path.read_text().strip()
+                yield f"### {code(f'{group}={path.stem}')}\n\n```yaml\n{settings}\n```"
 
 
 def _by_part(keys: list[tuple[str, str]]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
