@@ -1,10 +1,8 @@
 """The site's settings: `make docs` builds it, offline, and takes a warning for an error."""
 
-import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("WANDB_MODE", "disabled")
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER / "extension"), str(FOLDER.parent)]
 

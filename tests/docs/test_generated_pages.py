@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import generated_pages
@@ -10,8 +11,10 @@ import pytest
 import yaml
 from generated_pages import filled, without_markup
 from generated_pages.algorithms import head_and_rest
+from generated_pages.commands import options_of
 from support.pages import PAGES, ROOT, name_of
 
+from lightning_dqn.commands.main import COMMANDS
 from lightning_dqn.former_names import MOVED, WORDS
 from lightning_dqn.reporting.glossary import GLOSSARY
 from lightning_dqn.runs.compose import compose, without_hydra
@@ -101,6 +104,15 @@ def test_every_experiment_opens_with_its_command_and_is_on_the_page() -> None:
     for path in (ROOT / "conf" / "experiment").glob("*.yaml"):
         assert f"+experiment={path.stem}" in path.read_text().split("\n\n")[0], path.name
         assert f"| `+experiment={path.stem}` | `python -m lightning_dqn" in shown, path.name
+
+
+def test_every_command_is_on_its_page_with_its_options() -> None:
+    text = page("commands")
+    for name in COMMANDS:
+        if name != "train":
+            section = text.split(f"### `{name}`\n")[1].split("\n### ")[0]
+            for one in fields(options_of(name)):
+                assert one.name in section, (name, one.name)
 
 
 def test_every_former_name_is_on_the_page_of_upgrading() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import is_dataclass
 from functools import cache
-from typing import Any
+
+from generated_pages.commands import options_of
 
 from lightning_dqn.commands.command import part_arguments, read_options
 from lightning_dqn.commands.main import _TAKE_KEYS, COMMANDS
@@ -61,7 +60,7 @@ def check(command: str) -> None:
     name = words.pop(0) if words and words[0] in COMMANDS else "train"
     words = [word for word in words if word not in ("--help", "--json")]
     if name != "train":
-        kind = _options_of(name)
+        kind = options_of(name)
         takes_keys = name in (*_TAKE_KEYS, "import")
         own, rest = part_arguments(words, kind) if takes_keys else (words, [])
         if own:
@@ -87,16 +86,3 @@ def _compose(words: list[str]) -> None:
             check_keys(job.config)
             spread_budget(job.config)
             check_values(job.config, seen)
-
-
-def _options_of(name: str) -> type[Any]:
-    module = importlib.import_module(f"lightning_dqn.commands.{COMMANDS[name]}")
-    [kind] = [
-        one
-        for one in vars(module).values()
-        if is_dataclass(one)
-        and one.__module__ == module.__name__
-        and one.__name__.endswith("Options")
-    ]
-    assert isinstance(kind, type)
-    return kind

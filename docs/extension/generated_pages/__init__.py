@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from generated_pages import algorithms, configuration, former_names, metrics
+from generated_pages import algorithms, commands, configuration, former_names, metrics
 
 MAKERS: dict[str, Callable[..., str]] = {
     "atari_presets": algorithms.atari_presets,
+    "commands": commands.commands,
     "configuration": configuration.configuration,
     "experiments": algorithms.experiments,
     "former_names": former_names.former_names,
