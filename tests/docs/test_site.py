@@ -60,6 +60,12 @@ def test_what_is_generated_reaches_the_pages(site: Path) -> None:
     assert "https://arxiv.org/abs/1707.06887" in (site / "algorithms.html").read_text()
 
 
+def test_a_page_that_loads_from_elsewhere_is_found() -> None:
+    loaded = Loaded()
+    loaded.feed('<link href="https://fonts.example/a.css"><script src="own.js"></script>')
+    assert loaded.found == ["link https://fonts.example/a.css"]
+
+
 def test_every_public_name_is_on_the_page_of_the_api() -> None:
     text = (ROOT / "docs" / "api.md").read_text()
     listed = {
