@@ -1,7 +1,7 @@
 """Every metric that a run may log: the one list of their keys, with meaning and unit.
 
-The README shows it; tests hold it against what is logged. ``<opponent>`` and ``<seat>`` stand for
-the names that a run has.
+The site's page of metrics is made of it; tests hold it against what is logged. ``<opponent>`` and
+``<seat>`` stand for the names that a run has.
 """
 
 import re
