@@ -146,7 +146,8 @@ class NaiveReplay:
         """Return observations, actions and which count, of as many steps as come after the i-th."""
         if self.sequence_length is None:
             return (None, None, None)
-        seen = [(row.observation, int(row.action)) for row in episode[: i + 1]]
+        begin = max((k + 1 for k in range(i) if episode[k].life_lost), default=0)
+        seen = [(row.observation, int(row.action)) for row in episode[begin : i + 1]]
         within = []
         for _ in range(self.sequence_length):
             row = episode[i]

@@ -11,10 +11,11 @@ from lightning_dqn.diagnostics.doctor.rule import Facts, Rule
 EPSILON = "rollout/epsilon"
 TRAINING, EVALUATION = "rollout/episode_return", "eval/episode_return"
 SPREAD, EPISODES = "eval/episode_return_std", "eval/episodes"
-LOSS = "train/loss"
+LOSS, UPDATES = "train/loss", "train/updates"
 
 ROWS_AFTER = 8
 LEAST_EVALUATIONS = 8
+LEAST_UPDATES = 1_000
 FALL = 0.5
 
 
@@ -76,8 +77,11 @@ def evaluation_below(history: History, facts: Facts) -> str | None:
     It is stuck where a random action helps out, or evaluation plays something else than training
     does (Machado et al. 2018, arxiv.org/abs/1709.06009, on both). Threshold: four evaluations in
     turn lie below training's return by more than half of all that training has won and four
-    standard errors, in the same environments.
+    standard errors, in the same environments, after 1,000 updates: before, a greedy policy is
+    hardly more than one action.
     """
+    if not history[UPDATES].last(1, lambda updates: updates >= LEAST_UPDATES):
+        return None
     evaluated, trained = history[EVALUATION].newest(4), history[TRAINING]
     if not facts.evaluates_alike or len(evaluated) < 4 or trained.count < 8:
         return None
@@ -129,7 +133,7 @@ RETURN_RULES = (
     ),
     Rule(
         "evaluation-below-training",
-        (EVALUATION, SPREAD, EPISODES, TRAINING),
+        (EVALUATION, SPREAD, EPISODES, TRAINING, UPDATES),
         evaluation_below,
         "look at the episodes (watch), evaluate with data.evaluation.epsilon=0.01, and compare the "
         "wrappers of both environments",

@@ -163,6 +163,12 @@ def test_without_facts_what_needs_them_is_silent() -> None:
         assert name not in found(CASES[name][0], Facts())
 
 
+def test_a_policy_that_has_hardly_learned_is_not_held_against_exploration() -> None:
+    provoking = CASES["evaluation-below-training"][0]
+    early = found(lambda time: {**provoking(time), "train/updates": 10.0 * time})
+    assert "evaluation-below-training" not in early
+
+
 def test_values_of_either_sign_are_beyond_returns() -> None:
     assert found(of(values__q_value_p5=-15.1)) == ["values-beyond-returns"]
 
