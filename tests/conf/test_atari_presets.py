@@ -176,7 +176,7 @@ def test_a_preset_names_its_paper_and_numbers_its_differences(preset: str) -> No
 QUIET = (
     "trainer.max_epochs=1", "trainer.accelerator=cpu", "data.evaluation.num_envs=1",
     "++trainer.limit_val_batches=0", "~callbacks.best_checkpoint", "~callbacks.last_checkpoint",
-    "~callbacks.safe_stop", "~callbacks.progress", "~callbacks.diagnostics",
+    "~callbacks.safe_stop", "~callbacks.progress", "~callbacks.diagnostics", "~callbacks.doctor",
     "trainer.enable_progress_bar=false",
 )  # fmt: skip
 
