@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from lightning_dqn.learning.vector_instructions import asked_in_this_process
 from lightning_dqn.system.startup import uncollected
 
 log = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ class CheckedCompiledStep:
         self._is_checked = True
         expected, expected_changes = self._tried(self._eager, arguments)
         try:
-            with uncollected():
+            with uncollected(), asked_in_this_process():
                 found, found_changes = self._tried(self._step, arguments)
         except Exception as error:
             # Whatever a compiler may throw: learning goes on without it.
