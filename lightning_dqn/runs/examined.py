@@ -92,6 +92,7 @@ _KEYS: Mapping[str, str] = {
     "max_gradient_norm": "module.max_gradient_norm",
     "batch_size": "data.batch_size",
     "capacity": "data.replay.capacity",
+    "num_envs": "environment.num_envs",
 }
 
 

@@ -15,6 +15,7 @@ data:
   batch_size: 64
   replay: {capacity: 1000, gamma: 0.9}
   evaluation: {environment: null}
+environment: {num_envs: 3}
 module: {max_gradient_norm: 5.0}
 """
 
@@ -48,7 +49,12 @@ def test_facts_are_read_off_the_configuration_where_no_doctor_noted_them(tmp_pat
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "config.yaml").write_text(CONFIG)
     expected = Facts(
-        gamma=0.9, max_gradient_norm=5.0, batch_size=64, capacity=1000, evaluates_alike=True
+        gamma=0.9,
+        max_gradient_norm=5.0,
+        batch_size=64,
+        capacity=1000,
+        evaluates_alike=True,
+        num_envs=3,
     )
     assert facts_of_run(tmp_path) == expected
     (tmp_path / "findings.json").write_text('{"facts": {"gamma": 0.5, "of_later": 1}}')

@@ -24,4 +24,5 @@ def facts_of(module: DQN, data: ReplayDataModule, total_env_steps: int = 0) -> F
         batch_size=pace.batch_size,
         capacity=config.capacity,
         evaluates_alike=data.evaluation.environment is None and not is_self_play,
+        num_envs=data.environment.num_envs,
     )

@@ -10,6 +10,7 @@ from lightning_dqn.diagnostics.doctor.rule import Facts, Rule
 
 EPSILON = "rollout/epsilon"
 TRAINING, EVALUATION = "rollout/episode_return", "eval/episode_return"
+LENGTH = "rollout/episode_length"
 SPREAD, EPISODES = "eval/episode_return_std", "eval/episodes"
 LOSS, UPDATES = "train/loss", "train/updates"
 
@@ -24,15 +25,19 @@ def explored_in_vain(history: History, facts: Facts) -> str | None:
 
     Where no action has made a difference there is nothing to learn, and a greedy policy won't
     find it: MountainCar by single random actions is the known case (Sutton & Barto 2018, example
-    10.1). Threshold: epsilon is at most 0.1 and has not moved for 8 rows, and all mean returns of
-    training were the same.
+    10.1). Threshold: epsilon is at most 0.1 and has not moved for 8 rows, nor for the env steps of
+    8 episodes and of two in each environment (a mean that no episode has joined stays as it was),
+    and all mean returns of training were the same.
     """
-    epsilon, returns = history[EPSILON], history[TRAINING]
+    epsilon, returns, lengths = history[EPSILON], history[TRAINING], history[LENGTH]
     if not epsilon.last(ROWS_AFTER, lambda value: value <= min(0.1, epsilon.lowest)):
         return None
-    since = list(epsilon.points)[-ROWS_AFTER].env_steps
-    is_known = returns.count >= ROWS_AFTER and list(returns.points)[-ROWS_AFTER].env_steps >= since
-    if not is_known or returns.highest - returns.lowest > 1e-6 * max(1.0, returns.largest()):
+    lowest = [point.env_steps for point in epsilon.points if point.value <= epsilon.lowest]
+    known = [point.env_steps for point in returns.points if point.env_steps >= lowest[0]]
+    enough = max(ROWS_AFTER, 2 * (facts.num_envs or 1)) * lengths.largest()
+    if len(known) < ROWS_AFTER or known[-1] - known[0] < enough:
+        return None
+    if returns.highest - returns.lowest > 1e-6 * max(1.0, returns.largest()):
         return None
     value = epsilon.newest(1)[0]
     return f"all episodes had the return {returns.highest:.4g}, and epsilon is down to {value:.3g}"
@@ -117,7 +122,7 @@ def _at(history: History, times: list[int]) -> list[float | None]:
 RETURN_RULES = (
     Rule(
         "explored-in-vain",
-        (EPSILON, TRAINING),
+        (EPSILON, TRAINING, LENGTH),
         explored_in_vain,
         "let epsilon fall later (data.collection.epsilon.duration), hold random actions "
         "(data.collection.random_action_max_steps=30), or lengthen the warm-up",

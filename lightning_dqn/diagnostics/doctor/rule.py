@@ -19,6 +19,7 @@ class Facts(NamedTuple):
         batch_size: B.
         capacity: rows of the ring.
         evaluates_alike: evaluation plays the environments that training does.
+        num_envs: environments of training.
     """
 
     gamma: float | None = None
@@ -27,6 +28,7 @@ class Facts(NamedTuple):
     batch_size: int | None = None
     capacity: int | None = None
     evaluates_alike: bool | None = None
+    num_envs: int | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Facts:

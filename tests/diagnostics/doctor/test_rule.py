@@ -190,6 +190,19 @@ def test_gradients_may_be_clipped_always_where_something_is_learned() -> None:
     assert found(of(train__gradient_norm=500.0)) == []
 
 
+def test_a_mean_that_no_episode_has_joined_since_says_nothing_of_exploration() -> None:
+    def of_long_episodes(length: float) -> Callable[[int], Row]:
+        return of(
+            rollout__epsilon=0.0, rollout__episode_return=-200.0, rollout__episode_length=length
+        )
+
+    assert found(of_long_episodes(7_000.0)) == ["explored-in-vain"]
+    assert found(of_long_episodes(8_000.0)) == []  # 59,000 env steps are no 8 of them
+    many = FACTS._replace(num_envs=32)
+    assert found(of_long_episodes(900.0), many) == ["explored-in-vain"]
+    assert found(of_long_episodes(1_000.0), many) == []
+
+
 def test_priorities_that_are_all_alike_have_collapsed_too() -> None:
     alike = of(replay__priority_p5=0.3, replay__priority_p50=0.3, replay__priority_p95=0.3)
     assert found(alike) == ["priorities-collapsed"]
