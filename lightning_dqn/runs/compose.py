@@ -1,7 +1,8 @@
 """From the arguments of a command line to jobs and their configurations, by Hydra.
 
-The only file that knows the insides of Hydra. Checking, printing and running go through one
-:class:`Composer` with one loader, so that what was checked is what runs.
+This file and ``hydra_files``, ``hydra_flags`` and ``hydra_loader`` alone know the insides of
+Hydra. Checking, printing and running go through one :class:`Composer` with one loader, so that
+what was checked is what runs.
 """
 
 from __future__ import annotations
@@ -9,51 +10,42 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import pickle
 import re
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn, Self, TypeVar
+from typing import Any, NamedTuple, Self
 
 from hydra import version
 from hydra._internal.callbacks import Callbacks
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.defaults_list import DefaultsList
 from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path, get_args_parser, run_and_report
-from hydra.core.config_search_path import ConfigSearchPath
+from hydra._internal.utils import get_args_parser, run_and_report
 from hydra.core.config_store import ConfigStore
-from hydra.core.default_element import ResultDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.main import _get_rerun_conf
-from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import former_choices, former_words
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.hydra_files import CONFIG_MODULE, search_path
+from lightning_dqn.runs.hydra_flags import check_flags, parse_arguments
+from lightning_dqn.runs.hydra_loader import Loader
 from lightning_dqn.runs.jobs import SweepJob, key_of, names_of
 from lightning_dqn.runs.keys import SUITES, flat
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.mistakes import explain
 from lightning_dqn.runs.resume import quoted
 
-CONFIG_MODULE = "lightning_dqn.conf"
 CONFIG_NAME = "config"
-EXPERIMENT, SWEEP = "experiment", "sweep"
+SWEEP = "sweep"
 VERSION_BASE = "1.3"
 
 SHIPPED_SWEEP_DIR = "runs/${name}/sweep_${now:%Y-%m-%d_%H-%M-%S-%f}"
@@ -61,14 +53,9 @@ SHIPPED_SUBDIR = "${hydra.job.num}"
 """Where stock Hydra puts a sweep and its jobs; here one folder holds all, each named."""
 
 _OF_FILES = ("config_dir", "config_name", "config_path")
-_COMMAND_LINE, _OWN = "command-line", "conf"  # who brings a folder
-_SEARCH_PATH = "hydra.searchpath"
 
 for _name, _node in former_choices().items():
     ConfigStore.instance().store(group="module", name=_name, node=_node, package="_global_")
-
-
-Composed = TypeVar("Composed", DictConfig, ConfigResult | None)
 
 
 class Job(NamedTuple):
@@ -110,12 +97,12 @@ class Composer:
         version.setbase(VERSION_BASE)
         register_lengths()
         self.flags = parse_arguments(arguments)
-        _check_flags(self.flags)
+        check_flags(self.flags)
         self.overrides, self._told = former_words(self.flags.overrides)
         self._going_on = jobs
         self.sweep_folder: Path | None = None
         self._config_name: str = self.flags.config_name or CONFIG_NAME
-        self._loader = Loader(_search_path(self.flags))
+        self._loader = Loader(search_path(self.flags))
         self._before = (GlobalHydra.instance().hydra, HydraConfig.instance().cfg)
         self._hydra = PlacedHydra(task_name="train", config_loader=self._loader)
         GlobalHydra.instance().hydra = self._hydra
@@ -360,276 +347,6 @@ def without_hydra(config: DictConfig) -> DictConfig:
     return own
 
 
-def parse_arguments(arguments: Sequence[str]) -> Namespace:
-    """Part Hydra's flags from overrides.
-
-    Raises:
-        ConfigError: a flag doesn't exist or lacks its value.
-    """
-    parser: ArgumentParser = get_args_parser()
-
-    def refuse(message: str) -> NoReturn:
-        raise ConfigError(f"{message}; --hydra-help lists the flags")
-
-    parser.error = refuse  # type: ignore[method-assign]
-    return parser.parse_intermixed_args(list(arguments))
-
-
-def flags() -> set[str]:
-    """Return Hydra's flags, as they are typed."""
-    parser: ArgumentParser = get_args_parser()
-    return set(parser._option_string_actions)
-
-
-def _check_flags(flags: Namespace) -> None:
-    """Refuse flags that can't go together, as Hydra does."""
-    if flags.resolve and flags.cfg is None:
-        raise ConfigError("--resolve: goes with --cfg")
-    asked = {
-        "--run": flags.run,
-        "--multirun": flags.multirun,
-        "--cfg": flags.cfg,
-        "--info": flags.info,
-        "--shell-completion": flags.shell_completion,
-    }
-    several = [name for name, value in asked.items() if value]
-    if len(several) > 1:
-        raise ConfigError(f"{' '.join(several)}: only one of them at once")
-
-
-class ExperimentFiles(FileConfigSource):
-    """What a folder has in ``experiment/``, and nothing else of it."""
-
-    @staticmethod
-    def scheme() -> str:
-        """Return what its paths begin with."""
-        return "experiments"
-
-    def is_group(self, config_path: str) -> bool:
-        """Return whether this is the root, or a folder of experiments."""
-        is_ours = config_path == "" or config_path.split("/")[0] == EXPERIMENT
-        return is_ours and super().is_group(config_path)
-
-    def is_config(self, config_path: str) -> bool:
-        """Return whether this is an experiment."""
-        return config_path.startswith(f"{EXPERIMENT}/") and super().is_config(config_path)
-
-
-Plugins.instance().register(ExperimentFiles)
-
-
-class Loader(ConfigLoaderImpl):
-    """Hydra's loader; it reads each file once, and lets what is chosen win over an experiment.
-
-    Choices decide what is composed; values are then set in a copy of it, so that jobs which
-    differ in values alone cost a copy each. An option that the choices of the command line bring
-    in, and the experiment by itself would not, is laid over the experiment: its values hold.
-
-    Attributes:
-        notes: what happened so that the user couldn't see it, a line each.
-    """
-
-    def __init__(self, config_search_path: ConfigSearchPath) -> None:
-        super().__init__(config_search_path)
-        self.notes: list[str] = []
-        self._files: dict[tuple[str | None, ...], Files] = {}
-        self._overrides: dict[str, Override] = {}
-        self._composed: dict[tuple[Any, ...], tuple[Callable[[], DictConfig], dict[str, str]]] = {}
-        self._alone: dict[tuple[Any, ...], DefaultsList] = {}
-        self._later: Callable[[ResultDefault], bool] = lambda option: False
-        self._replaced: dict[str, str] = {}
-
-    def __getstate__(self) -> Mapping[str, Any]:
-        """Leave behind what is remembered, for launchers that start processes."""
-        return {"config_search_path": self.config_search_path}
-
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
-        """Begin anew."""
-        self.__init__(**state)  # type: ignore[misc]
-
-    def _parse_overrides_and_create_caching_repo(
-        self, config_name: str | None, overrides: list[str]
-    ) -> tuple[list[Override], Files]:
-        parsed = [self._parse(line) for line in overrides]
-        key = (config_name, *(o.input_line for o in parsed if o.key_or_group == _SEARCH_PATH))
-        if key not in self._files:
-            self._files[key] = Files(self.repository)
-            self._process_config_searchpath(config_name, parsed, self._files[key])
-        return parsed, self._files[key]
-
-    def _parse(self, line: str) -> Override:
-        if line not in self._overrides:
-            [self._overrides[line]] = OverridesParser.create().parse_overrides([line])
-        return self._overrides[line]
-
-    def _load_configuration_impl(
-        self,
-        config_name: str | None,
-        overrides: list[str],
-        run_mode: RunMode,
-        from_shell: bool = True,
-        validate_sweep_overrides: bool = True,
-    ) -> DictConfig:
-        parsed, read = self._parse_overrides_and_create_caching_repo(config_name, overrides)
-        if validate_sweep_overrides:
-            self.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
-        values = [one for one in parsed if _sets_a_value(one, read)]
-        choices = [str(one.input_line) for one in parsed if one not in values]
-        key = (config_name, run_mode, *choices)
-        if key not in self._composed:
-            self._later = self._beside_experiments(config_name, choices, run_mode)
-            composed = super()._load_configuration_impl(config_name, choices, run_mode)
-            self._look_for_doubles(composed, read)
-            self._composed[key] = _copies_of(composed), self._replaced
-        copies, replaced = self._composed[key]
-        set_anew = {one.key_or_group for one in values}
-        self._note(*(text for key, text in replaced.items() if key not in set_anew))
-        config = copies()
-        for one in values:
-            if not one.is_sweep_override() and not _take_null_away(one, config):
-                self._apply_overrides_to_config([one], config)
-        own = [one for one in parsed if not one.is_hydra_override()]
-        config.hydra.overrides.task = [str(one.input_line) for one in own]
-        form = config.hydra.job.config.override_dirname
-        config.hydra.job.override_dirname = get_overrides_dirname(
-            own, list(form.exclude_keys), form.item_sep, form.kv_sep
-        )
-        return config
-
-    def _beside_experiments(
-        self, config_name: str | None, choices: list[str], run_mode: RunMode
-    ) -> Callable[[ResultDefault], bool]:
-        """Return which options the choices bring in that the experiments alone would not."""
-        experiments = [one for one in choices if one.lstrip("+").startswith(f"{EXPERIMENT}=")]
-        others = [one for one in choices if not one.lstrip("+").startswith("hydra")]
-        if not experiments or len(experiments) == len(others):
-            return lambda option: False
-        kept = [one for one in choices if one in experiments or one not in others]
-        key = (config_name, run_mode, *kept)
-        if key not in self._alone:
-            self._alone[key] = self.compute_defaults_list(config_name, kept, run_mode)
-        alone = self._alone[key]
-        known = {one.config_path for one in alone.defaults}
-
-        def is_brought_in(option: ResultDefault) -> bool:
-            path = str(option.config_path)
-            group = path.rpartition("/")[0]
-            is_inherited = str(option.parent).rpartition("/")[0] == group
-            if group.startswith("hydra") or (is_inherited and option.config_path in known):
-                return False
-            return bool(group) and not _is_chosen(path, alone.overrides.known_choices)
-
-        return is_brought_in
-
-    def _compose_config_from_defaults_list(
-        self, defaults: list[ResultDefault], repo: IConfigRepository
-    ) -> DictConfig:
-        later = [one for one in defaults if self._later(one)]
-        others = [one for one in defaults if not self._later(one)]
-        config = super()._compose_config_from_defaults_list([*others, *later], repo)
-        self._replaced = {}
-        if later:
-            experiments = [one for one in others if _is_experiment(one)]
-            given, chosen = (self._values(some, repo) for some in (experiments, later))
-            self._replaced = {
-                key: f"{key}={chosen[key]} by a choice on the command line; "
-                f"the experiment has {value}"
-                for key, value in given.items()
-                if chosen.get(key, value) != value
-            }
-        return config
-
-    def _values(self, defaults: list[ResultDefault], repo: IConfigRepository) -> dict[str, Any]:
-        """Return the values that files set, by their keys; of a later one over an earlier."""
-        loaded = (self._load_single_config(one, repo).config for one in defaults)
-        nodes = (OmegaConf.to_container(one) for one in loaded if isinstance(one, DictConfig))
-        return {key: value for node in nodes for key, value in flat(node)}
-
-    def _look_for_doubles(self, config: DictConfig, read: Files) -> None:
-        """Tell of an experiment that takes a shipped one's place; refuse other such files.
-
-        Raises:
-            ConfigError: a file of the user's own has the name of a shipped one, which hides it.
-        """
-        sources = [s for s in read.get_sources() if s.provider not in ("hydra", "schema")]
-        for group, option in config.hydra.runtime.choices.items():
-            name = f"{group}/{option}"
-            found = [source for source in sources if source.is_config(name)]
-            if not any(source.provider == "main" for source in found):
-                continue
-            if found[0].provider != "main":
-                own = Path(found[0].path, f"{name}.yaml")
-                self._note(f"{group}={option} is {own}, not the shipped {option}")
-            elif len(found) > 1:
-                own = Path(found[1].path, f"{name}.yaml")
-                raise ConfigError(
-                    f"{own}: has the name of a shipped file, which is the one that is read; "
-                    f"rename it and choose it: {group}=<new name>"
-                )
-
-    def _note(self, *lines: str) -> None:
-        self.notes += [line for line in lines if line not in self.notes]
-
-
-class Files(CachingConfigRepository):
-    """Configuration files, read once; each composition gets copies, for it writes into them."""
-
-    def __init__(self, delegate: IConfigRepository) -> None:
-        super().__init__(delegate)
-        self._copies: dict[str, Callable[[], ConfigResult | None]] = {}
-
-    def load_config(self, config_path: str) -> ConfigResult | None:
-        """Return what a file holds."""
-        if config_path not in self._copies:
-            self._copies[config_path] = _copies_of(super().load_config(config_path))
-        return self._copies[config_path]()
-
-
-def _copies_of(original: Composed) -> Callable[[], Composed]:
-    """Return what makes copies, by pickling where that can be: seven times as fast."""
-    try:
-        pickled = pickle.dumps(original)
-    except pickle.PicklingError:  # a launcher's process may have loaded its plugin twice
-        return lambda: copy.deepcopy(original)
-    return lambda: pickle.loads(pickled)
-
-
-def _is_chosen(path: str, choices: Mapping[str, str | None]) -> bool:
-    """Tell whether a file is an option that was chosen, also as ``atari/dqn`` of ``algorithm``."""
-    parts = path.split("/")
-    places = range(1, len(parts))
-    return any(choices.get("/".join(parts[:i])) == "/".join(parts[i:]) for i in places)
-
-
-def _take_null_away(override: Override, config: DictConfig) -> bool:
-    """Take a key away that holds null, which Hydra takes for one that isn't there.
-
-    Returns:
-        Whether that is what the override asks for.
-    """
-    parent, _, name = override.key_or_group.rpartition(".")
-    node = OmegaConf.select(config, parent) if parent else config
-    if not override.is_delete() or not isinstance(node, DictConfig):
-        return False
-    held: Any = OmegaConf.to_container(node, resolve=False)
-    if held.get(name, ...) is not None or override.value() is not None:
-        return False
-    with open_dict(node):
-        del node[name]
-    return True
-
-
-def _is_experiment(option: ResultDefault) -> bool:
-    return str(option.config_path).startswith(f"{EXPERIMENT}/")
-
-
-def _sets_a_value(override: Override, read: Files) -> bool:
-    """Return whether an override sets a value of what is composed, by Hydra's rules."""
-    if override.is_hydra_override():
-        return False
-    return not read.group_exists(override.key_or_group) or isinstance(override.value(), dict)
-
-
 def _enter(config: DictConfig, folder: Callable[[DictConfig], Any]) -> None:
     """Give a configuration the folder it would run in, and make Hydra's present one of it."""
     HydraConfig.instance().cfg = config  # type: ignore[assignment]  # all of it, not a copy
@@ -667,25 +384,3 @@ def _is_for_jobs(override: str) -> bool:
     key = key_of(override)
     of_sweep = re.match(r"hydra([./](mode|run|sweep|sweeper|launcher)\b)", key)
     return bool(re.match(r"hydra[./]", key)) and not of_sweep
-
-
-def _search_path(flags: Namespace) -> ConfigSearchPath:
-    """Return where files are looked for.
-
-    The experiments of the user's folders come before the shipped ones, all else there after.
-
-    Raises:
-        ConfigError: a folder that was named doesn't exist.
-    """
-    main = flags.config_path or f"pkg://{CONFIG_MODULE}"
-    for flag, folder in (("--config-path", main), ("--config-dir", flags.config_dir)):
-        if folder and "://" not in folder and not Path(folder).is_dir():
-            raise ConfigError(f"{flag} {folder}: there is no such folder")
-    path = create_config_search_path(main if "://" in main else str(Path(main).absolute()))
-    shipped = Path(str(files(CONFIG_MODULE)))
-    for provider, folder in ((_COMMAND_LINE, flags.config_dir), (_OWN, "conf")):
-        if folder and Path(folder).is_dir() and not shipped.samefile(folder):
-            whole = Path(folder).absolute()
-            path.prepend(provider, f"{ExperimentFiles.scheme()}://{whole}", "main")
-            path.prepend(provider, f"file://{whole}", "schema")
-    return path

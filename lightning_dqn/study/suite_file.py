@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.compose import CONFIG_MODULE, parse_arguments
+from lightning_dqn.runs.hydra_files import CONFIG_MODULE
+from lightning_dqn.runs.hydra_flags import parse_arguments
 from lightning_dqn.runs.keys import SUITES
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.study.suite import Suite

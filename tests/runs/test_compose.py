@@ -13,7 +13,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.compose import Composer, compose, parse_arguments
+from lightning_dqn.runs.compose import Composer, compose
+from lightning_dqn.runs.hydra_flags import parse_arguments
 
 BATCHES = ("data.batch_size=8,16", "seed=0,1")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_dqn.runs.compose import flags
 from lightning_dqn.runs.dashes import without_dashes
+from lightning_dqn.runs.hydra_flags import flags
 
 
 @pytest.mark.parametrize(
