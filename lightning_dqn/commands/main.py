@@ -61,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(command: str, arguments: Sequence[str]) -> None:
     if command in _TAKE_KEYS and any(argument.startswith("--") for argument in arguments):
-        from lightning_dqn.runs.hydra_flags import flags
         from lightning_dqn.runs.dashes import without_dashes
+        from lightning_dqn.runs.hydra_flags import flags
 
         arguments = without_dashes(arguments, flags())
     importlib.import_module(f"lightning_dqn.commands.{COMMANDS[command]}").main(arguments)
