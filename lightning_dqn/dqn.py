@@ -47,6 +47,7 @@ from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike, from_a_file
 from lightning_dqn.system.denormals import FlushDenormals
+from lightning_dqn.system.ranks import Ranks
 from lightning_dqn.transitions import Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
@@ -359,6 +360,7 @@ class DQN(ActingModule):
             expected_updates=iterations and iterations * data.updates_per_iteration,
             device=self.device,
             is_distributional=self.agent.head.outputs_per_action > 1,
+            ranks=Ranks.of(self.trainer),
         )
 
     def _optimizer(self) -> Optimizer:
