@@ -307,6 +307,8 @@ class DQN(ActingModule):
     def on_fit_start(self) -> None:
         """Check it again, for a subclass may bring callbacks of its own, and compile."""
         check_fit(self, is_users=type(self) is not DQN)
+        ranks = Ranks.of(self.trainer)
+        self.agent.noise_user = ("noise",) if ranks.is_first else ("noise", ranks.rank)
         self.agent.forget_behaviour()
         self.report.begin(self.env_steps, self.updates)
         self._continuation.begin_fit(self)

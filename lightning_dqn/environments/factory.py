@@ -149,6 +149,23 @@ class EnvironmentFactory:
             )
         return environment
 
+    def part(self, num_envs: int) -> EnvironmentFactory:
+        """Return a factory of fewer environments, for one of several ranks.
+
+        Raises:
+            ValueError: a ``VectorEnv`` was given, which can't be parted.
+        """
+        if num_envs == self.num_envs:
+            return self
+        if isinstance(self.id, VectorEnv):
+            raise ValueError(
+                f"id={self.name}: several ranks can't part one VectorEnv among them; pass an id "
+                "or a function"
+            )
+        part = copy.copy(self)
+        part.num_envs = num_envs
+        return part
+
     @cached_property
     def grade(self) -> Grade:
         """How exactly these environments can be continued from a checkpoint.

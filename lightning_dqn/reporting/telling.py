@@ -13,6 +13,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lightning_dqn.system.ranks import Ranks
+
 ON_PROGRESS_BAR = frozenset({"train/loss", "rollout/episode_return", "eval/episode_return"})
 """What Lightning's progress bars show."""
 
@@ -35,12 +37,14 @@ def tell_look(module: Any, row: Mapping[str, float]) -> None:
     """Give a row of many values to the loggers as it is, and to callbacks that ask for metrics.
 
     Lightning's ``log_dict`` would take longer over each of them than finding it took, and carry
-    all of them through every batch that follows.
+    all of them through every batch that follows. Of several ranks, each of which looks at its
+    own part, all have what the first one sees.
 
     Args:
         module: a DQN in whose fit this is.
         row: by keys of the glossary, the x-axis among them.
     """
+    row = Ranks.of(module.trainer).first_ones(dict(row))
     for logger in module.loggers:
         logger.log_metrics(dict(row), step=module.env_steps)
     if not module.trainer.barebones:

@@ -15,7 +15,8 @@ from pytorch_lightning.callbacks import Checkpoint
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
-from lightning_dqn.learning.trainer import SUPPORTED_PRECISIONS, check_trainer
+from lightning_dqn.learning.devices import SUPPORTED_PRECISIONS, check_shared
+from lightning_dqn.learning.trainer import check_trainer
 from lightning_dqn.replay.reading import check_discount
 from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.build import ConfigError, build, invalid
@@ -67,6 +68,7 @@ def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
     trainer = build_trainer(config)
     with _as_mistake_of("trainer"):
         check_trainer(trainer, logs_own_metrics=type(module) is not DQN)
+        check_shared(trainer, data)
     with _as_mistake_of("data"):
         data.check_memory(trainer.strategy.root_device)
     return Experiment(config, module, data, trainer)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from support.learning_heads import each_head, make_dqn, six_transitions
+from support.threaded_ranks import in_ranks
 
 from lightning_dqn import DQN
 from lightning_dqn.learning.blocks import LearningStep
@@ -14,8 +16,6 @@ from lightning_dqn.learning.update import Update
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.system.ranks import Ranks
 from lightning_dqn.transitions import Transitions, UpdateStatistics
-from support.learning_heads import each_head, make_dqn, six_transitions
-from support.threaded_ranks import in_ranks
 
 CPU = torch.device("cpu")
 
