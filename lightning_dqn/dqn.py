@@ -33,6 +33,7 @@ from lightning_dqn.learning.optimizer_step import (
     check_optimizer,
     forget_moments,
 )
+from lightning_dqn.learning.ranks import check_together
 from lightning_dqn.learning.self_prediction import SelfPredictionLoss, SelfPredictor
 from lightning_dqn.learning.targets import Target
 from lightning_dqn.learning.trainer import (
@@ -375,8 +376,10 @@ class DQN(ActingModule):
 
         Raises:
             NonFiniteError: an update since the last row wasn't finite: none is saved as good.
+            RanksApart: several ranks have other weights.
         """
         self._lookout.sound_alarm(self)
+        check_together(self.update.ranks, self.update.parameters, self.updates)
         add_state(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from lightning_dqn.replay.storage import (
     ring_rows,
 )
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO
-from lightning_dqn.system.ranks import ALONE, Ranks
+from lightning_dqn.system.ranks import ALONE, Ranks, WrongRanks
 from lightning_dqn.transitions import Iteration, Learner, Rows
 
 
@@ -179,7 +179,7 @@ def _share(source: Source, ranks: Ranks) -> None:
 
 def _check_number(saved: int, present: int) -> None:
     if saved != present:
-        raise ValueError(
+        raise WrongRanks(
             f"this checkpoint was saved by {saved} rank{'s' if saved > 1 else ''}, each with its "
             f"part of the replay ring, and there {'are' if present > 1 else 'is'} {present}; "
             f"continue with devices * num_nodes = {saved}"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -19,6 +20,7 @@ from lightning_dqn.commands.help import print_help
 from lightning_dqn.runs.compose import Composer, Job
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.mistakes import one_line, told
+from lightning_dqn.runs.ranks import let_the_first_end, rank_of
 from lightning_dqn.runs.resume import CHECKPOINT, Resumed, without_resume
 from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
@@ -80,38 +82,61 @@ def _goes_on(resumed: Resumed | None) -> Callable[[Job], bool]:
 
 
 def train(config: DictConfig) -> float | None:
-    """Train as the configuration says; return the test return, for sweepers."""
+    """Train as the configuration says; return the test return, for sweepers.
+
+    Of several ranks the first alone holds and writes the run's folder, and tells.
+    """
     training = training_module()
     # Warnings go to the terminal and to the log, as conf/hydra/job_logging/run.yaml has it.
     logging.captureWarnings(bool(logging.getLogger("py.warnings").handlers))
-    run_dir = Path(config.run_dir)
+    run_dir, is_first, parent = Path(config.run_dir), rank_of(config, os.environ) == 0, os.getppid()
     mistakes = nullcontext if is_sweep() else told  # of a job others don't end, which go on
     with ExitStack() as held:
         held.callback(logging.captureWarnings, False)
-        with mistakes():
-            held.enter_context(locked(run_dir))
+        if is_first:
+            with mistakes():
+                held.enter_context(locked(run_dir))
         try:
             with mistakes():
-                for left in (FAILURE, PRUNED):
-                    (run_dir / left).unlink(missing_ok=True)
+                if is_first:
+                    _forget_ends(run_dir)
                 experiment = training.prepare(config)
             summary = training.run(experiment)
         except Stopped as stopped:
-            _tell(stopped, config)
+            if is_first:
+                _tell(stopped, config)
+            else:
+                let_the_first_end(parent)
             if is_sweep():  # which ends with it, and says how it goes on
                 raise
             sys.exit(stopped.exit_status)
+        except SystemExit as ended:
+            # As Lightning ends at SIGTERM before the run can hear it, which isn't a success.
+            sys.exit(128 + signal.SIGTERM if ended.code is None else ended.code)
         except Exception as error:
-            _note_failure(run_dir, error)
-            if is_sweep():
-                told_now = f"lightning-dqn: {run_dir.name} failed: {one_line(error)}"
-                print(told_now, file=sys.stderr, flush=True)
-                raise
-            with told() if isinstance(error, RunFault | DamagedCheckpoint) else nullcontext():
-                raise
-    _transcript.info("%s", summary)
-    print(f"\n{summary}")
+            if is_first:
+                _note_failure(run_dir, error)
+            _tell_failure(run_dir, error)
+    if is_first:
+        _transcript.info("%s", summary)
+        print(f"\n{summary}")
     return summary.episode_return
+
+
+def _tell_failure(run_dir: Path, error: Exception) -> NoReturn:
+    """Tell of an error, as briefly as it can be, and raise it."""
+    if is_sweep():
+        told_now = f"lightning-dqn: {run_dir.name} failed: {one_line(error)}"
+        print(told_now, file=sys.stderr, flush=True)
+        raise error
+    with told() if isinstance(error, RunFault | DamagedCheckpoint) else nullcontext():
+        raise error
+
+
+def _forget_ends(run_dir: Path) -> None:
+    """Delete what an earlier part of a run, which goes on, left of how it ended."""
+    for left in (FAILURE, PRUNED):
+        (run_dir / left).unlink(missing_ok=True)
 
 
 def is_sweep() -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lightning_dqn.system.ranks import Ranks
+from lightning_dqn.system.ranks import Ranks, RanksApart
 
 
 class Bucket:
@@ -48,3 +48,26 @@ class Bucket:
             for part, gradient in zip(parts, gradients, strict=True)
         ]
         return shaped, averaged
+
+
+def check_together(ranks: Ranks, parameters: Sequence[Tensor], updates: int) -> None:
+    """See that all ranks have the same weights, bit for bit; they would stay apart for ever.
+
+    Args:
+        ranks: all of them.
+        parameters: that learn.
+        updates: so far.
+
+    Raises:
+        RanksApart: they haven't; in all ranks.
+    """
+    if not ranks.are_several:
+        return
+    sums = torch.stack([parameter.detach().double().sum() for parameter in parameters])
+    found = ranks.gather(sums)
+    if not bool((found.nan_to_num() == found[0].nan_to_num()).all()):
+        raise RanksApart(
+            f"the networks of {ranks.size} ranks are no longer the same at update {updates}: "
+            "something in after_update or in a callback changes weights by what one rank has "
+            "alone; let it act alike in all ranks"
+        )

@@ -27,6 +27,8 @@ MAY_CHANGE = (
     "trainer.max_time",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
     "trainer.check_val_every_n_epoch",
     "trainer.limit_val_batches",
     "trainer.limit_test_batches",
@@ -185,25 +187,35 @@ def _shown(values: Mapping[str, Any], key: str) -> str:
     return typed(values[key]) if key in values else "nothing of that name"
 
 
+def flags_of(hydra: Mapping[str, Any]) -> list[str]:
+    """Return the flags that a configuration was found by.
+
+    Args:
+        hydra: Hydra's own node of it, as plain values.
+    """
+    found = {
+        "--config-dir": [
+            source["path"]
+            for source in hydra["runtime"]["config_sources"]
+            if source["provider"] == "command-line" and source["schema"] == "file"
+        ],
+        "--config-name": [hydra["job"]["config_name"]],
+    }
+    return [
+        f"{flag}={value}"
+        for flag, values in found.items()
+        for value in values
+        if value not in (None, "config")
+    ]
+
+
 def _flags(path: Path, given: Sequence[str]) -> list[str]:
     """Return the flags that the run found its configuration by, unless they are given anew."""
     if not path.is_file():
         return []
     hydra: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     try:
-        found = {
-            "--config-dir": [
-                source["path"]
-                for source in hydra["hydra"]["runtime"]["config_sources"]
-                if source["provider"] == "command-line" and source["schema"] == "file"
-            ],
-            "--config-name": [hydra["hydra"]["job"]["config_name"]],
-        }
+        found = flags_of(hydra["hydra"])
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not what Hydra writes: {error!r}") from error
-    return [
-        f"{flag}={value}"
-        for flag, values in found.items()
-        for value in values
-        if value not in (None, "config") and not any(a.startswith(flag) for a in given)
-    ]
+    return [one for one in found if not any(a.startswith(one.partition("=")[0]) for a in given)]

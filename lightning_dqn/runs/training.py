@@ -11,7 +11,8 @@ from lightning_dqn.system.startup import uncollected
 
 _HINTS = re.compile(
     r"(GPU|TPU|HPU|IPU) available|LOCAL_RANK:|💡|.*litlogger|.*`Trainer\.fit` stopped|"
-    r"Loaded model weights|Loading `|Restor(ing|ed) "
+    r"Your model can run with static graph|-{100}|Initializing distributed|All distributed|"
+    r"distributed_backend=|Loaded model weights|Loading `|Restor(ing|ed) "
 )
 
 

@@ -21,9 +21,22 @@ from lightning_dqn.system.faults import RunFault
 class LostRank(RunFault):
     """Another process of the run is gone, or answers no more."""
 
+    @classmethod
+    def of(cls, rank: int, size: int, error: BaseException) -> Self:
+        """Return the fault that a failed call of this process tells of."""
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return cls(
+            f"rank {rank} of {size}: another process of the run is gone or answers no more "
+            f"({reason}); look what it said last, and continue from the last checkpoint"
+        )
+
 
 class RanksApart(RunFault):
     """What should be the same in all processes of a run isn't."""
+
+
+class WrongRanks(RunFault, ValueError):
+    """A checkpoint is one of another number of processes than there are."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +118,7 @@ class Ranks:
         try:
             yield
         except RuntimeError as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise LostRank(
-                f"rank {self.rank} of {self.size}: another process of the run is gone or answers "
-                f"no more ({reason}); look what it said last, and continue from the last checkpoint"
-            ) from error
+            raise LostRank.of(self.rank, self.size, error) from error
 
 
 ALONE = Ranks()

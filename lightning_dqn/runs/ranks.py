@@ -1,0 +1,87 @@
+"""Which of several processes of a run this is, before torch is there to ask.
+
+Lightning starts the others of a run with the command line of the first; torchrun and SLURM start
+all of them alike. All compose the same configuration, one writes the run's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lightning_dqn.runs.build import ConfigError
+
+_BY_LAUNCHER = ("RANK", "SLURM_PROCID")
+"""Variables by which torchrun and SLURM tell each process its number among all."""
+
+_SECONDS_FOR_THE_FIRST = 60.0
+
+
+def asks_for_several(config: DictConfig) -> bool:
+    """Tell whether a configuration asks for several processes that learn together."""
+    trainer = config.trainer
+    devices: Any = trainer.get("devices", 1)
+    if OmegaConf.is_list(devices):
+        devices = len(devices)
+    is_ddp = str(trainer.get("strategy", "auto")).startswith("ddp")
+    return is_ddp or str(devices) not in ("1", "auto", "None") or trainer.get("num_nodes", 1) != 1
+
+
+def rank_of(config: DictConfig, environment: Mapping[str, str]) -> int:
+    """Return the number of this process among those of its run, 0 where it is alone.
+
+    Args:
+        config: of the run.
+        environment: of the process.
+    """
+    if not asks_for_several(config):
+        return 0
+    for name in _BY_LAUNCHER:
+        if environment.get(name, "").isdecimal():
+            return int(environment[name])
+    local, node = (environment.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK"))
+    return 0 if int(local) == int(node) == 0 else max(1, int(local))
+
+
+def check_common_folder(config: DictConfig, environment: Mapping[str, str]) -> None:
+    """Refuse processes that torchrun or SLURM started, each of which would make up a folder.
+
+    Args:
+        config: composed of a command line, with Hydra's own node.
+        environment: of the process.
+
+    Raises:
+        ConfigError: saying how all come to have the same folder.
+    """
+    if not asks_for_several(config) or not _is_started_from_outside(environment):
+        return
+    folder: Any = OmegaConf.to_container(config.hydra.run, resolve=False)
+    if "${now:" in str(folder["dir"]):
+        raise ConfigError(
+            "hydra.run.dir: each process that torchrun or SLURM started would have another folder, "
+            "named by the time; name one for all, as hydra.run.dir=runs/<name>"
+        )
+
+
+def _is_started_from_outside(environment: Mapping[str, str]) -> bool:
+    """Tell whether a launcher started several processes alike."""
+    counts = [environment.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS")]
+    several = any(count.isdecimal() and int(count) > 1 for count in counts)
+    return several and any(name in environment for name in _BY_LAUNCHER)
+
+
+def let_the_first_end(parent: int) -> None:
+    """Wait until the process that started this one has told how the run ended, and is gone.
+
+    One that ended before it, otherwise than well, would end it too.
+
+    Args:
+        parent: its number, or that of another where torchrun or SLURM started this.
+    """
+    until = time.monotonic() + _SECONDS_FOR_THE_FIRST
+    while os.getppid() == parent and time.monotonic() < until:
+        time.sleep(0.05)
