@@ -272,9 +272,7 @@ WORKING: dict[str, list[Any]] = {
 """Flags and values of theirs that leave a run as it is."""
 
 REFUSED: list[tuple[str, Any, str]] = [
-    ("strategy", "ddp", "leave strategy out"),
-    ("devices", 2, "DQN learns on one device"),
-    ("num_nodes", 2, "DQN learns on one device"),
+    ("strategy", "ddp_spawn", "choose strategy=ddp"),
     ("precision", "64-true", "choose 32-true or bf16-mixed"),
     ("precision", "bf16-true", "choose 32-true or bf16-mixed"),
     ("overfit_batches", 1, "limit_train_batches"),

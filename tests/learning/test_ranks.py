@@ -12,9 +12,10 @@ from support.threaded_ranks import in_ranks
 
 from lightning_dqn import DQN
 from lightning_dqn.learning.blocks import LearningStep
+from lightning_dqn.learning.ranks import check_together
 from lightning_dqn.learning.update import Update
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.system.ranks import Ranks
+from lightning_dqn.system.ranks import Ranks, RanksApart
 from lightning_dqn.transitions import Transitions, UpdateStatistics
 
 CPU = torch.device("cpu")
@@ -94,14 +95,15 @@ def test_a_priority_that_is_not_finite_is_heard_of_by_all() -> None:
         assert math.isnan(step.statistics[2])
 
 
-def test_one_rank_makes_no_call() -> None:
-    ranks, bucket = Ranks(), torch.ones(3)
-    ranks.average(bucket)  # without a process group
-    assert bucket.tolist() == [1.0, 1.0, 1.0]
-    assert ranks.gather(bucket).shape == (1, 3)
-    assert ranks.first_ones("mine") == "mine"
-    assert ranks.share(7) == 7
+def test_weights_that_came_apart_are_told_of_in_all_ranks() -> None:
+    def act(ranks: Ranks, gap: float) -> str:
+        weights = [torch.ones(3), torch.full((2,), 1.0 + gap * ranks.rank)]
+        try:
+            check_together(ranks, weights, updates=7)
+        except RanksApart as error:
+            return str(error)
+        return ""
 
-
-def test_shares_come_to_the_whole() -> None:
-    assert [Ranks(3, rank).share(8) for rank in range(3)] == [3, 3, 2]
+    assert in_ranks(2, lambda ranks: act(ranks, 0.0)) == ["", ""]
+    for told in in_ranks(2, lambda ranks: act(ranks, 1e-7)):
+        assert "the networks of 2 ranks are no longer the same at update 7" in told

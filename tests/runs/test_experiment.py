@@ -56,7 +56,8 @@ REFUSED = {
     "environment.id=lightning_dqn/TicTacToe-v0": "data.replay.gamma=0.99: in this environment the",
     "data.replay.capacity=100_000_000_000_000": "data.replay.capacity=100000000000000: ",
     "trainer.precision=64": "trainer.precision=64: choose 32-true or bf16-mixed",
-    "trainer.devices=2": "trainer.devices=2: DQN learns on one device",
+    "trainer.strategy=ddp_spawn": "trainer.strategy=ddp_spawn: ",
+    "trainer.devices=2 data.batch_size=9": "batch_size=9: is of all 2 ranks together",
     "callbacks.target_network=3": "callbacks.target_network=3: expected a mapping with a _target_",
     "callbacks.target_network.every_n_updates=abc": (
         "callbacks.target_network.every_n_updates='abc': expected a whole number or null"
