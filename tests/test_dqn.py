@@ -499,7 +499,7 @@ def test_processes_that_nobody_asked_for_are_refused(
     fit: Make, make_module: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pl.Trainer, "world_size", property(lambda self: 2))
-    with pytest.raises(ValueError, match="devices=1 .* the launcher started 2 processes, not 1"):
+    with pytest.raises(ValueError, match=r"devices=1 .* the launcher started 2 processes, not 1"):
         fit(make_module())
 
 

@@ -25,6 +25,8 @@ class LostRank(RunFault):
     def of(cls, rank: int, size: int, error: BaseException) -> Self:
         """Return the fault that a failed call of this process tells of."""
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        # Of what gloo says, without the line of its source and its advice.
+        reason = reason.rpartition("] ")[2].partition(". ")[0] or reason
         return cls(
             f"rank {rank} of {size}: another process of the run is gone or answers no more "
             f"({reason}); look what it said last, and continue from the last checkpoint"

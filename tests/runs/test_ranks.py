@@ -54,7 +54,7 @@ def test_each_launcher_tells_a_process_its_number(environment: dict[str, str], r
 
 
 def test_processes_of_a_launcher_need_a_folder_for_all() -> None:
-    with pytest.raises(ConfigError, match="hydra.run.dir: each process that torchrun or SLURM"):
+    with pytest.raises(ConfigError, match=r"hydra.run.dir: each process that torchrun or SLURM"):
         check_common_folder(config(devices=2), TORCHRUN)
     check_common_folder(config("runs/one", devices=2), TORCHRUN)
     check_common_folder(config(devices=2), {"LOCAL_RANK": "1", "WORLD_SIZE": "2"})

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 from support.drawing import draw
-from support.scripted_env import episodes
+from support.scripted_env import episodes, scripted_rows, spec_of
 from support.threaded_ranks import in_ranks
-from test_prioritized import prioritized
 
-from lightning_dqn.replay.samplers.prioritized import PrioritizedSampler
+from lightning_dqn.replay.ring import ReplayBuffer
+from lightning_dqn.replay.samplers.prioritized import PrioritizedSampler, PrioritizedSampling
+from lightning_dqn.replay.storage import ReplayConfig
 from lightning_dqn.system.ranks import Ranks
 
-NUM_STEPS, BATCH, UPDATES = 12, 32, 60
+NUM_STEPS, BATCH, UPDATES = 12, 32, 200
 PRIORITIES = np.array([[1.0, 2.0, 3.0, 1.0] * 3, [0.5, 0.1, 1.0, 0.2] * 3])
 """Of each rank's steps: the second rank's come to much less."""
 
 
 def shard(ranks: Ranks, beta: float) -> PrioritizedSampler:
-    sampler = prioritized([episodes([NUM_STEPS])], NUM_STEPS + 1, beta=beta, seed=ranks.rank)
+    ring = ReplayBuffer(spec_of(), 1, ReplayConfig(NUM_STEPS + 1), seed=ranks.rank)
+    sampler = PrioritizedSampler(ring, PrioritizedSampling(beta=beta))
+    ring.extend(scripted_rows([episodes(NUM_STEPS)], NUM_STEPS + 1, spec_of()))
     sampler.ranks = ranks
     assert sampler.replay.num_starts == NUM_STEPS
     cells = sampler.replay.start_cells()
@@ -70,4 +74,5 @@ def test_new_transitions_get_the_largest_priority_of_all_ranks() -> None:
         return float(sampler._largest)
 
     first, second = in_ranks(2, act)
-    assert first == second > 4.9
+    assert first == second
+    assert first == pytest.approx((5.0 + 1e-6) ** 0.6)
