@@ -129,9 +129,14 @@ class RankFiles:
         self._ranks.gather(torch.zeros(1, device=self._ranks.device))
 
     def _tidy(self, path: Path, token: str) -> None:
-        """Delete what neither this checkpoint nor the generation before it names."""
+        """Delete what neither this checkpoint nor the generation before it names.
+
+        Of what was saved before this process began that isn't known: the two newest stay.
+        """
         self._tokens[path] = [*self._tokens.get(path, []), token][-2:]
-        for file in own_files(path, self._ranks.rank):
+        files = own_files(path, self._ranks.rank)
+        files.sort(key=lambda file: file.stat().st_mtime_ns)
+        for file in files[:-2]:
             if _token_of(file) not in self._tokens[path]:
                 file.unlink(missing_ok=True)
 
