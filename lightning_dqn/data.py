@@ -352,7 +352,7 @@ class ReplayDataModule(pl.LightningDataModule):
         if not ranks.is_first:
             seed_environments_generators(seed)
         source = self.collection.make(
-            self.environment.part(pace.num_envs),
+            self.environment.shared(ranks),
             warmup_env_steps=pace.warmup_env_steps,
             env_steps_per_iteration=pace.env_steps_per_iteration,
             seed=seed,
@@ -384,7 +384,7 @@ class ReplayDataModule(pl.LightningDataModule):
                 "which several ranks can't part; choose UniformSampling() or "
                 "PrioritizedSampling(), or one device"
             )
-        self.environment.part(self.pace.share(ranks).num_envs)
+        self.environment.shared(ranks)
         self.pace.share(ranks).check_capacity()
         if self.evaluation.num_envs < ranks.size:
             raise ValueError(

@@ -25,6 +25,7 @@ from lightning_dqn.environments.spec import LIFE_LOST, EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.environments.wrapping import refuse_vector_statistics, wrap
 from lightning_dqn.system.numbers import whole_number
+from lightning_dqn.system.ranks import Ranks
 
 Vectorization = Literal["auto", "native", "sync", "async"]
 
@@ -149,13 +150,13 @@ class EnvironmentFactory:
             )
         return environment
 
-    def part(self, num_envs: int) -> EnvironmentFactory:
-        """Return a factory of fewer environments, for one of several ranks.
+    def shared(self, ranks: Ranks) -> EnvironmentFactory:
+        """Return a factory of one rank's part of these environments.
 
         Raises:
-            ValueError: a ``VectorEnv`` was given, which can't be parted.
+            ValueError: a ``VectorEnv`` was given, which can't be parted, or they can't be evenly.
         """
-        if num_envs == self.num_envs:
+        if not ranks.are_several:
             return self
         if isinstance(self.id, VectorEnv):
             raise ValueError(
@@ -163,7 +164,7 @@ class EnvironmentFactory:
                 "or a function"
             )
         part = copy.copy(self)
-        part.num_envs = num_envs
+        part.num_envs = ranks.even_share("num_envs", self.num_envs)
         return part
 
     @cached_property

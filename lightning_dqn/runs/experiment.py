@@ -21,6 +21,7 @@ from lightning_dqn.replay.reading import check_discount
 from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.build import ConfigError, build, invalid
 from lightning_dqn.runs.check import check_folder, check_keys, check_values
+from lightning_dqn.system.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
     trainer = build_trainer(config)
     with _as_mistake_of("trainer"):
         check_trainer(trainer, logs_own_metrics=type(module) is not DQN)
+    ranks = Ranks(trainer.world_size)
+    with _as_mistake_of("environment"):
+        environment.shared(ranks)
+    with _as_mistake_of("data"):
+        data.check_ranks(ranks)
+    with _as_mistake_of("callbacks"):
         check_shared(trainer, data)
     with _as_mistake_of("data"):
         data.check_memory(trainer.strategy.root_device)

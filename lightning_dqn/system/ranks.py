@@ -75,6 +75,19 @@ class Ranks:
         """Return this process's part of so many things, the first ones' being larger by one."""
         return total // self.size + (self.rank < total % self.size)
 
+    def even_share(self, name: str, total: int) -> int:
+        """Return each process's part of so many things.
+
+        Raises:
+            ValueError: they can't be parted evenly.
+        """
+        if total % self.size:
+            raise ValueError(
+                f"{name}={total}: is of all {self.size} ranks together, and can't be parted "
+                f"evenly; choose a multiple of {self.size}"
+            )
+        return total // self.size
+
     def average(self, bucket: Tensor) -> None:
         """Replace values, the same number of them in each process, by their means."""
         if self.are_several:

@@ -149,7 +149,7 @@ MISTAKES = {
     "callbacks.target_network.decay=0.9": "give exactly one of the two",
     "trainer.max_epochs=many": "trainer.max_epochs='many'",
     "trainer.strategy=ddp_spawn": "trainer.strategy=ddp_spawn: ",
-    "trainer.devices=2 data.batch_size=9": "batch_size=9: is of all 2 ranks together",
+    "trainer.devices=2 data.batch_size=9": "data.batch_size=9: is of all 2 ranks together",
     "trainer.precision=16-mixed": "choose 32-true or bf16-mixed",
     "logger.csv=3": "logger.csv=3",
     "seed=x": "seed='x'",

@@ -12,6 +12,7 @@ from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy
 from lightning_dqn import ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork, PromotePastSelf, ReDo
 from lightning_dqn.collecting.evaluation import EvaluationConfig
+from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.learning.devices import check_devices, check_shared
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.replay.samplers.online import OnlineTransitions
@@ -30,8 +31,8 @@ def trainer(**changed: Any) -> Any:
     return SimpleNamespace(**{**usual, **changed})
 
 
-def data(**changed: Any) -> ReplayDataModule:
-    return ReplayDataModule("CartPole-v1", **changed)
+def data(*, environment: int = 8, **changed: Any) -> ReplayDataModule:
+    return ReplayDataModule(EnvironmentFactory("CartPole-v1", num_envs=environment), **changed)
 
 
 def test_ddp_with_as_many_processes_as_devices_is_taken() -> None:
@@ -65,6 +66,7 @@ def test_callbacks_that_go_by_what_one_rank_has_are_refused(callback: Any) -> No
     ("changed", "reason"),
     [
         ({"sampler": OnlineTransitions()}, "sampler=OnlineTransitions: learns from one stream"),
+        ({"environment": 9}, "num_envs=9: is of all 2 ranks together"),
         ({"batch_size": 33}, "batch_size=33: is of all 2 ranks together"),
         ({"env_steps_per_iteration": 65}, "env_steps_per_iteration=65: is of all"),
         ({"evaluation": EvaluationConfig(num_envs=1)}, "evaluation.num_envs=2"),

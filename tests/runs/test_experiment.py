@@ -57,7 +57,7 @@ REFUSED = {
     "data.replay.capacity=100_000_000_000_000": "data.replay.capacity=100000000000000: ",
     "trainer.precision=64": "trainer.precision=64: choose 32-true or bf16-mixed",
     "trainer.strategy=ddp_spawn": "trainer.strategy=ddp_spawn: ",
-    "trainer.devices=2 data.batch_size=9": "batch_size=9: is of all 2 ranks together",
+    "trainer.devices=2 data.batch_size=9": "data.batch_size=9: is of all 2 ranks together",
     "callbacks.target_network=3": "callbacks.target_network=3: expected a mapping with a _target_",
     "callbacks.target_network.every_n_updates=abc": (
         "callbacks.target_network.every_n_updates='abc': expected a whole number or null"

@@ -63,20 +63,12 @@ class Pace:
         """
         if not ranks.are_several:
             return self
-        size = ranks.size
-        for name in ("num_envs", "batch_size", "env_steps_per_iteration"):
-            if (whole := getattr(self, name)) % size:
-                raise ValueError(
-                    f"{name}={whole}: is of all {size} ranks together, and can't be parted evenly; "
-                    f"choose a multiple of {size}"
-                )
+        even = ("num_envs", "batch_size", "env_steps_per_iteration")
         return replace(
             self,
-            num_envs=self.num_envs // size,
-            batch_size=self.batch_size // size,
-            env_steps_per_iteration=self.env_steps_per_iteration // size,
-            capacity=self.capacity // size,
-            warmup_env_steps=-(-self.warmup_env_steps // size),
+            **{name: ranks.even_share(name, getattr(self, name)) for name in even},
+            capacity=self.capacity // ranks.size,
+            warmup_env_steps=-(-self.warmup_env_steps // ranks.size),
         )
 
     def check_capacity(self) -> None:
