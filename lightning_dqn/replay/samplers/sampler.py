@@ -63,10 +63,12 @@ class Pace:
         """
         if not ranks.are_several:
             return self
-        even = ("num_envs", "batch_size", "env_steps_per_iteration")
+        pace = self.env_steps_per_iteration
         return replace(
             self,
-            **{name: ranks.even_share(name, getattr(self, name)) for name in even},
+            num_envs=ranks.even_share("num_envs", self.num_envs),
+            batch_size=ranks.even_share("batch_size", self.batch_size),
+            env_steps_per_iteration=ranks.even_share("env_steps_per_iteration", pace),
             capacity=self.capacity // ranks.size,
             warmup_env_steps=-(-self.warmup_env_steps // ranks.size),
         )
