@@ -124,6 +124,13 @@ class Resumed:
         """
         check_saved(config, self.trust, "resume")
         saved, now = _values(OmegaConf.load(self.folder / CONFIGURATION)), _values(config)
+        # Refused here, before the folder's configuration is written anew.
+        if (was := _num_ranks(saved)) != (is_ := _num_ranks(now)):
+            raise ConfigError(
+                f"trainer.devices={now.get('trainer.devices', 1)}: the run in {self.folder} was "
+                f"saved by {was} ranks, each with its part of the replay ring, and there would be "
+                f"{is_}; continue with devices * num_nodes = {was}"
+            )
         for key in [*saved, *now]:
             if _is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
                 continue
@@ -132,9 +139,9 @@ class Resumed:
             of_version |= all("${" in str(values.get(key)) for values in (saved, now))
             if of_version and not _is_of(key, self._asked_keys()):
                 continue
-            was, is_ = (_shown(values, key) for values in (saved, now))
+            before, after = (_shown(values, key) for values in (saved, now))
             raise ConfigError(
-                f"{key}={is_}: the run in {self.folder} was made with {was}; continue with that, "
+                f"{key}={after}: the run in {self.folder} was made with {before}; continue with that, "
                 "or begin another run"
             )
 
@@ -148,6 +155,13 @@ _ABSENT = object()
 
 def _is_of(key: str, groups: Sequence[str]) -> bool:
     return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def _num_ranks(values: Mapping[str, Any]) -> int:
+    """Return how many processes learn, 1 where the devices that there are say so."""
+    devices, nodes = values.get("trainer.devices", 1), values.get("trainer.num_nodes", 1)
+    known = [one for one in (devices, nodes) if isinstance(one, int) and one > 0]
+    return known[0] * known[1] if len(known) == 2 else 1
 
 
 def without_resume(arguments: Sequence[str]) -> list[str]:
