@@ -141,8 +141,8 @@ class Resumed:
                 continue
             before, after = (_shown(values, key) for values in (saved, now))
             raise ConfigError(
-                f"{key}={after}: the run in {self.folder} was made with {before}; continue with that, "
-                "or begin another run"
+                f"{key}={after}: the run in {self.folder} was made with {before}; continue "
+                "with that, or begin another run"
             )
 
     def _asked_keys(self) -> list[str]:
