@@ -15,8 +15,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UNLOCKED := "must have their versions pinned|No matching distribution found"
 # The package as it is installed, callbacks and configuration inside, for the type checker.
 TYPED := build/typed/lightning_dqn
+SITE := build/docs
 
-.PHONY: help train test test-slow lint format bench lock clean
+.PHONY: help train test test-slow lint format docs bench lock clean
 
 help:
 	@echo "make train      train CartPole-v1 to a solved policy (ARGS='+experiment=acrobot' for another)"
@@ -24,6 +25,7 @@ help:
 	@echo "make test-slow  the learning proofs, about an hour"
 	@echo "make lint       ruff and mypy"
 	@echo "make format     ruff's formatter"
+	@echo "make docs       the site, in build/docs; a warning is an error"
 	@echo "make bench      the CartPole work unit beside the peers that are installed"
 	@echo "make lock       write requirements.lock anew, from what is installed"
 
@@ -77,6 +79,11 @@ lint: $(READY)
 format: $(READY)
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(READY)
+	@$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --quiet \
+		docs $(SITE)
+	@echo "The site is in $(SITE): $(BIN)/python -m http.server --directory $(SITE) shows it"
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/cartpole_work_unit.py

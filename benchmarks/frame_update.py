@@ -14,29 +14,17 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
-from frame_layout import BATCH, FRAMES, full_ring
+from frame_layout import BATCH, NETWORKS, full_ring, milliseconds
 from text_table import format_table
 from torch import Tensor
 
 from lightning_dqn import DQN
-from lightning_dqn.networks.heads.categorical import CategoricalHead
-from lightning_dqn.networks.torsos import DataEfficientCNN, NatureCNN
 from lightning_dqn.system.heap import keep_freed_memory
-
-NETWORKS: dict[str, Callable[[], DQN]] = {
-    "nature": lambda: DQN(FRAMES, network=NatureCNN()),
-    "der": lambda: DQN(
-        FRAMES,
-        network=DataEfficientCNN(dueling=True, noisy=True, noisy_sigma=0.1, head_hidden=256),
-        head=CategoricalHead(num_atoms=51, v_min=-10.0, v_max=10.0),
-    ),
-}
 
 
 def floor_of(module: DQN) -> Callable[[Tensor], Any]:
@@ -52,13 +40,6 @@ def floor_of(module: DQN) -> Callable[[Tensor], Any]:
 
     torch._dynamo.config.trace_autograd_ops = True
     return torch.compile(passes)
-
-
-def milliseconds(function: Callable[[], Any]) -> float:
-    """Return the time of one call."""
-    begin = time.perf_counter()
-    function()
-    return 1e3 * (time.perf_counter() - begin)
 
 
 def main() -> None:

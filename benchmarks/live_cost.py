@@ -14,72 +14,28 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import logging
 import os
 import pty
 import statistics
 import struct
 import sys
-import tempfile
 import termios
-import time
-import warnings
-from pathlib import Path
+from typing import Any
 
-from contestants.work_unit import WORK_UNIT
+from learning_time import learning_seconds
 from text_table import format_table
 from two_commits import interval
-
-HERE = Path(__file__).resolve().parent
-EPOCH = 5_000
-"""Env steps of an epoch, as data has it by default."""
 
 
 def measure(*, shows: bool) -> float:
     """Return the processor seconds of learning the work unit, in this process."""
-    sys.path.insert(0, str(HERE / "contestants"))
-    import ours
-    import pytorch_lightning as pl
-    import torch
 
-    from lightning_dqn.callbacks import EMATargetNetwork, LiveDashboard
-    from lightning_dqn.reporting.csv_logger import csv_logger
+    def callbacks() -> list[Any]:
+        from lightning_dqn.callbacks import LiveDashboard
 
-    class Clock(ours.Stopwatch):
-        """Reads the processor's time where learning begins, once it is compiled."""
+        return [LiveDashboard(show=True, name="work unit")] if shows else []
 
-        began = 0.0
-
-        def on_train_batch_start(
-            self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
-        ) -> None:
-            super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-            self.began = self.began or time.process_time()
-
-    torch.set_num_threads(1)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.simplefilter("ignore")
-    pl.seed_everything(1, verbose=False)
-    sys.argv = ["ours.py"]
-    module, data = ours.build(ours.parse_options())
-    data.env_steps_per_epoch = EPOCH
-    clock = Clock()
-    target = EMATargetNetwork(tau=1.0, every_n_updates=WORK_UNIT.target_every_n_updates)
-    live = [LiveDashboard(show=True, name="work unit")] if shows else []
-    with tempfile.TemporaryDirectory() as folder:
-        pl.Trainer(
-            max_epochs=WORK_UNIT.learning_env_steps // EPOCH,
-            limit_val_batches=0,
-            num_sanity_val_steps=0,
-            accelerator="cpu",
-            callbacks=[*live, target, clock],
-            logger=csv_logger(folder),
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            log_every_n_steps=10,
-        ).fit(module, data)
-    return time.process_time() - clock.began
+    return learning_seconds(callbacks, log_every_n_steps=10)
 
 
 def in_fresh_process(*, shows: bool, size: tuple[int, int]) -> tuple[float, int]:

@@ -1,4 +1,4 @@
-"""Run the studies behind the README's results and print its table.
+"""Run the studies behind the results of docs/results.md and print its table.
 
     python benchmarks/results.py --rows cartpole,acrobot --seeds 5 --jobs 2
 

@@ -3,6 +3,7 @@
 from lightning_dqn.callbacks.clip_weights import ClipWeights
 from lightning_dqn.callbacks.device_stats import DeviceStats
 from lightning_dqn.callbacks.diagnostics import Diagnostics
+from lightning_dqn.callbacks.doctor import Doctor
 from lightning_dqn.callbacks.episode_videos import EpisodeVideos
 from lightning_dqn.callbacks.exact_metrics import ExactMetrics
 from lightning_dqn.callbacks.freeze_layers import FreezeLayers
@@ -25,6 +26,7 @@ __all__ = [
     "CountedOperation",
     "DeviceStats",
     "Diagnostics",
+    "Doctor",
     "EMATargetNetwork",
     "EnvStepProgressBar",
     "EpisodeVideos",

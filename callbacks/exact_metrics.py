@@ -27,7 +27,7 @@ class ExactMetrics(BoardEvaluation):
 
     Nothing is sampled: every position that can arise on the learner's turn is looked at once, and
     games against the random and the perfect player are counted out to their probabilities. What
-    is logged stands in the README's glossary. ``eval/optimality_gap`` and ``eval/mean_regret``
+    is logged stands in the glossary. ``eval/optimality_gap`` and ``eval/mean_regret``
     are 0 for a policy that can't be improved, so a ``ModelCheckpoint`` may monitor them with
     ``mode="min"``.
 

@@ -1,4 +1,4 @@
-"""What the README claims is what the code does."""
+"""What the README and the site claim is what the code does; more of it is in ``tests/docs``."""
 
 import re
 from functools import partial
@@ -46,7 +46,7 @@ DIFFER = {"environment/gymnasium.kwargs"}
 GROUPS = ("environment", "module", "data")
 OF_LIGHTNING = {"step", "epoch"}
 OF_A_GPU = re.compile(r"system/(allocated_|reserved_|num_).*")
-README = (ROOT / "README.md").read_text()
+GAME = (ROOT / "docs" / "extending" / "game.md").read_text()
 
 
 def logged_keys(folder: Path, make_trainer) -> set[str]:
@@ -147,33 +147,9 @@ def test_the_glossary_lists_exactly_the_logged_metrics(tmp_path, make_trainer):
     assert {key for key in GLOSSARY if not OF_A_GPU.fullmatch(key)} == logged
 
 
-def test_the_readme_shows_the_glossary():
-    shown = README.split("## Metrics", 1)[1].split("\n## ", 1)[0]
-    assert dict(re.findall(r"^\| `([^`]+)` \| (.*) \|$", shown, re.M)) == GLOSSARY
-
-
-def test_every_experiment_opens_with_its_command_and_is_in_the_readme():
-    for path in (ROOT / "conf" / "experiment").glob("*.yaml"):
-        text = path.read_text()
-        assert f"+experiment={path.stem}" in text.split("\n\n")[0], path.name
-        assert f"+experiment={path.stem}" in README, path.name
-
-
-def test_the_readme_program_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    [program] = re.findall(r"```python\n(# fit\.py.*?)```", README, re.S)
-    short = program.replace("max_epochs=10", "max_epochs=1, logger=False").replace(
-        "ReplayDataModule(", "ReplayDataModule(env_steps_per_epoch=640, environment="
-    )
-    assert short != program
-    names: dict[str, object] = {}
-    exec(compile(short, "fit.py", "exec"), names)
-    assert isinstance(names["module"], DQN)
-
-
-def test_the_readme_game_is_solved_and_learned(tmp_path, monkeypatch, make_trainer):
-    """A game as the README writes one: in a file of the user's own, by its name in a setting."""
-    [game] = re.findall(r"```python\n(# nim\.py.*?)```", README, re.S)
+def test_the_pages_game_is_solved_and_learned(tmp_path, monkeypatch, make_trainer):
+    """A game as the page writes one: in a file of the user's own, by its name in a setting."""
+    [game] = re.findall(r"```python\n(# nim\.py.*?)```", GAME, re.S)
     (tmp_path / "nim.py").write_text(game)
     monkeypatch.syspath_prepend(tmp_path)
     experiment = prepare(
@@ -230,16 +206,6 @@ def test_every_key_of_the_tables_for_newcomers_exists():
     assert len(settings) > 50
     for cell in settings:
         compose(cell.split())
-
-
-def test_the_programs_of_the_page_for_newcomers_run(tmp_path, make_trainer):
-    text = (ROOT / "docs" / "coming_from.md").read_text()
-    [program] = re.findall(r"```python\n(.*?)```", text, re.S)
-    names: dict = {}
-    exec(compile(program, "coming_from.py", "exec"), names)
-    trainer = make_trainer(limit_train_batches=2, callbacks=[EMATargetNetwork(tau=0.1)])
-    trainer.fit(names["module"], names["data"])
-    assert names["module"].updates > 0
 
 
 def test_statistics_of_observations_in_the_network_are_saved_with_it(tmp_path):

@@ -20,6 +20,7 @@ FLOORS = [
     {"live"},
     {"callbacks", "runs"},
     {"study"},
+    {"report"},
     {"commands"},
     {"__main__"},
 ]

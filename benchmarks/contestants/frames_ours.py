@@ -11,7 +11,7 @@ import os
 import ours
 import pytorch_lightning as pl
 import torch
-from work_unit import WORK_UNIT, Result, argument_parser, last_100_return
+from work_unit import WORK_UNIT, argument_parser
 
 from lightning_dqn.runs.build import build
 from lightning_dqn.runs.compose import compose
@@ -58,20 +58,7 @@ def main() -> None:
     environment = build(config, "environment")
     module = build(config, "module", environment=environment)
     data = build(config, "data", environment=environment, seed=options.seed)
-    stopwatch = ours.Stopwatch()
-    stopwatch.watch_compiling()
-    ours.build_trainer(stopwatch).fit(module, data)
-    learning_s = stopwatch.learning_ended - stopwatch.learning_started - stopwatch.compile_s
-    Result(
-        name="ours",
-        imports_s=IMPORTED - STARTED,
-        warmup_s=stopwatch.learning_started - IMPORTED,
-        compile_s=stopwatch.compile_s,
-        learning_s=learning_s,
-        env_steps=module.env_steps,
-        updates=module.updates,
-        last_100_return=last_100_return(stopwatch.episode_returns),
-    ).print_json()
+    ours.run("ours", module, data, started=STARTED, imported=IMPORTED)
 
 
 if __name__ == "__main__":

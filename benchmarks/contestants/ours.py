@@ -189,6 +189,24 @@ def parse_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def run(name: str, module: DQN, data: ReplayDataModule, *, started: float, imported: float) -> None:
+    """Fit and print the result; the clock's marks come from the main program."""
+    stopwatch = Stopwatch()
+    stopwatch.watch_compiling()
+    build_trainer(stopwatch).fit(module, data)
+    learning_s = stopwatch.learning_ended - stopwatch.learning_started - stopwatch.compile_s
+    Result(
+        name=name,
+        imports_s=imported - started,
+        warmup_s=stopwatch.learning_started - imported,
+        compile_s=stopwatch.compile_s,
+        learning_s=learning_s,
+        env_steps=module.env_steps,
+        updates=module.updates,
+        last_100_return=last_100_return(stopwatch.episode_returns),
+    ).print_json()
+
+
 def main() -> None:
     """Run the work unit and print its result."""
     options = parse_options()
@@ -197,20 +215,8 @@ def main() -> None:
     module, data = build(options)
     if options.updates_in_a_graph is not None:
         update.updates_in_a_graph = lambda *_, **__: options.updates_in_a_graph
-    stopwatch = Stopwatch()
-    stopwatch.watch_compiling()
-    build_trainer(stopwatch).fit(module, data)
-    learning_s = stopwatch.learning_ended - stopwatch.learning_started - stopwatch.compile_s
-    Result(
-        name=f"ours {options.preset}" if options.preset else "ours",
-        imports_s=IMPORTED - STARTED,
-        warmup_s=stopwatch.learning_started - IMPORTED,
-        compile_s=stopwatch.compile_s,
-        learning_s=learning_s,
-        env_steps=module.env_steps,
-        updates=module.updates,
-        last_100_return=last_100_return(stopwatch.episode_returns),
-    ).print_json()
+    name = f"ours {options.preset}" if options.preset else "ours"
+    run(name, module, data, started=STARTED, imported=IMPORTED)
 
 
 if __name__ == "__main__":

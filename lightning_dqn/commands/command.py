@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import os
 import re
 import textwrap
 import typing
@@ -32,6 +33,7 @@ def option(
     default: Any = _REQUIRED,
     *,
     is_path: bool = False,
+    is_list: bool = False,
     least: float | None = None,
     most: float | None = None,
     choices: Sequence[str] = (),
@@ -43,6 +45,7 @@ def option(
         help: what it means, with its unit.
         default: none: it must be given.
         is_path: it may be given by itself, without its name.
+        is_list: it may be given more than once; all that is given makes a tuple of texts.
         least: smallest number that is allowed.
         most: largest.
         choices: texts that are allowed.
@@ -53,6 +56,7 @@ def option(
         metadata={
             "help": help,
             "is_path": is_path,
+            "is_list": is_list,
             "least": least,
             "most": most,
             "choices": tuple(choices),
@@ -93,6 +97,11 @@ def read_options(arguments: Sequence[str], kind: type[Options]) -> Options:
     formerly = []
     for argument in arguments:
         name, text = _parted(argument, fields)
+        if fields[name].metadata["is_list"]:
+            if not text:
+                raise ConfigError(f"{name}=: a value is missing")
+            values[name] = (*values.get(name, ()), text)
+            continue
         is_former = argument.split("=")[0] in fields[name].metadata["former"]
         if name in values and not (is_former or name in formerly):
             raise ConfigError(f"{argument}: {name} is given already")
@@ -118,8 +127,8 @@ def part_arguments(arguments: Sequence[str], kind: type) -> tuple[list[str], lis
     rest: list[str] = []
     flag = ""
     for argument in arguments:
-        key, equals, _ = argument.partition("=")
-        is_path = has_path and not equals and argument[0] not in "-+~" and flag not in _TAKE_VALUE
+        key = argument.partition("=")[0]
+        is_path = has_path and flag not in _TAKE_VALUE and _is_path(argument)
         flag = argument
         (own if key in names or is_path else rest).append(argument)
     return own, rest
@@ -147,12 +156,20 @@ def _shown(one: dataclasses.Field[Any]) -> str:
     return f"{one.name}={typed(one.default)}"
 
 
+def _is_path(argument: str) -> bool:
+    """Tell a path by itself from ``key=value``: folders of jobs are named by their keys, too."""
+    if argument[:1] in ("", "-", "+", "~"):
+        return False
+    key, equals, _ = argument.partition("=")
+    return not equals or os.path.isabs(key) or key.startswith(".") or os.path.exists(argument)
+
+
 def _parted(argument: str, fields: dict[str, dataclasses.Field[Any]]) -> tuple[str, str]:
     """Return the option that an argument sets, and the text of its value."""
     key, equals, text = argument.partition("=")
     if key.startswith("--") and key[2:] in fields:
         return key[2:], text if equals else "true"
-    if not equals or not re.fullmatch(r"[a-z_]+", key):
+    if _is_path(argument) or not re.fullmatch(r"[a-z_]+", key):
         paths = [name for name, one in fields.items() if one.metadata["is_path"]]
         if argument.startswith("-") or not paths:
             raise ConfigError(f"{argument}: not an option; {_there_are(fields, argument)}")

@@ -13,11 +13,13 @@ from lightning_dqn.runs.keys import typed
 
 OPTIONS = {
     "dashboard": "DashboardOptions",
+    "doctor": "DoctorOptions",
     "evaluate": "EvaluateOptions",
     "export": "ExportOptions",
     "import": "ImportOptions",
     "play": "PlayOptions",
     "record": "RecordOptions",
+    "report": "ReportOptions",
     "resume": "ResumeOptions",
     "study": "StudyOptions",
     "suite": "SuiteOptions",
@@ -25,7 +27,7 @@ OPTIONS = {
 }
 """Command -> the options it takes, a dataclass in its module."""
 
-WITH_CONFIGURATION = ("train", "study", "suite", "import", "resume")
+WITH_CONFIGURATION = ("train", "doctor", "study", "suite", "import", "resume")
 """Commands that take the keys of training too."""
 
 _LINE = "COMP_LINE"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from lightning_dqn.commands.command import option, run_command
 from lightning_dqn.commands.episodes import (
@@ -17,7 +15,6 @@ from lightning_dqn.commands.episodes import (
     run_option,
     trust_option,
 )
-from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 
 if TYPE_CHECKING:
     from lightning_dqn.transitions import Episode
@@ -54,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _run(options: EvaluateOptions) -> None:
-    from lightning_dqn.runs.evaluate import evaluate  # with torch, which the help does without
+    from lightning_dqn.runs.evaluate import evaluate, summed_up  # with torch; the help does without
     from lightning_dqn.runs.finished import FinishedRun
     from lightning_dqn.runs.trust import Trust
 
@@ -67,7 +64,7 @@ def _run(options: EvaluateOptions) -> None:
         seed=options.seed,
         max_episode_steps=options.max_episode_steps,
     )
-    outcome = _summed_up(episodes)
+    outcome = {**summed_up(episodes), "episodes": [plain_episode(one) for one in episodes]}
     if options.logger == "wandb":
         from lightning_dqn.runs.evaluation_log import log_evaluation
 
@@ -82,20 +79,6 @@ def _run(options: EvaluateOptions) -> None:
         f"IQM {outcome['iqm']:.1f}, 95 % interval {low:.1f} to {high:.1f}"
     )
     print("\n".join([*notes, "", *_table(episodes)]))
-
-
-def _summed_up(episodes: Sequence[Episode]) -> dict[str, Any]:
-    returns = np.array([episode.episode_return for episode in episodes])
-    return {
-        "iqm": float(interquartile_mean(returns)),
-        "interval": list(stratified_bootstrap_interval(returns)),
-        "mean": float(returns.mean()),
-        "std": float(returns.std()),
-        "min": float(returns.min()),
-        "median": float(np.median(returns)),
-        "max": float(returns.max()),
-        "episodes": [plain_episode(one) for one in episodes],
-    }
 
 
 def _table(episodes: Sequence[Episode]) -> Iterator[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_dqn.commands.command import option, run_command
 from lightning_dqn.commands.episodes import trust_option
-from lightning_dqn.formats.suffixes import SUFFIXES, Format, Keys
+from lightning_dqn.formats.suffixes import SUFFIXES, Folder, Format, Keys
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.mistakes import INTERRUPTED
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,31 @@ class ExportOptions:
       onnx           .onnx         observation -> q_values; pip install 'lightning-dqn[onnx]'
       torchscript    .pt           observation -> q_values, for Rust's tch and C++
       torch_export   .pt2          observation -> q_values, for torch.export.load
+      card           a folder      to publish: weights, config.yaml, results.json, model.onnx and
+                                   replay.mp4 where there can be, README.md with all that a hub
+                                   lists; lightning_dqn.load and evaluate take it as a run's
     """
 
     run: str = option(
         "its folder (the best checkpoint), or a checkpoint", is_path=True, former=["checkpoint"]
     )
-    output: str = option("the file; beside it <file>.json tells input, output, hyper-parameters")
-    format: Format | None = option("null: by the output's name", None)
+    output: str = option(
+        "the file; beside it <file>.json tells input, output, hyper-parameters; or the folder"
+    )
+    format: Format | Folder | None = option("null: by the output's name", None)
     keys: Keys = option(
         "names of weights: dfdx (0.weight, 0.bias, 2.weight, ...: as in a tuple of layers or "
         "nn.Sequential) or own (torso.0.weight, ..., head.bias)",
         "dfdx",
+    )
+    episodes: int = option(
+        "card: that are played for its numbers; 0: the numbers of the run's own test", 100, least=0
+    )
+    video: bool | None = option(
+        "card: an episode as replay.mp4; null: where the environment can be drawn", None
+    )
+    license: str | None = option(
+        "card: of the weights, as mit or cc-by-4.0; null: it says that none was chosen", None
     )
     trust: str | None = trust_option()
 
@@ -47,6 +63,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _run(options: ExportOptions) -> None:
+    if options.format == "card":
+        _publish(options)
+        return
     format = options.format or _format_of(Path(options.output))
     from lightning_dqn.formats.export import export  # with torch, which the help does without
     from lightning_dqn.runs.finished import FinishedRun
@@ -56,9 +75,23 @@ def _run(options: ExportOptions) -> None:
     print(export(agent, options.output, format, keys=options.keys))
 
 
+def _publish(options: ExportOptions) -> None:
+    from lightning_dqn.runs.finished import FinishedRun
+    from lightning_dqn.runs.publishing import publish
+    from lightning_dqn.runs.trust import Trust
+
+    try:
+        print(publish(FinishedRun.find(options.run, Trust.of(options.trust)), options))
+    except KeyboardInterrupt:
+        print("lightning-dqn: interrupted; nothing was written", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
 def _format_of(path: Path) -> Format:
     for format, suffix in SUFFIXES.items():
         if path.suffix == suffix:
             return format
     known = ", ".join(f"{suffix} ({format})" for format, suffix in SUFFIXES.items())
-    raise ConfigError(f"output={path}: no format ends so; there are {known}")
+    raise ConfigError(
+        f"output={path}: no format ends so; there are {known}, and format=card for a folder"
+    )

@@ -20,12 +20,14 @@ Deep Q-learning under pytorch_lightning's Trainer.fit.
   python -m lightning_dqn +experiment=cartpole algorithm=rainbow  another algorithm
   python -m lightning_dqn -m +experiment=cartpole seed=0,1,2      a sweep
   python -m lightning_dqn +experiment=cartpole sweep=optuna_cartpole   a search by Optuna
+  python -m lightning_dqn doctor +experiment=cartpole             what a run takes, what is wrong
   python -m lightning_dqn study +experiment=cartpole seeds=5      several seeds, summed up
   python -m lightning_dqn suite atari100k algorithm=atari/der     several games, as the literature
   python -m lightning_dqn resume runs/cartpole/<time>             continue a run
   python -m lightning_dqn evaluate runs/cartpole/<time>           play test episodes
   python -m lightning_dqn watch runs/cartpole/<time>              look at the agent
   python -m lightning_dqn record runs/cartpole/<time> output=videos/   the same as videos
+  python -m lightning_dqn report runs/cartpole                    all that ran there, as a page
   python -m lightning_dqn dashboard project=<project>             what runs log, as a W&B workspace
   python -m lightning_dqn export, import, play ... --help         weights out and in, and a game
 

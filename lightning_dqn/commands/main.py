@@ -14,11 +14,13 @@ from lightning_dqn.system.processes import follow_parent
 COMMANDS = {
     "train": "train",
     "dashboard": "dashboard",
+    "doctor": "doctor",
     "evaluate": "evaluate",
     "export": "export",
     "import": "import_weights",
     "play": "play",
     "record": "record",
+    "report": "report",
     "resume": "resume",
     "study": "study",
     "suite": "suite",
@@ -26,7 +28,7 @@ COMMANDS = {
 }
 """Name of a command -> the module beside this one with its function ``main``."""
 
-_TAKE_KEYS = ("train", "resume", "study", "suite")
+_TAKE_KEYS = ("train", "doctor", "resume", "study", "suite")
 """Commands that take all keys of the configuration."""
 
 

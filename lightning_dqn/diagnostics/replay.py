@@ -33,9 +33,14 @@ def replay_diagnostics(
     found: dict[str, Tensor | float] = {
         "replay/fill": replay.times_stored / replay.num_times,
         "replay/ratio": num_updates / iteration.new_env_steps,
+        **_of_rows(replay),
     }
     cells = replay.newest_read
     newest = max(1, MOST_TRANSITIONS // batch_size)
+    if sampler.uses_priorities and cells is not None and len(cells) == priority.numel():
+        stored = sampler.stored_priorities(cells)
+        if stored is not None:
+            found["replay/priority_stale"] = stale_share(cells, stored, priority.flatten())
     if cells is not None and len(cells) == num_updates * batch_size:
         cells = cells.view(num_updates, batch_size)[-newest:]
         age = ages(cells, replay)
@@ -45,6 +50,39 @@ def replay_diagnostics(
     if sampler.uses_priorities:
         found |= percentiles("replay/priority", priority[-newest:])
     return found
+
+
+def _of_rows(replay: ReplayBuffer) -> dict[str, Tensor]:
+    """Return how episodes end in the ring, and the largest reward that is learned from."""
+    rows = slice(0, replay.num_rows)  # times fill the ring from its beginning
+    reward = replay.read("reward", rows).abs().max()
+    clip = replay.config.reward_clip
+    return {
+        "replay/terminated": replay.read("terminated", rows).float().mean(),
+        "replay/truncated": replay.read("truncated", rows).float().mean(),
+        "replay/largest_reward": reward if clip is None else reward.clamp(max=clip),
+    }
+
+
+def stale_share(cells: Tensor, stored: Tensor, priority: Tensor) -> Tensor:
+    """Return how often what a sampler keeps doesn't follow what came back from learning.
+
+    Ordered by the priority that came back, what is kept must not fall. Healthy: 0, whatever
+    power it is kept to; about 0.5 where it isn't kept at all.
+
+    Args:
+        cells: int64[M], that were drawn, M at least 2; of one drawn again its largest counts.
+        stored: float[M], what is kept of them.
+        priority: float[M], that came back.
+    """
+    size = priority.abs().to(stored.dtype)
+    kinds, which = cells.unique(return_inverse=True)
+    largest = torch.zeros(len(kinds), dtype=stored.dtype, device=cells.device)
+    largest = largest.scatter_reduce(0, which, size.to(cells.device), "amax")
+    kept = torch.zeros_like(largest).scatter(0, which, stored)
+    kept = kept[largest.argsort(stable=True)]
+    falls = kept.diff() < -1e-6 * kept.abs().amax()
+    return falls.float().mean()
 
 
 def ages(cells: Tensor, replay: ReplayBuffer) -> Tensor:

@@ -22,6 +22,23 @@ WEIGHTS = "module.safetensors"
 HYPERPARAMETERS = "module.json"
 """The weights, and what describes them, with their checksum."""
 
+
+class Names(NamedTuple):
+    """How the two files are called.
+
+    Attributes:
+        weights: safetensors.
+        description: JSON with hyper-parameters and checksums.
+    """
+
+    weights: str
+    description: str
+
+
+OF_A_RUN = Names(WEIGHTS, HYPERPARAMETERS)
+PUBLISHED = Names("model.safetensors", "model.json")
+"""In a run's folder, and in one that was written to be published."""
+
 _OF_AGENT = ("environment", "network", "head")
 
 
@@ -32,7 +49,7 @@ class Saved(NamedTuple):
         hyperparameters: plain values, of the agent and of what it learned by.
         networks: names of the networks and of the one that acts.
         state: of the agent.
-        counters: ``updates`` and ``env_steps``, where a checkpoint was read.
+        counters: ``updates`` and ``env_steps``, of a checkpoint and where else they were saved.
     """
 
     hyperparameters: Mapping[str, Any]
@@ -55,7 +72,12 @@ class Saved(NamedTuple):
 
 
 def save_weights(
-    agent: Agent, directory: str | Path, hyperparameters: Mapping[str, Any] | None = None
+    agent: Agent,
+    directory: str | Path,
+    hyperparameters: Mapping[str, Any] | None = None,
+    *,
+    names: Names = OF_A_RUN,
+    counters: Mapping[str, int] | None = None,
 ) -> Path:
     """Write an agent's networks and hyper-parameters into ``directory``.
 
@@ -66,6 +88,8 @@ def save_weights(
         agent: stays as it is.
         directory: made if it doesn't exist.
         hyperparameters: of what it learned by, written beside the agent's own.
+        names: of the files.
+        counters: ``updates`` and ``env_steps``, where they are known.
 
     Returns:
         The path of the weights.
@@ -75,10 +99,11 @@ def save_weights(
     description = {
         "hyperparameters": {**(hyperparameters or {}), **agent.hyperparameters},
         **agent.networks_description(),
+        **({"counters": dict(counters)} if counters else {}),
     }
-    path = directory / WEIGHTS
+    path = directory / names.weights
     write = tensor_writer(path, agent.state_dict())
-    write_described(path, write, directory / HYPERPARAMETERS, description)
+    write_described(path, write, directory / names.description, description)
     return path
 
 
@@ -95,7 +120,7 @@ def load_agent(path: str | Path) -> Agent:
     """Build the agent that a run's folder or a checkpoint holds, on the CPU.
 
     Args:
-        path: the folder of a run, or a ``.ckpt`` file.
+        path: the folder of a run, one that was published, or a ``.ckpt`` file.
 
     Raises:
         ValueError: it is missing, damaged, or something else.
@@ -106,7 +131,8 @@ def load_agent(path: str | Path) -> Agent:
         return saved.agent()
     except (RuntimeError, KeyError, TypeError) as error:
         if path.is_dir():
-            text = f"{path / WEIGHTS} doesn't fit {HYPERPARAMETERS}: {error}"
+            names = names_in(path)
+            text = f"{path / names.weights} doesn't fit {names.description}: {error}"
             raise ValueError(text) from error
         raise ValueError(f"{path}: its weights don't fit its hyper-parameters: {error}") from error
 
@@ -121,17 +147,27 @@ def read_saved(path: str | Path) -> Saved:
     return _read_checkpoint(path)
 
 
+def names_in(directory: Path) -> Names:
+    """Return how the files of weights are called in a folder: those of a run, unless published.
+
+    A run's folder may hold weights of that other name too, as another program's.
+    """
+    is_published = all((directory / name).is_file() for name in PUBLISHED)
+    return PUBLISHED if is_published and not (directory / WEIGHTS).is_file() else OF_A_RUN
+
+
 def _read_folder(directory: Path) -> Saved:
+    names = names_in(directory)
     try:
-        description = json.loads((directory / HYPERPARAMETERS).read_text())
-        tensors = read_tensors(directory / WEIGHTS)
+        description = json.loads((directory / names.description).read_text())
+        tensors = read_tensors(directory / names.weights)
     except (OSError, ValueError) as error:
         raise ValueError(f"{directory}: no readable weights there ({error})") from error
     try:
         hyperparameters = former_hyperparameters(description["hyperparameters"])
     except KeyError as error:
-        raise ValueError(f"{directory / HYPERPARAMETERS}: {error} is missing") from error
-    return Saved(hyperparameters, description, tensors, {})
+        raise ValueError(f"{directory / names.description}: {error} is missing") from error
+    return Saved(hyperparameters, description, tensors, description.get("counters", {}))
 
 
 def _read_checkpoint(path: Path) -> Saved:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 Format = Literal["safetensors", "npz", "onnx", "torchscript", "torch_export"]
+Folder = Literal["card"]
+"""A folder to publish, of several files."""
 Keys = Literal["dfdx", "own"]
 
 SUFFIXES: dict[Format, str] = {

@@ -1,7 +1,7 @@
 """Every metric that a run may log: the one list of their keys, with meaning and unit.
 
-The README shows it; tests hold it against what is logged. ``<opponent>`` and ``<seat>`` stand for
-the names that a run has.
+The site's page of metrics is made of it; tests hold it against what is logged. ``<opponent>`` and
+``<seat>`` stand for the names that a run has.
 """
 
 import re
@@ -131,6 +131,19 @@ GLOSSARY = {
     "replay/priority_p<share>": (
         "with prioritised sampling: percentiles (5 to 95) of the priorities that came back; "
         "healthy: falling with the TD error, without a tail that runs away"
+    ),
+    "replay/priority_stale": (
+        "with prioritised sampling: how often the priorities it keeps don't follow those that came "
+        "back; healthy: 0"
+    ),
+    "replay/terminated": (
+        "share of the ring's rows with which an episode terminated; healthy: above 0, where "
+        "episodes end by themselves"
+    ),
+    "replay/truncated": "share of them with which one was truncated",
+    "replay/largest_reward": (
+        "largest reward in the ring that is learned from, of either sign; healthy: of the order "
+        "of 1, no value can lie above it over 1 - gamma"
     ),
     "network/weight_norm/<layer>": (
         "L2 norm of a layer's parameters; healthy: slow growth that settles"

@@ -34,7 +34,7 @@ class Trained(NamedTuple):
 
 
 class Report(nn.Module):
-    """Gathers what happened and makes rows of it, keyed as in the README's glossary.
+    """Gathers what happened and makes rows of it, keyed as in the glossary.
 
     A module without weights: the newest training episodes are saved with the learner.
     """

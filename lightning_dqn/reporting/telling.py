@@ -1,6 +1,7 @@
 """Rows of metrics on their way through Lightning: to its loggers and to its callbacks.
 
-Their step, a logger's x-axis, is the env steps so far.
+Their step, a logger's x-axis, is the env steps so far. A callback with a method ``take_row(module,
+row)`` is given each as the loggers are.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def tell_row(module: Any, row: Mapping[str, float]) -> None:
     """
     for logger in module.loggers:
         logger.log_metrics(dict(row), step=module.env_steps)
+    _tell_callbacks(module, row)
     tell_values(module, row, to_loggers=False)
 
 
@@ -47,6 +49,7 @@ def tell_look(module: Any, row: Mapping[str, float]) -> None:
     row = Ranks.of(module.trainer).first_ones(dict(row))
     for logger in module.loggers:
         logger.log_metrics(dict(row), step=module.env_steps)
+    _tell_callbacks(module, row)
     if not module.trainer.barebones:
         module.trainer.callback_metrics.update(_as_tensors(row))
 
@@ -74,6 +77,8 @@ def tell_values(
         values: by keys of the glossary; kept as float64, since float32 rounds counts beyond 2^24.
         to_loggers: also to the loggers.
     """
+    if to_loggers:
+        _tell_callbacks(module, values)
     if module.trainer.barebones:
         return
     tensors = _as_tensors(values)
@@ -83,6 +88,12 @@ def tell_values(
         warnings.filterwarnings("ignore", message=".*no logger configured.*")
         module.log_dict(tensors, logger=to_loggers)
         module.log_dict(shown, logger=to_loggers, prog_bar=True)
+
+
+def _tell_callbacks(module: Any, row: Mapping[str, float]) -> None:
+    for callback in module.trainer.callbacks:
+        if (take := getattr(callback, "take_row", None)) is not None:
+            take(module, row)
 
 
 def _as_tensors(values: Mapping[str, float]) -> dict[str, Tensor]:

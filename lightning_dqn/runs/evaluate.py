@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
+import numpy as np
 from omegaconf import OmegaConf
 
 from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator
 from lightning_dqn.networks.table import Table, UnseenCount
+from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.transitions import Episode
@@ -65,6 +68,20 @@ def evaluate(
     if cut := sum(episode.is_cut for episode in episodes):
         notes.append(f"{cut} of {len(episodes)} episodes were cut; max_episode_steps=N sets where")
     return episodes, notes
+
+
+def summed_up(episodes: Sequence[Episode]) -> dict[str, Any]:
+    """Return what the returns of episodes come to, as JSON has it."""
+    returns = np.array([episode.episode_return for episode in episodes])
+    return {
+        "iqm": float(interquartile_mean(returns)),
+        "interval": list(stratified_bootstrap_interval(returns)),
+        "mean": float(returns.mean()),
+        "std": float(returns.std()),
+        "min": float(returns.min()),
+        "median": float(np.median(returns)),
+        "max": float(returns.max()),
+    }
 
 
 def test_seed(run: FinishedRun) -> int:

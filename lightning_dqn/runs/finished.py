@@ -12,11 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 from lightning_dqn.agent import Agent
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.spec import check_same
-from lightning_dqn.formats.saved import WEIGHTS, Saved, read_saved
+from lightning_dqn.formats.saved import PUBLISHED, WEIGHTS, Saved, names_in, read_saved
 from lightning_dqn.runs.artifacts import OF_WANDB, fetched
 from lightning_dqn.runs.build import ConfigError, build
+from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.trust import NOTHING, Trust, check_saved
+from lightning_dqn.safekeeping.checksums import verify
+
+PUBLISHED_CONFIGURATION = "config.yaml"
+"""Of a folder that was written to be published."""
 
 _CHECKPOINTS = ("best.ckpt", "last.ckpt")
 _BUILT = ("environment", "data.evaluation.environment", "module.network", "module.head")
@@ -38,7 +43,7 @@ class FinishedRun:
 
     @classmethod
     def find(cls, path: str | Path, trust: Trust = NOTHING) -> FinishedRun:
-        """Find what a path names: a run's folder, or a file in it.
+        """Find what a path names: the folder of a run or a published one, or a file in it.
 
         Of a run that was interrupted the best checkpoint stands for its weights, or the last one.
 
@@ -55,30 +60,30 @@ class FinishedRun:
             raise ConfigError(f"run={path}: there is no such file or folder")
         if path.is_file():
             folders = [parent for parent in path.absolute().parents[:2] if _is_run(parent)]
-            weights = path.parent if path.name == WEIGHTS else path
+            weights = path.parent if path.name in (WEIGHTS, PUBLISHED.weights) else path
             return cls(folders[0] if folders else None, weights, trust)
         if path.name == "checkpoints" and _is_run(path.absolute().parent):
             path = path.parent
         found = [path / "checkpoints" / name for name in _CHECKPOINTS]
-        for weights in (path / WEIGHTS, *found):
+        for weights in (path / names_in(path).weights, *found):
             if weights.is_file():
-                is_whole = weights.name == WEIGHTS
                 folder = path if _is_run(path) else None
-                return cls(folder, path if is_whole else weights, trust)
+                return cls(folder, weights if weights in found else path, trust)
         raise ConfigError(f"run={path}: {_what_it_is(path)}")
 
     def config(self) -> DictConfig:
         """Return the run's configuration, after a look at what it names.
 
         Raises:
-            ConfigError: it isn't there, is damaged, or names what isn't trusted.
+            ValueError: it isn't there, is damaged, or names what isn't trusted.
         """
         if self.folder is None:
             raise ConfigError(
                 f"run={self.weights}: {CONFIGURATION} is missing beside it, so its environment "
                 "isn't known; name the folder of a run, or a checkpoint in it"
             )
-        path = self.folder / CONFIGURATION
+        path = _configuration(self.folder)
+        verify(path, self.folder / PUBLISHED.description)
         try:
             config = OmegaConf.load(path)
         except (OSError, ValueError, yaml.YAMLError) as error:
@@ -87,6 +92,7 @@ class FinishedRun:
             raise ConfigError(f"{path}: no configuration of a run")
         config.pop("logger", None)  # nothing is logged again, and it may name secrets
         config.run_dir = str(self.folder)
+        register_lengths()  # whoever tells all values fills in ${total_iterations:} too
         check_saved(config, self.trust, str(path), built=_BUILT)
         return config
 
@@ -144,12 +150,21 @@ class FinishedRun:
         return parts
 
 
+def _configuration(folder: Path) -> Path:
+    """Return where a folder's configuration lies, or would lie."""
+    is_published = names_in(folder) is PUBLISHED and not (folder / CONFIGURATION).is_file()
+    return folder / (PUBLISHED_CONFIGURATION if is_published else CONFIGURATION)
+
+
 def _is_run(folder: Path) -> bool:
-    return (folder / CONFIGURATION).is_file()
+    return _configuration(folder).is_file()
 
 
 def _what_it_is(folder: Path) -> str:
     """Return why a folder is none of a run, and which below it may be meant."""
+    missing = [name for name in PUBLISHED if not (folder / name).is_file()]
+    if len(missing) == 1 and (folder / PUBLISHED_CONFIGURATION).is_file():
+        return f"{missing[0]} is missing in this published folder; take all of its files"
     if _is_run(folder):
         return f"this run has neither {WEIGHTS} nor a checkpoint yet"
     below = sorted(path.parent.parent for path in folder.glob("*/" + str(CONFIGURATION)))

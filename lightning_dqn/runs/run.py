@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from lightning_dqn.runs.pruned import Pruned, read_pruned
 from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.reading import read_checkpoint
-from lightning_dqn.system.files import SUMMARY, write_json
+from lightning_dqn.system.files import FINDINGS, SUMMARY, write_json
 
 _logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Summary:
     trust: tuple[str, ...] = ()
     changed_by_hand: tuple[str, ...] = ()
     longer: str = "trainer.max_epochs=N"
+    findings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rate = self.env_steps / max(self.seconds, 1e-9)
@@ -54,6 +56,7 @@ class Summary:
             f"  trained   {self.env_steps:,} env steps, {self.updates:,} updates in "
             f"{self.seconds:.1f} s ({rate:,.0f} env steps/s)",
             *(f"  by hand   {one}" for one in self.changed_by_hand),
+            *([f"  doctor    {', '.join(self.findings)} ({FINDINGS})"] if self.findings else []),
             f"  files     {self.run_dir}",
             f"  evaluate  {evaluate_command(self.run_dir, self.trust)}",
             f"  continue  {continue_command(self.run_dir, self.trust, self.longer)}",
@@ -112,6 +115,7 @@ def run(experiment: Experiment) -> Summary | Pruned:
         trust=tuple(needed_trust(config)),
         changed_by_hand=changed_by_hand(run_dir),
         longer="trainer.max_epochs=N" if config.get("env_steps") is None else "env_steps=N",
+        findings=tuple(_findings(trainer)),
     )
     wall_seconds = time.perf_counter() - began + trained.seconds_before
     rules = data.evaluation_rules if results else None
@@ -129,6 +133,12 @@ def run(experiment: Experiment) -> Summary | Pruned:
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / SUMMARY, {**asdict(summary), **labels, **counted, **origin})
     return summary
+
+
+def _findings(trainer: pl.Trainer) -> Iterator[str]:
+    """Yield the rules by which a doctor among the callbacks found something."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        yield from (finding.rule for finding in getattr(callback, "findings", ()))
 
 
 def _test(experiment: Experiment, best: str | None) -> dict[str, float]:

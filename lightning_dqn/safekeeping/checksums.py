@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,13 @@ def write_described(
         os.replace(temporary, path)
         sync_folder(path.parent)
     return complete
+
+
+def add_checksums(beside: Path, paths: Iterable[Path]) -> None:
+    """Note the checksums of more files in a description, which is there already."""
+    description = json.loads(beside.read_text())
+    more = {path.name: sha256_of(path) for path in paths}
+    write_json(beside, {**description, KEY: {**description[KEY], **more}})
 
 
 def sha256_of(path: Path) -> str:

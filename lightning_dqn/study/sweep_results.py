@@ -143,7 +143,7 @@ def _setting(
     return Results(
         name=name,
         folder=sweep.folder,
-        command=_command(sweep, setting, jobs),
+        command=setting_command(sweep, setting, jobs),
         overrides=setting,
         runs=tuple(read_run(sweep.folder, sweep.run_dir(job)) for job in finished),
         failures=tuple(
@@ -158,7 +158,7 @@ def _setting(
     )
 
 
-def _command(sweep: Sweep, setting: tuple[str, ...], jobs: Sequence[SweepJob]) -> str:
+def setting_command(sweep: Sweep, setting: tuple[str, ...], jobs: Sequence[SweepJob]) -> str:
     """Return the command that runs a setting again, with all its seeds if they were named."""
     flags = [one for one in sweep.command if one.startswith("--config")]
     seeds = [job.seed for job in jobs if job.seed is not None]

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ PRUNED = "pruned.json"
 
 CHANGED_BY_HAND = "changed_by_hand.json"
 """Hyper-parameters that were changed while a run learned, in its folder."""
+FINDINGS = "findings.json"
+"""What the doctor found in a run, in its folder."""
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
@@ -74,6 +77,23 @@ def staged(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         os.close(handle)
+
+
+@contextmanager
+def staged_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside ``path`` that becomes it at the end; after an error neither is left.
+
+    Args:
+        path: there must be nothing of that name.
+    """
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        os.rename(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sweep_temporaries(folder: Path) -> None:

@@ -97,7 +97,8 @@ def test_a_plain_run_tells_of_all_that_applies(fit: Fit, make_data: Any) -> None
     distributions = distribution("q_value") | distribution("td_error")
     assert found["values"] == distributions | {"action_gap"} | EVALUATED
     assert found["exploration"] == {"action_entropy", "action_share/0", "action_share/1"}
-    assert found["replay"] == {"fill", "ratio", "age_mean", "duplicates"} | distribution("age")
+    drawn = {"ratio", "age_mean", "duplicates"} | distribution("age")
+    assert found["replay"] == drawn | {"fill", "terminated", "truncated", "largest_reward"}
     layers = {
         f"{what}/{n}" for what in ("weight_norm", "gradient_norm") for n in ("torso.0", "head")
     }
@@ -117,7 +118,7 @@ def test_with_priorities_and_atoms_these_are_told_too(
     head = CategoricalHead(num_atoms=5, v_min=0.0, v_max=10.0)
     data = make_data(batch_size=8, sampler=PrioritizedSampling())
     found = told(fit(make_module(head=head, noisy=True), data))
-    assert distribution("priority") <= found["replay"]
+    assert distribution("priority") | {"priority_stale"} <= found["replay"]
     assert "target_outside_range" in found["values"]
 
 

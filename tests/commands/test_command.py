@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -145,3 +146,18 @@ def test_a_commands_own_arguments_are_parted_from_those_of_a_configuration() -> 
     )
     assert own == ["runs/a", "num_envs=2", "--json"]
     assert rest == ["+experiment=x", "--config-dir", "d", "seed=1", "-m"]
+
+
+def test_folders_that_are_named_by_keys_are_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = tmp_path / "game=Pong,seed=0"
+    job.mkdir()
+    monkeypatch.chdir(tmp_path)
+    named = [str(job), f"./{job.name}", job.name, "../study/seed=1"]
+    assert part_arguments([*named, "game=Pong,seed=3", "seed=1"], Example) == (
+        named,
+        ["game=Pong,seed=3", "seed=1"],
+    )
+    for folder in named:
+        assert read_options([folder], Example).run == folder

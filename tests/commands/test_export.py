@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.short_runs import small_run
 
 from lightning_dqn import DQN, EnvironmentSpec
-from lightning_dqn.commands import export
+from lightning_dqn.commands import evaluate, export, record, watch
 from lightning_dqn.commands.command import usage
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.formats.tensors import read_tensors
+from lightning_dqn.runs import publishing
 
 
 @pytest.fixture
@@ -73,6 +75,10 @@ def test_the_format_is_that_of_the_outputs_name(suffix, run, capsys):
         (["output=a.npz"], "run=: name its folder"),
         (["checkpoint={run}"], "output=: name the file"),
         (["checkpoint={run}", "output=a.h5"], "output=a.h5: no format ends so"),
+        (
+            ["checkpoint={run}", "output=a", "format=card"],
+            ".hydra/config.yaml is missing beside it",
+        ),
         (["checkpoint={run}", "output=a.pt", "format=onnx"], "format=onnx ends in .onnx"),
         (
             ["checkpoint={run}", "output=a.pt", "format=keras"],
@@ -93,4 +99,41 @@ def test_a_mistake_is_told_in_one_line_with_exit_code_2(
     assert message in told
     assert told.startswith("lightning-dqn: ")
     assert told.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_finished_run_becomes_a_folder_that_the_other_commands_take(tmp_path, capsys):
+    small_run(tmp_path / "run")
+    capsys.readouterr()
+    output = tmp_path / "card"
+    arguments = [f"{tmp_path / 'run'}", f"output={output}", "format=card", "episodes=4"]
+    assert command(*arguments, "video=true", "license=mit") == 0
+    printed = capsys.readouterr().out
+    assert f"{output}: return " in printed
+    assert "over 4 episodes, of an evaluation made when this folder was written" in printed
+    assert re.search(r"replay\.mp4 +[\d,]+ bytes", printed)
+    evaluate.main([str(output), "num_envs=4", "episodes_per_env=1"])
+    again = capsys.readouterr().out
+    assert (
+        re.search(r"return [\d.]+ ± [\d.]+", again)[0] == re.search("return .*?(?= o)", printed)[0]
+    )
+    watch.main([str(output), "episodes=1", "text=true"])
+    assert "episode 1: return " in capsys.readouterr().out
+    record.main([str(output), "episodes=1", f"output={tmp_path / 'videos'}/", "format=gif"])
+    assert len([*(tmp_path / "videos").glob("*.gif")]) == 1
+    assert command(str(output), f"output={tmp_path / 'weights.npz'}") == 0
+    assert command(*arguments) == 2
+    assert "is there already; name another folder\n" in capsys.readouterr().err
+
+
+def test_an_interrupted_export_says_so_and_leaves_nothing(tmp_path, capsys, monkeypatch):
+    def interrupt(*arguments, **others):
+        raise KeyboardInterrupt
+
+    small_run(tmp_path / "run")
+    capsys.readouterr()
+    monkeypatch.setattr(publishing, "evaluate", interrupt)
+    arguments = [f"{tmp_path / 'run'}", f"output={tmp_path / 'card'}", "format=card"]
+    assert command(*arguments, "video=false") == 130
+    assert capsys.readouterr().err == "lightning-dqn: interrupted; nothing was written\n"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -15,12 +15,14 @@ from lightning_dqn.commands.main import COMMANDS, main
 VERBS = {
     "train": "train",
     "dashboard": "dashboard",
+    "doctor": "doctor",
     "evaluate": "evaluate",
     "export": "export",
     "import": "import_weights",
     "import_weights": "import_weights",
     "play": "play",
     "record": "record",
+    "report": "report",
     "resume": "resume",
     "study": "study",
     "suite": "suite",
@@ -28,8 +30,8 @@ VERBS = {
 }
 
 ALL = (
-    "there are train, dashboard, evaluate, export, import, play, record, resume, study, suite, "
-    "watch"
+    "there are train, dashboard, doctor, evaluate, export, import, play, record, report, resume, "
+    "study, suite, watch"
 )
 
 

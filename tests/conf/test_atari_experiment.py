@@ -53,4 +53,4 @@ def test_in_100k_the_last_weights_play_100_whole_games_and_few_on_the_way() -> N
     assert PROTOCOLS["100k"].evaluation_epsilon == 0.001
     assert evaluation["max_episode_steps"] == 10_000 < MAX_EPISODE_STEPS
     assert config["callbacks"]["best_checkpoint"]["save_top_k"] == 0
-    assert config["trainer"]["limit_val_batches"] == 5
+    assert evaluation["num_envs"] * evaluation["episodes_per_env"] == 5

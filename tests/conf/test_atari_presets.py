@@ -53,6 +53,7 @@ def streams(features: int, hidden: int, outputs: int) -> int:
 PLAIN = NATURE + linear(3136, 512)
 EMBEDDED = NATURE + linear(64, 3136) + linear(3136, 512) + linear(512, A)
 NORMALISED = 2 * (32 * 20 * 20 + 64 * 9 * 9 + 64 * 7 * 7 + 512)
+NORMALISED_SMALL = 2 * (32 * 16 * 16 + 64 * 3 * 3 + 256)
 PARAMETERS = {
     "dqn": PLAIN + linear(512, A),
     "dqn_adam_mse": PLAIN + linear(512, A),
@@ -64,6 +65,7 @@ PARAMETERS = {
     # noise doubles linear layers: a mean and a sigma of each weight
     "rainbow": NATURE + 2 * streams(3136, 512, 51),
     "pqn": PLAIN + linear(512, A) + NORMALISED,
+    "pqn_small": SMALL + linear(576, 256) + linear(256, A) + NORMALISED_SMALL,
     "der": SMALL + 2 * streams(576, 256, 51),
     "drq_eps": PLAIN + linear(512, 1) + linear(512, A),
     "btr": IMPALA_2 + linear(64, 64 * 36) + 2 * streams(64 * 36, 512, 1),
@@ -102,6 +104,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "m_iqn": {**DQN_RHYTHM, "replay.n_step": 1, "collection.warmup_env_steps": 20_000},
     "rainbow": {**DQN_RHYTHM, "replay.n_step": 3, "sampler.alpha": 0.5, "sampler.beta.start": 0.4},
     "pqn": {"sampler.rollout_length": 32, "sampler.trace": 0.65, "sampler.minibatches": 32},
+    "pqn_small": {"sampler.rollout_length": 32, "sampler.trace": 0.65, "sampler.minibatches": 8},
     "der": {**RHYTHM_100K, "replay.n_step": 20, "collection.warmup_env_steps": 1_600},
     "drq_eps": {**RHYTHM_100K, "replay.n_step": 10, "collection.epsilon.end": 0.01},
     "btr": {"batch_size": 256, "replay.gamma": 0.997, "replay.n_step": 3, "sampler.beta": 0.2},
@@ -173,7 +176,7 @@ def test_a_preset_names_its_paper_and_numbers_its_differences(preset: str) -> No
 QUIET = (
     "trainer.max_epochs=1", "trainer.accelerator=cpu", "data.evaluation.num_envs=1",
     "++trainer.limit_val_batches=0", "~callbacks.best_checkpoint", "~callbacks.last_checkpoint",
-    "~callbacks.safe_stop", "~callbacks.progress", "~callbacks.diagnostics",
+    "~callbacks.safe_stop", "~callbacks.progress", "~callbacks.diagnostics", "~callbacks.doctor",
     "trainer.enable_progress_bar=false",
 )  # fmt: skip
 

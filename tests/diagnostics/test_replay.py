@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,12 @@ from support.scripted_env import episodes
 from support.scripted_rings import ring_of
 
 from lightning_dqn import ReplayBuffer
-from lightning_dqn.diagnostics.replay import ages, duplicate_share, replay_diagnostics
+from lightning_dqn.diagnostics.replay import (
+    ages,
+    duplicate_share,
+    replay_diagnostics,
+    stale_share,
+)
 from lightning_dqn.replay.samplers.sampler import Sampler
 from lightning_dqn.transitions import Iteration
 
@@ -70,6 +76,9 @@ def test_what_is_told_of_a_sample() -> None:
         "replay/age_p75": 7.5,
         "replay/age_p95": 8.0,
         "replay/duplicates": pytest.approx(1 / 6),
+        "replay/terminated": 0.0,
+        "replay/truncated": 0.0,
+        "replay/largest_reward": float(ring.read("reward", slice(0, 10)).abs().max()),
     }
 
 
@@ -109,4 +118,38 @@ def test_a_sampler_that_reads_the_ring_otherwise_has_no_ages() -> None:
     assert read(replay_diagnostics(Given(ring), drawn, torch.zeros(1, 5))).keys() == {
         "replay/fill",
         "replay/ratio",
+        "replay/terminated",
+        "replay/truncated",
+        "replay/largest_reward",
     }
+
+
+def test_ends_and_rewards_are_those_of_the_rows_stored() -> None:
+    ring = ring_of([episodes(3, 3), episodes(100)], 8)
+    found = read(replay_diagnostics(Given(ring), iteration(ring, [[0, 1]]), torch.zeros(1, 2)))
+    column = {name: ring.read(name, slice(0, 16)) for name in ("terminated", "truncated")}
+    assert column["terminated"].any() or column["truncated"].any()
+    for name, values in column.items():
+        assert found[f"replay/{name}"] == pytest.approx(values.float().mean().item())
+
+
+def test_rewards_are_told_as_they_are_learned_from() -> None:
+    ring = ring_of(SCRIPTS, 5)
+    ring.config = replace(ring.config, reward_clip=0.5)
+    found = read(replay_diagnostics(Given(ring), iteration(ring, [[0, 1]]), torch.zeros(1, 2)))
+    assert found["replay/largest_reward"] == 0.5
+
+
+def test_priorities_that_follow_what_came_back_are_fresh_to_whatever_power() -> None:
+    cells, priority = torch.tensor([4, 7, 9, 2]), torch.tensor([0.5, -3.0, 2.0, 0.0])
+    for alpha in (0.0, 0.6, 1.0):
+        stored = (priority.abs() + 1e-6).pow(alpha)
+        assert stale_share(cells, stored, priority) == 0.0
+    backwards = 1 / (priority.abs() + 1)
+    assert stale_share(cells, backwards, priority) == 1.0
+
+
+def test_of_a_transition_drawn_again_the_largest_priority_counts() -> None:
+    cells, priority = torch.tensor([4, 4, 9]), torch.tensor([0.1, 3.0, 2.0])
+    assert stale_share(cells, torch.tensor([3.0, 3.0, 2.0]), priority) == 0.0
+    assert stale_share(cells, torch.tensor([0.1, 0.1, 2.0]), priority) == 1.0

@@ -27,7 +27,7 @@ keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation:DeprecationWarning"  # Keras's variables, by NumPy 2.4
 )
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "networks.md").read_text()
 CARTPOLE = torch.zeros(2, 4)
 
 
@@ -368,9 +368,9 @@ def test_others_are_no_keras_models():
     assert not is_keras("ReLU")
 
 
-def test_the_readme_program_runs(tmp_path, monkeypatch):
+def test_the_pages_program_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    [program] = re.findall(r"```python\n(# keras_fit\.py.*?)```", README, re.S)
+    [program] = re.findall(r"```python\n(# keras_fit\.py.*?)```", PAGE, re.S)
     short = program.replace("max_epochs=10", "max_epochs=1, logger=False").replace(
         "ReplayDataModule(", "ReplayDataModule(env_steps_per_epoch=640, environment="
     )

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from support.short_runs import small_run
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.runs.trust import Trust
 
 
@@ -79,6 +81,18 @@ def test_what_is_no_run_is_refused_with_what_it_is(run: Path, tmp_path: Path) ->
     shutil.copytree(run / ".hydra", bare / ".hydra")
     with pytest.raises(ConfigError, match=r"neither module\.safetensors nor a checkpoint yet"):
         FinishedRun.find(bare)
+
+
+def test_a_schedule_over_the_whole_run_can_be_told_in_a_process_that_composed_nothing(
+    run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run / ".hydra", tmp_path / ".hydra")
+    config = OmegaConf.load(run / ".hydra" / "config.yaml")
+    config.module.lr_scheduler = {"total_iters": "${total_iterations:}"}
+    OmegaConf.save(config, tmp_path / ".hydra" / "config.yaml")
+    OmegaConf.clear_resolver("total_iterations")
+    told = without_secrets(FinishedRun(tmp_path, tmp_path).config())
+    assert told["module"]["lr_scheduler"] == {"total_iters": 4}
 
 
 OWN_NETWORK = """

@@ -146,7 +146,8 @@ class NaiveReplay:
         """Return observations, actions and which count, of as many steps as come after the i-th."""
         if self.sequence_length is None:
             return (None, None, None)
-        seen = [(row.observation, int(row.action)) for row in episode[: i + 1]]
+        begin = life_begin(episode, i)
+        seen = [(row.observation, int(row.action)) for row in episode[begin : i + 1]]
         within = []
         for _ in range(self.sequence_length):
             row = episode[i]
@@ -171,9 +172,14 @@ class NaiveReplay:
         """Return the i-th observation of an episode, with the frames of its life before it."""
         if self.frame_stack == 1:
             return episode[i].observation
-        begin = max((k + 1 for k in range(i) if episode[k].life_lost), default=0)
+        begin = life_begin(episode, i)
         frames = range(i - self.frame_stack + 1, i + 1)
         return np.stack([episode[max(begin, k)].observation for k in frames])
+
+
+def life_begin(episode: list[Row], i: int) -> int:
+    """Return where in its episode the life of the i-th row begins."""
+    return max((k + 1 for k in range(i) if episode[k].life_lost), default=0)
 
 
 def assert_transition_is(

@@ -138,6 +138,10 @@ class PrioritizedSampler(Sampler):
         if self.ranks.are_several:
             self._largest = self.ranks.gather(self._largest).max()
 
+    def stored_priorities(self, cells: Tensor) -> Tensor:
+        """Return (priority + epsilon)^alpha of cells, as the tree holds them, float[M]."""
+        return self.tree[cells]
+
     def state_dict(self) -> dict[str, Any]:
         """Return the priorities; an iteration's have come back before it is saved.
 

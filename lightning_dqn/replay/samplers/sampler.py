@@ -170,6 +170,10 @@ class Sampler(ABC):
         """
         raise RuntimeError(f"{type(self).__name__} keeps no priorities")
 
+    def stored_priorities(self, cells: Tensor) -> Tensor | None:
+        """Return by what rows are drawn now, float[M] of cells int64[M]; None where not by that."""
+        return None
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a continued run needs beside the ring's rows, as plain values and tensors."""
         return {}

@@ -1,0 +1,1 @@
+"""Finished and unfinished runs as one page, and the same numbers for programs."""

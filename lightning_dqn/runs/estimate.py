@@ -1,0 +1,199 @@
+"""What a whole run takes, by a trial of it: memory, disk and time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from lightning_dqn.diagnostics.doctor.looks import time_limit
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.replay.samplers.sampler import bytes_beside_ring
+from lightning_dqn.replay.storage import ring_bytes, ring_rows
+from lightning_dqn.runs.experiment import Experiment
+from lightning_dqn.runs.trial import Trial
+from lightning_dqn.system.memory import format_bytes
+
+_ROW_BYTES = 600
+"""Of a row in metrics.csv with all that diagnostics tell; others have a third of it."""
+
+_LOOK_ENV_STEPS = 5_000
+
+UNKNOWN_LIMIT = 10_000
+"""Env steps at which evaluation cuts an episode where no limit is known."""
+
+
+class Line(NamedTuple):
+    """A line of the estimate.
+
+    Attributes:
+        group: memory, disk or time.
+        what: takes it.
+        amount: as it is shown.
+    """
+
+    group: str
+    what: str
+    amount: str
+
+
+class Times(NamedTuple):
+    """Seconds of a whole run.
+
+    Attributes:
+        warmup: random actions before learning.
+        training: all iterations.
+        evaluation: all validations and the test, episodes as long as those of random play.
+        longest_evaluation: likewise, episodes as long as they may be.
+    """
+
+    warmup: float
+    training: float
+    evaluation: float
+    longest_evaluation: float
+
+
+def estimate(experiment: Experiment, trial: Trial, episode_length: float | None) -> list[Line]:
+    """Return what the run takes, a line each.
+
+    Args:
+        experiment: the run, built but not run.
+        trial: of it.
+        episode_length: mean in random play, in env steps; None: none ended.
+    """
+    times = times_of(experiment, trial, episode_length)
+    return [
+        *_memory(experiment, trial),
+        *_disk(experiment, trial),
+        *_time(times, experiment, trial),
+    ]
+
+
+def times_of(experiment: Experiment, trial: Trial, episode_length: float | None) -> Times:
+    """Return how long the run takes; without end where the run is."""
+    data, config = experiment.data, experiment.config
+    pace = data.pace
+    epochs = experiment.trainer.max_epochs or -1
+    iterations = epochs * data.iterations_per_epoch if epochs > 0 else float("inf")
+    rate = trial.warmup_env_steps / trial.warmup_seconds if trial.warmup_seconds else float("inf")
+    training = iterations * (trial.collecting_seconds + trial.learning_seconds)
+    per_env_step = trial.collecting_seconds / pace.env_steps_per_iteration
+    asked = data.evaluation
+    validations = asked.num_envs * asked.episodes_per_env * max(epochs, 1)
+    tests = asked.num_envs * asked.test_episodes_per_env if config.test else 0
+    limit = longest_episode(data.environment, asked.max_episode_steps)
+    length = limit if episode_length is None else min(episode_length, limit)
+    env_steps = validations + tests
+    return Times(
+        warmup=pace.warmup_env_steps / rate,
+        training=training,
+        evaluation=env_steps * length * per_env_step,
+        longest_evaluation=env_steps * limit * per_env_step,
+    )
+
+
+def longest_episode(factory: EnvironmentFactory, cut: int | str | None) -> int:
+    """Return how long an evaluation's episode may be, in env steps."""
+    limit = time_limit(factory)
+    if isinstance(cut, int):
+        return cut if limit is None else min(cut, limit)
+    return UNKNOWN_LIMIT if limit is None else limit
+
+
+def _memory(experiment: Experiment, trial: Trial) -> list[Line]:
+    data = experiment.data
+    spec, pace = data.environment.spec, data.pace
+    rows = ring_rows(data.environment.num_envs, pace.capacity)
+    ring = ring_bytes(spec, data.environment.num_envs, pace.capacity)
+    beside = bytes_beside_ring(data.sampling, rows)
+    storage = data.replay_config.storage
+    minibatches = minibatch_bytes(experiment)
+    in_memory = 0 if storage == "memmap" else ring
+    filled = int(ring * min(1.0, trial.rows / rows))  # is in the trial's peak already
+    peak = trial.peak_bytes + max(0, in_memory + beside - filled)
+    lines = [
+        Line("memory", f"replay ring, {rows:,} rows ({storage})", format_bytes(ring)),
+        Line("memory", "minibatches of an iteration", format_bytes(minibatches)),
+        Line("memory", "networks, gradients, optimizer", format_bytes(trial.network_bytes)),
+        Line("memory", "peak of the process, ring filled", format_bytes(peak)),
+    ]
+    if beside:
+        lines.insert(1, Line("memory", "priorities beside it", format_bytes(beside)))
+    if trial.accelerator_bytes:
+        lines.append(Line("memory", "peak of the GPU", format_bytes(trial.accelerator_bytes)))
+    return lines
+
+
+def minibatch_bytes(experiment: Experiment) -> int:
+    """Return the size of an iteration's minibatches: observations and the next ones."""
+    data = experiment.data
+    example = data.environment.spec.example_observations(1)
+    return data.pace.updates_per_iteration * data.pace.batch_size * (2 * example.nbytes + 32)
+
+
+def _disk(experiment: Experiment, trial: Trial) -> list[Line]:
+    data = experiment.data
+    ring = ring_bytes(data.environment.spec, data.environment.num_envs, data.pace.capacity)
+    filled = ring_bytes(data.environment.spec, data.environment.num_envs, trial.rows)
+    own = max(0, trial.checkpoint_bytes - filled)
+    savers = experiment.trainer.checkpoint_callbacks
+    kept = sum(isinstance(one, ModelCheckpoint) and one.save_top_k != 0 for one in savers)
+    lines = [
+        Line("disk", f"checkpoints, {kept} kept, without rows of replay", format_bytes(kept * own)),
+        Line("disk", "rows of replay in or beside each of them, at most", format_bytes(ring)),
+        Line("disk", "metrics.csv", format_bytes(_log_bytes(experiment))),
+    ]
+    if data.replay_config.storage == "memmap":
+        lines.append(Line("disk", "the ring's own file", format_bytes(ring)))
+    return lines
+
+
+def _log_bytes(experiment: Experiment) -> float:
+    data, trainer = experiment.data, experiment.trainer
+    period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    epochs = max(trainer.max_epochs or 1, 1)
+    iterations = epochs * data.iterations_per_epoch
+    rows = iterations / max(1, period) + 2 * epochs
+    looks = epochs * data.env_steps_per_epoch / _LOOK_ENV_STEPS
+    return (rows / 3 + looks) * _ROW_BYTES
+
+
+def _time(times: Times, experiment: Experiment, trial: Trial) -> list[Line]:
+    pace = experiment.data.pace
+    iteration = trial.collecting_seconds + trial.learning_seconds
+    env_steps = pace.env_steps_per_iteration / iteration if iteration else 0.0
+    updates = pace.updates_per_iteration / iteration if iteration else 0.0
+    total = times.warmup + times.training
+    return [
+        Line("time", "speed", f"{env_steps:,.0f} env steps/s, {updates:,.0f} updates/s"),
+        Line("time", "of which collecting", f"{_share(trial.collecting_seconds, iteration):.0%}"),
+        Line("time", "warm-up", duration(times.warmup)),
+        Line("time", "training", duration(times.training)),
+        Line(
+            "time",
+            "evaluations and test",
+            f"{duration(times.evaluation)} to {duration(times.longest_evaluation)}",
+        ),
+        Line(
+            "time",
+            "the whole run",
+            f"{duration(total + times.evaluation)} to {duration(total + times.longest_evaluation)}",
+        ),
+    ]
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two units that say most of it, as '2 h 5 min'."""
+    if seconds == float("inf"):
+        return "without end"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes} min"

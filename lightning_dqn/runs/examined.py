@@ -1,0 +1,105 @@
+"""What the doctor finds in a run that was made before, by its metrics."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lightning_dqn.diagnostics.doctor.examination import examine
+from lightning_dqn.diagnostics.doctor.rule import Facts, Finding
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.resume import CONFIGURATION
+from lightning_dqn.system.files import FINDINGS
+
+METRICS = "metrics.csv"
+"""What the CSV logger writes into a run's folder."""
+
+_ENV_STEPS = "time/env_steps"
+
+
+def findings_of(folder: str | Path) -> list[Finding]:
+    """Return what a run's metrics show, by the rules of today, in the order in which it began.
+
+    Args:
+        folder: of the run, finished or not.
+
+    Raises:
+        ConfigError: it has no metrics, or they can't be read.
+    """
+    folder = Path(folder)
+    return examine(list(rows_of(folder)), facts_of_run(folder))
+
+
+def rows_of(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Yield env steps and values of each row of a run's metrics.
+
+    Raises:
+        ConfigError: there are none, or they can't be read.
+    """
+    path = folder / METRICS
+    if not path.is_file():
+        raise ConfigError(
+            f"run={folder}: {METRICS} is missing; name the folder of a run that logged with "
+            "logger=csv"
+        )
+    try:
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                values = {key: float(value) for key, value in row.items() if value}
+                yield int(values.get(_ENV_STEPS, values["step"])), values
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: can't be read as metrics: {error}") from error
+
+
+def facts_of_run(folder: Path) -> Facts:
+    """Return what a run was told to do: as its doctor noted it, else by its configuration.
+
+    Raises:
+        ConfigError: a file can't be read.
+    """
+    path = folder / FINDINGS
+    if path.is_file():
+        try:
+            return Facts.of(json.loads(path.read_text())["facts"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}: not what a doctor found ({error!r})") from error
+    path = folder / CONFIGURATION
+    return _by_configuration(path) if path.is_file() else Facts()
+
+
+def _by_configuration(path: Path) -> Facts:
+    """Return what plain numbers of a configuration tell; nothing it names is built."""
+    try:
+        config = OmegaConf.load(path)
+        assert isinstance(config, DictConfig)
+        found = {name: _plain(config, key) for name, key in _KEYS.items()}
+        alike = OmegaConf.select(config, "data.evaluation.environment") is None
+    except (OSError, AssertionError, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path}: can't be read: {reason}") from error
+    return Facts.of({**found, "evaluates_alike": alike and not _turns(found)})
+
+
+_KEYS: Mapping[str, str] = {
+    "gamma": "data.replay.gamma",
+    "max_gradient_norm": "module.max_gradient_norm",
+    "batch_size": "data.batch_size",
+    "capacity": "data.replay.capacity",
+}
+
+
+def _plain(config: DictConfig, key: str) -> Any:
+    value = OmegaConf.select(config, key)
+    return value if isinstance(value, int | float) else None
+
+
+def _turns(found: Mapping[str, Any]) -> bool:
+    """Tell whether the next state is the opponent's, as a negative discount says."""
+    return (found["gamma"] or 0) < 0

@@ -1,0 +1,161 @@
+"""What is generated on pages of the site is all that the code has, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import generated_pages
+import pytest
+import yaml
+from generated_pages import filled, without_markup
+from generated_pages.algorithms import head_and_rest
+from generated_pages.commands import options_of
+from support.pages import PAGES, ROOT, name_of
+
+from lightning_dqn.commands.main import COMMANDS
+from lightning_dqn.former_names import MOVED, WORDS
+from lightning_dqn.reporting.glossary import GLOSSARY
+from lightning_dqn.runs.compose import compose, without_hydra
+from lightning_dqn.runs.keys import explain_key, explain_keys, leaves
+
+DOCS = ROOT / "docs"
+PRESETS = sorted((ROOT / "conf" / "algorithm").rglob("*.yaml"))
+
+
+def page(name: str) -> str:
+    return filled((DOCS / f"{name}.md").read_text())
+
+
+def rows(text: str) -> dict[str, str]:
+    """Return first and last cell of every row of every table."""
+    found = re.findall(r"^\| `([^`]+)` \|(?:.*\|)? (.*?) \|$", text, re.M)
+    return {first: last.replace("\\|", "|") for first, last in found}
+
+
+def test_the_page_of_metrics_is_the_glossary() -> None:
+    shown = rows(page("metrics"))
+    x_axis = "time/env_steps"
+    assert shown == {key: text for key, text in GLOSSARY.items() if key != x_axis}
+    assert f"`{x_axis}`: {GLOSSARY[x_axis]}" in page("metrics")
+
+
+def test_the_page_of_the_configuration_has_every_key_with_its_comment() -> None:
+    shown = rows(page("configuration").split("## Options")[0])
+    explained = explain_keys()
+    keys = [key for key, _ in leaves(without_hydra(compose([])))]
+    assert len(keys) > 80
+    assert {key: shown.get(key) for key in keys} == {
+        key: explain_key(key, explained) for key in keys
+    }
+
+
+def test_the_page_of_the_configuration_shows_what_each_option_sets() -> None:
+    text = page("configuration")
+    for path in (ROOT / "conf").rglob("*/*.yaml"):
+        group = path.parent.relative_to(ROOT / "conf").as_posix()
+        if not group.startswith(("algorithm", "experiment", "hydra", "suite")):
+            shown = text.split(f"### `{group}={path.stem}`\n")[1].split("\n###")[0]
+            assert path.read_text().strip() in shown, path
+
+
+def test_the_page_of_the_configuration_has_every_option() -> None:
+    shown = rows(page("configuration"))
+    for path in (ROOT / "conf").rglob("*.yaml"):
+        group = path.parent.relative_to(ROOT / "conf").as_posix()
+        if group != "." and not group.startswith(("hydra", "suite")):
+            assert f"`{path.stem}`" in shown[group], path
+
+
+def test_every_preset_has_a_section_with_its_paper_and_its_differences() -> None:
+    text = page("algorithms") + page("atari")
+    for path in PRESETS:
+        name = path.relative_to(ROOT / "conf" / "algorithm").with_suffix("").as_posix()
+        section = text.split(f"`algorithm={name}` differs", 1)[1].split("\n### ", 1)[0]
+        opening, _ = head_and_rest(path.read_text())
+        numbers = re.findall(r"^(\d+)\. ", opening, re.M)
+        assert re.findall(r"^(\d+)\. ", section.split("\n## ")[0], re.M) == numbers, name
+        assert re.search(r"\]\(https://(arxiv|doi|openreview)\.", text), name
+
+
+def test_every_preset_opens_with_its_paper() -> None:
+    for path in PRESETS:
+        opening, _ = head_and_rest(path.read_text())
+        assert re.search(r"(arxiv|doi|openreview)\.(org|net)/", opening), path
+        assert "Differences from the paper" in opening, path
+
+
+def test_every_preset_of_small_tasks_has_an_equation_and_a_word_on_when() -> None:
+    text = (DOCS / "algorithms.md").read_text()
+    presets = re.split(r"^### ", text.split("\n## The presets\n")[1], flags=re.M)[1:]
+    named = [re.findall(r"<!-- generated: preset (\w+) -->", one) for one in presets]
+    assert sorted(name for [name] in named) == sorted(
+        p.stem for p in PRESETS if p.parent.name == "algorithm"
+    )
+    for one in presets:
+        _, equation, when, *_ = one.split("\n\n")
+        assert equation.startswith("```text\n")
+        assert len(when) > 40
+
+
+def test_every_experiment_opens_with_its_command_and_is_on_the_page() -> None:
+    shown = page("experiments")
+    for path in (ROOT / "conf" / "experiment").glob("*.yaml"):
+        assert f"+experiment={path.stem}" in path.read_text().split("\n\n")[0], path.name
+        assert f"| `+experiment={path.stem}` | `python -m lightning_dqn" in shown, path.name
+
+
+def test_every_command_is_on_its_page_with_its_options() -> None:
+    text = page("commands")
+    for name in COMMANDS:
+        if name != "train":
+            section = text.split(f"### `{name}`\n")[1].split("\n### ")[0]
+            for one in fields(options_of(name)):
+                assert one.name in section, (name, one.name)
+
+
+def test_every_former_name_is_on_the_page_of_upgrading() -> None:
+    shown = rows(page("upgrading"))
+    assert set(MOVED) | set(WORDS) <= set(shown)
+
+
+def test_a_preset_on_a_page_shows_the_settings_of_its_file() -> None:
+    blocks = re.findall(
+        r"^```yaml\n(.*?)^```$", generated_pages.MAKERS["preset"]("der"), re.M | re.S
+    )
+    path = ROOT / "conf" / "algorithm" / "der.yaml"
+    assert [yaml.safe_load(block) for block in blocks] == [yaml.safe_load(path.read_text())]
+
+
+def test_a_mark_that_nothing_makes_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing makes 'metrix'; choose among"):
+        filled("<!-- generated: metrix -->\n")
+    with pytest.raises(ValueError, match=r"conf/algorithm has no c52\.yaml"):
+        filled("<!-- generated: preset c52 -->\n")
+
+
+@pytest.mark.parametrize("one", PAGES, ids=name_of)
+def test_no_mark_is_left_on_a_page(one: Path) -> None:
+    assert "<!-- generated" not in filled(one.read_text())
+
+
+def test_signs_of_shapes_in_docstrings_are_no_markup() -> None:
+    assert without_markup("float[B, *shape] and |x|, ``*this``") == (
+        r"float[B, \*shape] and \|x\|, ``*this``"
+    )
+
+
+def test_settings_in_examples_of_pages_compose() -> None:
+    """The YAML that a page shows as an experiment has keys that exist."""
+    text = (DOCS / "extending" / "environment.md").read_text()
+    [block] = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
+    shown = yaml.safe_load(block)
+
+    def held(node: dict, of: dict, where: str = "") -> None:
+        for key, value in node.items():
+            assert key in of, f"{where}{key}"
+            if isinstance(value, dict):
+                held(value, of[key], f"{where}{key}.")
+
+    held(shown, compose([]))

@@ -1,0 +1,115 @@
+"""Memory, disk and time of a whole run are counted up from a trial by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.short_runs import small_config
+
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.replay.storage import ring_bytes
+from lightning_dqn.runs.estimate import (
+    UNKNOWN_LIMIT,
+    duration,
+    estimate,
+    longest_episode,
+    minibatch_bytes,
+    times_of,
+)
+from lightning_dqn.runs.experiment import Experiment, prepare
+from lightning_dqn.runs.trial import Trial
+from lightning_dqn.system.memory import format_bytes
+
+TRIAL = Trial(
+    collecting=[0.01, 0.02, 0.03],
+    learning=[0.08, 0.08, 0.5],
+    warmup_env_steps=100,
+    warmup_seconds=0.5,
+    peak_bytes=400_000_000,
+    rows=100,
+    checkpoint_bytes=50_000,
+    network_bytes=12_000,
+)
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    return prepare(small_config(tmp_path))
+
+
+def test_times_are_counts_times_medians(experiment: Experiment) -> None:
+    data, epochs = experiment.data, experiment.trainer.max_epochs
+    times = times_of(experiment, TRIAL, 20.0)
+    assert times.warmup == pytest.approx(data.pace.warmup_env_steps / 200)
+    assert times.training == pytest.approx(epochs * data.iterations_per_epoch * 0.1)
+    episodes = data.evaluation.num_envs * (
+        epochs * data.evaluation.episodes_per_env
+        + experiment.config.test * data.evaluation.test_episodes_per_env
+    )
+    per_env_step = 0.02 / data.pace.env_steps_per_iteration
+    assert times.evaluation == pytest.approx(episodes * 20 * per_env_step)
+    assert times.longest_evaluation == pytest.approx(episodes * 500 * per_env_step)
+
+
+def test_episodes_without_an_end_count_as_long_as_they_may_be(experiment: Experiment) -> None:
+    times = times_of(experiment, TRIAL, None)
+    assert times.evaluation == times.longest_evaluation
+
+
+@pytest.mark.parametrize(
+    ("environment", "cut", "steps"),
+    [
+        ("CartPole-v1", "auto", 500),
+        ("CartPole-v1", 100, 100),
+        ("CartPole-v1", 1_000, 500),
+        ("lightning_dqn/Torus-v0", "auto", UNKNOWN_LIMIT),
+        ("lightning_dqn/Torus-v0", 50, 50),
+    ],
+)
+def test_an_episode_is_at_most_as_long_as_its_limits(
+    environment: str, cut: Any, steps: int
+) -> None:
+    assert longest_episode(EnvironmentFactory(environment), cut) == steps
+
+
+def test_every_part_of_memory_and_disk_has_a_line(experiment: Experiment) -> None:
+    data = experiment.data
+    lines = {line.what: line.amount for line in estimate(experiment, TRIAL, 20.0)}
+    ring = ring_bytes(data.environment.spec, data.environment.num_envs, data.pace.capacity)
+    assert lines[f"replay ring, {data.pace.capacity:,} rows (cpu)"] == format_bytes(ring)
+    assert lines["networks, gradients, optimizer"] == "12 kB"
+    missing = ring * (1 - 100 / data.pace.capacity)
+    peak = lines["peak of the process, ring filled"]
+    assert peak == format_bytes(400_000_000 + int(missing))
+    rows = ring_bytes(data.environment.spec, data.environment.num_envs, 100)
+    [kept] = [amount for what, amount in lines.items() if what.startswith("checkpoints, 2 kept")]
+    assert kept == format_bytes(2 * (50_000 - rows))
+
+
+def test_minibatches_hold_two_observations_of_each_transition(experiment: Experiment) -> None:
+    pace = experiment.data.pace
+    count = pace.updates_per_iteration * pace.batch_size
+    assert minibatch_bytes(experiment) == count * (2 * 4 * 4 + 32)
+
+
+def test_prioritised_sampling_takes_more(tmp_path: Path) -> None:
+    with_priorities = prepare(small_config(tmp_path, "data/sampler=prioritized"))
+    whats = [line.what for line in estimate(with_priorities, TRIAL, 20.0)]
+    assert "priorities beside it" in whats
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.25, "0.2 s"),
+        (59.0, "59.0 s"),
+        (90.0, "2 min"),
+        (3_600.0, "1 h 0 min"),
+        (7_500.0, "2 h 5 min"),
+        (float("inf"), "without end"),
+    ],
+)
+def test_a_duration_is_said_in_its_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
