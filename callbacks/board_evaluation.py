@@ -14,7 +14,6 @@ from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.games.environment import BoardGameVectorEnv
 from lightning_dqn.games.opponents.policy import check_plays
 from lightning_dqn.reporting.telling import tell_values
-from lightning_dqn.system.ranks import Ranks
 
 
 class BoardEvaluation(pl.Callback, ABC):
@@ -66,8 +65,7 @@ class BoardEvaluation(pl.Callback, ABC):
         self._tell(trainer, pl_module, "test")
 
     def _tell(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        # Each of several ranks plays, for what it finds may change it; what is told is the same.
-        row = Ranks.of(trainer).first_ones(self.measure(trainer, self._as_dqn(pl_module)))
+        row = self.measure(trainer, self._as_dqn(pl_module))
         tell_values(pl_module, {f"{stage}/{name}": value for name, value in row.items()})
 
     def _as_dqn(self, module: pl.LightningModule) -> DQN:

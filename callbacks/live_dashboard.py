@@ -247,6 +247,8 @@ class LiveDashboard(pl.Callback):
 
     def _mark(self) -> None:
         """Let the run's folder say what was changed by hand, as its checkpoints do."""
+        if not self._trainer.is_global_zero:
+            return
         path = Path(self._trainer.default_root_dir, CHANGED_BY_HAND)
         try:
             if self.tuning.changes:

@@ -117,7 +117,7 @@ class SafeStop(Checkpoint):
         if trainer.state.fn != "fit":
             return
         for logger in trainer.loggers:
-            if hasattr(logger, "rewind"):
+            if self._ranks.is_first and hasattr(logger, "rewind"):
                 logger.rewind(checkpoint["dqn"]["env_steps"])
         for callback in trainer.checkpoint_callbacks:
             state = checkpoint["callbacks"].get(callback.state_key)

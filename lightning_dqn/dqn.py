@@ -379,7 +379,8 @@ class DQN(ActingModule):
             RanksApart: several ranks have other weights.
         """
         self._lookout.sound_alarm(self)
-        check_together(self.update.ranks, self.update.parameters, self.updates)
+        kept = [*self.update.parameters, *self.update.network.buffers()]
+        check_together(self.update.ranks, kept, self.updates)
         add_state(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

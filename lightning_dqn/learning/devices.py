@@ -6,6 +6,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from lightning_dqn.system.ranks import Ranks
 
@@ -41,11 +43,16 @@ def check_devices(trainer: Any) -> None:
         raise ValueError(f"precision={trainer.precision}: choose {choice}")
 
 
-def check_shared(trainer: pl.Trainer, data: Any) -> None:
+def check_shared(trainer: pl.Trainer, data: Any, network: nn.Module | None = None) -> None:
     """Refuse what several ranks can't do together.
 
-    A callback that can't says why in a text ``alone_because``, a data module in a method
-    ``check_ranks``.
+    A callback or a layer that can't says why in a text ``alone_because``, a data module in a
+    method ``check_ranks``.
+
+    Args:
+        trainer: about to fit.
+        data: its data module, if it has one.
+        network: that learns.
 
     Raises:
         ValueError: naming it, and what to do instead.
@@ -58,6 +65,8 @@ def check_shared(trainer: pl.Trainer, data: Any) -> None:
             raise ValueError(
                 f"{type(callback).__name__}: {reason}; leave it out, or learn on one device"
             )
+    if network is not None:
+        _check_layers(network)
     if data is None:
         return
     if not hasattr(data, "check_ranks"):
@@ -66,3 +75,18 @@ def check_shared(trainer: pl.Trainer, data: Any) -> None:
             "a ReplayDataModule, or learn on one device"
         )
     data.check_ranks(ranks)
+
+
+def _check_layers(network: nn.Module) -> None:
+    """Refuse layers that keep something of what they saw, which is other in each rank."""
+    for name, layer in network.named_modules():
+        reason = getattr(layer, "alone_because", None)
+        if isinstance(layer, _NormBase) and layer.track_running_stats:
+            reason = (
+                "each of several ranks has statistics of its own; GroupNorm and LayerNorm don't"
+            )
+        if reason is not None:
+            raise ValueError(
+                f"network {name or 'of'} {type(layer).__name__}: {reason}; choose another network, "
+                "or learn on one device"
+            )

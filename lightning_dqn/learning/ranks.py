@@ -50,12 +50,12 @@ class Bucket:
         return shaped, averaged
 
 
-def check_together(ranks: Ranks, parameters: Sequence[Tensor], updates: int) -> None:
-    """See that all ranks have the same weights, bit for bit; they would stay apart for ever.
+def check_together(ranks: Ranks, tensors: Sequence[Tensor], updates: int) -> None:
+    """See that all ranks have the same network, bit for bit; they would stay apart for ever.
 
     Args:
         ranks: all of them.
-        parameters: that learn.
+        tensors: the parameters that learn, and what the network keeps beside them.
         updates: so far.
 
     Raises:
@@ -63,11 +63,11 @@ def check_together(ranks: Ranks, parameters: Sequence[Tensor], updates: int) -> 
     """
     if not ranks.are_several:
         return
-    sums = torch.stack([parameter.detach().double().sum() for parameter in parameters])
+    sums = torch.stack([tensor.detach().double().sum() for tensor in tensors])
     found = ranks.gather(sums)
     if not bool((found.nan_to_num() == found[0].nan_to_num()).all()):
         raise RanksApart(
             f"the networks of {ranks.size} ranks are no longer the same at update {updates}: "
-            "something in after_update or in a callback changes weights by what one rank has "
-            "alone; let it act alike in all ranks"
+            "a layer, after_update or a callback changes it by what one rank has alone; let it "
+            "act alike in all ranks"
         )

@@ -78,7 +78,7 @@ def check_fit(module: Any, *, is_users: bool) -> None:
     check_module_hooks(module)
     check_trainer(module.trainer, logs_own_metrics=is_users)
     data = getattr(module.trainer, "datamodule", None)
-    check_shared(module.trainer, data)
+    check_shared(module.trainer, data, module.q_network)
     if data is None:
         return
     if lacks := [name for name in _OF_DATA if not hasattr(data, name)]:

@@ -70,7 +70,8 @@ def tell_values(
 ) -> None:
     """Give values to Lightning, as results of an evaluation.
 
-    They lie on the CPU, so that a progress bar reads nothing from an accelerator.
+    They lie on the CPU, so that a progress bar reads nothing from an accelerator. Of several ranks
+    all have what the first one found, for a checkpoint may be chosen by it.
 
     Args:
         module: in whose hook, or a callback's, this is.
@@ -78,6 +79,7 @@ def tell_values(
         to_loggers: also to the loggers.
     """
     if to_loggers:
+        values = Ranks.of(module.trainer).first_ones(dict(values))
         _tell_callbacks(module, values)
     if module.trainer.barebones:
         return

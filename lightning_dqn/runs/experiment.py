@@ -76,6 +76,8 @@ def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
         data.check_ranks(ranks)
     with _as_mistake_of("callbacks"):
         check_shared(trainer, data)
+    with _as_mistake_of("module"):
+        check_shared(trainer, None, module.q_network)
     with _as_mistake_of("data"):
         data.check_memory(trainer.strategy.root_device)
     return Experiment(config, module, data, trainer)
