@@ -26,7 +26,7 @@ from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, take_trust
 from lightning_dqn.safekeeping.folder_lock import locked
-from lightning_dqn.safekeeping.signals import Stopped, requeue
+from lightning_dqn.safekeeping.signals import Stopped, heard_before_a_run, requeue
 from lightning_dqn.study.planning import begun
 from lightning_dqn.study.searching import asked_search
 from lightning_dqn.study.searching import begun as begun_search
@@ -86,6 +86,11 @@ def train(config: DictConfig) -> float | None:
 
     Of several ranks the first alone holds and writes the run's folder, and tells.
     """
+    with heard_before_a_run():
+        return _train(config)
+
+
+def _train(config: DictConfig) -> float | None:
     training = training_module()
     # Warnings go to the terminal and to the log, as conf/hydra/job_logging/run.yaml has it.
     logging.captureWarnings(bool(logging.getLogger("py.warnings").handlers))
@@ -102,17 +107,15 @@ def train(config: DictConfig) -> float | None:
                     _forget_ends(run_dir)
                 experiment = training.prepare(config)
             summary = training.run(experiment)
-        except Stopped as stopped:
+        except (Stopped, SystemExit) as ended:
+            stopped = _as_stopped(ended)
             if is_first:
                 _tell(stopped, config)
             else:
-                let_the_first_end(parent)
+                _end_behind_the_first(stopped, parent, config)
             if is_sweep():  # which ends with it, and says how it goes on
-                raise
+                raise stopped from None
             sys.exit(stopped.exit_status)
-        except SystemExit as ended:
-            # As Lightning ends at SIGTERM before the run can hear it, which isn't a success.
-            sys.exit(128 + signal.SIGTERM if ended.code is None else ended.code)
         except Exception as error:
             if is_first:
                 _note_failure(run_dir, error)
@@ -121,6 +124,25 @@ def train(config: DictConfig) -> float | None:
         _transcript.info("%s", summary)
         print(f"\n{summary}")
     return summary.episode_return
+
+
+def _as_stopped(ended: Stopped | SystemExit) -> Stopped:
+    """Return what ended a run, if a signal did; any other end goes on."""
+    if isinstance(ended, Stopped):
+        return ended
+    if ended.code is not None:
+        raise ended
+    # As Lightning ends at a SIGTERM that came before the run could hear it: no success.
+    return Stopped(signal.SIGTERM)
+
+
+def _end_behind_the_first(stopped: Stopped, parent: int, config: DictConfig) -> None:
+    """Let the first rank tell, if all agreed to end; else say that this one is gone."""
+    if stopped.checkpoint is not None:
+        let_the_first_end(parent)
+        return
+    rank = rank_of(config, os.environ)
+    print(f"lightning-dqn: rank {rank}: {stopped}", file=sys.stderr, flush=True)
 
 
 def _tell_failure(run_dir: Path, error: Exception) -> NoReturn:

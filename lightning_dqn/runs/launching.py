@@ -24,7 +24,10 @@ _OF_A_GROUP = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_P
 """Variables by which Lightning takes a process for one that somebody else started."""
 
 _GONE = re.compile(r"gloo|NCCL|Connection (closed|reset)|TCPStore|Broken pipe", re.IGNORECASE)
-"""In what torch raises where another process of the group is gone."""
+"""In what gloo raises where another process of the group is gone; torch's own has a type."""
+
+_OF_TORCHS_LOG = "TORCH_CPP_LOG_LEVEL"
+"""Variable by which torch's library leaves out its own long warnings of processes that are gone."""
 
 _SECONDS_TO_END = 30.0
 
@@ -44,8 +47,9 @@ def as_ranks(trainer: pl.Trainer) -> Iterator[None]:
         yield
         return
     arguments, sys.argv = sys.argv, [sys.argv[0], *_arguments()]
-    before = {name: os.environ.get(name) for name in (*_OF_A_GROUP, PARENT)}
+    before = {name: os.environ.get(name) for name in (*_OF_A_GROUP, PARENT, _OF_TORCHS_LOG)}
     os.environ[PARENT] = str(os.getpid())
+    os.environ.setdefault(_OF_TORCHS_LOG, "ERROR")
     try:
         with _lost_ranks_told(trainer):
             yield
@@ -65,7 +69,8 @@ def _lost_ranks_told(trainer: pl.Trainer) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, LostRank) or not _GONE.search(str(error)):
+        is_lost = isinstance(error, dist.DistError) or _GONE.search(str(error))
+        if isinstance(error, LostRank) or not is_lost:
             raise
         raise LostRank.of(trainer.global_rank, trainer.world_size, error) from error
 

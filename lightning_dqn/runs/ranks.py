@@ -7,6 +7,8 @@ all of them alike. All compose the same configuration, one writes the run's fold
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -77,11 +79,15 @@ def _is_started_from_outside(environment: Mapping[str, str]) -> bool:
 def let_the_first_end(parent: int) -> None:
     """Wait until the process that started this one has told how the run ended, and is gone.
 
-    One that ended before it, otherwise than well, would end it too.
+    One that ended before it, otherwise than well, would end it too. Its end, or torchrun's, comes
+    as a SIGTERM, by which nothing more is told here.
 
     Args:
         parent: its number, or that of another where torchrun or SLURM started this.
     """
+    heard: list[int] = []
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
     until = time.monotonic() + _SECONDS_FOR_THE_FIRST
-    while os.getppid() == parent and time.monotonic() < until:
+    while os.getppid() == parent and not heard and time.monotonic() < until:
         time.sleep(0.05)
