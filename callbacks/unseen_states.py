@@ -7,7 +7,6 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks.table import Table, UnseenCount
-from lightning_dqn.reporting.telling import tell_values
 
 
 class UnseenStates(pl.Callback):
@@ -33,12 +32,12 @@ class UnseenStates(pl.Callback):
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the share."""
         if self._count is not None and not trainer.sanity_checking:
-            tell_values(pl_module, {"eval/unseen_states": self._count.share})
+            pl_module.log("eval/unseen_states", self._count.share)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the share, and warn if there is one."""
         if self._count is not None:
-            tell_values(pl_module, {"test/unseen_states": self._count.share})
+            pl_module.log("test/unseen_states", self._count.share)
             if self._count.unseen:
                 rank_zero_warn(str(self._count))
 

@@ -69,6 +69,27 @@ def check_common_folder(config: DictConfig, environment: Mapping[str, str]) -> N
         )
 
 
+def check_launcher(config: DictConfig) -> None:
+    """Refuse launchers of jobs in whose processes Lightning can't start a run's other ranks.
+
+    It starts them as this process was started, which in a job of theirs is the launcher's own way.
+
+    Args:
+        config: of a sweep's job, with Hydra's own node.
+
+    Raises:
+        ConfigError: naming the launchers that can.
+    """
+    launcher = str(config.hydra.launcher.get("_target_", ""))
+    if not asks_for_several(config) or launcher.endswith((".BasicLauncher", ".Processes")):
+        return
+    raise ConfigError(
+        f"hydra/launcher: several ranks can't be started from the jobs of "
+        f"{launcher.rpartition('.')[2]}; choose hydra/launcher=processes or basic, or "
+        "trainer.devices=1"
+    )
+
+
 def _is_started_from_outside(environment: Mapping[str, str]) -> bool:
     """Tell whether a launcher started several processes alike."""
     counts = [environment.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS")]

@@ -8,12 +8,14 @@ from typing import Any
 import gymnasium as gym
 import pytest
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy
+from torch import nn
 
 from lightning_dqn import ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork, PromotePastSelf, ReDo
 from lightning_dqn.collecting.evaluation import EvaluationConfig
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.learning.devices import check_devices, check_shared
+from lightning_dqn.networks.table import Table
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.replay.samplers.online import OnlineTransitions
 
@@ -87,3 +89,22 @@ def test_one_vector_of_environments_cannot_be_parted() -> None:
 def test_data_that_say_nothing_of_ranks_are_refused() -> None:
     with pytest.raises(ValueError, match="datamodule=object: doesn't say how 2 ranks share it"):
         check_shared(trainer(), object())
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (nn.BatchNorm1d(4), "network 1 BatchNorm1d: each of several ranks has statistics"),
+        (Table(3, 2), "network 1 Table: each of several ranks marks other states"),
+    ],
+)
+def test_layers_that_keep_what_one_rank_saw_are_refused(layer: nn.Module, reason: str) -> None:
+    network = nn.Sequential(nn.LayerNorm(4), layer)
+    with pytest.raises(ValueError, match=reason):
+        check_shared(trainer(), None, network)
+    check_shared(trainer(world_size=1), None, network)
+    check_shared(
+        trainer(),
+        None,
+        nn.Sequential(nn.LayerNorm(4), nn.BatchNorm1d(4, track_running_stats=False)),
+    )

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.ranks import asks_for_several, check_common_folder, rank_of
+from lightning_dqn.runs.ranks import (
+    asks_for_several,
+    check_common_folder,
+    check_launcher,
+    let_the_first_end,
+    rank_of,
+)
 
 TORCHRUN = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
 
@@ -59,3 +69,38 @@ def test_processes_of_a_launcher_need_a_folder_for_all() -> None:
     check_common_folder(config("runs/one", devices=2), TORCHRUN)
     check_common_folder(config(devices=2), {"LOCAL_RANK": "1", "WORLD_SIZE": "2"})
     check_common_folder(config(devices=1), TORCHRUN)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "can"),
+    [
+        ("hydra._internal.core_plugins.basic_launcher.BasicLauncher", True),
+        ("lightning_dqn.study.processes.Processes", True),
+        ("hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher", False),
+    ],
+)
+def test_ranks_are_started_by_jobs_that_are_processes_of_the_command_line(
+    launcher: str, can: bool
+) -> None:
+    asked = config(devices=2)
+    asked.hydra.launcher = {"_target_": launcher}
+    if can:
+        check_launcher(asked)
+    else:
+        with pytest.raises(ConfigError, match="from the jobs of JoblibLauncher; choose"):
+            check_launcher(asked)
+    asked.trainer.devices = 1
+    check_launcher(asked)
+
+
+def test_who_waits_for_the_first_to_end_goes_at_a_signal_without_a_word() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    since = time.monotonic()
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    try:
+        let_the_first_end(os.getppid())
+    finally:
+        timer.join()
+        signal.signal(signal.SIGTERM, before)
+    assert 0.2 <= time.monotonic() - since < 30.0
