@@ -27,7 +27,7 @@ from lightning_dqn.collecting.sharing import episodes_of_all
 from lightning_dqn.collecting.source import CollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec, check_same
-from lightning_dqn.experience import Experience, check_memory
+from lightning_dqn.experience import Experience, check_memory, parts_of_memory
 from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import (
@@ -195,7 +195,8 @@ class ReplayDataModule(pl.LightningDataModule):
         self._check_belongs(stage)
         if stage != "fit" or self._experience is not None:
             return
-        self.check_memory(self._trainer.strategy.root_device)
+        parts = parts_of_memory(self._trainer, self.replay_config)
+        self.check_memory(self._trainer.strategy.root_device, parts=parts)
         experience = self._experience = self._make_experience()
         if files is not None:
             experience.archive_large_ring(files, type(self).__qualname__)
@@ -305,18 +306,22 @@ class ReplayDataModule(pl.LightningDataModule):
 
     # --- memory and closing
 
-    def check_memory(self, device: torch.device | str = "cpu") -> None:
+    def check_memory(self, device: torch.device | str = "cpu", *, parts: int = 1) -> None:
         """Refuse sizes that don't fit, before anything is allocated.
 
         Args:
             device: where the module learns.
+            parts: of ring and minibatches, of which one lies there: several machines, or devices
+                with a ring each, have one each.
 
         Raises:
             ValueError: naming what is too large, the bytes needed and free.
         """
         directory = self.trainer.default_root_dir if self.trainer is not None else None
-        spec, config = self.environment.spec, self.replay_config
-        check_memory(spec, config, self.sampling, self.pace, device=device, directory=directory)
+        pace = self.pace.share(Ranks(parts))
+        config = self.replay_config.with_capacity(pace.capacity)
+        spec, sampling = self.environment.spec, self.sampling
+        check_memory(spec, config, sampling, pace, device=device, directory=directory)
 
     def close(self) -> None:
         """Close what this data module made, all of it whatever fails; may be called repeatedly."""

@@ -218,3 +218,14 @@ def check_memory(
         beside_bytes=beside_bytes,
     )
     check_batches_fit(spec, pace.updates_per_iteration, pace.batch_size, config.sequence_length)
+
+
+def parts_of_memory(trainer: Any, config: ReplayConfig) -> int:
+    """Return into how many memories several ranks part a ring: the devices', or the machines'.
+
+    Args:
+        trainer: of one of them.
+        config: of the ring.
+    """
+    is_on_cpu = trainer.strategy.root_device.type == "cpu" or config.storage != "accelerator"
+    return int(trainer.num_nodes if is_on_cpu else trainer.world_size)

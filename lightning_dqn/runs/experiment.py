@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
+from lightning_dqn.experience import parts_of_memory
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.learning.devices import SUPPORTED_PRECISIONS, check_shared
 from lightning_dqn.learning.trainer import check_trainer
@@ -73,7 +74,8 @@ def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
     experiment = Experiment(config, module, data, trainer)
     _check_ranks(experiment)
     with _as_mistake_of("data"):
-        data.check_memory(trainer.strategy.root_device)
+        parts = parts_of_memory(trainer, data.replay_config)
+        data.check_memory(trainer.strategy.root_device, parts=parts)
     return experiment
 
 
