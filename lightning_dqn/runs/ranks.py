@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
 
-_BY_LAUNCHER = ("RANK", "SLURM_PROCID")
-"""Variables by which torchrun and SLURM tell each process its number among all."""
+_BY_HAND = ("bash", "interactive")
+"""Names of SLURM's jobs in which Lightning starts processes itself."""
 
 _SECONDS_FOR_THE_FIRST = 60.0
 
@@ -42,11 +42,22 @@ def rank_of(config: DictConfig, environment: Mapping[str, str]) -> int:
     """
     if not asks_for_several(config):
         return 0
-    for name in _BY_LAUNCHER:
-        if environment.get(name, "").isdecimal():
-            return int(environment[name])
+    if (number := _number_by_launcher(environment)) is not None:
+        return number
     local, node = (environment.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK"))
     return 0 if int(local) == int(node) == 0 else max(1, int(local))
+
+
+def _number_by_launcher(environment: Mapping[str, str]) -> int | None:
+    """Return what torchrun or SLURM tells a process of its number among all, None if neither does.
+
+    A process that Lightning started, in a job of SLURM's too, has a ``LOCAL_RANK`` alone.
+    """
+    number = environment.get("RANK")
+    if number is None and "LOCAL_RANK" not in environment and "SLURM_NTASKS" in environment:
+        is_by_hand = environment.get("SLURM_JOB_NAME") in _BY_HAND
+        number = None if is_by_hand else environment.get("SLURM_PROCID")
+    return int(number) if number is not None and number.isdecimal() else None
 
 
 def check_common_folder(config: DictConfig, environment: Mapping[str, str]) -> None:
@@ -94,7 +105,7 @@ def _is_started_from_outside(environment: Mapping[str, str]) -> bool:
     """Tell whether a launcher started several processes alike."""
     counts = [environment.get(name, "1") for name in ("WORLD_SIZE", "SLURM_NTASKS")]
     several = any(count.isdecimal() and int(count) > 1 for count in counts)
-    return several and any(name in environment for name in _BY_LAUNCHER)
+    return several and _number_by_launcher(environment) is not None
 
 
 def let_the_first_end(parent: int) -> None:

@@ -53,6 +53,8 @@ def test_several_are_asked_for_by_devices_nodes_or_strategy(
         ({}, 0),
         (TORCHRUN, 3),
         ({"SLURM_PROCID": "2", "SLURM_NTASKS": "4"}, 2),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_JOB_NAME": "bash"}, 0),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "LOCAL_RANK": "1", "NODE_RANK": "0"}, 1),
         ({"LOCAL_RANK": "1", "NODE_RANK": "0", "WORLD_SIZE": "2"}, 1),
         ({"LOCAL_RANK": "0", "NODE_RANK": "0", "WORLD_SIZE": "2"}, 0),
         ({"LOCAL_RANK": "0", "NODE_RANK": "1", "WORLD_SIZE": "2"}, 1),
@@ -68,6 +70,10 @@ def test_processes_of_a_launcher_need_a_folder_for_all() -> None:
         check_common_folder(config(devices=2), TORCHRUN)
     check_common_folder(config("runs/one", devices=2), TORCHRUN)
     check_common_folder(config(devices=2), {"LOCAL_RANK": "1", "WORLD_SIZE": "2"})
+    by_hand = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_JOB_NAME": "interactive"}
+    check_common_folder(config(devices=2), by_hand)
+    with pytest.raises(ConfigError, match=r"hydra.run.dir: each process"):
+        check_common_folder(config(devices=2), {**by_hand, "SLURM_JOB_NAME": "dqn"})
     check_common_folder(config(devices=1), TORCHRUN)
 
 
