@@ -76,7 +76,7 @@ def interrupt(
         then_wait: seconds to wait before.
         again: send it once more, half a second later.
     """
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + 900
     while not when():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "it never came about"
