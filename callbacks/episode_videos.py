@@ -37,6 +37,7 @@ class EpisodeVideos(pl.Callback):
     """
 
     logs_metrics = False  # that a checkpoint could be chosen by
+    alone_because = "each of several ranks plays a part of an evaluation, which isn't played again"
 
     def __init__(
         self,

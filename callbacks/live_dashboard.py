@@ -63,6 +63,11 @@ class LiveDashboard(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse what can't be shown though it must be."""
+        if stage == "fit" and self.show is True and trainer.world_size > 1:
+            raise ValueError(
+                f"show=True: what its keys ask for would reach one of {trainer.world_size} ranks "
+                "alone; auto shows none there"
+            )
         if stage == "fit" and self.show is True and (reason := why_not(os.environ)):
             raise ValueError(f"show=True: {reason}; auto shows a dashboard where it can be")
 
@@ -122,8 +127,9 @@ class LiveDashboard(pl.Callback):
     def _is_wanted(self, trainer: pl.Trainer) -> bool:
         if self.show == "auto":
             has_bar = trainer.progress_bar_callback is not None
-            return trainer.is_global_zero and has_bar and not why_not(os.environ)
-        return self.show and trainer.is_global_zero
+            is_alone = trainer.world_size == 1  # what keys ask for would reach one rank of several
+            return is_alone and has_bar and not why_not(os.environ)
+        return self.show
 
     def _open(self, trainer: pl.Trainer, module: DQN, data: ReplayDataModule) -> None:
         state = State(bands=bands_of_other_seeds(Path(trainer.default_root_dir)))
@@ -241,6 +247,8 @@ class LiveDashboard(pl.Callback):
 
     def _mark(self) -> None:
         """Let the run's folder say what was changed by hand, as its checkpoints do."""
+        if not self._trainer.is_global_zero:
+            return
         path = Path(self._trainer.default_root_dir, CHANGED_BY_HAND)
         try:
             if self.tuning.changes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 from torch import nn
@@ -44,6 +44,10 @@ class PromotePastSelf(BoardEvaluation):
     Attributes:
         promotions: so far.
     """
+
+    alone_because: ClassVar[str] = (
+        "several ranks can't promote at the same moment, with collecting in each of them"
+    )
 
     def __init__(
         self,

@@ -49,6 +49,9 @@ class ReDo(CountedOperation):
     """
 
     default_period: ClassVar[int] = 1000
+    alone_because: ClassVar[str] = (
+        "each of several ranks would find other units dormant on its own part of a minibatch"
+    )
 
     def __init__(
         self,

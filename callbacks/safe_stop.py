@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.safekeeping.signals import Listener, Stopped
+from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.system.seeding import global_generators, set_global_generators
 
 PATIENCE_SECONDS = 1.5
@@ -23,7 +25,8 @@ class SafeStop(Checkpoint):
     That is between two iterations, of which each takes a fraction of a second, and in an
     evaluation at any step: a continued run plays it again. In the warm-up there is nothing to
     save yet. A second signal ends the run at once and overwrites nothing. What ends the run is
-    :class:`lightning_dqn.safekeeping.signals.Stopped`.
+    :class:`lightning_dqn.safekeeping.signals.Stopped`. Several ranks end together, whichever of
+    them hears the signal; what all of them are at comes to its end first.
 
     Args:
         path: of the checkpoint; None: ``checkpoints/last.ckpt`` in the Trainer's folder.
@@ -35,11 +38,12 @@ class SafeStop(Checkpoint):
         self.path = None if path is None else Path(path)
         self.listener = Listener()
         self._trainer: pl.Trainer
+        self._ranks = ALONE
         self._generators: dict[str, Any] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Ask to be called where a run may end."""
-        self._trainer = trainer
+        self._trainer, self._ranks = trainer, Ranks.of(trainer)
         data: Any = getattr(trainer, "datamodule", None)
         if isinstance(data, ReplayDataModule):
             self._leave(data)
@@ -76,12 +80,13 @@ class SafeStop(Checkpoint):
 
     def save_and_stop(self) -> None:
         """Save and end the run, if a signal came."""
-        if self.listener.number is not None:
-            raise Stopped(self.listener.number, self._save())
+        number = self._agreed() if self._ranks.are_several else self.listener.number
+        if number is not None:
+            raise Stopped(number, self._save())
 
     def stop_if_busy(self) -> None:
         """End a warm-up as it is, an evaluation with the state before it, if a signal came."""
-        if self.listener.number is None:
+        if self.listener.number is None or self._ranks.are_several:
             return
         trainer = self._trainer
         is_evaluated = trainer.state.fn == "fit" and trainer.validating
@@ -112,12 +117,17 @@ class SafeStop(Checkpoint):
         if trainer.state.fn != "fit":
             return
         for logger in trainer.loggers:
-            if hasattr(logger, "rewind"):
+            if self._ranks.is_first and hasattr(logger, "rewind"):
                 logger.rewind(checkpoint["dqn"]["env_steps"])
         for callback in trainer.checkpoint_callbacks:
             state = checkpoint["callbacks"].get(callback.state_key)
             if isinstance(callback, ModelCheckpoint) and state is not None:
                 _follow(state, str(callback.dirpath))
+
+    def _agreed(self) -> int | None:
+        """Return the signal that one of several ranks heard, if one did."""
+        heard = torch.tensor(self.listener.number or 0)
+        return int(self._ranks.gather(heard).max()) or None
 
     def _save(self) -> Path:
         path = self.path or Path(self._trainer.default_root_dir, "checkpoints", "last.ckpt")

@@ -5,6 +5,7 @@ Shapes: B batch, A actions.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -36,6 +37,11 @@ class ActingModule(pl.LightningModule):
         self.agent = agent
         self.report = Report()
         self.env_steps = 0
+
+    def setup(self, stage: str) -> None:
+        """Keep Lightning from advice for ranks that log what each has alone; ours all log alike."""
+        if self.trainer.world_size > 1:
+            warnings.filterwarnings("ignore", message=".*logging on epoch level in distributed.*")
 
     # --- acting
 

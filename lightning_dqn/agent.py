@@ -49,6 +49,8 @@ class Agent(nn.Module):
         behaviour_network: name of the network that explores.
         copies: names of the networks beside it.
         evaluation_network: name of the network that acts in evaluation and is exported.
+        noise_user: who draws the noise that explores, see :mod:`lightning_dqn.system.seeding`;
+            each of several ranks is another.
         hyperparameters: the arguments as plain values, which build the same agent again.
     """
 
@@ -74,6 +76,7 @@ class Agent(nn.Module):
         }
         self._behaviour: GreedyPolicy | None = None
         self._behaviour_tensors: operations.Aligned
+        self.noise_user: tuple[str | int, ...] = ("noise",)
         self._noise: torch.Generator | None = None
         self._noise_state: Tensor | None = None
 
@@ -162,7 +165,7 @@ class Agent(nn.Module):
         """
         if self._behaviour is None:
             network = deepcopy(self.q_network).requires_grad_(False).eval()
-            seed = seed_of(torch.initial_seed(), "noise")
+            seed = seed_of(torch.initial_seed(), *self.noise_user)
             self._noise = torch.Generator(self.device).manual_seed(seed)
             if self._noise_state is not None:
                 self._noise.set_state(self._noise_state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -22,18 +23,28 @@ from lightning_dqn.collecting.evaluation import (
     Observer,
     StepObserver,
 )
+from lightning_dqn.collecting.sharing import episodes_of_all
 from lightning_dqn.collecting.source import CollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec, check_same
-from lightning_dqn.experience import Experience, check_memory
+from lightning_dqn.experience import Experience, check_memory, parts_of_memory
 from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
-from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, as_sampling
+from lightning_dqn.replay.samplers.sampler import (
+    Pace,
+    Sampler,
+    Sampling,
+    as_sampling,
+    can_be_shared,
+)
 from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.replay.storage import ReplayConfig
 from lightning_dqn.safekeeping.checkpoint_files import install
+from lightning_dqn.safekeeping.rank_files import folder_of, share_files
 from lightning_dqn.streams import EvaluationStream, TrainStream
 from lightning_dqn.system.numbers import whole_number
+from lightning_dqn.system.ranks import Ranks
+from lightning_dqn.system.seeding import seed_environments_generators, seed_of
 from lightning_dqn.transitions import Episode, Iteration, Learner, Transitions
 
 _PASS_IT_ITSELF = (
@@ -48,6 +59,10 @@ class ReplayDataModule(pl.LightningDataModule):
     One batch of Lightning's is one iteration: ``env_steps_per_iteration`` env steps, then
     ``updates_per_iteration`` minibatches [U, B, ...] for as many updates. An epoch is
     ``env_steps_per_epoch``; validation plays evaluation episodes at its end.
+
+    Where several ranks learn, as by ``Trainer(devices=2, strategy="ddp")``, all numbers are of
+    the whole run: each of N ranks has 1 / N of the environments, of the ring, of each minibatch
+    and of the env steps, a seed of its own, and plays its part of each evaluation.
 
     Args:
         environment: a gymnasium id, a function that makes a ``gymnasium.Env``, a ``VectorEnv``
@@ -173,11 +188,15 @@ class ReplayDataModule(pl.LightningDataModule):
         Raises:
             ValueError: the module was made for another kind of environment.
         """
+        ranks = self._ranks
         files = install(self._trainer)
+        if ranks.are_several:
+            share_files(self._trainer, ranks, files, type(self).__qualname__)
         self._check_belongs(stage)
         if stage != "fit" or self._experience is not None:
             return
-        self.check_memory(self._trainer.strategy.root_device)
+        parts = parts_of_memory(self._trainer, self.replay_config)
+        self.check_memory(self._trainer.strategy.root_device, parts=parts)
         experience = self._experience = self._make_experience()
         if files is not None:
             experience.archive_large_ring(files, type(self).__qualname__)
@@ -185,7 +204,7 @@ class ReplayDataModule(pl.LightningDataModule):
             self._priorities.join(self._trainer)
         env_steps = getattr(self._learner, "env_steps", 0)
         if env_steps > 0:
-            experience.source.go_on(env_steps)
+            experience.go_on(env_steps)
         if self._restored is not None:
             self.load_state_dict(self._restored)
             self._restored = None
@@ -230,7 +249,8 @@ class ReplayDataModule(pl.LightningDataModule):
             self._restored = state_dict
             return
         checkpoint = Path(str(self._trainer.ckpt_path))
-        self._experience.load_state_dict(state_dict, checkpoint.parent)
+        folder = folder_of(checkpoint, self._ranks.rank)
+        self._experience.load_state_dict(state_dict, folder)
 
     def teardown(self, stage: str) -> None:
         """Close the environments and end the collecting thread; counters are kept."""
@@ -266,33 +286,42 @@ class ReplayDataModule(pl.LightningDataModule):
         return self._ready().next_iteration(self._learner, self._tell_of_collection)
 
     def evaluation_episodes(self, seed: int, episodes_per_env: int) -> Iterator[Episode]:
-        """Play the episodes of one evaluation with the module as it is now."""
+        """Play the episodes of one evaluation with the module as it is now.
+
+        Of several ranks each plays a part, and has the episodes of all when all have played.
+        """
         self._refuse_alone()
+        ranks = self._ranks
         if self._evaluator is None:
-            self._evaluator = Evaluator(self.environment, self.evaluation)
+            self._evaluator = Evaluator(self.environment, self._evaluation_of(ranks))
         self.evaluation_rules = self._evaluator.rules
-        return self._evaluator.play(
+        episodes = self._evaluator.play(
             self._learner,
-            seed=seed,
+            seed=_seed_of(seed, ranks),
             episodes_per_env=episodes_per_env,
             observers=[self._look_on],
             step_observers=self.step_observers,
         )
+        return iter(episodes_of_all(list(episodes), ranks)) if ranks.are_several else episodes
 
     # --- memory and closing
 
-    def check_memory(self, device: torch.device | str = "cpu") -> None:
+    def check_memory(self, device: torch.device | str = "cpu", *, parts: int = 1) -> None:
         """Refuse sizes that don't fit, before anything is allocated.
 
         Args:
             device: where the module learns.
+            parts: of ring and minibatches, of which one lies there: several machines, or devices
+                with a ring each, have one each.
 
         Raises:
             ValueError: naming what is too large, the bytes needed and free.
         """
         directory = self.trainer.default_root_dir if self.trainer is not None else None
-        spec, config = self.environment.spec, self.replay_config
-        check_memory(spec, config, self.sampling, self.pace, device=device, directory=directory)
+        pace = self.pace.share(Ranks(parts))
+        config = self.replay_config.with_capacity(pace.capacity)
+        spec, sampling = self.environment.spec, self.sampling
+        check_memory(spec, config, sampling, pace, device=device, directory=directory)
 
     def close(self) -> None:
         """Close what this data module made, all of it whatever fails; may be called repeatedly."""
@@ -311,6 +340,10 @@ class ReplayDataModule(pl.LightningDataModule):
         return self.trainer
 
     @property
+    def _ranks(self) -> Ranks:
+        return Ranks.of(self._trainer)
+
+    @property
     def _learner(self) -> Learner:
         return cast(Learner, self._trainer.lightning_module)
 
@@ -319,21 +352,50 @@ class ReplayDataModule(pl.LightningDataModule):
         return self._experience
 
     def _make_experience(self) -> Experience:
+        ranks = self._ranks
+        pace, seed = self.pace.share(ranks), _seed_of(self.seed, ranks)
+        if not ranks.is_first:
+            seed_environments_generators(seed)
         source = self.collection.make(
-            self.environment,
-            warmup_env_steps=self.pace.warmup_env_steps,
-            env_steps_per_iteration=self.pace.env_steps_per_iteration,
-            seed=self.seed,
+            self.environment.shared(ranks),
+            warmup_env_steps=pace.warmup_env_steps,
+            env_steps_per_iteration=pace.env_steps_per_iteration,
+            seed=seed,
         )
         make_ring = partial(
             ReplayBuffer,
             self.environment.spec,
-            config=self.replay_config,
+            config=self.replay_config.with_capacity(pace.capacity),
             device=self._trainer.strategy.root_device,
             directory=self._trainer.default_root_dir,
-            seed=self.seed,
+            seed=seed,
         )
-        return Experience(source, make_ring, self.sampling, self.pace)
+        return Experience(source, make_ring, self.sampling, pace, ranks)
+
+    def _evaluation_of(self, ranks: Ranks) -> EvaluationConfig:
+        return replace(self.evaluation, num_envs=ranks.share(self.evaluation.num_envs))
+
+    def check_ranks(self, ranks: Ranks) -> None:
+        """Refuse what can't be parted among several ranks.
+
+        Raises:
+            ValueError: naming it, and what to choose instead.
+        """
+        if not ranks.are_several:
+            return
+        if not can_be_shared(self.sampling):
+            raise ValueError(
+                f"sampler={type(self.sampling).__name__}: learns from one stream of transitions, "
+                "which several ranks can't part; choose UniformSampling() or "
+                "PrioritizedSampling(), or one device"
+            )
+        self.environment.shared(ranks)
+        self.pace.share(ranks).check_capacity()
+        if self.evaluation.num_envs < ranks.size:
+            raise ValueError(
+                f"evaluation.num_envs={self.evaluation.num_envs}: each of {ranks.size} ranks plays "
+                f"in one at least; set evaluation.num_envs={ranks.size}"
+            )
 
     def _evaluation_stream(
         self, stage: Literal["validation", "test"], episodes_per_env: int
@@ -367,9 +429,14 @@ class ReplayDataModule(pl.LightningDataModule):
         """End where Lightning has noted a SIGTERM, which it looks at between batches alone."""
         for look in self.while_busy:
             look()
-        if self._trainer.received_sigterm:
+        if self._trainer.received_sigterm and not self._ranks.are_several:
             raise SIGTERMException
 
     def _tell_of_collection(self, env_steps: int) -> None:
         for notify in self.after_collection:
             notify(env_steps)
+
+
+def _seed_of(seed: int, ranks: Ranks) -> int:
+    """Return the seed of one of several ranks; the first has the run's own."""
+    return seed if ranks.is_first else seed_of(seed, "rank", ranks.rank)

@@ -33,6 +33,7 @@ from lightning_dqn.learning.optimizer_step import (
     check_optimizer,
     forget_moments,
 )
+from lightning_dqn.learning.ranks import check_together
 from lightning_dqn.learning.self_prediction import SelfPredictionLoss, SelfPredictor
 from lightning_dqn.learning.targets import Target
 from lightning_dqn.learning.trainer import (
@@ -47,6 +48,7 @@ from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike, from_a_file
 from lightning_dqn.system.denormals import FlushDenormals
+from lightning_dqn.system.ranks import Ranks
 from lightning_dqn.transitions import Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
@@ -306,6 +308,8 @@ class DQN(ActingModule):
     def on_fit_start(self) -> None:
         """Check it again, for a subclass may bring callbacks of its own, and compile."""
         check_fit(self, is_users=type(self) is not DQN)
+        ranks = Ranks.of(self.trainer)
+        self.agent.noise_user = ("noise",) if ranks.is_first else ("noise", ranks.rank)
         self.agent.forget_behaviour()
         self.report.begin(self.env_steps, self.updates)
         self._continuation.begin_fit(self)
@@ -359,6 +363,7 @@ class DQN(ActingModule):
             expected_updates=iterations and iterations * data.updates_per_iteration,
             device=self.device,
             is_distributional=self.agent.head.outputs_per_action > 1,
+            ranks=Ranks.of(self.trainer),
         )
 
     def _optimizer(self) -> Optimizer:
@@ -371,8 +376,11 @@ class DQN(ActingModule):
 
         Raises:
             NonFiniteError: an update since the last row wasn't finite: none is saved as good.
+            RanksApart: several ranks have other weights.
         """
         self._lookout.sound_alarm(self)
+        kept = [*self.update.parameters, *self.update.network.buffers()]
+        check_together(self.update.ranks, kept, self.updates)
         add_state(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

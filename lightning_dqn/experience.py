@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from lightning_dqn.collecting.contract import Source
+from lightning_dqn.collecting.sharing import told_to_all
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.replay.archive import RingArchive
 from lightning_dqn.replay.ring import ReplayBuffer
@@ -21,6 +22,7 @@ from lightning_dqn.replay.storage import (
     ring_rows,
 )
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO
+from lightning_dqn.system.ranks import ALONE, Ranks, WrongRanks
 from lightning_dqn.transitions import Iteration, Learner, Rows
 
 
@@ -31,7 +33,8 @@ class Experience:
         source: of rows; closed where the rest can't be made.
         make_ring: makes the empty ring for so many environments.
         sampling: chooses what is learned from.
-        pace: of collecting and learning, as the sampling has it.
+        pace: of collecting and learning, as the sampling has it; of several ranks this one's.
+        ranks: whose experience this is a part of. What is counted and told is that of all.
 
     Attributes:
         source: of rows.
@@ -48,15 +51,20 @@ class Experience:
         make_ring: Callable[[int], ReplayBuffer],
         sampling: Sampling,
         pace: Pace,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.source = source
         self._pace = pace
+        self._ranks = ranks
         self._files: SafeCheckpointIO | None = None
         self._archive: RingArchive | None = None
         with ExitStack() as stack:
             stack.callback(source.close)
             self.replay = make_ring(source.num_envs)
             self.sampler: Sampler = sampling.make(self.replay, source.upcoming)
+            if ranks.are_several:
+                self.sampler.ranks = ranks
+                _share(source, ranks)
             stack.pop_all()
 
     def archive_large_ring(self, files: SafeCheckpointIO, key: str) -> None:
@@ -71,10 +79,17 @@ class Experience:
             self._archive.join(files)
 
     def warm_up(self, learner: Learner) -> Iterator[int]:
-        """Fill the ring before learning; yield the env steps by each part that is stored."""
+        """Fill the ring before learning; yield the env steps by each part that is stored.
+
+        Of several ranks, which don't wait for each other here, so many times this one's.
+        """
         for rows, env_steps in self.source.warm_up(learner):
             self.replay.extend(rows)
-            yield env_steps
+            yield env_steps * self._ranks.size
+
+    def go_on(self, env_steps: int) -> None:
+        """Count from here, for the learner has learned from so many env steps elsewhere."""
+        self.source.go_on(self._ranks.share(env_steps))
 
     def next_iteration(self, learner: Learner, tell: Callable[[int], None]) -> Iteration:
         """Collect, store and sample.
@@ -85,6 +100,8 @@ class Experience:
         """
         collected = self.source.collect(learner)
         self.replay.extend(collected.rows)
+        if self._ranks.are_several:
+            collected = told_to_all(collected, self._ranks)
         tell(collected.env_steps)
         self.replay.follow_schedules(collected.env_steps)
         transitions = self.sampler.sample(
@@ -104,7 +121,10 @@ class Experience:
         """Return all that collecting and sampling need to go on as if never interrupted."""
         collector = self.source.state_dict()  # rows that are being collected come before those
         with_rows = self._archive is None
-        state = {"collector": collector, "replay": self.replay.state_dict(with_rows=with_rows)}
+        rows = self.replay.state_dict(with_rows=with_rows)
+        state: dict[str, Any] = {"collector": collector, "replay": rows}
+        if self._ranks.are_several:
+            state["num_ranks"] = self._ranks.size
         return {**state, "sampler": self.sampler.state_dict()} if self.replay.num_rows else state
 
     def counters(self) -> dict[str, Any]:
@@ -122,8 +142,10 @@ class Experience:
             checkpoints: folder of the checkpoint, beside which a large ring's rows lie.
 
         Raises:
-            ValueError: the rows are those of a ring of another size.
+            ValueError: the rows are those of a ring of another size, or the state is that of one
+                of so many ranks and there are others now.
         """
+        _check_number(state.get("num_ranks", 1), self._ranks.size)
         self.replay.load_state_dict(state["replay"])
         if self._archive is not None and "segments" in state["replay"]:
             self._archive.load(state["replay"], checkpoints)
@@ -143,6 +165,25 @@ class Experience:
             self._archive.leave(self._files)
         self._archive = None
         self.source.close()
+
+
+def _share(source: Source, ranks: Ranks) -> None:
+    """Make a source one rank's part of several."""
+    if not hasattr(source, "share_with"):
+        raise ValueError(
+            f"collection: {type(source).__name__} can't be one of several ranks' sources of rows; "
+            "choose CollectionConfig, or learn on one device"
+        )
+    source.share_with(ranks.size)
+
+
+def _check_number(saved: int, present: int) -> None:
+    if saved != present:
+        raise WrongRanks(
+            f"this checkpoint was saved by {saved} rank{'s' if saved > 1 else ''}, each with its "
+            f"part of the replay ring, and there {'are' if present > 1 else 'is'} {present}; "
+            f"continue with devices * num_nodes = {saved}"
+        )
 
 
 def check_memory(
@@ -177,3 +218,14 @@ def check_memory(
         beside_bytes=beside_bytes,
     )
     check_batches_fit(spec, pace.updates_per_iteration, pace.batch_size, config.sequence_length)
+
+
+def parts_of_memory(trainer: Any, config: ReplayConfig) -> int:
+    """Return into how many memories several ranks part a ring: the devices', or the machines'.
+
+    Args:
+        trainer: of one of them.
+        config: of the ring.
+    """
+    is_on_cpu = trainer.strategy.root_device.type == "cpu" or config.storage != "accelerator"
+    return int(trainer.num_nodes if is_on_cpu else trainer.world_size)

@@ -32,6 +32,7 @@ from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig,
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.collecting.contract import Collected
 from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.experience import parts_of_memory
 from lightning_dqn.replay import storage
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
@@ -826,3 +827,29 @@ def test_what_a_sampler_keeps_counts_with_the_ring(make_data, make_trainer, monk
         prioritized.check_memory()
     with pytest.raises(ValueError, match=r"with what its sampler keeps takes"):
         make_trainer().fit(DQN("CartPole-v1"), prioritized)
+
+
+def test_of_a_ring_in_several_memories_a_part_must_fit(make_data, monkeypatch):
+    data = make_data(replay=ReplayConfig(capacity=1_000))
+    needed = ring_bytes(data.environment.spec, 8, 1_000)
+    monkeypatch.setattr(storage, "available_bytes", lambda _: int(needed / 0.8 * 0.75))
+    with pytest.raises(ValueError, match=r"replay\.capacity=1000: the replay ring"):
+        data.check_memory()
+    data.check_memory(parts=2)
+
+
+@pytest.mark.parametrize(
+    ("kept", "device", "parts"),
+    [
+        ("cpu", "cuda", 2),
+        ("memmap", "cuda", 2),
+        ("accelerator", "cuda", 8),
+        ("accelerator", "cpu", 2),
+    ],
+)
+def test_a_ring_lies_in_the_memories_of_machines_or_of_devices(
+    kept: Any, device: str, parts: int
+) -> None:
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    trainer = SimpleNamespace(strategy=strategy, num_nodes=2, world_size=8)
+    assert parts_of_memory(trainer, ReplayConfig(storage=kept)) == parts

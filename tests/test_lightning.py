@@ -234,6 +234,7 @@ WORKING: dict[str, list[Any]] = {
     "accelerator": ["cpu", "auto"],
     "devices": [1, "auto"],
     "num_nodes": [1],
+    "strategy": ["auto"],
     "precision": ["32-true", 32, "bf16-mixed"],
     "logger": [pl.loggers.logger.DummyLogger()],
     "callbacks": [[EMATargetNetwork(tau=0.1)]],
@@ -272,9 +273,6 @@ WORKING: dict[str, list[Any]] = {
 """Flags and values of theirs that leave a run as it is."""
 
 REFUSED: list[tuple[str, Any, str]] = [
-    ("strategy", "ddp", "leave strategy out"),
-    ("devices", 2, "DQN learns on one device"),
-    ("num_nodes", 2, "DQN learns on one device"),
     ("precision", "64-true", "choose 32-true or bf16-mixed"),
     ("precision", "bf16-true", "choose 32-true or bf16-mixed"),
     ("overfit_batches", 1, "limit_train_batches"),

@@ -32,6 +32,7 @@ class Collector:
     Attributes:
         env_steps: real transitions so far; autoreset rows are not steps.
         episodes: finished since they were last taken with :meth:`take_episodes`.
+        num_ranks: so many collect at the same pace; schedules go by the env steps of all.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Collector:
             environment, spec, exploration or Exploration(epsilon=0.0), self.generator
         )
         self.env_steps = 0
+        self.num_ranks = 1
         self.episodes: list[Episode] = []
         self._seed = seed
         self._has_begun = False
@@ -150,7 +152,7 @@ class Collector:
         rows.observation[time] = actor.observation
         if rows.action_mask is not None:
             rows.action_mask[time] = True if actor.action_mask is None else actor.action_mask
-        step = actor.step(policy, self.env_steps)
+        step = actor.step(policy, self.env_steps * self.num_ranks)
         rows.action[time] = step.action
         rows.reward[time] = step.reward
         rows.terminated[time] = step.terminated

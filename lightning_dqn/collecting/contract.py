@@ -37,6 +37,10 @@ class Collected(NamedTuple):
 class Source(Protocol):
     """Yields rows, wherever they come from.
 
+    One that can be a part of what several ranks learn from, each of which has its own, has a
+    method ``share_with(num_ranks: int) -> None``: it counts its own env steps, and follows
+    schedules by those of all.
+
     Attributes:
         num_envs: E, of every row.
     """

@@ -138,7 +138,9 @@ class EnvironmentSource:
             rows=rows,
             env_steps=env_steps,
             new_env_steps=env_steps - before,
-            epsilon=self.collector.actor.epsilon(self._policy, env_steps),
+            epsilon=self.collector.actor.epsilon(
+                self._policy, env_steps * self.collector.num_ranks
+            ),
             episodes=self.collector.take_episodes(),
             worker_restarts=self.collector.actor.worker_restarts,
         )
@@ -150,6 +152,10 @@ class EnvironmentSource:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="collector")
         self._ahead = self._thread.submit(self._next(learner))
+
+    def share_with(self, num_ranks: int) -> None:
+        """Be the part of one of so many ranks: schedules go by the env steps of all of them."""
+        self.collector.num_ranks = num_ranks
 
     def go_on(self, env_steps: int) -> None:
         """Count from here; the warm-up is the policy's."""

@@ -11,6 +11,7 @@ from lightning_dqn.commands.command import option, part_arguments, read_options,
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.ranks import asks_for_several
 from lightning_dqn.runs.training import training_module
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ def _before(composer: Composer, options: DoctorOptions) -> None:
     if composer.is_sweep:
         raise ConfigError("doctor: looks at one run; give each key one value")
     config = without_hydra(composer.config())
+    if asks_for_several(config):
+        raise ConfigError(
+            "doctor: tries a run in one process; add trainer.devices=1 trainer.num_nodes=1 "
+            "trainer.strategy=auto, by which it looks at what several ranks would share"
+        )
     training = training_module()
     from lightning_dqn.diagnostics.doctor.checks import check_environment
     from lightning_dqn.runs.estimate import estimate

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -19,12 +20,13 @@ from lightning_dqn.commands.help import print_help
 from lightning_dqn.runs.compose import Composer, Job
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.mistakes import one_line, told
+from lightning_dqn.runs.ranks import let_the_first_end, rank_of
 from lightning_dqn.runs.resume import CHECKPOINT, Resumed, without_resume
 from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, take_trust
 from lightning_dqn.safekeeping.folder_lock import locked
-from lightning_dqn.safekeeping.signals import Stopped, requeue
+from lightning_dqn.safekeeping.signals import Stopped, heard_before_a_run, requeue
 from lightning_dqn.study.planning import begun
 from lightning_dqn.study.searching import asked_search
 from lightning_dqn.study.searching import begun as begun_search
@@ -80,38 +82,83 @@ def _goes_on(resumed: Resumed | None) -> Callable[[Job], bool]:
 
 
 def train(config: DictConfig) -> float | None:
-    """Train as the configuration says; return the test return, for sweepers."""
+    """Train as the configuration says; return the test return, for sweepers.
+
+    Of several ranks the first alone holds and writes the run's folder, and tells.
+    """
+    with heard_before_a_run():
+        return _train(config)
+
+
+def _train(config: DictConfig) -> float | None:
     training = training_module()
     # Warnings go to the terminal and to the log, as conf/hydra/job_logging/run.yaml has it.
     logging.captureWarnings(bool(logging.getLogger("py.warnings").handlers))
-    run_dir = Path(config.run_dir)
+    run_dir, is_first, parent = Path(config.run_dir), rank_of(config, os.environ) == 0, os.getppid()
     mistakes = nullcontext if is_sweep() else told  # of a job others don't end, which go on
     with ExitStack() as held:
         held.callback(logging.captureWarnings, False)
-        with mistakes():
-            held.enter_context(locked(run_dir))
+        if is_first:
+            with mistakes():
+                held.enter_context(locked(run_dir))
         try:
             with mistakes():
-                for left in (FAILURE, PRUNED):
-                    (run_dir / left).unlink(missing_ok=True)
+                if is_first:
+                    _forget_ends(run_dir)
                 experiment = training.prepare(config)
             summary = training.run(experiment)
-        except Stopped as stopped:
-            _tell(stopped, config)
+        except (Stopped, SystemExit) as ended:
+            stopped = _as_stopped(ended)
+            if is_first:
+                _tell(stopped, config)
+            else:
+                _end_behind_the_first(stopped, parent, config)
             if is_sweep():  # which ends with it, and says how it goes on
-                raise
+                raise stopped from None
             sys.exit(stopped.exit_status)
         except Exception as error:
-            _note_failure(run_dir, error)
-            if is_sweep():
-                told_now = f"lightning-dqn: {run_dir.name} failed: {one_line(error)}"
-                print(told_now, file=sys.stderr, flush=True)
-                raise
-            with told() if isinstance(error, RunFault | DamagedCheckpoint) else nullcontext():
-                raise
-    _transcript.info("%s", summary)
-    print(f"\n{summary}")
+            if is_first:
+                _note_failure(run_dir, error)
+            _tell_failure(run_dir, error)
+    if is_first:
+        _transcript.info("%s", summary)
+        print(f"\n{summary}")
     return summary.episode_return
+
+
+def _as_stopped(ended: Stopped | SystemExit) -> Stopped:
+    """Return what ended a run, if a signal did; any other end goes on."""
+    if isinstance(ended, Stopped):
+        return ended
+    if ended.code is not None:
+        raise ended
+    # As Lightning ends at a SIGTERM that came before the run could hear it: no success.
+    return Stopped(signal.SIGTERM)
+
+
+def _end_behind_the_first(stopped: Stopped, parent: int, config: DictConfig) -> None:
+    """Let the first rank tell, if all agreed to end; else say that this one is gone."""
+    if stopped.checkpoint is not None:
+        let_the_first_end(parent)
+        return
+    rank = rank_of(config, os.environ)
+    print(f"lightning-dqn: rank {rank}: {stopped}", file=sys.stderr, flush=True)
+
+
+def _tell_failure(run_dir: Path, error: Exception) -> NoReturn:
+    """Tell of an error, as briefly as it can be, and raise it."""
+    if is_sweep():
+        told_now = f"lightning-dqn: {run_dir.name} failed: {one_line(error)}"
+        print(told_now, file=sys.stderr, flush=True)
+        raise error
+    with told() if isinstance(error, RunFault | DamagedCheckpoint) else nullcontext():
+        raise error
+
+
+def _forget_ends(run_dir: Path) -> None:
+    """Delete what an earlier part of a run, which goes on, left of how it ended."""
+    for left in (FAILURE, PRUNED):
+        (run_dir / left).unlink(missing_ok=True)
 
 
 def is_sweep() -> bool:

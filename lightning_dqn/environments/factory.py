@@ -25,6 +25,7 @@ from lightning_dqn.environments.spec import LIFE_LOST, EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.environments.wrapping import refuse_vector_statistics, wrap
 from lightning_dqn.system.numbers import whole_number
+from lightning_dqn.system.ranks import Ranks
 
 Vectorization = Literal["auto", "native", "sync", "async"]
 
@@ -148,6 +149,23 @@ class EnvironmentFactory:
                 "AutoresetMode.NEXT_STEP; pass that as autoreset_mode where it is made"
             )
         return environment
+
+    def shared(self, ranks: Ranks) -> EnvironmentFactory:
+        """Return a factory of one rank's part of these environments.
+
+        Raises:
+            ValueError: a ``VectorEnv`` was given, which can't be parted, or they can't be evenly.
+        """
+        if not ranks.are_several:
+            return self
+        if isinstance(self.id, VectorEnv):
+            raise ValueError(
+                f"id={self.name}: several ranks can't part one VectorEnv among them; pass an id "
+                "or a function"
+            )
+        part = copy.copy(self)
+        part.num_envs = ranks.even_share("num_envs", self.num_envs)
+        return part
 
     @cached_property
     def grade(self) -> Grade:

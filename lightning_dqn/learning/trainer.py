@@ -20,14 +20,12 @@ from pytorch_lightning.callbacks import (
     StochasticWeightAveraging,
 )
 from pytorch_lightning.profilers import PyTorchProfiler
-from pytorch_lightning.strategies import SingleDeviceStrategy
 from pytorch_lightning.utilities.compile import to_uncompiled
 
+from lightning_dqn.learning.devices import check_devices, check_shared
 from lightning_dqn.learning.hooks import check_callback_hooks, check_module_hooks
 from lightning_dqn.reporting.glossary import GLOSSARY, OF_CALLBACKS
 from lightning_dqn.transitions import Iteration
-
-SUPPORTED_PRECISIONS = ("32-true", "bf16-mixed")
 
 FROM_A_DATA_MODULE = (
     "a DQN learns from the iterations of a ReplayDataModule; pass it itself, as in "
@@ -80,6 +78,7 @@ def check_fit(module: Any, *, is_users: bool) -> None:
     check_module_hooks(module)
     check_trainer(module.trainer, logs_own_metrics=is_users)
     data = getattr(module.trainer, "datamodule", None)
+    check_shared(module.trainer, data, module.q_network)
     if data is None:
         return
     if lacks := [name for name in _OF_DATA if not hasattr(data, name)]:
@@ -112,7 +111,7 @@ def check_trainer(trainer: pl.Trainer, *, logs_own_metrics: bool) -> None:
     Raises:
         ValueError: naming the option, and what to take instead.
     """
-    _check_device(trainer)
+    check_devices(trainer)
     _check_options(trainer)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks:
@@ -140,19 +139,6 @@ def expected_iterations(trainer: pl.Trainer) -> int | None:
     an_epoch = min(an_epoch, limit) if isinstance(limit, int) else int(an_epoch * limit)
     most = trainer.max_steps
     return epochs * an_epoch if most < 0 else min(epochs * an_epoch, most)
-
-
-def _check_device(trainer: pl.Trainer) -> None:
-    if trainer.num_nodes > 1:
-        raise ValueError(f"num_nodes={trainer.num_nodes}: DQN learns on one device")
-    if trainer.world_size > 1:
-        raise ValueError(f"devices={trainer.world_size}: DQN learns on one device")
-    if not isinstance(trainer.strategy, SingleDeviceStrategy):
-        name = type(trainer.strategy).__name__
-        raise ValueError(f"strategy={name}: DQN learns on one device; leave strategy out")
-    if trainer.precision not in SUPPORTED_PRECISIONS:
-        choice = " or ".join(SUPPORTED_PRECISIONS)
-        raise ValueError(f"precision={trainer.precision}: choose {choice}")
 
 
 def _check_options(trainer: Any) -> None:

@@ -24,7 +24,9 @@ from lightning_dqn.learning.compilation import (
 from lightning_dqn.learning.gradients import make_safe
 from lightning_dqn.learning.hooks import BeforeStep
 from lightning_dqn.learning.optimizer_step import OptimizerStep
+from lightning_dqn.learning.ranks import Bucket
 from lightning_dqn.system.heap import keep_freed_memory
+from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.transitions import Transitions, UpdateStatistics
 
 
@@ -68,6 +70,7 @@ class Update:
         most_in_a_graph: so many updates at most are compiled as one graph with the optimizer's
             steps; 0: each by itself, without.
         had_in_a_graph: the same before a restart.
+        ranks: the processes over which gradients are averaged, as :meth:`prepare` is told.
         before_step: functions of the optimizer, called before each of its steps but an
             iteration's last, before which Lightning calls them itself. The gradients stand in
             ``.grad`` then.
@@ -91,8 +94,10 @@ class Update:
         self.most_in_a_graph = 0
         self.had_in_a_graph: int | None = None
         self.parameters = trainable_parameters(network)
+        self.ranks = ALONE
         self.before_step: list[BeforeStep] = []
         self._step: Step = self.step
+        self._bucket: Bucket | None = None
         self._optimizer_step: OptimizerStep
         self._device = torch.device("cpu")
         self._blocks: Blocks | None = None
@@ -103,8 +108,35 @@ class Update:
         One pure function of the weights and the minibatch, compiled as a whole.
         """
         output, gradients = self.gradients(batch)
-        # Between these two lines gradients are averaged, where several ranks learn.
         return self.safe_step(output, gradients)
+
+    def shared_step(self, batch: Transitions) -> LearningStep:
+        """Return the same where several ranks learn, each of which has a part of the minibatch.
+
+        Gradients, loss and statistics are averaged over the ranks before anything is made of them.
+        """
+        assert self._bucket is not None, "prepared for several ranks"
+        numbers, priority, gradients = self._step(batch)
+        shared, told = self._bucket.average(gradients, numbers)
+        safe, norm, squares = make_safe(told[0], shared, self.max_gradient_norm)
+        statistics = torch.cat([told[:3], norm.float()[None], told[3:]])
+        return LearningStep(safe, statistics, priority, squares)
+
+    def unsafe_step(self, batch: Transitions) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Return what a rank has for the others, and its own part.
+
+        Returns:
+            Loss, mean value, mean size of the TD error and, where something is foretold, that
+            error, float[3 or 4]; priorities float[B]; gradients as they come.
+        """
+        output, gradients = self.gradients(batch)
+        size = output.td_error.abs()
+        priority = size if output.priority is None else output.priority
+        # One that isn't finite is to be heard of by all ranks.
+        mean_size = size.mean() + 0.0 * priority.sum()
+        told = [output.loss.detach(), output.q_value.mean(), mean_size, output.self_prediction]
+        numbers = torch.stack([value.float() for value in told if value is not None])
+        return numbers, priority, gradients
 
     def gradients(self, batch: Transitions) -> tuple[LossOutput, tuple[Tensor, ...]]:
         """Return the loss of a minibatch and its gradients, as they come."""
@@ -126,7 +158,12 @@ class Update:
         )
 
     def prepare(
-        self, *, expected_updates: int | None, device: torch.device, is_distributional: bool
+        self,
+        *,
+        expected_updates: int | None,
+        device: torch.device,
+        is_distributional: bool,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Look anew for what learns, and compile.
 
@@ -134,6 +171,8 @@ class Update:
             expected_updates: of the whole run; None means without end.
             device: where the weights are.
             is_distributional: every action has many outputs, so compiling soon pays.
+            ranks: who learn together. Of several what is compiled ends where they average, so
+                each update is a graph by itself.
 
         Raises:
             ValueError: nothing is left to learn.
@@ -143,8 +182,10 @@ class Update:
         self.parameters = trainable_parameters(self.network)
         if not self.parameters:
             raise ValueError("every parameter of q_network is frozen: nothing is left to learn")
+        self.ranks = ranks
+        self._bucket = Bucket(ranks, self.parameters) if ranks.are_several else None
         self._step = compile_step(
-            self.step,
+            self.step if self._bucket is None else self.unsafe_step,
             self._mode(),
             expected_updates=expected_updates,
             device=device,
@@ -159,7 +200,7 @@ class Update:
         )
         if self.had_in_a_graph is not None:
             decided = self.had_in_a_graph
-        self.most_in_a_graph = decided if self.is_compiled else 0
+        self.most_in_a_graph = decided if self.is_compiled and not ranks.are_several else 0
 
     @property
     def is_compiled(self) -> bool:
@@ -250,7 +291,7 @@ class Update:
 
     def learn(self, batch: Transitions) -> LearningStep:
         """Return what :meth:`step` returns, by the compiled step where there is one."""
-        return self._step(batch)
+        return self._step(batch) if self._bucket is None else self.shared_step(batch)
 
     def apply(
         self, gradients: Sequence[Tensor], optimizer: LightningOptimizer, *, is_last: bool

@@ -9,7 +9,7 @@ Shapes: B batch, S states, A actions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,6 +36,9 @@ class Table(nn.Module):
             initial value and no experience.
     """
 
+    alone_because: ClassVar[str] = (
+        "each of several ranks marks other states as learned from, and none knows those of all"
+    )
     seen: Tensor
 
     def __init__(self, num_states: int, num_actions: int, initial_value: float = 0.0) -> None:

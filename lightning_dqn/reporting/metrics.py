@@ -26,7 +26,8 @@ class EpisodeStatistic(Metric):
     values: Tensor
 
     def __init__(self, window: int | None = None, *, persistent: bool = True) -> None:
-        super().__init__()
+        # All ranks are told of all episodes; torchmetrics would gather them once more.
+        super().__init__(sync_on_compute=False)
         if window is not None and window < 1:
             raise ValueError(f"window={window}: at least 1 episode")
         self.window = window

@@ -14,6 +14,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from lightning_dqn.system.ranks import Ranks
+
 ON_PROGRESS_BAR = frozenset({"train/loss", "rollout/episode_return", "eval/episode_return"})
 """What Lightning's progress bars show."""
 
@@ -37,12 +39,14 @@ def tell_look(module: Any, row: Mapping[str, float]) -> None:
     """Give a row of many values to the loggers as it is, and to callbacks that ask for metrics.
 
     Lightning's ``log_dict`` would take longer over each of them than finding it took, and carry
-    all of them through every batch that follows.
+    all of them through every batch that follows. Of several ranks, each of which looks at its
+    own part, all have what the first one sees.
 
     Args:
         module: a DQN in whose fit this is.
         row: by keys of the glossary, the x-axis among them.
     """
+    row = Ranks.of(module.trainer).first_ones(dict(row))
     for logger in module.loggers:
         logger.log_metrics(dict(row), step=module.env_steps)
     _tell_callbacks(module, row)
@@ -66,7 +70,8 @@ def tell_values(
 ) -> None:
     """Give values to Lightning, as results of an evaluation.
 
-    They lie on the CPU, so that a progress bar reads nothing from an accelerator.
+    They lie on the CPU, so that a progress bar reads nothing from an accelerator. Of several ranks
+    all have what the first one found, for a checkpoint may be chosen by it.
 
     Args:
         module: in whose hook, or a callback's, this is.
@@ -74,6 +79,7 @@ def tell_values(
         to_loggers: also to the loggers.
     """
     if to_loggers:
+        values = Ranks.of(module.trainer).first_ones(dict(values))
         _tell_callbacks(module, values)
     if module.trainer.barebones:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from lightning_dqn.runs.keys import choices
 from lightning_dqn.runs.lengths import total_env_steps
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.runs.named import PARTS
+from lightning_dqn.runs.ranks import rank_of
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.secrets import check_secrets
 
@@ -126,7 +128,9 @@ def check_folder(folder: Path, key: str) -> None:
 
 def _check_root_values(config: DictConfig) -> None:
     place = CONFIGURATION.parent
-    if "hydra" in config and config.hydra.output_subdir != str(place):
+    # The others of several ranks write none.
+    is_first = rank_of(config, os.environ) == 0
+    if "hydra" in config and is_first and config.hydra.output_subdir != str(place):
         raise ConfigError(
             f"hydra.output_subdir={config.hydra.output_subdir}: a run's configuration lies in "
             f"{place} of its folder, where evaluating and continuing it look"

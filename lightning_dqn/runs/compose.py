@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.resources import files
@@ -38,7 +37,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.hydra_files import CONFIG_MODULE, search_path
 from lightning_dqn.runs.hydra_flags import check_flags, parse_arguments
 from lightning_dqn.runs.hydra_loader import Loader
-from lightning_dqn.runs.jobs import SweepJob, key_of, names_of
+from lightning_dqn.runs.jobs import SweepJob, is_for_jobs, names_of
 from lightning_dqn.runs.keys import SUITES, flat
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.mistakes import explain
@@ -215,7 +214,7 @@ class Composer:
         """What a process for a single job is told, beside the job's own overrides."""
         flags = {name: getattr(self.flags, name) for name in _OF_FILES}
         given = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items() if value]
-        return [*given, *(one for one in self.overrides if _is_for_jobs(one))]
+        return [*given, *(one for one in self.overrides if is_for_jobs(one))]
 
     def execute(self, task: Callable[[DictConfig], Any]) -> None:
         """Run ``task`` in each job, or print what a flag asks for."""
@@ -377,10 +376,3 @@ def _sweep_folder(master: DictConfig, configs: Sequence[DictConfig]) -> Path:
     HydraConfig.instance().cfg = master  # type: ignore[assignment]
     stamped = Path(master.hydra.sweep.dir).name
     return Path("runs", *(names if len(names) == 1 else ()), stamped)
-
-
-def _is_for_jobs(override: str) -> bool:
-    """Return whether an override is Hydra's own and means each job, not the sweep."""
-    key = key_of(override)
-    of_sweep = re.match(r"hydra([./](mode|run|sweep|sweeper|launcher)\b)", key)
-    return bool(re.match(r"hydra[./]", key)) and not of_sweep

@@ -14,12 +14,16 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
+from lightning_dqn.experience import parts_of_memory
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
-from lightning_dqn.learning.trainer import SUPPORTED_PRECISIONS, check_trainer
+from lightning_dqn.learning.devices import SUPPORTED_PRECISIONS, check_shared
+from lightning_dqn.learning.trainer import check_trainer
 from lightning_dqn.replay.reading import check_discount
 from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.build import ConfigError, build, invalid
 from lightning_dqn.runs.check import check_folder, check_keys, check_values
+from lightning_dqn.runs.ranks import asks_for_several
+from lightning_dqn.system.ranks import Ranks
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,32 @@ def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
     trainer = build_trainer(config)
     with _as_mistake_of("trainer"):
         check_trainer(trainer, logs_own_metrics=type(module) is not DQN)
+    experiment = Experiment(config, module, data, trainer)
+    _check_ranks(experiment)
     with _as_mistake_of("data"):
-        data.check_memory(trainer.strategy.root_device)
-    return Experiment(config, module, data, trainer)
+        parts = parts_of_memory(trainer, data.replay_config)
+        data.check_memory(trainer.strategy.root_device, parts=parts)
+    return experiment
+
+
+def _check_ranks(experiment: Experiment) -> None:
+    """Refuse what several ranks can't share, naming the key."""
+    module, data, trainer = experiment.module, experiment.data, experiment.trainer
+    ranks = Ranks(trainer.world_size)
+    if ranks.are_several and not asks_for_several(experiment.config):
+        raise ConfigError(
+            f"trainer.devices=auto: there are {ranks.size}, with a process for each; say so by "
+            f"trainer.devices={trainer.num_devices} trainer.strategy=ddp, or choose "
+            "trainer.devices=1"
+        )
+    with _as_mistake_of("environment"):
+        data.environment.shared(ranks)
+    with _as_mistake_of("data"):
+        data.check_ranks(ranks)
+    with _as_mistake_of("callbacks"):
+        check_shared(trainer, data)
+    with _as_mistake_of("module"):
+        check_shared(trainer, None, module.q_network)
 
 
 def rehearse(experiment: Experiment) -> None:

@@ -83,6 +83,13 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
+def is_for_jobs(override: str) -> bool:
+    """Return whether an override is Hydra's own and means each job, not the sweep."""
+    key = key_of(override)
+    of_sweep = re.match(r"hydra([./](mode|run|sweep|sweeper|launcher)\b)", key)
+    return bool(re.match(r"hydra[./]", key)) and not of_sweep
+
+
 def _value(override: str) -> str:
     return override.partition("=")[2]
 

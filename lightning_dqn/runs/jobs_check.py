@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_keys, check_values
 from lightning_dqn.runs.compose import Composer, Job, without_hydra
 from lightning_dqn.runs.jobs import SweepJob
+from lightning_dqn.runs.ranks import check_common_folder, check_launcher, rank_of
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.safekeeping.folder_lock import refuse_used
 
@@ -53,7 +55,11 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
     folder = None
     for job in composer.jobs():
         try:
-            refuse_used(Path(job.config.run_dir), is_continued=goes_on(job))
+            check_common_folder(job.config, os.environ)
+            if job.name:
+                check_launcher(job.config)
+            if rank_of(job.config, os.environ) == 0:
+                refuse_used(Path(job.config.run_dir), is_continued=goes_on(job))
             _check(job, seen)
         except ConfigError as error:
             if job.number == 0:

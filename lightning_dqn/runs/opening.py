@@ -30,7 +30,9 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
     """
     config, module, data = experiment.config, experiment.module, experiment.data
     parameters = sum(parameter.numel() for parameter in module.q_network.parameters())
-    device = experiment.trainer.strategy.root_device
+    device: Any = experiment.trainer.strategy.root_device
+    if (size := experiment.trainer.world_size) > 1:
+        device = f"{device} of each of {size} ranks"
     epochs = experiment.trainer.max_epochs
     has_end = isinstance(epochs, int) and epochs > 0
     iterations = epochs * data.iterations_per_epoch if has_end and epochs else None
@@ -52,6 +54,8 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
 def _compiled(experiment: Experiment, updates: int | None) -> str:
     """Return in words that learning is compiled, and how much of it as one graph."""
     module = experiment.module
+    if experiment.trainer.world_size > 1:
+        return "compiled"  # up to where ranks average
     most = updates_in_a_graph(
         updates,
         num_weights=sum(p.numel() for p in module.update.network.parameters()),

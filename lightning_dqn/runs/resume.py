@@ -27,6 +27,8 @@ MAY_CHANGE = (
     "trainer.max_time",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
     "trainer.check_val_every_n_epoch",
     "trainer.limit_val_batches",
     "trainer.limit_test_batches",
@@ -122,6 +124,13 @@ class Resumed:
         """
         check_saved(config, self.trust, "resume")
         saved, now = _values(OmegaConf.load(self.folder / CONFIGURATION)), _values(config)
+        # Refused here, before the folder's configuration is written anew.
+        if (was := _num_ranks(saved)) != (is_ := _num_ranks(now)):
+            raise ConfigError(
+                f"trainer.devices={now.get('trainer.devices', 1)}: the run in {self.folder} was "
+                f"saved by {was} ranks, each with its part of the replay ring, and there would be "
+                f"{is_}; continue with devices * num_nodes = {was}"
+            )
         for key in [*saved, *now]:
             if _is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
                 continue
@@ -130,10 +139,10 @@ class Resumed:
             of_version |= all("${" in str(values.get(key)) for values in (saved, now))
             if of_version and not _is_of(key, self._asked_keys()):
                 continue
-            was, is_ = (_shown(values, key) for values in (saved, now))
+            before, after = (_shown(values, key) for values in (saved, now))
             raise ConfigError(
-                f"{key}={is_}: the run in {self.folder} was made with {was}; continue with that, "
-                "or begin another run"
+                f"{key}={after}: the run in {self.folder} was made with {before}; continue "
+                "with that, or begin another run"
             )
 
     def _asked_keys(self) -> list[str]:
@@ -146,6 +155,13 @@ _ABSENT = object()
 
 def _is_of(key: str, groups: Sequence[str]) -> bool:
     return any(key == group or key.startswith(f"{group}.") for group in groups)
+
+
+def _num_ranks(values: Mapping[str, Any]) -> int:
+    """Return how many processes learn, 1 where the devices that there are say so."""
+    devices, nodes = values.get("trainer.devices", 1), values.get("trainer.num_nodes", 1)
+    known = [one for one in (devices, nodes) if isinstance(one, int) and one > 0]
+    return known[0] * known[1] if len(known) == 2 else 1
 
 
 def without_resume(arguments: Sequence[str]) -> list[str]:
@@ -185,25 +201,35 @@ def _shown(values: Mapping[str, Any], key: str) -> str:
     return typed(values[key]) if key in values else "nothing of that name"
 
 
+def flags_of(hydra: Mapping[str, Any]) -> list[str]:
+    """Return the flags that a configuration was found by.
+
+    Args:
+        hydra: Hydra's own node of it, as plain values.
+    """
+    found = {
+        "--config-dir": [
+            source["path"]
+            for source in hydra["runtime"]["config_sources"]
+            if source["provider"] == "command-line" and source["schema"] == "file"
+        ],
+        "--config-name": [hydra["job"]["config_name"]],
+    }
+    return [
+        f"{flag}={value}"
+        for flag, values in found.items()
+        for value in values
+        if value not in (None, "config")
+    ]
+
+
 def _flags(path: Path, given: Sequence[str]) -> list[str]:
     """Return the flags that the run found its configuration by, unless they are given anew."""
     if not path.is_file():
         return []
     hydra: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     try:
-        found = {
-            "--config-dir": [
-                source["path"]
-                for source in hydra["hydra"]["runtime"]["config_sources"]
-                if source["provider"] == "command-line" and source["schema"] == "file"
-            ],
-            "--config-name": [hydra["hydra"]["job"]["config_name"]],
-        }
+        found = flags_of(hydra["hydra"])
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not what Hydra writes: {error!r}") from error
-    return [
-        f"{flag}={value}"
-        for flag, values in found.items()
-        for value in values
-        if value not in (None, "config") and not any(a.startswith(flag) for a in given)
-    ]
+    return [one for one in found if not any(a.startswith(one.partition("=")[0]) for a in given)]

@@ -15,6 +15,7 @@ from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.runs.budget import keep_budget
 from lightning_dqn.runs.by_hand import changed_by_hand
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
+from lightning_dqn.runs.launching import as_ranks
 from lightning_dqn.runs.loggers import following, task_overrides
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
@@ -76,23 +77,27 @@ def run(experiment: Experiment) -> Summary | Pruned:
     """Train, test the best checkpoint, save its weights and return the summary.
 
     The summary is also the run folder's ``summary.json``, written last: where it lies, the run is
-    complete. A trial that was given up is neither tested nor summed up.
+    complete. A trial that was given up is neither tested nor summed up. Of several ranks the first
+    alone tells and writes.
     """
     began = time.perf_counter()
     config, module, data = experiment.config, experiment.module, experiment.data
     trainer, run_dir = experiment.trainer, Path(config.run_dir)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    _say(experiment, run_dir)
-    keep_budget(config)
-    with following(experiment):
+    is_first = trainer.is_global_zero
+    if is_first:
+        _say(experiment, run_dir)
+        keep_budget(config)
+    with following(experiment), as_ranks(trainer):
         trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
         if (pruned := read_pruned(run_dir)) is not None:
             return pruned
         trained = module.report.trained(module.env_steps)
         updates, best = module.updates, _best_checkpoint(trainer)
         results = _test(experiment, best)
-        save_weights(module.agent, run_dir, module.hparams)
+        if is_first:
+            save_weights(module.agent, run_dir, module.hparams)
     tested = (
         f"the best checkpoint, of env step {module.env_steps:,}" if best else "the last weights"
     )
@@ -123,6 +128,8 @@ def run(experiment: Experiment) -> Summary | Pruned:
     labels = {"seed": config.seed, "tags": list(config.tags), "notes": config.get("notes")}
     labels |= {"overrides": task_overrides()}
     origin = provenance(trainer.strategy.root_device)
+    if not is_first:
+        return summary
     run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / SUMMARY, {**asdict(summary), **labels, **counted, **origin})
     return summary

@@ -11,7 +11,8 @@ from lightning_dqn.system.startup import uncollected
 
 _HINTS = re.compile(
     r"(GPU|TPU|HPU|IPU) available|LOCAL_RANK:|💡|.*litlogger|.*`Trainer\.fit` stopped|"
-    r"Loaded model weights|Loading `|Restor(ing|ed) "
+    r"Your model can run with static graph|-{100}|Initializing distributed|All distributed|"
+    r"distributed_backend=|Loaded model weights|Loading `|Restor(ing|ed) "
 )
 
 
@@ -32,9 +33,10 @@ def training_module() -> ModuleType:
         logger = logging.getLogger(library)
         logger.handlers.clear()
         logger.propagate = True
-        hinting = logging.getLogger(f"{library}.utilities.rank_zero")
-        if not any(isinstance(one, _WithoutHints) for one in hinting.filters):
-            hinting.addFilter(_WithoutHints())
+        for part in ("rank_zero", "distributed"):
+            hinting = logging.getLogger(f"{library}.utilities.{part}")
+            if not any(isinstance(one, _WithoutHints) for one in hinting.filters):
+                hinting.addFilter(_WithoutHints())
     # Lightning 2.6 itself calls what torch 2.13 deprecates; nothing a user could change.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     # A float64 environment's bounds are read as float32, which is what is learned from.

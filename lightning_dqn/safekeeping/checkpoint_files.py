@@ -60,7 +60,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
             CheckpointsFailed: it couldn't be written, too often for the run to go on.
             OSError: it couldn't be written, and no run is there to go on.
         """
-        local = _local(path)
+        local = local_path(path)
         if local is None or storage_options is not None:
             super().save_checkpoint(stamped(checkpoint), path, storage_options)
             return
@@ -79,7 +79,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
         self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Read a checkpoint; see :func:`lightning_dqn.safekeeping.reading.read_checkpoint`."""
-        local = _local(path)
+        local = local_path(path)
         # None is torch's default, which is True; Lightning's is False for the web.
         only = weights_only is not False
         if local is not None:
@@ -91,7 +91,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
         After a failed save the file stays: it was to be replaced by the one that failed.
         """
-        local = _local(path)
+        local = local_path(path)
         if local is None:
             super().remove_checkpoint(path)
             return
@@ -145,7 +145,7 @@ def install(trainer: pl.Trainer) -> SafeCheckpointIO | None:
     return found if isinstance(found, SafeCheckpointIO) else None
 
 
-def _local(path: Any) -> Path | None:
+def local_path(path: Any) -> Path | None:
     """Return the path of a local file, None for one elsewhere."""
     files, name = url_to_fs(os.fspath(path))
     return Path(name) if isinstance(files, LocalFileSystem) else None

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -87,6 +88,28 @@ class Listener:
         if self._count > 2:
             os._exit(128 + number)
         raise Stopped(number)
+
+
+@contextmanager
+def heard_before_a_run() -> Iterator[None]:
+    """Let SIGTERM raise :class:`Stopped` where nobody else hears it, as while parts are made.
+
+    Without it the system ends the process, which says nothing.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _stop_at_once)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) == _stop_at_once:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _stop_at_once(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
 
 
 def _say(text: str) -> None:

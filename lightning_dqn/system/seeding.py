@@ -66,6 +66,16 @@ def set_global_generators(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
 
 
+def seed_environments_generators(seed: int) -> None:
+    """Seed Python's and NumPy's own generators, from which other people's environments draw.
+
+    Of several ranks each has another seed for them. torch's stays the same in all ranks, for what
+    learning draws, as noise and new weights, must be the same in all.
+    """
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (other people's)
+
+
 def device_generator(device: torch.device) -> dict[str, Any] | None:
     """Return the state of the accelerator's own generator; None on the CPU, which has torch's.
 

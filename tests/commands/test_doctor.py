@@ -86,3 +86,10 @@ def test_a_mistake_is_told_in_one_line(
 def test_help_is_printed_where_nothing_is_given(capsys: pytest.CaptureFixture[str]) -> None:
     doctor.main([])
     assert "random_steps=5000" in capsys.readouterr().out
+
+
+def test_several_ranks_are_not_tried_in_one_process(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        doctor.main([*SHORT, "environment.id=CartPole-v1", "trainer.devices=2"])
+    assert ended.value.code == 2
+    assert "doctor: tries a run in one process; add trainer.devices=1" in capsys.readouterr().err

@@ -76,6 +76,8 @@ def test_what_other_commands_name_is_there(page: str, command: str) -> None:
         named = [word for word in words if word.endswith(".py")]
         assert all((ROOT / word).is_file() for word in named)
         assert named or words[0] in ("-c", "-m")
+    elif program in ("torchrun", "srun"):  # start ours, several times
+        check(f"python {command[command.index('-m lightning_dqn') :]}")
     elif program == "wandb":
         assert words[0] in ("sweep", "agent", "sync")
         assert all((ROOT / word).is_file() for word in words if word.endswith(".yaml"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+from support.threaded_ranks import in_ranks
 
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.reporting.telling import tell_row, tell_values
+from lightning_dqn.system.ranks import Ranks
 
 LARGE = 2.0**24 + 1
 """A count that float32 rounds."""
@@ -214,3 +217,22 @@ def test_a_test_alone_stands_where_its_weights_do(
     alone.test(module, make_data(), ckpt_path=tmp_path / "a.ckpt", verbose=False)
     row, step = notes.rows[-1]
     assert row["time/env_steps"] == step == module.env_steps > 0
+
+
+def test_of_an_evaluation_all_ranks_have_what_the_first_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Ranks, "of", lambda trainer: trainer.ranks)
+
+    def tell(ranks: Ranks) -> list[Any]:
+        told: list[Any] = []
+        takes = SimpleNamespace(take_row=lambda module, row: told.append(dict(row)))
+        module = SimpleNamespace(
+            trainer=SimpleNamespace(ranks=ranks, barebones=False, callbacks=[takes]),
+            log_dict=lambda values, **_: told.append({k: float(v) for k, v in values.items()}),
+        )
+        tell_values(module, {"eval/found": 3.0 + ranks.rank})
+        return told
+
+    for told in in_ranks(2, tell):
+        assert told == [{"eval/found": 3.0}, {"eval/found": 3.0}, {}]

@@ -8,6 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from omegaconf import open_dict
+from pytorch_lightning.accelerators import CPUAccelerator
 from support.short_runs import small_config
 
 from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar, SafeStop
@@ -56,7 +57,8 @@ REFUSED = {
     "environment.id=lightning_dqn/TicTacToe-v0": "data.replay.gamma=0.99: in this environment the",
     "data.replay.capacity=100_000_000_000_000": "data.replay.capacity=100000000000000: ",
     "trainer.precision=64": "trainer.precision=64: choose 32-true or bf16-mixed",
-    "trainer.devices=2": "trainer.devices=2: DQN learns on one device",
+    "trainer.strategy=ddp_spawn": "trainer.strategy=ddp_spawn: ",
+    "trainer.devices=2 data.batch_size=9": "data.batch_size=9: is of all 2 ranks together",
     "callbacks.target_network=3": "callbacks.target_network=3: expected a mapping with a _target_",
     "callbacks.target_network.every_n_updates=abc": (
         "callbacks.target_network.every_n_updates='abc': expected a whole number or null"
@@ -132,3 +134,13 @@ def test_callbacks_are_rehearsed_before_a_run(tmp_path: Path) -> None:
         rehearse(experiment)
     rehearse(prepare(small_config(tmp_path / "run", "+callbacks/average_network=slow")))
     assert not (tmp_path / "run").exists()
+
+
+def test_devices_that_turn_out_to_be_several_are_to_be_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CPUAccelerator, "auto_device_count", staticmethod(lambda: 2))
+    with pytest.raises(
+        ConfigError, match=r"trainer.devices=auto: there are 2, .*devices=2 trainer"
+    ):
+        prepare(small_config(tmp_path, "trainer.devices=auto", "trainer.accelerator=cpu"))

@@ -76,7 +76,7 @@ def interrupt(
         then_wait: seconds to wait before.
         again: send it once more, half a second later.
     """
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 900
     while not when():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "it never came about"
@@ -87,7 +87,7 @@ def interrupt(
     if again:
         time.sleep(0.5)
         os.kill(process.pid, number)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=300)
     return Ended(process.returncode, output, time.monotonic() - since)
 
 

@@ -37,6 +37,7 @@ class LambdaReturns:
     """
 
     gives_whole_targets: ClassVar[bool] = True
+    can_be_shared: ClassVar[bool] = True
 
     trace: float = 0.65
     rollout_length: int = 32

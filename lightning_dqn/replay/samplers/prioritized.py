@@ -28,7 +28,8 @@ class PrioritizedSampling:
 
     A transition is drawn with a probability proportional to (priority + epsilon)^alpha, its loss
     multiplied with (number of transitions * probability)^-beta over the largest of the minibatch.
-    New transitions get the largest value there has been.
+    New transitions get the largest value there has been. Of several ranks all this is over the
+    transitions of all.
 
     Args:
         alpha: 0 is uniform, 1 fully proportional.
@@ -37,6 +38,7 @@ class PrioritizedSampling:
     """
 
     gives_whole_targets: ClassVar[bool] = False
+    can_be_shared: ClassVar[bool] = True
 
     alpha: float = 0.6
     beta: float | Schedule = field(default_factory=lambda: LinearSchedule(0.4, 1.0, 100_000))
@@ -99,11 +101,14 @@ class PrioritizedSampler(Sampler):
         cells = self.tree.sample(num_updates, batch_size, self.replay.generator)
         self._drawn = cells
         transitions = self.replay.transitions_at(cells).unflatten(num_updates, batch_size)
-        odds = (self.tree[cells] * (num_starts / self.tree.total)).unflatten(
-            0, (num_updates, batch_size)
-        )
-        weight = odds.pow(-self.beta(env_steps))
-        weight = weight / weight.amax(dim=1, keepdim=True)
+        shape = (num_updates, batch_size)
+        beta = self.beta(env_steps)
+        if self.ranks.are_several:
+            weight = self._weight_over_ranks(cells.unflatten(0, shape), beta)
+        else:
+            odds = (self.tree[cells] * (num_starts / self.tree.total)).unflatten(0, shape)
+            weight = odds.pow(-beta)
+            weight = weight / weight.amax(dim=1, keepdim=True)
         return transitions._replace(weight=weight.float())
 
     def update_priorities(self, priority: Tensor) -> None:
@@ -130,6 +135,8 @@ class PrioritizedSampler(Sampler):
         )
         self.tree.update(self._drawn, value)
         self._largest = torch.maximum(self._largest, value.max())
+        if self.ranks.are_several:
+            self._largest = self.ranks.gather(self._largest).max()
 
     def stored_priorities(self, cells: Tensor) -> Tensor:
         """Return (priority + epsilon)^alpha of cells, as the tree holds them, float[M]."""
@@ -151,6 +158,26 @@ class PrioritizedSampler(Sampler):
         self._largest.fill_(state["largest"])
         self._newest = state["newest"]
         self._drawn = None
+
+    def _weight_over_ranks(self, cells: Tensor, beta: float) -> Tensor:
+        """Return the weights of one rank's part of minibatches, float[U, B].
+
+        Each rank draws as many as the others, though the priorities of its ring may come to less.
+        So that every transition of all rings is drawn in proportion to its priority, a rank drops
+        some of what it drew, with the probability that its total lacks of the largest one's; they
+        get no weight, and the others of the minibatch so much more that its mean is theirs.
+        """
+        replay = self.replay
+        own = torch.stack([self.tree.total, torch.full_like(self.tree.total, replay.num_starts)])
+        totals, starts = self.ranks.gather(own).unbind(dim=1)
+        chance = torch.rand(cells.shape, generator=replay.generator, device=replay.device)
+        is_kept = chance < self.tree.total / totals.max()
+        odds = self.tree[cells.flatten()].view_as(cells) * (starts.sum() / totals.sum())
+        weight = odds.pow(-beta) * is_kept
+        own = torch.stack([weight.amax(dim=1), is_kept.sum(dim=1).to(weight.dtype)])
+        largest, kept = self.ranks.gather(own).unbind(dim=1)
+        num_drawn = cells.shape[1] * self.ranks.size
+        return weight * (num_drawn / (kept.sum(dim=0) * largest.amax(dim=0)))[:, None]
 
     def _check_finite(self) -> None:
         if not bool(self._are_finite):

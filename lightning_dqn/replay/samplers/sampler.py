@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
 
 from lightning_dqn.replay.ring import ReplayBuffer
+from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.transitions import Transitions, Valuer
 
 Upcoming = Callable[[], tuple[np.ndarray, np.ndarray | None]]
@@ -54,6 +55,24 @@ class Pace:
     warmup_env_steps: int
     sequence_length: int | None = None
 
+    def share(self, ranks: Ranks) -> Pace:
+        """Return one rank's part of it: what is told here is of all ranks together.
+
+        Raises:
+            ValueError: something can't be parted evenly.
+        """
+        if not ranks.are_several:
+            return self
+        pace = self.env_steps_per_iteration
+        return replace(
+            self,
+            num_envs=ranks.even_share("num_envs", self.num_envs),
+            batch_size=ranks.even_share("batch_size", self.batch_size),
+            env_steps_per_iteration=ranks.even_share("env_steps_per_iteration", pace),
+            capacity=self.capacity // ranks.size,
+            warmup_env_steps=-(-self.warmup_env_steps // ranks.size),
+        )
+
     def check_capacity(self) -> None:
         """Refuse a ring in which there may be no transition, however much is collected.
 
@@ -75,6 +94,10 @@ class Pace:
 @runtime_checkable
 class Sampling(Protocol):
     """A choice of transitions, as a configuration holds it.
+
+    One whose samplers work where several ranks have a part of the ring each, and draw their part
+    of each minibatch from it, tells so by a true attribute ``can_be_shared``, see
+    :func:`can_be_shared`.
 
     One that keeps something for each row of the ring tells so by a method
     ``bytes_beside_ring(num_rows: int) -> int``, see :func:`bytes_beside_ring`.
@@ -110,6 +133,7 @@ class Sampler(ABC):
         replay: an empty ring.
 
     Attributes:
+        ranks: of whose rings this one is a part.
         uses_priorities: sampling goes by what :meth:`update_priorities` is given.
         replays: transitions are drawn from all that the ring holds, and may come again.
     """
@@ -120,6 +144,7 @@ class Sampler(ABC):
     def __init__(self, replay: ReplayBuffer) -> None:
         assert replay.num_rows == 0, "a sampler sees every row that is written"
         self.replay = replay
+        self.ranks: Ranks = ALONE
 
     @abstractmethod
     def sample(
@@ -162,6 +187,11 @@ def bytes_beside_ring(sampling: Sampling, num_rows: int) -> int:
     """Return the bytes that a sampler keeps for so many rows; 0 where nothing is told of it."""
     tell = getattr(sampling, "bytes_beside_ring", None)
     return 0 if tell is None else int(tell(num_rows))
+
+
+def can_be_shared(sampling: Sampling) -> bool:
+    """Tell whether several ranks may learn by a choice of transitions, each from its own ring."""
+    return bool(getattr(sampling, "can_be_shared", False))
 
 
 def as_sampling(sampling: Any) -> Sampling:

@@ -18,6 +18,7 @@ class UniformSampling:
     """Every transition of the ring is equally likely, Mnih et al. 2015."""
 
     gives_whole_targets: ClassVar[bool] = False
+    can_be_shared: ClassVar[bool] = True
 
     def pace(self, asked: Pace) -> Pace:
         """Return the pace asked for, with a warm-up after which there is something to draw."""

@@ -1,0 +1,120 @@
+"""Each rank finds its own again, of the moment that the checkpoint is of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.threaded_ranks import in_ranks
+
+from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO
+from lightning_dqn.safekeeping.rank_files import KEY, folder_of, own_files, share_files
+from lightning_dqn.system.ranks import Ranks
+
+
+class Strategy:
+    """Saves as Lightning's do: the first rank alone."""
+
+    def __init__(self, ranks: Ranks) -> None:
+        self.ranks, self.checkpoint_io = ranks, SafeCheckpointIO()
+
+    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        if self.ranks.is_first:
+            self.checkpoint_io.save_checkpoint(checkpoint, path, storage_options)
+
+    def load_checkpoint(self, path: Any, weights_only: bool | None = None) -> Any:
+        return self.checkpoint_io.load_checkpoint(path, weights_only=weights_only)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        if self.ranks.is_first:
+            self.checkpoint_io.remove_checkpoint(path)
+
+
+def trainer_of(ranks: Ranks, stage: str = "fit") -> Any:
+    """Return what stands for a Trainer whose files are shared."""
+    strategy = Strategy(ranks)
+    trainer: Any = SimpleNamespace(strategy=strategy, state=SimpleNamespace(fn=stage))
+    share_files(trainer, ranks, strategy.checkpoint_io, "data")
+    share_files(trainer, ranks, strategy.checkpoint_io, "data")  # as a test after a fit does
+    return trainer
+
+
+def state(ranks: Ranks, number: int) -> dict[str, Any]:
+    return {"data": {"rank": ranks.rank, "number": number}, "dqn": {"r": ranks.rank}, "w": number}
+
+
+def loaded(path: Path, ranks: Ranks, stage: str = "fit") -> Any:
+    found = trainer_of(ranks, stage).strategy.load_checkpoint(path)
+    return found["data"]["rank"], found["data"]["number"], found["dqn"]["r"], found["w"]
+
+
+def save(path: Path, ranks: Ranks, *numbers: int) -> None:
+    strategy = trainer_of(ranks).strategy
+    for number in numbers:
+        strategy.save_checkpoint(state(ranks, number), path)
+
+
+def test_each_rank_gets_its_own_state_back(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    in_ranks(3, lambda ranks: save(path, ranks, 1))
+    assert in_ranks(3, lambda ranks: loaded(path, ranks)) == [(r, 1, r, 1) for r in range(3)]
+    assert not (tmp_path / "rank0").exists()
+
+
+def test_a_test_takes_what_the_first_rank_has(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    in_ranks(2, lambda ranks: save(path, ranks, 1))
+    assert in_ranks(2, lambda ranks: loaded(path, ranks, "test"))[1] == (0, 1, 0, 1)
+
+
+def test_what_the_two_generations_name_is_kept_and_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    in_ranks(2, lambda ranks: save(path, ranks, 1, 2, 3))
+    assert len(own_files(path, 1)) == 2
+    path.write_bytes(path.read_bytes()[:-100])  # damaged: the generation before is taken
+    with pytest.warns(UserWarning, match="the one before it"):
+        found = in_ranks(2, lambda ranks: loaded(path, ranks))
+    assert found == [(0, 2, 0, 2), (1, 2, 1, 2)]
+
+
+def test_a_save_that_is_broken_off_changes_nothing_for_the_checkpoint_that_is_there(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "last.ckpt"
+    in_ranks(2, lambda ranks: save(path, ranks, 1))
+    whole = path.read_bytes()
+    in_ranks(2, lambda ranks: save(path, ranks, 2))
+    path.write_bytes(whole)  # as if the first rank had been killed before it wrote
+    assert in_ranks(2, lambda ranks: loaded(path, ranks)) == [(0, 1, 0, 1), (1, 1, 1, 1)]
+
+
+def test_a_removed_checkpoint_takes_along_what_it_names(tmp_path: Path) -> None:
+    path, other = tmp_path / "best.ckpt", tmp_path / "best-v1.ckpt"
+
+    def act(ranks: Ranks) -> None:
+        strategy = trainer_of(ranks).strategy
+        strategy.save_checkpoint(state(ranks, 1), path)
+        strategy.save_checkpoint(state(ranks, 1), other)
+        strategy.remove_checkpoint(path)
+
+    in_ranks(2, act)
+    assert not path.exists()
+    assert own_files(path, 1) == []
+    assert len(own_files(other, 1)) == 1
+
+
+def test_weights_alone_are_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "weights.ckpt"
+    in_ranks(2, lambda ranks: trainer_of(ranks).strategy.save_checkpoint({"w": 1}, path))
+    assert KEY not in SafeCheckpointIO().load_checkpoint(path)
+    assert not folder_of(path, 1).exists()
+
+
+def test_other_ways_to_write_are_refused() -> None:
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(checkpoint_io=object()))
+    with pytest.raises(ValueError, match="plugins=object: several ranks save"):
+        share_files(trainer, Ranks(2), None, "data")
+    with pytest.raises(ValueError, match=r"memory://bucket/a.ckpt: several ranks save"):
+        trainer_of(Ranks(2)).strategy.save_checkpoint({}, "memory://bucket/a.ckpt")
