@@ -18,6 +18,7 @@ from lightning_dqn.live.desk import Desk
 from lightning_dqn.live.extra_evaluation import ExtraEvaluation
 from lightning_dqn.live.glance import glance
 from lightning_dqn.live.listening import ListeningLogger
+from lightning_dqn.live.rows import METRICS
 from lightning_dqn.live.screen import table
 from lightning_dqn.live.seeds import bands_of_other_seeds
 from lightning_dqn.live.state import State
@@ -126,8 +127,11 @@ class LiveDashboard(pl.Callback):
         return self.show and trainer.is_global_zero
 
     def _open(self, trainer: pl.Trainer, module: DQN, data: ReplayDataModule) -> None:
-        state = State(bands=bands_of_other_seeds(Path(trainer.default_root_dir)))
-        name = self.name or Path(trainer.default_root_dir).name
+        folder = Path(trainer.default_root_dir)
+        state = State(bands=bands_of_other_seeds(folder))
+        if trainer.ckpt_path is not None:
+            state.history.add_rows(folder / METRICS, module.env_steps)
+        name = self.name or folder.name
         self._watch = Watch(state, trainer, module, data, self.tuning, name)
         self._has_colour = has_colour(os.environ)
         desk = Desk(state, look=self._watch.look, end=self._end, colour=self._has_colour)

@@ -131,6 +131,22 @@ def test_save_writes_a_checkpoint_from_which_a_run_goes_on(fit, tmp_path):
     assert module.updates == 24
 
 
+def test_a_run_that_goes_on_shows_its_history_as_one_that_was_never_ended(fit, tmp_path):
+    _, whole, *_ = fit({4: [Request("save")]})
+    [path] = (tmp_path / "run" / "checkpoints").glob("by_key_*.ckpt")
+    _, again, *_ = fit(checkpoint=path)
+    told = [desk.state.history.series["train/loss"] for desk in (whole, again)]
+    assert told[1].whole() == told[0].whole()
+    assert told[1].recent() == told[0].recent()
+    assert told[1].mean == pytest.approx(told[0].mean)
+
+
+def test_a_new_run_in_a_folder_shows_no_history_of_the_one_before(fit):
+    fit()
+    _, desk, *_ = fit()
+    assert desk.state.history.series["train/loss"].num_values == 6
+
+
 def test_an_evaluation_follows_the_next_batch_and_no_other(fit, tmp_path):
     _, desk, _, trainer = fit(
         {4: [Request("evaluate")]}, limit_val_batches=1.0, check_val_every_n_epoch=5, max_epochs=2
