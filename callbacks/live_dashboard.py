@@ -29,6 +29,9 @@ from lightning_dqn.live.watch import Watch
 from lightning_dqn.safekeeping.signals import Listener
 from lightning_dqn.system.files import CHANGED_BY_HAND, write_json
 
+BY_HAND_TAG = "changed-by-hand"
+"""Of a run in W&B."""
+
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
 
@@ -37,7 +40,7 @@ class LiveDashboard(pl.Callback):
 
     What is learned is the same bit for bit, as long as no key changes it: environments,
     generators and networks are left as they are. A change by hand is a row of the logs, is saved
-    in checkpoints, and stands in the run's summary.
+    in checkpoints, stands in the run's summary, and tags its run in W&B.
 
     Args:
         show: ``auto`` shows it in a real terminal of at least 80x24 in the foreground, and
@@ -244,7 +247,11 @@ class LiveDashboard(pl.Callback):
         end_run(self._trainer, self._listeners(), at_once=request.what == "stop now")
 
     def _mark(self) -> None:
-        """Let the run's folder say what was changed by hand, as its checkpoints do."""
+        """Let the run's folder and W&B say what was changed by hand, as its checkpoints do."""
+        if self.tuning.changes:
+            for logger in self._trainer.loggers:
+                if hasattr(logger, "tag"):
+                    logger.tag(BY_HAND_TAG)
         path = Path(self._trainer.default_root_dir, CHANGED_BY_HAND)
         try:
             if self.tuning.changes:

@@ -163,6 +163,15 @@ def test_states_findings_and_commands_are_told(rich):
         assert text in rich
 
 
+def test_a_run_that_no_command_makes_again_is_told_first(tmp_path):
+    sweep = make_sweep(tmp_path / "sweep", {"lr=1": [1, 2]})
+    change = {"name": "epsilon", "env_steps": 100, "value": 0.06}
+    (sweep / "lr=1,seed=1" / "changed_by_hand.json").write_text(json.dumps([change]))
+    text, _ = page_text(Numbers.of(gather([sweep])), tmp_path / "report")
+    assert "of 2 runs 1 changed by hand, see Runs</li>" in text
+    assert "Seed 1 was changed by hand: epsilon 0.06 from env step 100." in text
+
+
 def test_a_single_unfinished_run_without_evaluations_is_a_page(tmp_path):
     run = make_run(tmp_path / "run", is_finished=False, evaluated=())
     text, _ = page_text(Numbers.of(gather([run])), tmp_path)
