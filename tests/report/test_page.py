@@ -19,7 +19,7 @@ from lightning_dqn.report.numbers import Numbers
 from lightning_dqn.report.page import page_text
 
 STYLE = Path(page_module.__file__).parent / "page" / "report.css"
-VOID = {"meta", "link", "img", "br", "path", "use"}
+VOID = {"meta", "link", "img", "br", "path", "use", "wbr"}
 
 
 class Tree(HTMLParser):
@@ -97,6 +97,12 @@ def test_every_table_has_a_caption_and_header_cells(tree):
             for row in rows
         ]
         assert len(set(widths)) == 1
+
+
+def test_long_keys_break_at_their_dots_on_a_small_screen(tmp_path):
+    runs = [make_run(tmp_path / n, config={"module": {"<b>": n}, "name": n}) for n in ("a", "b")]
+    text, _ = page_text(Numbers.of(gather(runs)), tmp_path / "report")
+    assert ">module.<wbr>&lt;b&gt;</th>" in text
 
 
 def test_wide_tables_scroll_by_keyboard_too(tree):
