@@ -64,6 +64,34 @@ def test_a_tall_terminal_shows_all_panes_at_once():
         assert told in text
 
 
+@pytest.mark.parametrize(("width", "height"), [(120, 35), (200, 50)])
+def test_a_picture_of_six_rows_is_whole_with_the_values_of_its_actions(width, height):
+    state = running_state()
+    board = [[(f"row {number}", "")] for number in range(6)]
+    state.glance = state.glance._replace(picture=board)
+    text = "\n".join(shown(state=state, width=width, height=height))
+    for told in (*(f"row {number}" for number in range(6)), "▸   2", "another one", "[whole]"):
+        assert told in text, told
+
+
+def test_where_a_picture_is_wide_values_stand_below_it():
+    state = running_state()
+    state.glance = state.glance._replace(picture=[[("#" * 60, "")]] * 40)
+    lines = shown(Choice(pane="environment"), state=state, width=120, height=35)
+    [best] = [number for number, line in enumerate(lines) if "▸   2" in line]
+    assert "#" * 60 in lines[best - 3]
+    assert "#" not in lines[best]
+
+
+def test_hyper_parameters_take_no_more_lines_than_they_have():
+    state = replace(running_state(), changed=[f"change {number}" for number in range(9)])
+    text = "\n".join(shown(state=state, width=120, height=40))
+    assert [f"change {number}" in text for number in range(9)] == [False] * 4 + [True] * 5
+    lines = shown(state=replace(state, changed=[]), width=120, height=40)
+    [first] = [number for number, line in enumerate(lines) if "hyper-parameters" in line]
+    assert lines[first + 3].startswith("└")
+
+
 def test_values_of_actions_mark_the_best_legal_one():
     lines = shown(Choice(pane="environment"))
     [best] = [line for line in lines if "▸   2" in line]

@@ -6,8 +6,8 @@
                                                                          folders are read instead
 
 Prints Markdown; the exit status is 1 where a rule is silent or a healthy run has a finding. A run
-that never logged what a rule reads, as one made before the rule was, proves nothing of that rule: it
-isn't counted there.
+that never logged what a rule reads, as one made before the rule was, proves nothing of that rule
+and isn't counted there.
 """
 
 from __future__ import annotations
