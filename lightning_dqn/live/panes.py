@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from lightning_dqn.live.choice import PLOTS, Choice
 from lightning_dqn.live.numbers import count, duration, short
@@ -23,6 +24,8 @@ from lightning_dqn.live.state import Glance, State
 
 _LEAST_VALUES = 30
 """Columns in which values of actions can be told apart."""
+
+_SPACES = re.compile(" {2,}")
 
 _PHASES = {"training": GOOD, "paused": WARN, "stopping": WARN}
 
@@ -180,10 +183,11 @@ def _draw_values(sheet: Sheet, area: Area, glance: Glance) -> None:
 
 
 def draw_log(sheet: Sheet, area: Area, state: State) -> None:
-    """Draw the newest lines that were printed."""
+    """Draw the newest lines that were printed; one too long gives up its columns first."""
+    narrow = (one if len(one) <= area.width else _SPACES.sub(" ", one) for one in state.log)
     lines = [
         line[start : start + area.width] or ""
-        for line in state.log
+        for line in narrow
         for start in range(0, max(len(line), 1), max(area.width, 1))
     ]
     for line, text in enumerate(lines[-area.height :] if area.height else []):

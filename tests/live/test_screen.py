@@ -92,6 +92,14 @@ def test_hyper_parameters_take_no_more_lines_than_they_have():
     assert lines[first + 3].startswith("└")
 
 
+def test_a_line_of_the_log_that_is_too_long_gives_up_its_columns_before_it_is_broken():
+    long = "env steps     12,500 | evaluation return    1.0 ± 0.0"
+    state = replace(running_state(), log=["a    table", long, "x" * 50])
+    text = "\n".join(shown(Choice(pane="log"), state=state))
+    for told in ("a    table", "env steps 12,500 | evaluation", "x" * 34 + "│"):
+        assert told in text, told
+
+
 def test_values_of_actions_mark_the_best_legal_one():
     lines = shown(Choice(pane="environment"))
     [best] = [line for line in lines if "▸   2" in line]
