@@ -18,6 +18,7 @@ from lightning_dqn.live.desk import Desk
 from lightning_dqn.live.extra_evaluation import ExtraEvaluation
 from lightning_dqn.live.glance import glance
 from lightning_dqn.live.listening import ListeningLogger
+from lightning_dqn.live.rows import METRICS
 from lightning_dqn.live.screen import table
 from lightning_dqn.live.seeds import bands_of_other_seeds
 from lightning_dqn.live.state import State
@@ -28,6 +29,9 @@ from lightning_dqn.live.watch import Watch
 from lightning_dqn.safekeeping.signals import Listener
 from lightning_dqn.system.files import CHANGED_BY_HAND, write_json
 
+BY_HAND_TAG = "changed-by-hand"
+"""Of a run in W&B."""
+
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
 
@@ -36,7 +40,7 @@ class LiveDashboard(pl.Callback):
 
     What is learned is the same bit for bit, as long as no key changes it: environments,
     generators and networks are left as they are. A change by hand is a row of the logs, is saved
-    in checkpoints, and stands in the run's summary.
+    in checkpoints, stands in the run's summary, and tags its run in W&B.
 
     Args:
         show: ``auto`` shows it in a real terminal of at least 80x24 in the foreground, and
@@ -132,8 +136,11 @@ class LiveDashboard(pl.Callback):
         return self.show
 
     def _open(self, trainer: pl.Trainer, module: DQN, data: ReplayDataModule) -> None:
-        state = State(bands=bands_of_other_seeds(Path(trainer.default_root_dir)))
-        name = self.name or Path(trainer.default_root_dir).name
+        folder = Path(trainer.default_root_dir)
+        state = State(bands=bands_of_other_seeds(folder))
+        if trainer.ckpt_path is not None:
+            state.history.add_rows(folder / METRICS, module.env_steps)
+        name = self.name or folder.name
         self._watch = Watch(state, trainer, module, data, self.tuning, name)
         self._has_colour = has_colour(os.environ)
         desk = Desk(state, look=self._watch.look, end=self._end, colour=self._has_colour)
@@ -246,9 +253,13 @@ class LiveDashboard(pl.Callback):
         end_run(self._trainer, self._listeners(), at_once=request.what == "stop now")
 
     def _mark(self) -> None:
-        """Let the run's folder say what was changed by hand, as its checkpoints do."""
+        """Let the run's folder and W&B say what was changed by hand, as its checkpoints do."""
         if not self._trainer.is_global_zero:
             return
+        if self.tuning.changes:
+            for logger in self._trainer.loggers:
+                if hasattr(logger, "tag"):
+                    logger.tag(BY_HAND_TAG)
         path = Path(self._trainer.default_root_dir, CHANGED_BY_HAND)
         try:
             if self.tuning.changes:

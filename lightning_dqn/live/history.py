@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
+from lightning_dqn.live.rows import read_rows
 from lightning_dqn.reporting.glossary import best_is
 
 MOST_POINTS = 1024
@@ -109,6 +113,18 @@ class History:
                 if name not in self.series:
                     self.series[name] = Series(name)
                 self.series[name].add(env_steps, float(value))
+
+    def add_rows(self, path: Path, env_steps: int) -> None:
+        """Note what a run logged before it goes on, as far as it can be read.
+
+        Args:
+            path: of its rows; there may be none.
+            env_steps: from which it goes on; later rows come again.
+        """
+        with suppress(OSError, ValueError, csv.Error):  # a shorter plot is no reason to end
+            for row in read_rows(path):
+                if row.env_steps <= env_steps and not row.is_test:
+                    self.add(row.values, row.env_steps)
 
     def names(self) -> list[str]:
         """Return the metrics, those of evaluation and of training's episodes first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from lightning_dqn.live.choice import PLOTS, Choice
 from lightning_dqn.live.numbers import count, duration, short
@@ -20,6 +21,11 @@ from lightning_dqn.live.sheet import (
     Sheet,
 )
 from lightning_dqn.live.state import Glance, State
+
+_LEAST_VALUES = 30
+"""Columns in which values of actions can be told apart."""
+
+_SPACES = re.compile(" {2,}")
 
 _PHASES = {"training": GOOD, "paused": WARN, "stopping": WARN}
 
@@ -136,15 +142,26 @@ def draw_environment(sheet: Sheet, area: Area, state: State) -> None:
         return
     told = f"step {glance.episode_length:,} of an episode, return {short(glance.episode_return)}"
     sheet.write_in(area, 0, told, DIM)
-    actions = min(len(glance.q_values), max(area.height // 2, 3), max(area.height - 3, 0))
-    room = area.height - 1 - actions
-    for line, pieces in enumerate(glance.picture[:room], start=1):
+    picture, values = _parts(Area(area.row + 1, area.column, area.height - 1, area.width), glance)
+    for line, pieces in enumerate(glance.picture):
         column = 1
         for text, style in pieces:
-            sheet.write_in(area, line, text, style, indent=column)
+            sheet.write_in(picture, line, text, style, indent=column)
             column += len(text)
-    values = Area(area.row + area.height - actions, area.column, actions, area.width)
     _draw_values(sheet, values, glance)
+
+
+def _parts(area: Area, glance: Glance) -> tuple[Area, Area]:
+    """Return where picture and values stand: beside each other where both have room."""
+    across = max((sum(len(text) for text, _ in line) for line in glance.picture), default=0)
+    beside = across + 3
+    if area.width - beside >= _LEAST_VALUES:
+        right = Area(area.row, area.column + beside, area.height, area.width - beside)
+        return area._replace(width=beside), right
+    actions = min(len(glance.q_values), max(area.height // 2, 3), max(area.height - 2, 0))
+    room = area.height - actions
+    below = Area(area.row + room, area.column, actions, area.width)
+    return area._replace(height=room), below
 
 
 def _draw_values(sheet: Sheet, area: Area, glance: Glance) -> None:
@@ -166,10 +183,11 @@ def _draw_values(sheet: Sheet, area: Area, glance: Glance) -> None:
 
 
 def draw_log(sheet: Sheet, area: Area, state: State) -> None:
-    """Draw the newest lines that were printed."""
+    """Draw the newest lines that were printed; one too long gives up its columns first."""
+    narrow = (one if len(one) <= area.width else _SPACES.sub(" ", one) for one in state.log)
     lines = [
         line[start : start + area.width] or ""
-        for line in state.log
+        for line in narrow
         for start in range(0, max(len(line), 1), max(area.width, 1))
     ]
     for line, text in enumerate(lines[-area.height :] if area.height else []):

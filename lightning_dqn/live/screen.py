@@ -26,6 +26,9 @@ LEAST = (80, 24)
 
 _HELP = "←→ metric  ↑↓ plot  tab pane  s save  e evaluate  p pause  h +/- change  q quit"
 _STATUS_LINES = 9
+_MOST_CHANGES = 5
+_LEAST_LOG = 5
+"""Lines of its pane, frame included."""
 _STOP = (
     "Stop the run?",
     "",
@@ -51,7 +54,7 @@ def draw(state: State, choice: Choice, width: int, height: int, *, colour: bool)
         sheet.write(1, 0, f"at least {LEAST[0]}x{LEAST[1]}")
         return sheet.lines(colour=colour)
     bottom = height - 4
-    left = max(44, width * 38 // 100)
+    left = max(44, width * 36 // 100)
     _draw_left(sheet, Area(0, 0, bottom, left), state, choice)
     _draw_right(sheet, Area(0, left, bottom, width - left), state, choice)
     _draw_progress(sheet, Area(bottom, 0, 4, width), state)
@@ -72,7 +75,8 @@ def table(state: State, width: int) -> list[str]:
 def _draw_left(sheet: Sheet, area: Area, state: State, choice: Choice) -> None:
     tall = area.height >= 30
     status = _STATUS_LINES + 2
-    tunable = len(state.tunable) + (5 if tall else 1) + 2 if state.tunable and tall else 0
+    lines = len(state.tunable) + min(len(state.changed), _MOST_CHANGES)
+    tunable = lines + 2 if state.tunable and tall else 0
     metrics = area.height - status - tunable
     draw_status(sheet, sheet.frame(Area(0, 0, status, area.width), "status"), state)
     place = Area(status, 0, metrics, area.width)
@@ -85,12 +89,11 @@ def _draw_left(sheet: Sheet, area: Area, state: State, choice: Choice) -> None:
 def _draw_right(sheet: Sheet, area: Area, state: State, choice: Choice) -> None:
     """Give the chosen pane the most room; where there is little, all of it."""
     tall = area.height >= 30
-    others = [pane for pane in ("plot", "environment", "log") if pane != choice.pane]
-    each = min(area.height // 4, 14) if tall else 0
-    main = area.height - each * len(others)
+    heights = _heights(area.height, state) if tall else {}
+    heights = {pane: lines for pane, lines in heights.items() if pane != choice.pane}
     row = area.row
-    for pane in (choice.pane, *(others if tall else ())):
-        height = main if pane == choice.pane else each
+    for pane in (choice.pane, *heights):
+        height = heights.get(pane, area.height - sum(heights.values()))
         place = Area(row, area.column, height, area.width)
         row += height
         title = "environment 0" if pane == "environment" else pane
@@ -101,6 +104,14 @@ def _draw_right(sheet: Sheet, area: Area, state: State, choice: Choice) -> None:
             draw_environment(sheet, inner, state)
         else:
             draw_log(sheet, inner, state)
+
+
+def _heights(height: int, state: State) -> dict[str, int]:
+    """Return how many lines panes have that aren't chosen; a picture has those of the log."""
+    each = min(height // 4, 14)
+    picture = 0 if state.glance is None else len(state.glance.picture)
+    environment = min(max(picture + 3, each), 2 * each - _LEAST_LOG)
+    return {"plot": each, "environment": environment, "log": 2 * each - environment}
 
 
 def _draw_progress(sheet: Sheet, area: Area, state: State) -> None:

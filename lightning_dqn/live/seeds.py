@@ -14,14 +14,13 @@ import numpy as np
 import yaml
 
 from lightning_dqn.live.plots import Band
+from lightning_dqn.live.rows import METRICS, read_rows
 
 GRID_POINTS = 120
 MOST_BYTES = 16_000_000
 """Of a run's rows that are read; of more, none are."""
 
 _OVERRIDES = Path(".hydra", "overrides.yaml")
-_METRICS = "metrics.csv"
-_X_AXIS = "time/env_steps"
 
 Points = list[tuple[float, float]]
 
@@ -34,7 +33,7 @@ def bands_of_other_seeds(run_dir: Path) -> dict[str, Band]:
     """
     curves: dict[str, list[Points]] = defaultdict(list)
     for folder in _other_seeds(run_dir):
-        for name, points in _read(folder / _METRICS).items():
+        for name, points in _read(folder / METRICS).items():
             curves[name].append(points)
     return {name: band_of(several) for name, several in curves.items()}
 
@@ -94,13 +93,10 @@ def _read(path: Path) -> dict[str, Points]:
     try:
         if path.stat().st_size > MOST_BYTES:
             return {}
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                step = float(row.get(_X_AXIS) or row.get("step") or "nan")
-                for name, value in row.items():
-                    if name and value and name != _X_AXIS:
-                        found[name].append((step, float(value)))
-    except (OSError, ValueError, TypeError, csv.Error):
+        for env_steps, values in read_rows(path):
+            for name, value in values.items():
+                found[name].append((env_steps, value))
+    except (OSError, ValueError, csv.Error):
         return {}
     finite = {n: [p for p in points if np.isfinite(p).all()] for n, points in found.items()}
     return {name: sorted(points) for name, points in finite.items() if points}

@@ -17,9 +17,13 @@ from lightning_dqn.study.curve import METRICS, Evaluations
 X_AXES = ("time/env_steps", "step")
 """The env steps of a row, in the order in which they are looked for."""
 
+_NO_METRICS = (*X_AXES, "epoch")
+
 
 def read_logged(run_dir: Path) -> dict[str, Evaluations]:
     """Return every metric of a run's ``metrics.csv``; none where there is no such file.
+
+    What only counts, as Lightning's epochs, is no metric.
 
     A line that isn't whole, as that of a run that was killed, and values that aren't finite are
     left out. Of two rows of the same env step the later one counts.
@@ -47,7 +51,7 @@ def _add(row: dict[str, str], found: dict[str, dict[float, float]]) -> None:
     if steps is None:
         return
     for key, text in row.items():
-        if text and key not in X_AXES and math.isfinite(value := float(text)):
+        if text and key not in _NO_METRICS and math.isfinite(value := float(text)):
             found.setdefault(key, {})[float(steps)] = value
 
 

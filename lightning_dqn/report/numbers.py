@@ -199,6 +199,7 @@ def _plain_setting(setting: Setting) -> dict[str, Any]:
                 "state": run.state,
                 "reason": run.reason,
                 "env_steps": run.env_steps,
+                "changed_by_hand": run.changed_by_hand,
                 "result": None if run.result is None else _without(vars(run.result), "run_dir"),
             }
             for run in setting.runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -81,7 +82,7 @@ def _view(numbers: Numbers, episodes: list[Episodes], notes: list[str]) -> dict[
         "told": _told(numbers),
         "version": __version__,
         "time": f"{datetime.now():%Y-%m-%d %H:%M}",
-        "notes": [*reported.notes, *_states(numbers), *notes],
+        "notes": [*reported.notes, *_states(numbers), *_by_hand(numbers), *notes],
         "evaluation": tables.evaluation_table(numbers),
         "curves": _curves(numbers, numbers.main, is_main=True),
         "left_out": numbers.left_out,
@@ -135,6 +136,15 @@ def _state(setting: Setting) -> str:
     }
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     return f"{setting.label}: of {_counted(len(setting.runs), 'run')} {told}" if told else ""
+
+
+def _by_hand(numbers: Numbers) -> Iterator[str]:
+    """Yield a line for each setting with runs that no command makes again."""
+    for setting in numbers.reported.settings:
+        changed = sum(bool(run.changed_by_hand) for run in setting.runs)
+        if changed:
+            runs = _counted(len(setting.runs), "run")
+            yield f"{setting.label}: of {runs} {changed} changed by hand, see Runs"
 
 
 def _curves(numbers: Numbers, panels: list[Panel], *, is_main: bool) -> list[Curves]:

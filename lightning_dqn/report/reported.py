@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lightning_dqn.report.configuration import environment_of, read_configuration, settings_of
 from lightning_dqn.report.logged import read_logged
+from lightning_dqn.runs.by_hand import changed_by_hand
 from lightning_dqn.study.curve import Evaluations
 from lightning_dqn.study.results import Failure, PrunedRun, Results, Run
 from lightning_dqn.study.suite import Suite
@@ -43,6 +44,11 @@ class ReportedRun:
     def configuration(self) -> dict[str, Any]:
         """As its folder has it, empty where it has none."""
         return read_configuration(self.folder)
+
+    @functools.cached_property
+    def changed_by_hand(self) -> tuple[str, ...]:
+        """A line for each hyper-parameter that was changed while it learned."""
+        return changed_by_hand(self.folder)
 
     @property
     def env_steps(self) -> int | None:

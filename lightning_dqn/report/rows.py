@@ -47,6 +47,8 @@ def _runs(numbers: Numbers) -> Iterator[dict[str, Any]]:
             yield {**where, "key": "state", "value": run.state}
             if run.env_steps is not None:
                 yield {**where, "key": "env_steps", "value": run.env_steps}
+            if run.changed_by_hand:
+                yield {**where, "key": "changes_by_hand", "value": len(run.changed_by_hand)}
             if run.result is not None:
                 for key in ("episode_return", "episode_return_std", "episodes", "wall_seconds"):
                     if (value := getattr(run.result, key)) is not None:

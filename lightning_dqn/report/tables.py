@@ -93,6 +93,11 @@ def runs_table(setting: Setting) -> Table:
     rows = [_run_row(run, places) for run in setting.runs]
     head = ["Seed", "State", "Return", "±", "Episodes", "Env steps", "Updates", "Time", "Folder"]
     reasons = [f"Seed {_seed(run)}: {run.reason}." for run in setting.runs if run.reason]
+    reasons += [
+        f"Seed {_seed(run)} was changed by hand: {'; '.join(run.changed_by_hand)}."
+        for run in setting.runs
+        if run.changed_by_hand
+    ]
     return Table(f"Runs of {setting.label}", head, rows, frozenset({0, 1, 8}), " ".join(reasons))
 
 

@@ -144,6 +144,13 @@ class WandbLogger(LightningWandbLogger):
         self.experiment.save(str(folder / name), base_path=str(folder), policy="now")
 
     @rank_zero_only
+    def tag(self, label: str) -> None:
+        """Give the run a label beside those that it has."""
+        run = self.experiment
+        if label not in (run.tags or ()):
+            run.tags = (*(run.tags or ()), label)
+
+    @rank_zero_only
     def rewind(self, env_steps: int) -> None:
         """Leave out the rows of env steps that a continued run takes again, where W&B has them.
 

@@ -29,7 +29,8 @@ class Run:
     ``episode_return`` is what its test episodes return. Of a run with ``test=false`` it is its best
     evaluation, and ``episodes`` is 0. ``tested`` is what was tested, ``evaluation`` how:
     ``epsilon`` and ``max_episode_steps``. Where a run doesn't say these, they are None, as the
-    number of test episodes that were cut.
+    number of test episodes that were cut. ``changed_by_hand`` has a line for each change of a
+    hyper-parameter while it learned, so that no command makes the run again.
     """
 
     seed: int
@@ -46,6 +47,7 @@ class Run:
     episodes_cut: int | None = None
     tested: str | None = None
     evaluation: dict[str, Any] | None = None
+    changed_by_hand: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,8 @@ def read_run(sweep: Path, run_dir: Path) -> Run:
             for one in known
         }
         values["env_steps"] += saved["first_env_step"]  # what a continued run had before
-    except (OSError, ValueError, KeyError) as error:
+        values["changed_by_hand"] = tuple(values["changed_by_hand"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not the summary of a run ({error!r})") from error
     if values["episode_return"] is None:
         values["episode_return"] = _best_evaluation(run_dir)

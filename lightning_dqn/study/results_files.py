@@ -173,11 +173,15 @@ def _setting(saved: Mapping[str, Any], folder: Path) -> Results:
         folder=folder,
         command=saved["command"],
         overrides=tuple(saved["overrides"]),
-        runs=tuple(Run(**run) for run in saved["runs"]),
+        runs=tuple(_run(run) for run in saved["runs"]),
         failures=tuple(Failure(**one) for one in saved["failures"]),
         pruned=tuple(PrunedRun(**one) for one in saved.get("pruned", ())),
         value=saved.get("value"),
     )
+
+
+def _run(saved: Mapping[str, Any]) -> Run:
+    return Run(**{**saved, "changed_by_hand": tuple(saved.get("changed_by_hand", ()))})
 
 
 def _of_former(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from lightning_dqn.study.suite import Suite
 from lightning_dqn.study.suite_results import SuiteResults
 from lightning_dqn.study.suite_tables import suite_text
 from lightning_dqn.study.sweep import Sweep, seeds_text
-from lightning_dqn.study.tables import comparison, runs_table
+from lightning_dqn.study.tables import changed_by_hand, comparison, runs_table
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,10 @@ class SweepResults:
     def __str__(self) -> str:
         if self.suite is not None:
             return suite_text(SuiteResults.of(self.suite, self.settings))
+        runs = [run for setting in self.settings for run in setting.runs]
+        return "\n\n".join([self._tables(), *changed_by_hand(runs)])
+
+    def _tables(self) -> str:
         labelled = {one.name: one for one in self.settings}
         if self.ranked_by is not None:
             text = trials_table(self.settings, self.ranked_by)

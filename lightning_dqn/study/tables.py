@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from lightning_dqn.reporting.statistics import interquartile_mean
-from lightning_dqn.study.results import CONFIDENCE, Results
+from lightning_dqn.study.results import CONFIDENCE, Results, Run
 
 INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
 
@@ -22,6 +22,15 @@ def runs_table(results: Results) -> str:
         rows.append([str(run.seed), value, spread, *counts, duration(run.wall_seconds)])
     rows += [[str(one.seed), "failed", *[""] * 5] for one in results.failures]
     return markdown(rows)
+
+
+def changed_by_hand(runs: Iterable[Run]) -> list[str]:
+    """Return a line for each run that no command makes again, by its folder."""
+    return [
+        f"{run.run_dir} was changed by hand: {'; '.join(run.changed_by_hand)}"
+        for run in runs
+        if run.changed_by_hand
+    ]
 
 
 def comparison(studies: Mapping[str, Results], what: str = "study") -> str:

@@ -8,6 +8,7 @@ import os
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 
 from lightning_dqn import EvaluationConfig
 from lightning_dqn.callbacks import EMATargetNetwork, LiveDashboard
@@ -131,6 +132,22 @@ def test_save_writes_a_checkpoint_from_which_a_run_goes_on(fit, tmp_path):
     assert module.updates == 24
 
 
+def test_a_run_that_goes_on_shows_its_history_as_one_that_was_never_ended(fit, tmp_path):
+    _, whole, *_ = fit({4: [Request("save")]})
+    [path] = (tmp_path / "run" / "checkpoints").glob("by_key_*.ckpt")
+    _, again, *_ = fit(checkpoint=path)
+    told = [desk.state.history.series["train/loss"] for desk in (whole, again)]
+    assert told[1].whole() == told[0].whole()
+    assert told[1].recent() == told[0].recent()
+    assert told[1].mean == pytest.approx(told[0].mean)
+
+
+def test_a_new_run_in_a_folder_shows_no_history_of_the_one_before(fit):
+    fit()
+    _, desk, *_ = fit()
+    assert desk.state.history.series["train/loss"].num_values == 6
+
+
 def test_an_evaluation_follows_the_next_batch_and_no_other(fit, tmp_path):
     _, desk, _, trainer = fit(
         {4: [Request("evaluate")]}, limit_val_batches=1.0, check_val_every_n_epoch=5, max_epochs=2
@@ -160,6 +177,35 @@ def test_a_learning_rate_is_scaled_and_logged_and_marks_the_run(fit, tmp_path):
     rates = [float(row.split(",")[column]) for row in rows[1:]]
     assert rates[0] == pytest.approx(1.25 * rate)
     assert rates[-1] == pytest.approx(rate)
+
+
+class Tagged(Logger):
+    """A logger that keeps a run's tags, as W&B's does."""
+
+    name, version = "tagged", ""
+
+    def __init__(self):
+        super().__init__()
+        self.tags = []
+
+    def tag(self, label):
+        self.tags.append(label)
+
+    def log_metrics(self, metrics, step=None):
+        pass
+
+    def log_hyperparams(self, *args, **kwargs):
+        pass
+
+
+def test_a_change_tags_the_run_in_wandb_and_again_where_the_run_goes_on(fit, tmp_path):
+    fit(logger=(logger := Tagged()))
+    assert logger.tags == []
+    fit({4: [Request("change", LEARNING_RATE, -1), Request("save")]}, logger=logger)
+    assert logger.tags == ["changed-by-hand"]
+    [path] = (tmp_path / "run" / "checkpoints").glob("by_key_*.ckpt")
+    fit(checkpoint=path, logger=(again := Tagged()))
+    assert again.tags == ["changed-by-hand"]
 
 
 def test_epsilon_is_moved_and_stays_a_probability(fit):

@@ -34,6 +34,14 @@ OFFERED = [
     ("suite atari100k algorithm=rain", ["algorithm=rainbow"]),
     ("study lo", ["log=", "logger="]),
     ("import a.npz output=b module/head=quan", ["module/head=quantile"]),
+    ("report runs/x me", ["metric="]),
+    ("report runs/x fo", ["folder="]),
+    ("doctor sec", ["seconds="]),
+    ("doctor +experiment=cart", ["+experiment=cartpole"]),
+    ("watch runs/x te", ["text="]),
+    ("record runs/x ou", ["output="]),
+    ("resume runs/x trainer.max_ep", ["trainer.max_epochs="]),
+    ("dashboard pro", ["project="]),
 ]
 
 
@@ -70,6 +78,10 @@ def test_the_tab_key_offers_what_may_be_typed(
     assert all(one.startswith(typed.split(" ")[-1]) for one in offered)
     if typed:
         assert offered == sorted(set(offered), key=offered.index)
+
+
+def test_every_command_has_a_row_here() -> None:
+    assert {typed.split(" ")[0] for typed, _ in OFFERED} >= set(COMMANDS)
 
 
 def test_every_command_with_options_of_its_own_is_known() -> None:

@@ -61,3 +61,37 @@ def test_rows_are_noted_without_what_is_no_metric():
     history.add({"train/loss": 1, "time/env_steps": 4, "step": 4, "videos/best": "x"}, 4)
     history.add({"eval/episode_return": 2.0}, 4)
     assert history.names() == ["eval/episode_return", "train/loss"]
+
+
+ROWS = """eval/episode_return,step,test/episode_return,time/env_steps,train/loss
+,10,,10,4.0
+7.0,20,,,2.0
+,20,9.0,20,1.0
+,30,,30,99.0
+"""
+
+
+def test_a_run_that_goes_on_has_the_rows_up_to_there_and_none_of_tests(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text(ROWS)
+    history = History()
+    history.add_rows(path, 20)
+    assert history.names() == ["eval/episode_return", "train/loss"]
+    assert history.series["train/loss"].whole() == ([10, 20], [4, 2])
+    assert history.series["eval/episode_return"].best == 7
+
+
+def test_of_rows_that_cannot_be_read_those_before_are_kept(tmp_path):
+    path = tmp_path / "metrics.csv"
+    for last in ("0.5,20,,20,1", "no,20,,20,number\n"):  # killed as it wrote, and spoiled
+        path.write_text("".join(ROWS.splitlines(keepends=True)[:2]) + last)
+        history = History()
+        history.add_rows(path, 20)
+        assert history.series["train/loss"].whole() == ([10], [4])
+        assert history.names() == ["train/loss"]
+
+
+def test_a_run_without_rows_has_no_history(tmp_path):
+    history = History()
+    history.add_rows(tmp_path / "metrics.csv", 20)
+    assert history.names() == []

@@ -1,10 +1,16 @@
 """The dashboard in a real terminal, driven by keys, signals and other sizes."""
 
+import fcntl
 import os
 import re
+import select
 import signal
+import struct
+import subprocess
 import sys
+import termios
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -85,7 +91,8 @@ def test_keys_choose_what_is_shown(terminal):
     terminal.type("Tab")
     terminal.wait_for("▸ environment 0")
     terminal.type("Tab")
-    assert "a warning in its midst" in terminal.wait_for("▸ log")
+    terminal.wait_for("▸ log")
+    terminal.wait_for("a warning in its midst")
     terminal.type("q")
     terminal.wait_for("Stop the run?")
     terminal.type("c")
@@ -143,17 +150,19 @@ def test_an_evaluation_follows_a_key_in_the_midst_of_an_epoch(terminal):
     assert screen.count("evaluation return") == 1
 
 
+def fills(screen, width, height):
+    """Tell whether a frame of this size is on the screen, which takes as long as it takes."""
+    lines = screen.splitlines()
+    return len(lines) == height and len(lines[0]) == width and "q quit" in lines[-1]
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 50), (211, 67)])
 def test_another_size_is_drawn_anew(terminal, width, height):
     begin(terminal)
     terminal.resize(width, height)
-    time.sleep(1.2)
-    lines = terminal.screen().splitlines()
-    assert len(lines) == height
-    assert "q quit" in lines[-1]
+    lines = terminal.wait_for(lambda screen: fills(screen, width, height)).splitlines()
     assert lines[0].startswith("┌─ status")
     assert lines[0].endswith("┐")
-    assert len(lines[0]) == width
     assert sum("phase" in line for line in lines) == 1
 
 
@@ -231,6 +240,35 @@ def test_in_the_background_it_leaves_the_terminal_alone(terminal):
     terminal.wait_for("phase     training")
     terminal.type("C-c")
     terminal.wait_for("stopped by SIGINT True")
+
+
+def test_a_terminal_that_nobody_reads_holds_no_training_up(tmp_path):
+    reader, terminal = os.openpty()
+    os.set_blocking(reader, False)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 35, 120, 0, 0))
+    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR")}
+    fit = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, "-W", "ignore", str(FIT), "50", "exits"],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=tmp_path,
+        env={**kept, "TERM": "xterm"},
+    )
+    try:
+        shown, until = b"", time.monotonic() + 90
+        while b"\x1b[?1049h" not in shown:  # from then on nobody reads
+            assert time.monotonic() < until, shown
+            time.sleep(0.1)
+            with suppress(BlockingIOError):
+                shown += os.read(reader, 4096)
+        assert fit.wait(timeout=90) == 3  # as it does at its 60th update
+        assert select.select([], [terminal], [], 0) == ([], [], [])  # it takes nothing any more
+    finally:
+        fit.kill()
+        fit.wait()
+        os.close(reader)
+        os.close(terminal)
 
 
 def test_without_colour_no_style_is_sent(terminal):

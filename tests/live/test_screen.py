@@ -64,6 +64,42 @@ def test_a_tall_terminal_shows_all_panes_at_once():
         assert told in text
 
 
+@pytest.mark.parametrize(("width", "height"), [(120, 35), (200, 50)])
+def test_a_picture_of_six_rows_is_whole_with_the_values_of_its_actions(width, height):
+    state = running_state()
+    board = [[(f"row {number}", "")] for number in range(6)]
+    state.glance = state.glance._replace(picture=board)
+    text = "\n".join(shown(state=state, width=width, height=height))
+    for told in (*(f"row {number}" for number in range(6)), "▸   2", "another one", "[whole]"):
+        assert told in text, told
+
+
+def test_where_a_picture_is_wide_values_stand_below_it():
+    state = running_state()
+    state.glance = state.glance._replace(picture=[[("#" * 60, "")]] * 40)
+    lines = shown(Choice(pane="environment"), state=state, width=120, height=35)
+    [best] = [number for number, line in enumerate(lines) if "▸   2" in line]
+    assert "#" * 60 in lines[best - 3]
+    assert "#" not in lines[best]
+
+
+def test_hyper_parameters_take_no_more_lines_than_they_have():
+    state = replace(running_state(), changed=[f"change {number}" for number in range(9)])
+    text = "\n".join(shown(state=state, width=120, height=40))
+    assert [f"change {number}" in text for number in range(9)] == [False] * 4 + [True] * 5
+    lines = shown(state=replace(state, changed=[]), width=120, height=40)
+    [first] = [number for number, line in enumerate(lines) if "hyper-parameters" in line]
+    assert lines[first + 3].startswith("└")
+
+
+def test_a_line_of_the_log_that_is_too_long_gives_up_its_columns_before_it_is_broken():
+    long = "env steps     12,500 | evaluation return    1.0 ± 0.0"
+    state = replace(running_state(), log=["a    table", long, "x" * 50])
+    text = "\n".join(shown(Choice(pane="log"), state=state))
+    for told in ("a    table", "env steps 12,500 | evaluation", "x" * 34 + "│"):
+        assert told in text, told
+
+
 def test_values_of_actions_mark_the_best_legal_one():
     lines = shown(Choice(pane="environment"))
     [best] = [line for line in lines if "▸   2" in line]

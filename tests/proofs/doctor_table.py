@@ -5,7 +5,9 @@
     PYTHONPATH=tests python tests/proofs/doctor_table.py runs/ studies/  finished runs below these
                                                                          folders are read instead
 
-Prints Markdown; the exit status is 1 where a rule is silent or a healthy run has a finding.
+Prints Markdown; the exit status is 1 where a rule is silent or a healthy run has a finding. A run
+that never logged what a rule reads, as one made before the rule was, proves nothing of that rule
+and isn't counted there.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import torch
 from support.provocations import PROVOCATIONS
 
 from lightning_dqn.diagnostics.doctor.examination import RULES
-from lightning_dqn.runs.examined import METRICS, findings_of
+from lightning_dqn.runs.examined import METRICS, findings_of, rows_of
 
 SHORT: dict[str, tuple[str, ...]] = {
     "acrobot": (),
@@ -50,22 +52,28 @@ def main(folders: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as made:
         runs = list(_below(folders)) if folders else list(_shipped(Path(made)))
         alarms = {run: [one.rule for one in findings_of(run)] for run in runs}
+        judged = Counter(name for run in runs for name in rules_asked(run))
     counts = Counter(rule for found in alarms.values() for rule in found)
     silent = 0
-    print(f"| rule | provoked by | found at env step | false alarms in {len(runs)} runs | source |")
+    print("| rule | provoked by | found at env step | false alarms | source |")
     print("|---|---|---|---|---|")
     for rule in RULES:
         told, provoke = PROVOCATIONS[rule.name]
         began = [one.env_steps for one in provoke() if one.rule == rule.name]
         silent += not began
         step = f"{began[0]:,}" if began else "silent"
-        print(
-            f"| {rule.name} | {told} | {step} | {counts[rule.name]} | {rule.source} |", flush=True
-        )
+        told_of = f"{counts[rule.name]} in {judged[rule.name]} runs"
+        print(f"| {rule.name} | {told} | {step} | {told_of} | {rule.source} |", flush=True)
     for run, found in alarms.items():
         if found:
             print(f"\n{run}: {', '.join(found)}")
     return 1 if silent or counts else 0
+
+
+def rules_asked(run: Path) -> list[str]:
+    """Return the rules that had in a run all that they read."""
+    logged = {key for _, values in rows_of(run) for key in values}
+    return [rule.name for rule in RULES if logged.issuperset(rule.reads)]
 
 
 def _below(folders: Sequence[str]) -> Iterator[Path]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from proofs.doctor_table import SHORT
+from proofs.doctor_table import SHORT, rules_asked
 from support.provocations import PROVOCATIONS, fit
 
 from lightning_dqn.runs.examined import findings_of
@@ -18,6 +18,13 @@ from lightning_dqn.runs.examined import findings_of
 def test_a_run_that_does_it_wrong_is_found(name: str) -> None:
     _, provoke = PROVOCATIONS[name]
     assert name in [one.rule for one in provoke()]
+
+
+def test_a_run_that_never_logged_what_a_rule_reads_proves_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text(
+        "replay/terminated,replay/truncated,step,train/updates\n,,8,1\n3,,16,2\n"
+    )
+    assert rules_asked(tmp_path) == ["replay-ratio-off"]
 
 
 @pytest.mark.slow

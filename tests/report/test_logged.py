@@ -23,6 +23,11 @@ def test_each_metric_stands_over_its_own_env_steps(tmp_path):
     }
 
 
+def test_epochs_are_no_metric(tmp_path):
+    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss\n3,10,0.5\n")
+    assert list(read_logged(tmp_path)) == ["train/loss"]
+
+
 def test_of_two_rows_of_an_env_step_the_later_one_counts_and_steps_rise(tmp_path):
     found = logged(tmp_path, "20,,1.0,", "10,,2.0,", "20,,3.0,")
     assert [list(one) for one in found["eval/episode_return"]] == [[10, 20], [2, 3]]

@@ -70,6 +70,17 @@ def test_csv_and_json_have_the_same_numbers(numbers):
     assert states == [run["state"] for one in saved["settings"] for run in one["runs"]]
 
 
+def test_changes_by_hand_are_told_to_programs_too(tmp_path):
+    run = make_run(tmp_path)
+    change = {"name": "epsilon", "env_steps": 100, "value": 0.06}
+    (run / "changed_by_hand.json").write_text(json.dumps([change]))
+    numbers = Numbers.of(gather([run]))
+    [saved] = plain(numbers)["settings"][0]["runs"]
+    assert saved["changed_by_hand"] == ("epsilon 0.06 from env step 100",)
+    rows = csv.DictReader(csv_text(numbers).splitlines())
+    assert [row["value"] for row in rows if row["key"] == "changes_by_hand"] == ["1"]
+
+
 def test_findings_are_read_from_every_run(tmp_path):
     run = make_run(tmp_path)
     found = [{"rule": "q_grows", "env_steps": 7, "what": "it grows", "remedy": "lower lr"}]

@@ -19,7 +19,7 @@ from lightning_dqn.report.numbers import Numbers
 from lightning_dqn.report.page import page_text
 
 STYLE = Path(page_module.__file__).parent / "page" / "report.css"
-VOID = {"meta", "link", "img", "br", "path", "use"}
+VOID = {"meta", "link", "img", "br", "path", "use", "wbr"}
 
 
 class Tree(HTMLParser):
@@ -99,6 +99,12 @@ def test_every_table_has_a_caption_and_header_cells(tree):
         assert len(set(widths)) == 1
 
 
+def test_long_keys_break_at_their_dots_on_a_small_screen(tmp_path):
+    runs = [make_run(tmp_path / n, config={"module": {"<b>": n}, "name": n}) for n in ("a", "b")]
+    text, _ = page_text(Numbers.of(gather(runs)), tmp_path / "report")
+    assert ">module.<wbr>&lt;b&gt;</th>" in text
+
+
 def test_wide_tables_scroll_by_keyboard_too(tree):
     for table in tree.all("table"):
         around = table["around"][-1]
@@ -161,6 +167,15 @@ def test_states_findings_and_commands_are_told(rich):
         "0123456789" * 4,
     ):
         assert text in rich
+
+
+def test_a_run_that_no_command_makes_again_is_told_first(tmp_path):
+    sweep = make_sweep(tmp_path / "sweep", {"lr=1": [1, 2]})
+    change = {"name": "epsilon", "env_steps": 100, "value": 0.06}
+    (sweep / "lr=1,seed=1" / "changed_by_hand.json").write_text(json.dumps([change]))
+    text, _ = page_text(Numbers.of(gather([sweep])), tmp_path / "report")
+    assert "of 2 runs 1 changed by hand, see Runs</li>" in text
+    assert "Seed 1 was changed by hand: epsilon 0.06 from env step 100." in text
 
 
 def test_a_single_unfinished_run_without_evaluations_is_a_page(tmp_path):

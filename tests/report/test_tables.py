@@ -1,5 +1,7 @@
 """The page's tables as texts."""
 
+import json
+
 import pytest
 from support.reported_runs import make_run, make_sweep
 
@@ -47,6 +49,14 @@ def test_results_stand_in_a_row_for_each_setting(tmp_path):
 def test_a_setting_without_a_result_says_so(tmp_path):
     table = evaluation_table(Numbers.of(gather([make_run(tmp_path, is_finished=False)])))
     assert table.rows[0][1:4] == ["0 of 1", "no result", NONE]
+
+
+def test_runs_that_were_changed_by_hand_say_what_was_changed(tmp_path):
+    run = make_run(tmp_path, seed=3)
+    change = {"name": "epsilon", "env_steps": 100, "value": 0.06}
+    (run / "changed_by_hand.json").write_text(json.dumps([change]))
+    table = runs_table(gather([run]).settings[0])
+    assert table.note == "Seed 3 was changed by hand: epsilon 0.06 from env step 100."
 
 
 def test_every_run_stands_with_its_state_and_reason(tmp_path):

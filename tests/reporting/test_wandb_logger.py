@@ -185,6 +185,17 @@ def test_the_summary_has_the_best_and_the_last_of_what_has_a_best(
     assert set(step_metrics(records).values()) <= {"", "time/env_steps"}
 
 
+def test_a_label_is_added_once_to_those_of_a_run_that_has_begun(
+    outside: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    logger = _describing(tmp_path, tags=["a"])
+    assert list(logger.experiment.tags) == ["a"]
+    for _ in range(2):
+        logger.tag("changed-by-hand")
+    runs = [record.run for record in _finish(logger) if record.HasField("run")]
+    assert list(runs[-1].tags) == ["a", "changed-by-hand"]
+
+
 def test_an_alert_is_sent_of_an_error_where_it_is_asked_for(
     outside: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -38,6 +38,17 @@ def test_results_are_read_as_they_were_written(tmp_path):
     assert saved["settings"][0]["aggregate"]["iqm"] == 2.0
 
 
+def test_runs_that_were_changed_by_hand_are_told_and_read_back(fake_runs, tmp_path):
+    change = "learning rate 0.001 from env step 12,345"
+    results = made_results(tmp_path, "a")
+    changed = replace(results.runs[0], run_dir="seed=0", changed_by_hand=(change,))
+    written = sweep_of(tmp_path, replace(results, runs=(changed, *results.runs[1:])))
+    write_results(written)
+    assert read_results(tmp_path) == written
+    assert str(written).endswith(f"\n\nseed=0 was changed by hand: {change}")
+    assert "by hand" not in str(sweep_of(tmp_path, results))
+
+
 def test_results_of_0_1_are_read(tmp_path):
     results = made_results(tmp_path, "a", overrides=("+a=1",))
     write_results(sweep_of(tmp_path, results))
