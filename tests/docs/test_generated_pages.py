@@ -144,18 +144,3 @@ def test_signs_of_shapes_in_docstrings_are_no_markup() -> None:
     assert without_markup("float[B, *shape] and |x|, ``*this``") == (
         r"float[B, \*shape] and \|x\|, ``*this``"
     )
-
-
-def test_settings_in_examples_of_pages_compose() -> None:
-    """The YAML that a page shows as an experiment has keys that exist."""
-    text = (DOCS / "extending" / "environment.md").read_text()
-    [block] = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
-    shown = yaml.safe_load(block)
-
-    def held(node: dict, of: dict, where: str = "") -> None:
-        for key, value in node.items():
-            assert key in of, f"{where}{key}"
-            if isinstance(value, dict):
-                held(value, of[key], f"{where}{key}.")
-
-    held(shown, compose([]))
