@@ -1,4 +1,4 @@
-"""The notebook shows what a run gives: its cells run as they are, and print the same kind of thing."""
+"""The notebook shows what a run gives: its cells run as they are and print what is stored."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ ALL = [
     ROOT / "CHANGELOG.md",
 ]
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_FILE = re.compile(r"`((?:lightning_dqn|callbacks|conf|docs|tests|benchmarks|examples)/[\w./-]*\w)`")
+_FOLDERS = "lightning_dqn|callbacks|conf|docs|tests|benchmarks|examples"
+_FILE = re.compile(rf"`((?:{_FOLDERS})/[\w./-]*\w)`")
 _ID = re.compile(r"-v\d+$")  # of an environment, which looks like a path
 
 

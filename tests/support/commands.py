@@ -18,9 +18,7 @@ from lightning_dqn.runs.trust import take_trust
 from support.pages import blocks, prose
 
 _OURS = re.compile(r"^(?:python -m lightning_dqn|lightning-dqn)(?: |$)")
-_INLINE = re.compile(
-    r"`((?:python|lightning-dqn|make|pip|pytest|git|pre-commit|wandb) [^`]+)`"
-)
+_INLINE = re.compile(r"`((?:python|lightning-dqn|make|pip|pytest|git|pre-commit|wandb) [^`]+)`")
 _IN_SOURCE = re.compile(r"^\s*(?:# )?(python -m lightning_dqn \S.*?)(?: {2,}.*)?$", re.M)
 _SETTING = re.compile(r"`(\+?[a-z_]+(?:[./][\w/]+)*=[^`\s]+)`")
 _OF_HYDRA = ("--help", "--version", "--hydra-help", "-sc")
