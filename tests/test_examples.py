@@ -91,11 +91,12 @@ def test_each_example_is_one_page_that_opens_with_its_command() -> None:
         assert f"``python examples/{path.name}``" in text.partition('"""\n\n')[0], path
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "name", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in CHECKS]
 )
 def test_an_example_runs_as_it_is(name: str, tmp_path: Path) -> None:
-    arguments: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 240}
+    arguments: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 800}
     result = subprocess.run([sys.executable, EXAMPLES / f"{name}.py"], cwd=tmp_path, **arguments)
     assert result.returncode == 0, result.stderr
     CHECKS[name](result.stdout)
