@@ -51,6 +51,16 @@ def build(config: DictConfig, key: str, **kwargs: Any) -> Any:
     return _build(check_types(node, key), key, **kwargs)
 
 
+def build_several(config: DictConfig, key: str) -> list[Any]:
+    """Build what each key of a node describes; null takes one away, as ``callbacks.doctor=null``.
+
+    Raises:
+        ConfigError: naming the key at fault.
+    """
+    built = [build(config, f"{key}.{name}") for name in config[key] or {}]
+    return [one for one in built if one is not None]
+
+
 def check_types(node: Any, key: str) -> Any:
     """Hold a node's plain values against the annotations of its ``_target_``.
 

@@ -172,6 +172,8 @@ def _check_module(config: DictConfig, name: str, node: Any) -> None:
 
 def _check_several(config: DictConfig, name: str, node: Any) -> None:
     for one, value in (node or {}).items():
+        if value is None:  # taken away
+            continue
         if not isinstance(value, dict) or "_target_" not in value:
             raise ConfigError(f"{name}.{one}={value!r}: expected a mapping with a _target_")
         check_types(value, f"{name}.{one}")

@@ -20,7 +20,7 @@ from lightning_dqn.learning.devices import SUPPORTED_PRECISIONS, check_shared
 from lightning_dqn.learning.trainer import check_trainer
 from lightning_dqn.replay.reading import check_discount
 from lightning_dqn.runs.budget import spread_budget
-from lightning_dqn.runs.build import ConfigError, build, invalid
+from lightning_dqn.runs.build import ConfigError, build, build_several, invalid
 from lightning_dqn.runs.check import check_folder, check_keys, check_values
 from lightning_dqn.runs.ranks import asks_for_several
 from lightning_dqn.system.ranks import Ranks
@@ -120,7 +120,7 @@ def _named_callbacks(experiment: Experiment) -> Iterator[tuple[str, pl.Callback]
     nodes = experiment.config.callbacks or {}
     callbacks: list[pl.Callback] = experiment.trainer.callbacks  # type: ignore[attr-defined]
     for name, node in nodes.items():
-        for callback in callbacks:
+        for callback in callbacks if node else ():
             is_ours = type(callback).__module__.startswith("lightning_dqn.")
             if is_ours and node._target_.endswith(f".{type(callback).__name__}"):
                 yield str(name), callback
@@ -128,10 +128,10 @@ def _named_callbacks(experiment: Experiment) -> Iterator[tuple[str, pl.Callback]
 
 def build_trainer(config: DictConfig) -> pl.Trainer:
     """Build the Trainer with the configuration's callbacks and loggers."""
-    callbacks = [build(config, f"callbacks.{name}") for name in config.callbacks or {}]
+    callbacks = build_several(config, "callbacks")
     if not config.trainer.get("enable_progress_bar", True):
         callbacks = [c for c in callbacks if not isinstance(c, pl.callbacks.ProgressBar)]
-    loggers = [build(config, f"logger.{name}") for name in config.logger or {}]
+    loggers = build_several(config, "logger")
     folder = {} if "default_root_dir" in config.trainer else {"default_root_dir": config.run_dir}
     trainer: pl.Trainer = build(
         config,

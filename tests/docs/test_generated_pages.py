@@ -120,6 +120,16 @@ def test_every_former_name_is_on_the_page_of_upgrading() -> None:
     assert set(MOVED) | set(WORDS) <= set(shown)
 
 
+def test_every_name_that_the_changelog_calls_former_is_on_the_page_of_upgrading() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    changed = "".join(re.findall(r"^### Changed\n(.*?)(?=^##)", changes, re.M | re.S))
+    told = r"\(was `([\w.]+)`\)|moved from `([\w.]+)`|`([\w.]+)` is now"
+    names = {one for found in re.findall(told, " ".join(changed.split())) for one in found if one}
+    assert {"alpha", "epsilon_greedy", "import_weights", "study.json"} <= names
+    text = page("upgrading")
+    assert {name for name in names if name not in text} == set()
+
+
 def test_a_preset_on_a_page_shows_the_settings_of_its_file() -> None:
     blocks = re.findall(
         r"^```yaml\n(.*?)^```$", generated_pages.MAKERS["preset"]("der"), re.M | re.S
@@ -144,18 +154,3 @@ def test_signs_of_shapes_in_docstrings_are_no_markup() -> None:
     assert without_markup("float[B, *shape] and |x|, ``*this``") == (
         r"float[B, \*shape] and \|x\|, ``*this``"
     )
-
-
-def test_settings_in_examples_of_pages_compose() -> None:
-    """The YAML that a page shows as an experiment has keys that exist."""
-    text = (DOCS / "extending" / "environment.md").read_text()
-    [block] = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
-    shown = yaml.safe_load(block)
-
-    def held(node: dict, of: dict, where: str = "") -> None:
-        for key, value in node.items():
-            assert key in of, f"{where}{key}"
-            if isinstance(value, dict):
-                held(value, of[key], f"{where}{key}.")
-
-    held(shown, compose([]))

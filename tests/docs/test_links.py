@@ -6,15 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
-from support.pages import PAGES, ROOT, name_of, prose
+from support.pages import MORE_PAGES, PAGES, ROOT, name_of, prose
 
 ALL = [
     *PAGES,
-    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
-    ROOT / "benchmarks" / "README.md",
+    *MORE_PAGES,
+    ROOT / "CHANGELOG.md",
 ]
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
-_FILE = re.compile(r"`((?:lightning_dqn|callbacks|conf|docs|tests|benchmarks)/[\w./-]*\w)`")
+_FOLDERS = "lightning_dqn|callbacks|conf|docs|tests|benchmarks|examples"
+_FILE = re.compile(rf"`((?:{_FOLDERS})/[\w./-]*\w)`")
 _ID = re.compile(r"-v\d+$")  # of an environment, which looks like a path
 
 

@@ -48,6 +48,19 @@ def test_the_seed_decides_on_the_weights(tmp_path: Path) -> None:
     assert not torch.equal(first["head.weight"], other["head.weight"])
 
 
+def test_a_callback_or_a_logger_is_taken_away_by_null(tmp_path: Path) -> None:
+    config = small_config(tmp_path)
+    before = build_trainer(config)
+    taken = [f"callbacks.{name}=null" for name in config.callbacks]
+    config = small_config(tmp_path, *taken, "logger.csv=null")
+    experiment = prepare(config)
+    rehearse(experiment)
+    left = {type(one).__name__ for one in experiment.trainer.callbacks}
+    assert {type(one).__name__ for one in before.callbacks} - left >= {"Diagnostics", "Doctor"}
+    assert "EMATargetNetwork" not in left
+    assert experiment.trainer.loggers == []
+
+
 REFUSED = {
     "seed=-1": "seed=-1: expected a whole number from 0",
     "seed=true": "seed=True: expected a whole number from 0",

@@ -18,7 +18,9 @@ from lightning_dqn.runs.trust import take_trust
 from support.pages import blocks, prose
 
 _OURS = re.compile(r"^(?:python -m lightning_dqn|lightning-dqn)(?: |$)")
-_INLINE = re.compile(r"`((?:python -m lightning_dqn|lightning-dqn) [^`]+)`")
+_INLINE = re.compile(r"`((?:python|lightning-dqn|make|pip|pytest|git|pre-commit|wandb) [^`]+)`")
+_IN_SOURCE = re.compile(r"^\s*(?:# )?(python -m lightning_dqn \S.*?)(?: {2,}.*)?$", re.M)
+_SETTING = re.compile(r"`(\+?[a-z_]+(?:[./][\w/]+)*=[^`\s]+)`")
 _OF_HYDRA = ("--help", "--version", "--hydra-help", "-sc")
 ELSEWHERE = "+experiment=cartpole seed=0,1"
 """What ``...`` stands for on a page: whatever is swept over."""
@@ -27,17 +29,44 @@ ELSEWHERE = "+experiment=cartpole seed=0,1"
 def commands_in_blocks(text: str) -> Iterator[str]:
     """Yield what a page's blocks for a shell run, a command a line, without comments."""
     for block in blocks(text, "bash"):
-        if block.why_not:
-            continue
-        for line in block.text.replace("\\\n", " ").splitlines():
-            command = re.sub(r"(^|\s)#.*", "", line).strip()
-            if command:
-                yield command
+        if not block.why_not:
+            yield from commands_of(block.text)
+
+
+def commands_of(shell: str) -> Iterator[str]:
+    """Yield the commands of a block for a shell."""
+    for line in shell.replace("\\\n", " ").splitlines():
+        command = re.sub(r"(^|\s)#.*", "", line).strip()
+        if command:
+            yield command
 
 
 def commands_in_prose(text: str) -> Iterator[str]:
-    """Yield the commands of ours that stand in sentences and tables."""
+    """Yield the commands that stand in sentences and tables."""
     yield from _INLINE.findall(prose(text))
+
+
+def commands_in_source(text: str) -> Iterator[str]:
+    """Yield the commands of ours in the docstrings of a module or the comments of YAML.
+
+    What is optional, as ``[key=value ...]``, is left out, and what stands for the reader's own is
+    one word; two blanks part a command from its remark. A line that lists several commands is none.
+    """
+    for found in _IN_SOURCE.findall(text):
+        if ", " not in re.sub(r"<[^>]*>", "", found):
+            yield re.sub(r"<[^>]*>", "mine", re.sub(r" \[[^\]]*\]| <keys>", "", found))
+
+
+def settings_in_prose(text: str) -> Iterator[str]:
+    """Yield the settings that stand in sentences and tables, as ``data.batch_size=64``.
+
+    Words without a dot, slash or plus may as well be an option of a command, or of another
+    program. Several values to choose among are several settings.
+    """
+    for found in _SETTING.findall(prose(text)):
+        key, _, values = found.partition("=")
+        if re.search(r"[./+]", key) and "..." not in found:
+            yield from (f"{key}={value}" for value in values.split("|"))
 
 
 def is_ours(command: str) -> bool:

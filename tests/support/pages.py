@@ -14,13 +14,17 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 """All that is read as text for users, the README first."""
 
-NOT_RUN = re.compile(r"<!-- not run: (.+) -->\n$")
-"""Above a block of code: it isn't run by a test, and why."""
+MORE_PAGES = [ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md")]
+"""What isn't of the site, for those who work here."""
+
+MARK = re.compile(r"<!-- (not run|only read): (.+) -->\n")
+"""Above a block of code: no test runs it, or tests read it and run nothing; and why."""
 
 FILE_NAME = re.compile(r"# (\w+\.py)\n")
 """What a program opens with that is a file, as others import it."""
 
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+_BLOCK = re.compile(r"^```([\w{}-]+)\n(.*?)^```$", re.M | re.S)
+_END = re.compile(MARK.pattern + "$")
 
 
 class Block(NamedTuple):
@@ -30,11 +34,13 @@ class Block(NamedTuple):
         language: as ``python``.
         text: what stands in it.
         why_not: why no test runs it; empty where one does.
+        why_read: why tests only read it; empty where they don't say.
     """
 
     language: str
     text: str
     why_not: str
+    why_read: str
 
 
 def name_of(page: Path) -> str:
@@ -45,9 +51,10 @@ def name_of(page: Path) -> str:
 def blocks(text: str, language: str) -> Iterator[Block]:
     """Yield a page's blocks of a language."""
     for found in _BLOCK.finditer(text):
-        mark = NOT_RUN.search(text[: found.start()])
         if found[1] == language:
-            yield Block(found[1], found[2], mark[1] if mark else "")
+            mark = _END.search(text[: found.start()])
+            why = {mark[1]: mark[2]} if mark else {}
+            yield Block(language, found[2], why.get("not run", ""), why.get("only read", ""))
 
 
 def write_modules(text: str, folder: Path) -> None:
