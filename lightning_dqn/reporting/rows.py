@@ -138,6 +138,7 @@ class Report(nn.Module):
         row |= _wrapped("rollout", self.rollout_wrapped)
         if iteration.worker_restarts is not None:
             row["rollout/worker_restarts"] = iteration.worker_restarts
+        row |= iteration.told
         then, old_env_steps, old_updates = self._since
         seconds = time.perf_counter() - then
         row["time/env_steps_per_second"] = (env_steps - old_env_steps) / seconds
