@@ -176,4 +176,6 @@ class _Unpacker(pickle.Unpickler):
 
 def _tensor(sent: np.ndarray, dtype: torch.dtype, shape: tuple[int, ...] | torch.Size) -> Tensor:
     """Return bytes as a tensor of their own."""
+    if sent.size == 0:
+        return torch.empty(shape, dtype=dtype)
     return torch.from_numpy(sent.copy()).view(dtype).reshape(shape)

@@ -27,6 +27,11 @@ def joined(parts: Sequence[Rows], axis: int) -> Rows:
     return Rows(*(None if c[0] is None else np.concatenate(c, axis=axis) for c in columns))  # type: ignore[arg-type]
 
 
+def owned(rows: Rows) -> Rows:
+    """Return rows that may be written to, and hold no memory of others."""
+    return Rows(*(c if c is None or c.flags.writeable else c.copy() for c in rows))  # type: ignore[arg-type]
+
+
 def final_rows(spec: EnvironmentSpec, following: Following, num_times: int = 1) -> Rows:
     """Return rows [T, E] in which nothing happens and no transition starts.
 

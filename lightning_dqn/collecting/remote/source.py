@@ -23,7 +23,7 @@ from lightning_dqn.collecting.remote.block import Block, Following, Order
 from lightning_dqn.collecting.remote.crew import Crew
 from lightning_dqn.collecting.remote.lane import Lane
 from lightning_dqn.collecting.remote.parcel import pack
-from lightning_dqn.collecting.remote.parts import final_rows, joined
+from lightning_dqn.collecting.remote.parts import final_rows, joined, owned
 from lightning_dqn.collecting.remote.probe import Probe
 from lightning_dqn.collecting.remote.session import Session
 from lightning_dqn.environments.spec import EnvironmentSpec
@@ -216,7 +216,7 @@ class RaySource:
             self._env_steps += int((rows.action != NO_ACTION).sum())
             parts.append(rows)
         self._has_rows = True
-        return joined(parts, axis=0)
+        return owned(joined(parts, axis=0))
 
     def _await(self, num_times: int, ahead: int | None, *, is_random: bool) -> None:
         """Wait until so many times can be taken."""
