@@ -12,7 +12,7 @@ import numpy as np
 from lightning_dqn.collecting.remote.block import Block, Following
 from lightning_dqn.collecting.remote.parts import final_rows, joined, nothing_yet, times_of
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.transitions import Rows, truncated_by
+from lightning_dqn.transitions import Episode, Rows, truncated_by
 
 
 class Lane:
@@ -32,6 +32,7 @@ class Lane:
         self._spec = spec
         self._parts: deque[tuple[Rows, int | None]] = deque()
         self._last = nothing_yet(spec, num_envs)
+        self._episodes: list[Episode] = []
         self._restarts_before = 0
         self.is_absent = False
         self.epsilon = 1.0
@@ -59,6 +60,7 @@ class Lane:
     def put(self, block: Block) -> None:
         """Keep the rows of a block."""
         self._parts.append((block.rows, block.weights_env_steps))
+        self._episodes += block.episodes
         self._last, self.epsilon, self.is_absent = block.following, block.epsilon, False
         if block.worker_restarts is not None:
             self.worker_restarts = self._restarts_before + block.worker_restarts
@@ -78,6 +80,11 @@ class Lane:
         if missing or not parts:
             parts.append(final_rows(self._spec, self._last, missing))
         return joined(parts, axis=0)
+
+    def take_episodes(self) -> list[Episode]:
+        """Return the episodes that ended since the last call."""
+        episodes, self._episodes = self._episodes, []
+        return episodes
 
     def cut(self) -> None:
         """End the open episodes as truncated: no row will follow those that are here."""

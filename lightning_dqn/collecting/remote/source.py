@@ -27,7 +27,7 @@ from lightning_dqn.collecting.remote.parts import final_rows, joined, owned
 from lightning_dqn.collecting.remote.probe import Probe
 from lightning_dqn.collecting.remote.session import Session
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.transitions import NO_ACTION, Episode, Learner, Rows
+from lightning_dqn.transitions import NO_ACTION, Learner, Rows
 
 
 class Terms(NamedTuple):
@@ -71,7 +71,6 @@ class RaySource:
         self._session, self._crew, self._spec, self._terms = session, crew, spec, terms
         self._lanes = [Lane(spec, num_envs // crew.size) for _ in range(crew.size)]
         self._probe: Probe | None = Probe(session.ray.nodes)
-        self._episodes: list[Episode] = []
         self._env_steps = self._env_steps_told = self._target_env_steps = 0
         self._iterations = 0
         self._has_rows = False
@@ -104,13 +103,12 @@ class RaySource:
         self._oldest_weights = None
         rows = self._take_until(self._target_env_steps, None)
         before, self._env_steps_told = self._env_steps_told, self._env_steps
-        episodes, self._episodes = self._episodes, []
         return Collected(
             rows=rows,
             env_steps=self._env_steps,
             new_env_steps=self._env_steps - before,
             epsilon=sum(lane.epsilon for lane in self._lanes) / len(self._lanes),
-            episodes=episodes,
+            episodes=[episode for lane in self._lanes for episode in lane.take_episodes()],
             worker_restarts=self._restarts,
             told=self._told(),
         )
@@ -229,7 +227,6 @@ class RaySource:
             for index, answer in self._crew.answers():
                 if isinstance(answer, Block):
                     self._lanes[index].put(answer)
-                    self._episodes += answer.episodes
                 else:
                     self._lanes[index].cut()
                     self._parcels_of[index] = 0
