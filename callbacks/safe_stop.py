@@ -75,9 +75,12 @@ class SafeStop(Checkpoint):
         self._end(trainer)
 
     def save_and_stop(self) -> None:
-        """Save and end the run, if a signal came."""
+        """Save and end the run, if a signal came, or no more rows will come."""
         if self.listener.number is not None:
             raise Stopped(self.listener.number, self._save())
+        data: Any = getattr(self._trainer, "datamodule", None)
+        if (fault := getattr(getattr(data, "source", None), "fault", None)) is not None:
+            raise type(fault)(f"{fault}; all so far is saved in {self._save()}")
 
     def stop_if_busy(self) -> None:
         """End a warm-up as it is, an evaluation with the state before it, if a signal came."""

@@ -40,6 +40,9 @@ class Collected(NamedTuple):
 class Source(Protocol):
     """Yields rows, wherever they come from.
 
+    One that may be lost, while the run can still be saved, has an attribute ``fault``: what is to
+    be raised then, or None.
+
     Attributes:
         num_envs: E, of every row.
     """

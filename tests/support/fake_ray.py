@@ -186,4 +186,3 @@ class FakeRay:
         if call.is_done:
             self._queue.remove(call)
         return True
-

@@ -36,9 +36,7 @@ def block(first: int, num_times: int, *, weights: int | None = None, masked: boo
             truncated=truncated,
             action_mask=None if mask is None else mask[:-1],
         ),
-        following=Following(
-            observation[-1], observation[-1], None if mask is None else mask[-1]
-        ),
+        following=Following(observation[-1], observation[-1], None if mask is None else mask[-1]),
         episodes=[],
         epsilon=0.5,
         weights_env_steps=weights,

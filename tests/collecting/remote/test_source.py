@@ -144,7 +144,9 @@ def test_rows_of_each_environment_follow_each_other(make_source):
     source, learner = make_source(num_actors=2, block_rows=16), Changing()
     warm_up(source, learner)
     rows = [c.rows for c in learner.iterations(source, 8)]
-    action, observation = (np.concatenate([getattr(r, n) for r in rows]) for n in Rows._fields[1::-1])
+    action, observation = (
+        np.concatenate([getattr(r, n) for r in rows]) for n in Rows._fields[1::-1]
+    )
     terminated = np.concatenate([r.terminated | r.truncated for r in rows])
     ended = action == NO_ACTION
     np.testing.assert_array_equal(ended[1:], terminated[:-1])
@@ -222,7 +224,9 @@ def test_the_next_iterations_are_asked_for_before_learning_and_never_too_many(ma
 def test_weights_are_sent_as_often_as_was_set(make_source, rays, every, sent, monkeypatch):
     source = make_source(num_actors=2, block_rows=16, weights_every_n_iterations=every)
     put, learner = [], Changing()
-    monkeypatch.setattr(rays[0], "put", lambda value: put.append(value) or FakeRay.put(rays[0], value))
+    monkeypatch.setattr(
+        rays[0], "put", lambda value: put.append(value) or FakeRay.put(rays[0], value)
+    )
     warm_up(source, learner)
     learner.iterations(source, 6)
     assert len(put) == sent
