@@ -102,7 +102,7 @@ class Receiver:
         self._noise_to_take = None
 
 
-class _Packer(cloudpickle.Pickler):  # type: ignore[misc]
+class _Packer(cloudpickle.Pickler):
     """Pickles all but tensors and generators, which it keeps."""
 
     def __init__(self, stream: io.BytesIO) -> None:

@@ -114,7 +114,7 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
 @contextmanager
 def _on_loopback() -> Iterator[None]:
     """Let Ray take 127.0.0.1 for this machine's address, also where it was imported before."""
-    constants = importlib.import_module("ray._private.ray_constants")
+    constants: Any = importlib.import_module("ray._private.ray_constants")
     before = constants.ENABLE_RAY_CLUSTER
     constants.ENABLE_RAY_CLUSTER = False
     try:

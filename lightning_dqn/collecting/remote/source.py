@@ -168,12 +168,14 @@ class RaySource:
             following = _from_plain(state["actor"])
             for index, lane in enumerate(self._lanes):
                 lane.begin_at(_part(following, index, self._crew.size))
-            states = state.get("actors")
-            is_whole = states is not None and len(states) == self._crew.size
+            states = state.get("actors") or []
+            is_whole = len(states) == self._crew.size
             if is_whole and all(self._crew.call("load_state_dict", [(one,) for one in states])):
                 return None
         self._crew.call("go_on", [(self._env_steps,)] * self._crew.size)
-        return None if state["actor"] is None else final_rows(self._spec, self._following())
+        if state["actor"] is None:
+            return None
+        return owned(final_rows(self._spec, self._following()))
 
     def close(self) -> None:
         """End the actors, and Ray where it was begun here; may be called repeatedly."""
@@ -203,7 +205,7 @@ class RaySource:
             last: env steps at which actors stop; None: they go on.
             is_random: by random actions.
         """
-        parts = []
+        parts: list[Rows] = []
         while self._env_steps < target or not parts:
             num_times = max(0, -(-(target - self._env_steps) // self.num_envs))
             ahead = None if last is None else -(-(last - self._env_steps) // self.num_envs)

@@ -59,6 +59,18 @@ def collect(source: Any, ring: ReplayBuffer, number: int) -> list[Any]:
     return found
 
 
+def collect_until_replaced(source: Any, ring: ReplayBuffer, least: int) -> list[Any]:
+    found = collect(source, ring, least)
+    while found[-1].told["rollout/actors"] < 2:
+        found += collect(source, ring, 1)
+    return found
+
+
+def run_to_its_end(source: Any, ring: ReplayBuffer) -> None:
+    list(source.warm_up(Learner()))
+    collect(source, ring, 100)
+
+
 @pytest.mark.parametrize("fault", ["raise", "die", "hang"])
 @pytest.mark.filterwarnings("ignore::lightning_dqn.environments.worker_faults.WorkerRestarted")
 def test_an_actor_with_a_fault_is_replaced_and_the_pace_is_kept(begin, tmp_path, fault):
@@ -68,9 +80,7 @@ def test_an_actor_with_a_fault_is_replaced_and_the_pace_is_kept(begin, tmp_path,
         for rows, _ in source.warm_up(Learner()):
             ring.extend(rows)
         with pytest.warns(WorkerRestarted, match=r"FaultyEnv: actor \d .*restart 1 of 10 at most"):
-            found = collect(source, ring, 40)
-            while source._lanes[0].is_absent or source._lanes[1].is_absent:
-                found += collect(source, ring, 1)
+            found = collect_until_replaced(source, ring, 40)
     finally:
         source.close()
     assert found[-1].worker_restarts == 1
@@ -86,20 +96,17 @@ def test_an_actor_with_a_fault_is_replaced_and_the_pace_is_kept(begin, tmp_path,
     assert int(truncated.sum()) == 2
 
 
+@pytest.mark.filterwarnings("ignore::lightning_dqn.environments.worker_faults.WorkerRestarted")
 def test_an_environment_that_raises_again_and_again_ends_the_run_with_one_line(begin):
     begin()
     source, ring = make("raise", once=None, max_actor_restarts=1)
-    with (
-        pytest.warns(WorkerRestarted),
-        pytest.raises(
-            WorkerError,
-            match=r"^FaultyEnv: actor \d raised RuntimeError: simulator lost its licence; after 1 "
-            r"restarts of actors there is none left: mend the environment or raise "
-            r"data\.collection\.max_actor_restarts$",
-        ),
-    ):
-        list(source.warm_up(Learner()))
-        collect(source, ring, 100)
+    told = (
+        r"^FaultyEnv: actor \d raised RuntimeError: simulator lost its licence; after 1 restarts "
+        r"of actors there is none left: mend the environment or raise "
+        r"data\.collection\.max_actor_restarts$"
+    )
+    with pytest.raises(WorkerError, match=told):
+        run_to_its_end(source, ring)
     source.close()
 
 

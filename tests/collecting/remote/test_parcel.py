@@ -138,5 +138,5 @@ def test_noise_goes_on_where_it_was_saved():
 def test_what_cannot_be_pickled_is_refused_by_name():
     policy = Own()
     policy.lock = threading.Lock()
-    with pytest.raises(ValueError, match="the policy Own can't be sent to actors: .*lock"):
+    with pytest.raises(ValueError, match=r"the policy Own can't be sent to actors: .*lock"):
         pack(policy, 0)

@@ -63,7 +63,7 @@ class Kill(pl.Callback):
 data = ReplayDataModule("CartPole-v1", env_steps_per_epoch=10**6,
                         collection=RayCollectionConfig(num_actors=1))
 module = DQN("CartPole-v1", compile=False)
-trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_epochs=1,
+trainer = pl.Trainer(accelerator="cpu", logger=False, max_epochs=1,
                      enable_progress_bar=False, limit_val_batches=0, default_root_dir=sys.argv[1],
                      callbacks=[EMATargetNetwork(tau=0.1), SafeStop(), Kill()])
 try:
@@ -114,6 +114,14 @@ def test_an_actor_gives_the_rows_of_the_local_source_bit_for_bit(session):
     assert session.ray.is_initialized()  # it was there before
 
 
+def collect_until_restart(source: Any, module: DQN) -> list[Any]:
+    found: list[Any] = []
+    while len(found) < 8 or found[-1].worker_restarts == 0:
+        found.append(source.collect(module))
+        source.go_ahead(module)
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["kill", "hang"])
 @pytest.mark.filterwarnings("ignore::lightning_dqn.environments.worker_faults.WorkerRestarted")
@@ -125,11 +133,8 @@ def test_an_actor_whose_process_dies_or_hangs_is_replaced(session, tmp_path, fau
     source = config.make(environment, warmup_env_steps=8, env_steps_per_iteration=64, seed=0)
     try:
         list(source.warm_up(module))
-        found = []
         with pytest.warns(WorkerRestarted, match="FaultyEnv: actor"):
-            while not found or found[-1].worker_restarts == 0 or len(found) < 8:
-                found.append(source.collect(module))
-                source.go_ahead(module)
+            found = collect_until_restart(source, module)
         while found[-1].told["rollout/actors"] < 2:
             found.append(source.collect(module))
     finally:
