@@ -25,6 +25,7 @@ GLOSSARY = {
         "likewise: env steps since the weights were sent by which the oldest of the iteration's "
         "rows were collected"
     ),
+    "rollout/updates_per_env_step": "likewise: what was learned for what was taken, as counted",
     "train/loss": "mean loss of the iteration's updates",
     "train/q_value": "mean predicted value of the actions learned from",
     "train/td_error": "mean absolute TD error",
