@@ -40,11 +40,10 @@ class Collected(NamedTuple):
 class Source(Protocol):
     """Yields rows, wherever they come from.
 
-    One that may be lost, while the run can still be saved, has an attribute ``fault``: what is to
-    be raised then, or None.
-
     Attributes:
         num_envs: E, of every row.
+        fault: of one that may be lost while the run can still be saved, what is to be raised then;
+            others have none.
     """
 
     num_envs: int

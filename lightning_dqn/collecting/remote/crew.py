@@ -63,7 +63,8 @@ class Crew:
         self._has_delivered = [False] * size
         self._calls: dict[Any, tuple[int, int]] = {}
         self._since = [0.0] * size
-        self._make = ray.remote(num_cpus=0, max_restarts=0, max_task_retries=0)(RemoteActor).remote
+        how = {"num_cpus": 0, "max_restarts": 0, "max_task_retries": 0}
+        self._make = ray.remote(**how, scheduling_strategy="SPREAD")(RemoteActor).remote
         self._actors = [self._start(index) for index in range(size)]
 
     def num_calls(self, index: int) -> int:
