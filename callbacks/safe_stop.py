@@ -43,7 +43,7 @@ class SafeStop(Checkpoint):
         data: Any = getattr(trainer, "datamodule", None)
         if isinstance(data, ReplayDataModule):
             self._leave(data)
-            data.between_iterations.append(self.save_and_stop)
+            data.between_iterations += [self.save_and_stop, self.save_what_rows_taught]
             data.while_busy.append(self.stop_if_busy)
         WorkerVectorEnv.while_waiting = self.stop_if_waiting
 
@@ -75,12 +75,9 @@ class SafeStop(Checkpoint):
         self._end(trainer)
 
     def save_and_stop(self) -> None:
-        """Save and end the run, if a signal came, or no more rows will come."""
+        """Save and end the run, if a signal came."""
         if self.listener.number is not None:
             raise Stopped(self.listener.number, self._save())
-        data: Any = getattr(self._trainer, "datamodule", None)
-        if (fault := getattr(getattr(data, "source", None), "fault", None)) is not None:
-            raise type(fault)(f"{fault}; all so far is saved in {self._save()}")
 
     def stop_if_busy(self) -> None:
         """End a warm-up as it is, an evaluation with the state before it, if a signal came."""
@@ -122,6 +119,12 @@ class SafeStop(Checkpoint):
             if isinstance(callback, ModelCheckpoint) and state is not None:
                 _follow(state, str(callback.dirpath))
 
+    def save_what_rows_taught(self) -> None:
+        """Save and end the run, if no more rows will come, as where Ray has died."""
+        source = self._trainer.datamodule.source  # type: ignore[attr-defined]
+        if (fault := getattr(source, "fault", None)) is not None:
+            raise type(fault)(f"{fault}; all so far is saved in {self._save()}")
+
     def _save(self) -> Path:
         path = self.path or Path(self._trainer.default_root_dir, "checkpoints", "last.ckpt")
         self._trainer.save_checkpoint(path, False)  # not the weights alone
@@ -138,6 +141,7 @@ class SafeStop(Checkpoint):
     def _leave(self, data: ReplayDataModule) -> None:
         for functions, own in (
             (data.between_iterations, self.save_and_stop),
+            (data.between_iterations, self.save_what_rows_taught),
             (data.while_busy, self.stop_if_busy),
         ):
             if own in functions:

@@ -74,8 +74,41 @@ except Exception as error:
 """
 
 
-def run_python(code: str, *arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT)}
+NODE_GOES = """
+import json, time
+import ray
+from ray.cluster_utils import Cluster
+from lightning_dqn import DQN, EnvironmentFactory
+from lightning_dqn.collecting.remote.config import RayCollectionConfig
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+node = cluster.add_node(num_cpus=1)
+ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+config = RayCollectionConfig(num_actors=4, block_rows=64)
+environment = EnvironmentFactory("CartPole-v1", num_envs=4)
+module = DQN(environment, compile=False)
+source = config.make(environment, warmup_env_steps=64, env_steps_per_iteration=64, seed=0)
+list(source.warm_up(module))
+source.collect(module)
+cluster.remove_node(node)
+found, until = [], time.monotonic() + 100
+while time.monotonic() < until:
+    found.append(source.collect(module))
+    source.go_ahead(module)
+    if found[-1].worker_restarts and found[-1].told["rollout/actors"] == 4:
+        break
+    time.sleep(0.05)
+print(json.dumps({"restarts": found[-1].worker_restarts, "all": len(found),
+                  "fewest": min(one.told["rollout/actors"] for one in found),
+                  "astray": max(abs(one.env_steps - 64 * (n + 3)) for n, one in enumerate(found))}))
+source.close()
+"""
+
+
+def run_python(
+    code: str, *arguments: str, home: Path, **others: str
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **others, "HOME": str(home), "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
@@ -155,6 +188,17 @@ def test_a_ray_of_its_own_is_on_loopback_alone_and_leaves_this_process_as_it_was
     assert (told["kept"], told["handler"], told["left"]) == (True, True, 0)
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []  # no secret in the home folder
+
+
+@pytest.mark.slow
+def test_training_goes_on_with_the_other_actors_where_a_node_goes(tmp_path):
+    loopback = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled"}
+    done = run_python(NODE_GOES, home=tmp_path, RAY_USAGE_STATS_ENABLED="0", **loopback)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["restarts"] >= 1
+    assert 0 < told["fewest"] < 4
+    assert told["astray"] < 4 + 4  # the pace is kept, the warm-up's overshoot included
 
 
 @pytest.mark.slow
