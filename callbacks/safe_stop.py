@@ -96,6 +96,12 @@ class SafeStop(Checkpoint):
         if self.listener.number is not None and self.listener.seconds() > PATIENCE_SECONDS:
             raise Stopped(self.listener.number)
 
+    def save_what_rows_taught(self) -> None:
+        """Save and end the run, if no more rows will come, as where Ray has died."""
+        source = self._trainer.datamodule.source  # type: ignore[attr-defined]
+        if (fault := getattr(source, "fault", None)) is not None:
+            raise type(fault)(f"{fault}; all so far is saved in {self._save()}")
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -118,12 +124,6 @@ class SafeStop(Checkpoint):
             state = checkpoint["callbacks"].get(callback.state_key)
             if isinstance(callback, ModelCheckpoint) and state is not None:
                 _follow(state, str(callback.dirpath))
-
-    def save_what_rows_taught(self) -> None:
-        """Save and end the run, if no more rows will come, as where Ray has died."""
-        source = self._trainer.datamodule.source  # type: ignore[attr-defined]
-        if (fault := getattr(source, "fault", None)) is not None:
-            raise type(fault)(f"{fault}; all so far is saved in {self._save()}")
 
     def _save(self) -> Path:
         path = self.path or Path(self._trainer.default_root_dir, "checkpoints", "last.ckpt")

@@ -82,11 +82,14 @@ from lightning_dqn import DQN, EnvironmentFactory
 from lightning_dqn.collecting.remote.config import RayCollectionConfig
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-node = cluster.add_node(num_cpus=1)
 ray.init(address=cluster.address, log_to_driver=False, logging_level="error")
+node = cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
 config = RayCollectionConfig(num_actors=4, block_rows=64)
 environment = EnvironmentFactory("CartPole-v1", num_envs=4)
-module = DQN(environment, compile=False)
+# Weights and blocks too small for an object store: the two nodes share one address, and this
+# process may have joined the one that goes.
+module = DQN(environment, network=[{"Linear": 8}, "ReLU"], compile=False)
 source = config.make(environment, warmup_env_steps=64, env_steps_per_iteration=64, seed=0)
 list(source.warm_up(module))
 source.collect(module)
