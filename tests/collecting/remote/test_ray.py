@@ -87,9 +87,7 @@ node = cluster.add_node(num_cpus=1)
 cluster.wait_for_nodes()
 config = RayCollectionConfig(num_actors=4, block_rows=64)
 environment = EnvironmentFactory("CartPole-v1", num_envs=4)
-# Weights and blocks too small for an object store: the two nodes share one address, and this
-# process may have joined the one that goes.
-module = DQN(environment, network=[{"Linear": 8}, "ReLU"], compile=False)
+module = DQN(environment, compile=False)
 source = config.make(environment, warmup_env_steps=64, env_steps_per_iteration=64, seed=0)
 list(source.warm_up(module))
 source.collect(module)
@@ -105,6 +103,8 @@ print(json.dumps({"restarts": found[-1].worker_restarts, "all": len(found),
                   "fewest": min(one.told["rollout/actors"] for one in found),
                   "astray": max(abs(one.env_steps - 64 * (n + 3)) for n, one in enumerate(found))}))
 source.close()
+ray.shutdown()  # before the cluster, which would take this process along
+cluster.shutdown()
 """
 
 
