@@ -77,8 +77,9 @@ class PromotePastSelf(BoardEvaluation):
         """Find the pool, and empty it if the agent hasn't learned yet.
 
         Raises:
-            ValueError: the training environment has another opponent, or collecting runs in a
-                thread, beside which nobody can say when a promotion takes effect.
+            ValueError: the training environment has another opponent, lives elsewhere, or
+                collecting runs in a thread, beside which nobody can say when a promotion takes
+                effect.
         """
         opponent = self.environment.opponent
         if not isinstance(opponent, PastSelves):
@@ -87,6 +88,8 @@ class PromotePastSelf(BoardEvaluation):
                 "PastSelves() from lightning_dqn.games.past_selves"
             )
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if getattr(data.collection, "is_elsewhere", False):
+            raise ValueError("PromotePastSelf: actors elsewhere have pools of their own")
         if data.collection.overlap:
             raise ValueError("PromotePastSelf: overlap=True collects while validation goes on")
         self._pool, self._agent = opponent, module.agent

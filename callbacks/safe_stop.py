@@ -47,7 +47,7 @@ class SafeStop(Checkpoint):
         data: Any = getattr(trainer, "datamodule", None)
         if isinstance(data, ReplayDataModule):
             self._leave(data)
-            data.between_iterations.append(self.save_and_stop)
+            data.between_iterations += [self.save_and_stop, self.save_what_rows_taught]
             data.while_busy.append(self.stop_if_busy)
         WorkerVectorEnv.while_waiting = self.stop_if_waiting
 
@@ -101,6 +101,12 @@ class SafeStop(Checkpoint):
         if self.listener.number is not None and self.listener.seconds() > PATIENCE_SECONDS:
             raise Stopped(self.listener.number)
 
+    def save_what_rows_taught(self) -> None:
+        """Save and end the run, if no more rows will come, as where Ray has died."""
+        source = self._trainer.datamodule.source  # type: ignore[attr-defined]
+        if (fault := getattr(source, "fault", None)) is not None:
+            raise type(fault)(f"{fault}; all so far is saved in {self._save()}")
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -145,6 +151,7 @@ class SafeStop(Checkpoint):
     def _leave(self, data: ReplayDataModule) -> None:
         for functions, own in (
             (data.between_iterations, self.save_and_stop),
+            (data.between_iterations, self.save_what_rows_taught),
             (data.while_busy, self.stop_if_busy),
         ):
             if own in functions:

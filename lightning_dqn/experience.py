@@ -115,6 +115,7 @@ class Experience:
             epsilon=collected.epsilon,
             episodes=collected.episodes,
             worker_restarts=collected.worker_restarts,
+            told=collected.told,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -156,7 +157,6 @@ class Experience:
             collector = {**collector, "actor": None}
         last: Rows | None = self.source.load_state_dict(collector)
         if last is not None:
-            self.replay.truncate_newest()
             self.replay.extend(last)
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ Shapes: T time, E environments, U updates, B batch, A actions, K steps to come.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -138,6 +139,7 @@ class Iteration(NamedTuple):
         epsilon: the exploration rate of its last step.
         episodes: training episodes that ended in it.
         worker_restarts: of the training environments so far; None where none has a worker.
+        told: further metrics of the source, by their keys.
     """
 
     transitions: Transitions
@@ -146,6 +148,7 @@ class Iteration(NamedTuple):
     epsilon: float
     episodes: list[Episode]
     worker_restarts: int | None = None
+    told: Mapping[str, float] = MappingProxyType({})
 
 
 class UpdateStatistics(NamedTuple):

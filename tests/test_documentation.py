@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
+from support.fake_ray import FakeRay
 
 from lightning_dqn import (
     DQN,
@@ -28,6 +29,8 @@ from lightning_dqn.callbacks import (
     PromotePastSelf,
     UnseenStates,
 )
+from lightning_dqn.collecting.remote import config as remote_config
+from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.formats.saved import load_agent
 from lightning_dqn.games.opponents.past_selves import PastSelves
 from lightning_dqn.games.solved.tree import GameTree
@@ -140,10 +143,29 @@ def keys_of_self_prediction(make_trainer) -> set[str]:
     return {key for key in trainer.callback_metrics if key.startswith("train/self")}
 
 
-def test_the_glossary_lists_exactly_the_logged_metrics(tmp_path, make_trainer):
+def keys_of_actors(folder: Path, make_trainer, monkeypatch) -> set[str]:
+    """Return what is logged of actors elsewhere."""
+    monkeypatch.setattr(remote_config, "Session", lambda address: FakeRay())
+    data = ReplayDataModule(
+        EnvironmentFactory("CartPole-v1", num_envs=2),
+        batch_size=8,
+        env_steps_per_epoch=128,
+        collection=RayCollectionConfig(warmup_env_steps=64),
+    )
+    module = DQN("CartPole-v1", network=MLP(hidden=[8]), compile=False)
+    callbacks = [EMATargetNetwork(tau=0.1)]
+    logger = csv_logger(folder)
+    trainer = make_trainer(logger=logger, callbacks=callbacks, log_every_n_steps=1)
+    trainer.fit(module, data)
+    header = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
+    return set(header) - OF_LIGHTNING
+
+
+def test_the_glossary_lists_exactly_the_logged_metrics(tmp_path, make_trainer, monkeypatch):
     logged = logged_keys(tmp_path, make_trainer) | keys_of_board_games(make_trainer)
     logged |= keys_of_diagnostics(tmp_path / "diagnostics", make_trainer)
     logged |= keys_of_self_prediction(make_trainer)
+    logged |= keys_of_actors(tmp_path / "actors", make_trainer, monkeypatch)
     assert {key for key in GLOSSARY if not OF_A_GPU.fullmatch(key)} == logged
 
 

@@ -70,20 +70,28 @@ class Collector:
             ValueError: the environment gave a number that isn't finite; nothing of it is
                 returned, so it can't enter the replay ring.
         """
-        if not self._has_begun:
-            self.actor.reset(self._seed, self.env_steps)
-            self._has_begun = True
         # Every final row follows at least one real row of its environment.
         most = 2 * -(-(until_env_steps - self.env_steps) // self.num_envs) + 2
-        rows = self._empty_rows(max(most, 0))
+        rows = self._begin(max(most, 0))
         time = 0
         while self.env_steps < until_env_steps:
             self._step(policy, rows, time)
             time += 1
-        rows = Rows(*(None if column is None else column[:time] for column in rows))  # type: ignore[arg-type]
-        self._check_finite(rows)
-        self._bounds.look(rows.observation)
-        return rows
+        return self._end(Rows(*(None if column is None else column[:time] for column in rows)))  # type: ignore[arg-type]
+
+    def collect_times(self, policy: Policy | None, num_times: int) -> Rows:
+        """Step all environments so many times, those that only begin an episode included.
+
+        Returns:
+            Rows [num_times, E].
+
+        Raises:
+            ValueError: see :meth:`collect`.
+        """
+        rows = self._begin(num_times)
+        for time in range(num_times):
+            self._step(policy, rows, time)
+        return self._end(rows)
 
     def upcoming(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the observations that follow the newest rows, and their legal actions.
@@ -145,6 +153,19 @@ class Collector:
             rows.action_mask[0] = True if mask is None else mask.numpy()
         if rows.life_lost is not None:
             rows.life_lost[:] = False
+        return rows
+
+    def _begin(self, most: int) -> Rows:
+        """Begin the first episodes where none has begun; return room for so many times."""
+        if not self._has_begun:
+            self.actor.reset(self._seed, self.env_steps)
+            self._has_begun = True
+        return self._empty_rows(most)
+
+    def _end(self, rows: Rows) -> Rows:
+        """Return rows that were checked."""
+        self._check_finite(rows)
+        self._bounds.look(rows.observation)
         return rows
 
     def _step(self, policy: Policy | None, rows: Rows, time: int) -> None:

@@ -5,7 +5,8 @@ Shapes: E environments, A actions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ class Collected(NamedTuple):
         epsilon: probability of a random action by now.
         episodes: that ended.
         worker_restarts: so far; None where there are no workers.
+        told: further metrics, by their keys.
     """
 
     rows: Rows
@@ -32,6 +34,7 @@ class Collected(NamedTuple):
     epsilon: float
     episodes: list[Episode]
     worker_restarts: int | None = None
+    told: Mapping[str, float] = MappingProxyType({})
 
 
 class Source(Protocol):
@@ -43,6 +46,8 @@ class Source(Protocol):
 
     Attributes:
         num_envs: E, of every row.
+        fault: of one that may be lost while the run can still be saved, what is to be raised then;
+            others have none.
     """
 
     num_envs: int

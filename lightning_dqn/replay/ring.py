@@ -112,8 +112,13 @@ class ReplayBuffer:
             self.n_step = self.config.n_step_at(env_steps)
 
     def extend(self, rows: Rows) -> None:
-        """Append ``rows``, overwriting the oldest; of more than the ring holds the newest stay."""
+        """Append ``rows``, overwriting the oldest; of more than the ring holds the newest stay.
+
+        A final observation after a row that ended nothing cuts its episode off there.
+        """
         num_new = len(rows.action)
+        if num_new and self.total_times and (is_final := rows.action[0] == NO_ACTION).any():
+            self.truncate_newest(is_final)
         written = 0
         while written < num_new:
             count = min(num_new - written, self.num_times - self._cursor)
@@ -216,9 +221,15 @@ class ReplayBuffer:
         cells = self.newest_cells(self.times_stored)
         self._starts.rebuild(cells, self.read("action", cells) != NO_ACTION)
 
-    def truncate_newest(self) -> None:
-        """End the episodes that are open in the newest rows as truncated."""
+    def truncate_newest(self, where: np.ndarray | None = None) -> None:
+        """End the episodes that are open in the newest rows as truncated.
+
+        Args:
+            where: bool[E], of which environments; None: of all.
+        """
         newest = self.newest_cells(1)[0]
+        if where is not None:
+            newest = newest[torch.from_numpy(where).to(self.device)]
         is_open = (self.read("action", newest) != NO_ACTION) & ~self.read("terminated", newest)
         self._columns.by_name["truncated"][newest[is_open]] = True
 

@@ -19,6 +19,13 @@ GLOSSARY = {
         "with `environment.vectorization=async`: processes of training's environments that failed, "
         "died or hung and were replaced, so far"
     ),
+    "rollout/actors": "with `data/collection=ray`: actors whose rows are coming",
+    "rollout/rows_ahead": "likewise: rows that actors sent and that aren't learned from yet",
+    "rollout/policy_age": (
+        "likewise: env steps since the weights were sent by which the oldest of the iteration's "
+        "rows were collected"
+    ),
+    "rollout/updates_per_env_step": "likewise: what was learned for what was taken, as counted",
     "train/loss": "mean loss of the iteration's updates",
     "train/q_value": "mean predicted value of the actions learned from",
     "train/td_error": "mean absolute TD error",

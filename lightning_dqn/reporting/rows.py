@@ -139,6 +139,9 @@ class Report(nn.Module):
         if iteration.worker_restarts is not None:
             row["rollout/worker_restarts"] = iteration.worker_restarts
         then, old_env_steps, old_updates = self._since
+        if iteration.told:
+            ratio = (updates - old_updates) / max(env_steps - old_env_steps, 1)
+            row |= {**iteration.told, "rollout/updates_per_env_step": ratio}
         seconds = time.perf_counter() - then
         row["time/env_steps_per_second"] = (env_steps - old_env_steps) / seconds
         row["time/updates_per_second"] = (updates - old_updates) / seconds

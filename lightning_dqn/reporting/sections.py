@@ -13,7 +13,14 @@ _BEGINNINGS = {
     "values": ("values/", "train/q_value", "train/td_error"),
     "exploration": ("exploration/", "rollout/epsilon"),
     "replay": ("replay/",),
-    "speed": ("time/", "train/updates"),
+    "speed": (
+        "time/",
+        "train/updates",
+        "rollout/actors",
+        "rollout/rows_ahead",
+        "rollout/policy_age",
+        "rollout/updates_per_env_step",
+    ),
     "system": ("system/", "checkpoint/", "rollout/worker_restarts"),
 }
 """Section -> how its keys begin, in the order in which they stand there."""

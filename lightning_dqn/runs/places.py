@@ -59,7 +59,11 @@ PLACES = (
     ),
     _ours("data", "data:ReplayDataModule"),
     _ours(r"data\.replay", "replay.storage:ReplayConfig"),
-    _ours(r"data\.collection", "collecting.source:CollectionConfig"),
+    _ours(
+        r"data\.collection",
+        "collecting.source:CollectionConfig",
+        "collecting.remote.config:RayCollectionConfig",
+    ),
     _ours(r"data\.evaluation", "collecting.evaluation:EvaluationConfig"),
     _ours(
         r"data\.sampler",

@@ -12,9 +12,13 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from support.fake_ray import FakeRay
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork, SafeStop
+from lightning_dqn.collecting.remote import config as remote_config
+from lightning_dqn.collecting.remote.config import RayCollectionConfig
+from lightning_dqn.collecting.remote.probe import RayLost
 from lightning_dqn.networks.torsos import MLP
 from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.safekeeping.signals import Stopped
@@ -74,6 +78,32 @@ def test_a_signal_ends_a_fit_after_its_iteration(name: str, tmp_path: Path) -> N
     saved = torch.load(path, weights_only=True)
     assert (saved["global_step"], saved["dqn"]["updates"]) == (5, 5)
     assert {number: signal.getsignal(number) for number in (2, 10, 15)} == before
+
+
+class LoseRay(pl.Callback):
+    """Lets the control service of Ray be dead after an iteration."""
+
+    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+        if trainer.global_step == 5:
+            trainer.datamodule.source._probe._failure = "fails (ConnectionError)"
+
+
+def test_where_ray_is_lost_the_run_is_saved_and_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_config, "Session", lambda address: FakeRay())
+
+    def with_actors() -> tuple[DQN, ReplayDataModule]:
+        module, data = parts()
+        data.collection = RayCollectionConfig(warmup_env_steps=40)
+        return module, data
+
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    with pytest.raises(RayLost, match=f"control service fails .*; all so far is saved in {path}"):
+        trainer_in(tmp_path, LoseRay(), SafeStop()).fit(*with_actors())
+    module, data = with_actors()
+    trainer_in(tmp_path, SafeStop()).fit(module, data, ckpt_path=path, weights_only=True)
+    assert module.updates == 3 * 8
 
 
 def test_the_second_signal_ends_it_where_it_is_and_saves_nothing(tmp_path: Path) -> None:

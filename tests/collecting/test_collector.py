@@ -374,3 +374,13 @@ def test_a_restart_begins_new_episodes_with_nothing_left_of_the_old(env_steps):
     assert NO_ACTION not in rows.action
     assert policy.observations[0][0, :, 1:].tolist() == [[1, 0]] * 3
     assert collector.take_episodes() == [Episode(21.0, 6)]
+
+
+def test_so_many_times_are_the_same_rows_as_their_env_steps_would_be():
+    by_env_steps = collector_of(epsilon=0.5).collect(LastLegalAction(), 40)
+    collector = collector_of(epsilon=0.5)
+    num_times = len(by_env_steps.action)
+    parts = [collector.collect_times(LastLegalAction(), n) for n in (7, 0, num_times - 7)]
+    assert [len(part.action) for part in parts] == [7, 0, num_times - 7]
+    for whole, *columns in zip(by_env_steps, *parts, strict=True):
+        np.testing.assert_array_equal(whole, None if whole is None else np.concatenate(columns))

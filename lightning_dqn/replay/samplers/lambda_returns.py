@@ -61,7 +61,7 @@ class LambdaReturns:
         if asked.overlap:
             raise ValueError(
                 "overlap=True: lambda-returns need rows of the policy that learns from them; "
-                "set overlap=False or sample from replay"
+                "set overlap=False (of actors elsewhere synchronous=True) or sample from replay"
             )
         paced = rollout_pace(asked, self.rollout_length)
         return replace(

@@ -50,7 +50,7 @@ class OnlineTransitions:
         if asked.overlap:
             raise ValueError(
                 "overlap=True: online learning collects with what it has just learned; "
-                "set overlap=False or sample from replay"
+                "set overlap=False (of actors elsewhere synchronous=True) or sample from replay"
             )
         if asked.n_step != 1:
             raise ValueError(

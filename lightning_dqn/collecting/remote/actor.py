@@ -1,0 +1,128 @@
+"""What runs in a process elsewhere: environments, a collector and a copy of the policy.
+
+Neither Ray nor Lightning is imported here: actors would pay for it.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from lightning_dqn.collecting.collector import Collector
+from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.collecting.remote.block import Block, Following, Order
+from lightning_dqn.collecting.remote.parcel import Parcel, Receiver
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.environments.grade import read_states, write_states
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.state import UnknownStateError
+from lightning_dqn.system.seeding import global_generators, seed_of, set_global_generators
+
+
+class ActorConfig(NamedTuple):
+    """What an actor is made from.
+
+    Attributes:
+        environment: makes its environments.
+        spec: their shapes and types.
+        registration: gymnasium's record of the environment; None where it has none.
+        exploration: how actions stray from the policy's.
+        num_envs: E.
+        seed: of its environments and exploration.
+        is_first: its policy's noise is that which the learner would have drawn.
+    """
+
+    environment: EnvironmentFactory
+    spec: EnvironmentSpec
+    registration: Any
+    exploration: Exploration
+    num_envs: int
+    seed: int
+    is_first: bool
+
+
+class RemoteActor:
+    """Collects blocks of rows as it is asked to.
+
+    Args:
+        config: what it is made from.
+    """
+
+    def __init__(self, config: ActorConfig) -> None:
+        torch.set_num_threads(1)
+        _seed_everything(config.seed)
+        if config.registration is not None:
+            gym.registry.setdefault(config.registration.id, config.registration)
+        self._environment = config.environment.make(config.num_envs)
+        self._collector = Collector(
+            self._environment, config.spec, exploration=config.exploration, seed=config.seed
+        )
+        self._receiver = Receiver(None if config.is_first else config.seed)
+        self._weights_env_steps: int | None = None
+
+    def collect(self, order: Order, parcel: Parcel | None) -> Block:
+        """Collect a block.
+
+        Args:
+            order: what is asked for.
+            parcel: a newer policy; None: the one that is there.
+        """
+        if parcel is not None:
+            self._receiver.open(parcel)
+            self._weights_env_steps = parcel.env_steps
+        policy = None if order.is_random else self._receiver.policy
+        collector = self._collector
+        collector.env_steps = order.env_steps
+        rows = collector.collect_times(policy, order.num_times)
+        actor = collector.actor
+        return Block(
+            rows=rows,
+            following=Following(actor.observation, actor.stacked, actor.action_mask),
+            episodes=collector.take_episodes(),
+            epsilon=actor.epsilon(policy, collector.env_steps),
+            weights_env_steps=None if policy is None else self._weights_env_steps,
+            worker_restarts=actor.worker_restarts,
+        )
+
+    def go_on(self, env_steps: int) -> None:
+        """Explore, and begin episodes, otherwise than at first."""
+        self._collector.go_on(env_steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what it needs to go on, as plain values and tensors."""
+        return {
+            **self._collector.state_dict(),
+            "environments": read_states(self._environment),
+            "noise": self._receiver.noise(),
+            "generators": global_generators(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Go on in the midst of the episodes that were open; tell whether that could be done."""
+        put_back = partial(write_states, self._environment, state["environments"])
+        collector = self._collector
+        collector.load_state_dict(state)
+        try:
+            collector.continue_episodes(state, put_back)
+        except UnknownStateError:
+            collector.load_state_dict(state)
+            return False
+        self._receiver.go_on_with_noise(state["noise"])
+        set_global_generators(state["generators"])
+        return True
+
+    def close(self) -> None:
+        """Close the environments."""
+        self._environment.close()
+
+
+def _seed_everything(seed: int) -> None:
+    """Seed the generators that environments of other people draw from."""
+    random.seed(seed_of(seed, "python"))
+    np.random.seed(seed_of(seed, "numpy"))  # noqa: NPY002 (other people's)
+    torch.manual_seed(seed_of(seed, "torch"))

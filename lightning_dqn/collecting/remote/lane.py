@@ -1,0 +1,105 @@
+"""The rows of one actor, between their arrival and the ring.
+
+Shapes: T time, E environments of the actor.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from lightning_dqn.collecting.remote.block import Block, Following
+from lightning_dqn.collecting.remote.parts import final_rows, joined, nothing_yet, times_of
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.transitions import Episode, Rows, truncated_by
+
+
+class Lane:
+    """Keeps an actor's rows in order, and fills up where it has none because it was lost.
+
+    Args:
+        spec: of the rows.
+        num_envs: E.
+
+    Attributes:
+        is_absent: the actor was lost, and nothing has come from the one in its place.
+        epsilon: of its newest block.
+        worker_restarts: in the actor and in those before it; None where there are no workers.
+    """
+
+    def __init__(self, spec: EnvironmentSpec, num_envs: int) -> None:
+        self._spec = spec
+        self._parts: deque[tuple[Rows, int | None]] = deque()
+        self._last = nothing_yet(spec, num_envs)
+        self._episodes: list[Episode] = []
+        self._restarts_before = 0
+        self.is_absent = False
+        self.epsilon = 1.0
+        self.worker_restarts: int | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Times T that wait."""
+        return sum(len(rows.action) for rows, _ in self._parts)
+
+    @property
+    def oldest_weights(self) -> int | None:
+        """The env steps at which the weights of the oldest rows waiting were sent."""
+        return self._parts[0][1] if self._parts else None
+
+    @property
+    def following(self) -> Following:
+        """What follows the rows that were taken."""
+        if not self._parts:
+            return self._last
+        rows = self._parts[0][0]
+        mask = None if rows.action_mask is None else rows.action_mask[0]
+        return Following(rows.observation[0], rows.observation[0], mask)
+
+    def put(self, block: Block) -> None:
+        """Keep the rows of a block."""
+        self._parts.append((block.rows, block.weights_env_steps))
+        self._episodes += block.episodes
+        self._last, self.epsilon, self.is_absent = block.following, block.epsilon, False
+        if block.worker_restarts is not None:
+            self.worker_restarts = self._restarts_before + block.worker_restarts
+
+    def take(self, num_times: int) -> Rows:
+        """Return the oldest rows, [num_times, E]; filled up where the actor is absent."""
+        parts: list[Rows] = []
+        missing = num_times
+        while missing and self._parts:
+            rows, weights = self._parts.popleft()
+            if len(rows.action) > missing:
+                self._parts.appendleft((times_of(rows, missing, len(rows.action)), weights))
+                rows = times_of(rows, 0, missing)
+            parts.append(rows)
+            missing -= len(rows.action)
+        assert not missing or self.is_absent, "whoever takes waits for so many"
+        if missing or not parts:
+            parts.append(final_rows(self._spec, self._last, missing))
+        return joined(parts, axis=0)
+
+    def take_episodes(self) -> list[Episode]:
+        """Return the episodes that ended since the last call."""
+        episodes, self._episodes = self._episodes, []
+        return episodes
+
+    def cut(self) -> None:
+        """End the open episodes as truncated: no row will follow those that are here."""
+        if self.is_absent:
+            return
+        self.is_absent = True
+        self._restarts_before = self.worker_restarts or 0
+        last = final_rows(self._spec, self._last)
+        if not self._parts:  # the row before is in the ring, which sees that it ended here
+            self._parts.append((last, None))
+            return
+        rows, weights = self._parts.pop()
+        own = rows._replace(truncated=np.array(rows.truncated))
+        self._parts.append((truncated_by(own, last), weights))
+
+    def begin_at(self, following: Following) -> None:
+        """Go on after rows that came before."""
+        self._last = following

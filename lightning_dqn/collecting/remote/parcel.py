@@ -1,0 +1,181 @@
+"""A policy on its way to actors: what it is made of, and its numbers apart.
+
+Whatever can be pickled may travel, of any network. Tensors go beside the pickle, so that newer
+weights of the same policy are copied into the one that is there.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any, NamedTuple
+
+import cloudpickle
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lightning_dqn.system.seeding import seed_of
+from lightning_dqn.transitions import Policy
+
+
+class Parcel(NamedTuple):
+    """A policy of one moment.
+
+    Attributes:
+        structure: all but the tensors.
+        tensors: the bytes of each, uint8[N].
+        noise: states of the generators that it draws from, uint8[N] each.
+        env_steps: taken by the moment.
+    """
+
+    structure: bytes
+    tensors: list[np.ndarray]
+    noise: list[np.ndarray]
+    env_steps: int
+
+
+def pack(policy: Policy, env_steps: int) -> Parcel:
+    """Return a policy as it is now; what updates do to it later changes nothing.
+
+    Raises:
+        ValueError: a part of it can't be pickled.
+    """
+    stream = io.BytesIO()
+    packer = _Packer(stream)
+    try:
+        packer.dump(policy)
+    except Exception as error:  # whatever a network of the user's own raises
+        raise ValueError(
+            f"the policy {type(policy).__name__} can't be sent to actors: {error}; make what it "
+            "holds picklable, or collect in this process"
+        ) from error
+    return Parcel(stream.getvalue(), packer.tensors, packer.noise, env_steps)
+
+
+class Receiver:
+    """Unpacks parcels.
+
+    Args:
+        seed: of the policy's own noise; None: it goes on where the sender's stood.
+    """
+
+    def __init__(self, seed: int | None) -> None:
+        self.policy: Policy | None = None
+        self._seed = seed
+        self._structure = b""
+        self._tensors: list[Tensor] = []
+        self._generators: list[torch.Generator] = []
+        self._noise_to_take: list[Tensor] | None = None
+
+    def open(self, parcel: Parcel) -> Policy:
+        """Return the policy, the same object as before where only numbers have changed."""
+        if self.policy is None or parcel.structure != self._structure:
+            unpacker = _Unpacker(parcel, self._seed)
+            self.policy = unpacker.load()
+            self._structure = parcel.structure
+            self._tensors, self._generators = unpacker.tensors, unpacker.generators
+            self._take_noise()
+        else:
+            with torch.no_grad():
+                for tensor, sent in zip(self._tensors, parcel.tensors, strict=True):
+                    tensor.copy_(_tensor(sent, tensor.dtype, tensor.shape))
+        assert self.policy is not None
+        return self.policy
+
+    def noise(self) -> list[Tensor]:
+        """Return the states of the generators that the policy draws from."""
+        if self._noise_to_take is not None:
+            return self._noise_to_take
+        return [generator.get_state() for generator in self._generators]
+
+    def go_on_with_noise(self, states: list[Tensor]) -> None:
+        """Draw from these states on, when there is a policy."""
+        self._noise_to_take = states
+        self._take_noise()
+
+    def _take_noise(self) -> None:
+        if self.policy is None or self._noise_to_take is None:
+            return
+        for generator, state in zip(self._generators, self._noise_to_take, strict=False):
+            generator.set_state(state)
+        self._noise_to_take = None
+
+
+class _Packer(cloudpickle.Pickler):
+    """Pickles all but tensors and generators, which it keeps."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        super().__init__(stream)
+        self.tensors: list[np.ndarray] = []
+        self.noise: list[np.ndarray] = []
+        self._known: dict[int, tuple[Any, ...]] = {}
+        self._kept: list[Any] = []
+
+    def persistent_id(self, part: Any) -> tuple[Any, ...] | None:
+        """Return what stands for a tensor or a generator in the pickle."""
+        if not isinstance(part, Tensor | torch.Generator):
+            return None
+        if id(part) not in self._known:
+            self._kept.append(part)  # or another might get its id
+            self._known[id(part)] = self._keep(part)
+        return self._known[id(part)]
+
+    def _keep(self, part: Any) -> tuple[Any, ...]:
+        if isinstance(part, torch.Generator):
+            self.noise.append(part.get_state().cpu().numpy())
+            return ("generator", len(self.noise) - 1, part.device.type)
+        plain = part.detach().cpu().contiguous()
+        self.tensors.append(plain.reshape(-1).view(torch.uint8).numpy().copy())
+        is_parameter = isinstance(part, nn.Parameter)
+        return ("tensor", len(self.tensors) - 1, part.dtype, tuple(part.shape), is_parameter)
+
+
+class _Unpacker(pickle.Unpickler):
+    """Puts tensors and generators back, on the CPU."""
+
+    def __init__(self, parcel: Parcel, seed: int | None) -> None:
+        super().__init__(io.BytesIO(parcel.structure))
+        self._parcel, self._seed = parcel, seed
+        self._tensors: dict[int, Tensor] = {}
+        self._generators: dict[int, torch.Generator] = {}
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Those of the parcel, in its order."""
+        return [self._tensors[index] for index in range(len(self._parcel.tensors))]
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """Likewise."""
+        return [self._generators[index] for index in range(len(self._parcel.noise))]
+
+    def persistent_load(self, name: tuple[Any, ...]) -> Any:
+        """Return what a name stands for."""
+        kind, index, *how = name
+        if kind == "generator":
+            if index not in self._generators:
+                self._generators[index] = self._generator(index, *how)
+            return self._generators[index]
+        if index not in self._tensors:
+            dtype, shape, is_parameter = how
+            tensor = _tensor(self._parcel.tensors[index], dtype, shape).clone()
+            self._tensors[index] = (
+                nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor
+            )
+        return self._tensors[index]
+
+    def _generator(self, index: int, device: str) -> torch.Generator:
+        generator = torch.Generator()
+        if self._seed is None and device == "cpu":
+            generator.set_state(torch.from_numpy(self._parcel.noise[index].copy()))
+        else:
+            generator.manual_seed(seed_of(self._seed or 0, "noise", index))
+        return generator
+
+
+def _tensor(sent: np.ndarray, dtype: torch.dtype, shape: tuple[int, ...] | torch.Size) -> Tensor:
+    """Return bytes as a tensor of their own."""
+    if sent.size == 0:
+        return torch.empty(shape, dtype=dtype)
+    return torch.from_numpy(sent.copy()).view(dtype).reshape(shape)

@@ -1,0 +1,333 @@
+"""Rows of actors elsewhere, taken at the pace at which they are learned from.
+
+Each actor has its part of the environments and its lane: what it sent and nobody took yet. An
+iteration takes as many times from all lanes as it needs, side by side; an actor is asked for
+more where its lane runs short, so one that isn't asked does nothing, and the ratio of learning to
+collecting is the one that was set::
+
+    actor 0   block | block | ..         lane 0   t t t t t t          iteration
+    actor 1   block | ..            -->  lane 1   t t t          -->   T times of all E
+    actor 2   lost, begins anew          lane 2   t - - -              "-": filled up, no start
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from lightning_dqn.collecting.contract import Collected
+from lightning_dqn.collecting.remote.block import Block, Following, Order
+from lightning_dqn.collecting.remote.crew import Crew
+from lightning_dqn.collecting.remote.lane import Lane
+from lightning_dqn.collecting.remote.parcel import pack
+from lightning_dqn.collecting.remote.parts import final_rows, joined, owned
+from lightning_dqn.collecting.remote.probe import Probe
+from lightning_dqn.collecting.remote.session import Session
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.transitions import NO_ACTION, Learner, Rows
+
+
+class Terms(NamedTuple):
+    """How rows are asked for.
+
+    Attributes:
+        synchronous: when they are needed, by the newest weights.
+        block_times: T of a block.
+        blocks_ahead: that an actor may be ahead.
+        weights_every_n_iterations: how often actors get newer weights.
+        warmup_env_steps: before the first iteration.
+        env_steps_per_iteration: one more step of all environments may be needed to reach it, and
+            the next iteration takes that much less.
+        can_save_environments: they can be continued from a checkpoint.
+    """
+
+    synchronous: bool
+    block_times: int
+    blocks_ahead: int
+    weights_every_n_iterations: int
+    warmup_env_steps: int
+    env_steps_per_iteration: int
+    can_save_environments: bool
+
+
+class RaySource:
+    """Rows of actors elsewhere, see :class:`lightning_dqn.collecting.contract.Source`.
+
+    Args:
+        session: Ray, begun; ended with the source.
+        crew: the actors.
+        spec: of the rows.
+        num_envs: E, of all actors together.
+        terms: how rows are asked for.
+    """
+
+    def __init__(
+        self, session: Session, crew: Crew, spec: EnvironmentSpec, num_envs: int, terms: Terms
+    ) -> None:
+        self.num_envs = num_envs
+        self._session, self._crew, self._spec, self._terms = session, crew, spec, terms
+        self._lanes = [Lane(spec, num_envs // crew.size) for _ in range(crew.size)]
+        self._probe: Probe | None = Probe(session.ray.nodes)
+        self._env_steps = self._env_steps_told = self._target_env_steps = 0
+        self._iterations = 0
+        self._has_rows = False
+        self._parcel: Any = None
+        self._parcel_number = 0
+        self._parcels_of = [0] * crew.size
+        self._oldest_weights: int | None = None
+
+    # --- the contract
+
+    def warm_up(self, learner: Learner) -> Iterator[tuple[Rows, int]]:
+        """Yield ``warmup_env_steps`` in parts; at first actions are random."""
+        is_random = self._env_steps == 0
+        if not is_random:
+            self._send_weights(learner)
+        until = self._env_steps + self._terms.warmup_env_steps
+        while self._env_steps < until:
+            part = min(until, self._env_steps + max(1_000, 4 * self.num_envs))
+            yield self._take_until(part, until, is_random=is_random), self._env_steps
+        self._target_env_steps = until
+        self._env_steps_told = self._env_steps
+
+    def collect(self, learner: Learner) -> Collected:
+        """Return the rows of the next iteration, and let actors go on."""
+        self._check_alive()
+        if self._parcel is None or self._iterations % self._terms.weights_every_n_iterations == 0:
+            self._send_weights(learner)
+        self._iterations += 1
+        self._target_env_steps += self._terms.env_steps_per_iteration
+        self._oldest_weights = None
+        rows = self._take_until(self._target_env_steps, None)
+        before, self._env_steps_told = self._env_steps_told, self._env_steps
+        return Collected(
+            rows=rows,
+            env_steps=self._env_steps,
+            new_env_steps=self._env_steps - before,
+            epsilon=sum(lane.epsilon for lane in self._lanes) / len(self._lanes),
+            episodes=[episode for lane in self._lanes for episode in lane.take_episodes()],
+            worker_restarts=self._restarts,
+            told=self._told(),
+        )
+
+    def go_ahead(self, learner: Learner) -> None:
+        """Ask actors for what the next iterations need, while learning goes on."""
+        if not self._terms.synchronous:
+            self._order(0, None, is_random=False)
+
+    def upcoming(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the observations that follow the newest rows, and their legal actions.
+
+        Raises:
+            RuntimeError: frames are stacked and actors are ahead, so that it isn't known.
+        """
+        if self._spec.frame_stack > 1 and any(lane.waiting for lane in self._lanes):
+            raise RuntimeError(
+                "upcoming observations with frame stacks aren't known while actors are ahead; set "
+                "data.collection.synchronous=true"
+            )
+        following = self._following()
+        return following.stacked, following.action_mask
+
+    def go_on(self, env_steps: int) -> None:
+        """Count from here; the warm-up is the policy's."""
+        self._env_steps = self._env_steps_told = env_steps
+        self._crew.call("go_on", [(env_steps,)] * self._crew.size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return counters and the observations by which open episodes can be ended.
+
+        Where nothing is under way, in synchronous mode, also what actors need to go on exactly.
+        Rows that wait aren't kept: they were not learned from, and count as not taken.
+        """
+        return {
+            "env_steps": self._env_steps,
+            "target_env_steps": self._target_env_steps,
+            "env_steps_told": self._env_steps_told,
+            "iterations": self._iterations,
+            "actor": _to_plain(self._following()) if self._has_rows else None,
+            "actors": self._states_of_actors(),
+            "ahead": None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> Rows | None:
+        """Take back what :meth:`state_dict` gave, or what a source in this process gave.
+
+        Returns:
+            The rows that end the open episodes as truncated, where they can't go on.
+        """
+        self._env_steps = self._env_steps_told = state["env_steps"]
+        if state["actor"] is not None:
+            self._target_env_steps = state["target_env_steps"]
+            self._env_steps_told = state["env_steps_told"]
+            self._iterations = state.get("iterations", 0)
+            self._has_rows = True
+            following = _from_plain(state["actor"])
+            for index, lane in enumerate(self._lanes):
+                lane.begin_at(_part(following, index, self._crew.size))
+            states = state.get("actors") or []
+            is_whole = len(states) == self._crew.size
+            if is_whole and all(self._crew.call("load_state_dict", [(one,) for one in states])):
+                return None
+        self._crew.call("go_on", [(self._env_steps,)] * self._crew.size)
+        if state["actor"] is None:
+            return None
+        return owned(final_rows(self._spec, self._following()))
+
+    def close(self) -> None:
+        """End the actors, and Ray where it was begun here; may be called repeatedly."""
+        if self._probe is None:
+            return
+        is_alive = self.fault is None
+        self._probe.close()
+        self._probe = None
+        try:
+            if is_alive:
+                self._crew.close()
+        finally:
+            self._session.close()
+
+    @property
+    def fault(self) -> RuntimeError | None:
+        """Why no more rows will come, though all that was taken can be saved; None: they will."""
+        return None if self._probe is None else self._probe.fault
+
+    # --- asking and taking
+
+    def _take_until(self, target: int, last: int | None, *, is_random: bool = False) -> Rows:
+        """Return the oldest rows, until so many env steps are taken.
+
+        Args:
+            target: env steps, passed by at most E - 1.
+            last: env steps at which actors stop; None: they go on.
+            is_random: by random actions.
+        """
+        parts: list[Rows] = []
+        while self._env_steps < target or not parts:
+            num_times = max(0, -(-(target - self._env_steps) // self.num_envs))
+            ahead = None if last is None else -(-(last - self._env_steps) // self.num_envs)
+            self._await(num_times, ahead, is_random=is_random)
+            sent = [self._oldest_weights, *(lane.oldest_weights for lane in self._lanes)]
+            self._oldest_weights = min((one for one in sent if one is not None), default=None)
+            rows = joined([lane.take(num_times) for lane in self._lanes], axis=1)
+            self._env_steps += int((rows.action != NO_ACTION).sum())
+            parts.append(rows)
+        self._has_rows = True
+        return owned(joined(parts, axis=0))
+
+    def _await(self, num_times: int, ahead: int | None, *, is_random: bool) -> None:
+        """Wait until so many times can be taken."""
+        while True:
+            self._order(num_times, ahead, is_random=is_random)
+            present = [lane for lane in self._lanes if not lane.is_absent]
+            if present and all(lane.waiting >= num_times for lane in present):
+                return
+            self._check_alive()
+            for index, answer in self._crew.answers():
+                if isinstance(answer, Block):
+                    self._lanes[index].put(answer)
+                else:
+                    self._lanes[index].cut()
+                    self._parcels_of[index] = 0
+                    self._crew.replace(index, answer)
+
+    def _order(self, num_times: int, ahead: int | None, *, is_random: bool) -> None:
+        """Ask actors for what is missing.
+
+        Args:
+            num_times: T, that is needed now.
+            ahead: T, that is needed until actors stop; None: they go on.
+            is_random: by random actions.
+        """
+        terms = self._terms
+        if terms.synchronous:
+            goal = num_times
+        elif ahead is None:
+            goal = max(num_times, terms.blocks_ahead * terms.block_times)
+        else:
+            goal = ahead
+        most = 1 if terms.synchronous else terms.blocks_ahead
+        for index, lane in enumerate(self._lanes):
+            while self._crew.num_calls(index) < most:
+                coming = lane.waiting + self._crew.asked_of(index)
+                size = self._size(goal - coming, num_times - coming, goes_on=ahead is None)
+                if size <= 0:
+                    break
+                env_steps = self._env_steps + coming * self.num_envs
+                self._ask(index, Order(size, env_steps, is_random))
+
+    def _size(self, missing: int, urgent: int, *, goes_on: bool) -> int:
+        """Return the times T of the next block: whole blocks, unless actors stop soon."""
+        block = self._terms.block_times
+        if self._terms.synchronous:
+            return missing
+        if goes_on:
+            return block if missing >= block or urgent > 0 else 0
+        return min(missing, block)
+
+    def _ask(self, index: int, order: Order) -> None:
+        newer = not order.is_random and self._parcels_of[index] != self._parcel_number
+        self._crew.ask(index, order, self._parcel if newer else None)
+        if newer:
+            self._parcels_of[index] = self._parcel_number
+
+    def _send_weights(self, learner: Learner) -> None:
+        parcel = pack(learner.behaviour_policy(), self._env_steps)
+        self._parcel = self._session.ray.put(parcel)
+        self._parcel_number += 1
+
+    # --- what is told and kept
+
+    @property
+    def _restarts(self) -> int:
+        inside = sum(lane.worker_restarts or 0 for lane in self._lanes)
+        return self._crew.num_restarts + inside
+
+    def _told(self) -> dict[str, float]:
+        oldest = self._env_steps if self._oldest_weights is None else self._oldest_weights
+        return {
+            "rollout/actors": sum(not lane.is_absent for lane in self._lanes),
+            "rollout/rows_ahead": sum(lane.waiting for lane in self._lanes)
+            * (self.num_envs // len(self._lanes)),
+            "rollout/policy_age": self._env_steps - oldest,
+        }
+
+    def _following(self) -> Following:
+        parts = [lane.following for lane in self._lanes]
+        masks = [one.action_mask for one in parts if one.action_mask is not None]
+        return Following(
+            np.concatenate([one.observation for one in parts]),
+            np.concatenate([one.stacked for one in parts]),
+            np.concatenate(masks) if len(masks) == len(parts) else None,
+        )
+
+    def _states_of_actors(self) -> list[dict[str, Any]] | None:
+        is_quiet = self._terms.synchronous and self._has_rows and self.fault is None
+        if not (is_quiet and self._terms.can_save_environments):
+            return None
+        return self._crew.call("state_dict", [()] * self._crew.size)
+
+    def _check_alive(self) -> None:
+        if (fault := self.fault) is not None:
+            raise fault
+
+
+def _to_plain(following: Following) -> dict[str, Any]:
+    mask = following.action_mask
+    return {
+        "observation": torch.as_tensor(np.array(following.observation)),
+        "action_mask": None if mask is None else torch.as_tensor(np.array(mask)),
+    }
+
+
+def _from_plain(state: dict[str, Any]) -> Following:
+    mask, observation = state["action_mask"], state["observation"].numpy()
+    return Following(observation, observation, None if mask is None else mask.numpy())
+
+
+def _part(following: Following, index: int, number: int) -> Following:
+    """Return one actor's part of what follows the rows of all."""
+    return Following(*(None if c is None else np.split(c, number)[index] for c in following))  # type: ignore[arg-type]

@@ -1,0 +1,251 @@
+"""Rows of actors elsewhere: the same as here where asked for, and at the pace that was set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.fake_ray import FakeRay
+
+from lightning_dqn import DQN, CollectionConfig, EnvironmentFactory
+from lightning_dqn.collecting.contract import Collected
+from lightning_dqn.collecting.remote import config as remote_config
+from lightning_dqn.collecting.remote.config import RayCollectionConfig
+from lightning_dqn.collecting.remote.source import RaySource
+from lightning_dqn.collecting.source import EnvironmentSource
+from lightning_dqn.networks.torsos import MLP
+from lightning_dqn.schedules import LinearSchedule
+from lightning_dqn.transitions import NO_ACTION, Rows
+
+EPSILON = LinearSchedule(1.0, 0.05, 1_000)
+PACE = {"warmup_env_steps": 100, "env_steps_per_iteration": 64, "seed": 3}
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def rays(monkeypatch) -> list[FakeRay]:
+    """Those that were begun, in place of Ray."""
+    begun: list[FakeRay] = []
+
+    def begin(address: str | None) -> FakeRay:
+        begun.append(FakeRay(seed=len(begun)))
+        return begun[-1]
+
+    monkeypatch.setattr(remote_config, "Session", begin)
+    return begun
+
+
+@pytest.fixture
+def make_source(rays) -> Iterator[Make]:
+    """A function that makes a source of 4 CartPoles, of actors unless it is told otherwise."""
+    made: list[RaySource | EnvironmentSource] = []
+
+    def make(kind: type = RayCollectionConfig, **settings: Any) -> Any:
+        pace = {name: settings.pop(name, value) for name, value in PACE.items()}
+        environment = EnvironmentFactory("CartPole-v1", num_envs=4)
+        config = kind(**{"epsilon": EPSILON, **settings})
+        made.append(config.make(environment, **pace))
+        return made[-1]
+
+    yield make
+    for source in made:
+        source.close()
+
+
+class Changing:
+    """A module whose weights change with every iteration, the same way each time."""
+
+    def __init__(self, *, noisy: bool = False) -> None:
+        torch.manual_seed(0)
+        network = MLP(hidden=[16], noisy=noisy)
+        self.module = DQN("CartPole-v1", network=network, compile=False)
+        self.generator = torch.Generator().manual_seed(1)
+
+    def change(self) -> None:
+        with torch.no_grad():
+            for parameter in self.module.q_network.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=self.generator))
+
+    def iterations(self, source: Any, number: int) -> list[Collected]:
+        found = []
+        for _ in range(number):
+            found.append(source.collect(self.module))
+            source.go_ahead(self.module)
+            self.change()
+        return found
+
+
+def warm_up(source: Any, learner: Any) -> list[tuple[Rows, int]]:
+    return list(source.warm_up(learner.module))
+
+
+def check_equal(one: list[Collected], other: list[Collected]) -> None:
+    for a, b in zip(one, other, strict=True):
+        for column, same in zip(a.rows, b.rows, strict=True):
+            np.testing.assert_array_equal(column, same)
+        assert a[1:5] == b[1:5]
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_synchronous_rows_are_those_of_the_local_source_bit_for_bit(make_source, noisy):
+    found = []
+    for source in (
+        make_source(CollectionConfig),
+        make_source(num_actors=1, synchronous=True),
+    ):
+        learner = Changing(noisy=noisy)
+        parts = warm_up(source, learner)
+        warmed_up = [Collected(rows, env_steps, 0, 0.0, []) for rows, env_steps in parts]
+        found.append([*warmed_up, *learner.iterations(source, 20)])
+    check_equal(*found)
+    assert {c.rows.observation.flags.writeable for c in found[1]} == {True}
+    actions = np.concatenate([c.rows.action.flatten() for c in found[1]])
+    assert set(actions) == {NO_ACTION, 0, 1}
+
+
+def test_a_synchronous_run_goes_on_exactly_and_with_actors_that_differ(make_source):
+    source, learner = make_source(num_actors=2, synchronous=True), Changing(noisy=True)
+    warm_up(source, learner)
+    learner.iterations(source, 3)
+    state = source.state_dict()
+    weights, drawn = learner.module.state_dict(), learner.generator.get_state()
+    kept = {name: tensor.clone() for name, tensor in weights.items()}
+    expected = learner.iterations(source, 4)
+
+    continued = make_source(num_actors=2, synchronous=True)
+    assert continued.load_state_dict(state) is None
+    learner.module.load_state_dict(kept)
+    learner.generator.set_state(drawn)
+    check_equal(learner.iterations(continued, 4), expected)
+    halves = np.split(expected[-1].rows.observation, 2, axis=1)
+    assert not np.array_equal(*halves)
+
+
+def test_actors_go_ahead_and_no_more_is_taken_than_was_asked_for(make_source):
+    source, learner = make_source(num_actors=2, block_rows=32), Changing()
+    parts = warm_up(source, learner)
+    assert 100 <= parts[-1][1] < 104
+    taken = sum(int((rows.action != NO_ACTION).sum()) for rows, _ in parts)
+    assert taken == parts[-1][1]
+    found = learner.iterations(source, 12)
+    for number, collected in enumerate(found, start=1):
+        assert 100 + 64 * number <= collected.env_steps < 100 + 64 * number + 4
+        assert (collected.rows.action != NO_ACTION).sum() == collected.new_env_steps
+    assert {c.told["rollout/actors"] for c in found} == {2}
+    # at most two blocks of 16 times ahead, and what was taken since
+    assert max(c.told["rollout/rows_ahead"] for c in found) <= 2 * 2 * 32
+    assert 0 < max(c.told["rollout/policy_age"] for c in found) <= 64 + 2 * 2 * 32 + 64
+
+
+def test_rows_of_each_environment_follow_each_other(make_source):
+    source, learner = make_source(num_actors=2, block_rows=16), Changing()
+    warm_up(source, learner)
+    rows = [c.rows for c in learner.iterations(source, 8)]
+    action, observation = (
+        np.concatenate([getattr(r, n) for r in rows]) for n in Rows._fields[1::-1]
+    )
+    terminated = np.concatenate([r.terminated | r.truncated for r in rows])
+    ended = action == NO_ACTION
+    np.testing.assert_array_equal(ended[1:], terminated[:-1])
+    within = ~ended[:-1] & ~terminated[:-1]
+    moved = observation[:-1, :, 0] + 0.02 * observation[:-1, :, 1]  # CartPole's own arithmetic
+    np.testing.assert_allclose(observation[1:, :, 0][within], moved[within], atol=1e-5)
+    assert ended.any()
+
+
+def test_what_is_upcoming_is_what_the_next_rows_begin_with(make_source):
+    source, learner = make_source(num_actors=2, block_rows=16), Changing()
+    warm_up(source, learner)
+    for _ in range(3):
+        source.collect(learner.module)
+        observation, mask = source.upcoming()
+        assert mask is None
+        np.testing.assert_array_equal(
+            observation, source.collect(learner.module).rows.observation[0]
+        )
+
+
+def test_a_run_whose_actors_were_ahead_ends_open_episodes_when_it_goes_on(make_source):
+    source, learner = make_source(num_actors=2, block_rows=16), Changing()
+    warm_up(source, learner)
+    learner.iterations(source, 3)
+    state, following = source.state_dict(), source.upcoming()[0]
+    assert state["actors"] is None
+    continued = make_source(num_actors=2, block_rows=16)
+    last = continued.load_state_dict(state)
+    assert (last.action == NO_ACTION).all()
+    np.testing.assert_array_equal(last.observation[0], following)
+    found = learner.iterations(continued, 2)
+    assert [c.env_steps - state["env_steps"] for c in found] == pytest.approx([64, 128], abs=4)
+    assert np.abs(found[0].rows.observation[0]).max() < 0.05  # CartPole's first observations
+
+
+def test_a_state_of_a_source_in_this_process_can_be_gone_on_with(make_source):
+    source, learner = make_source(CollectionConfig), Changing()
+    warm_up(source, learner)
+    learner.iterations(source, 2)
+    following = source.upcoming()[0].copy()
+    last = make_source(num_actors=1).load_state_dict(source.state_dict())
+    np.testing.assert_array_equal(last.observation[0], following)
+
+
+def test_a_new_source_goes_on_where_the_learner_is_by_its_policy(make_source):
+    source, learner = make_source(num_actors=1, synchronous=True, epsilon=0.0), Changing()
+    source.go_on(900)
+    parts = warm_up(source, learner)
+    assert 1_000 <= parts[-1][1] < 1_004
+    again = make_source(num_actors=1, synchronous=True, epsilon=0.0)
+    assert not np.array_equal(warm_up(again, learner)[0][0].observation, parts[0][0].observation)
+
+
+def test_the_next_iterations_are_asked_for_before_learning_and_never_too_many(make_source, rays):
+    source, learner = make_source(num_actors=2, block_rows=16, blocks_ahead=3), Changing()
+    warm_up(source, learner)
+    learner.iterations(source, 5)
+    assert rays[0].most_at_once == 3
+    before = len(rays[0].calls)
+    source.collect(learner.module)
+    source.go_ahead(learner.module)
+    asked = rays[0].calls[before:]
+    assert set(asked) == {"collect"}
+    quiet = make_source(num_actors=2, block_rows=16, synchronous=True)
+    warm_up(quiet, learner)
+    before = len(rays[1].calls)
+    quiet.go_ahead(learner.module)
+    assert len(rays[1].calls) == before
+    learner.iterations(quiet, 3)
+    assert rays[1].most_at_once == 1
+
+
+@pytest.mark.parametrize(("every", "sent"), [(1, 6), (3, 2)])
+def test_weights_are_sent_as_often_as_was_set(make_source, rays, every, sent, monkeypatch):
+    source = make_source(num_actors=2, block_rows=16, weights_every_n_iterations=every)
+    put, learner = [], Changing()
+    monkeypatch.setattr(
+        rays[0], "put", lambda value: put.append(value) or FakeRay.put(rays[0], value)
+    )
+    warm_up(source, learner)
+    learner.iterations(source, 6)
+    assert len(put) == sent
+
+
+def test_actors_explore_each_by_its_epsilon(make_source):
+    source = make_source(
+        num_actors=2, synchronous=True, epsilon=0.5, apex_alpha=1.0, env_steps_per_iteration=2_000
+    )
+    learner = Changing()
+    warm_up(source, learner)
+    [collected] = learner.iterations(source, 1)
+    assert collected.epsilon == pytest.approx((0.5 + 0.25) / 2)
+
+
+def test_closing_ends_actors_and_ray_and_may_be_repeated(make_source, rays):
+    source = make_source(num_actors=2)
+    for _ in range(2):
+        source.close()
+    assert rays[0].is_closed
+    assert len(rays[0].killed) == 2
+    assert rays[0].calls == ["close", "close"]
