@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_dqn.collecting.collector import Collector
-from lightning_dqn.collecting.contract import Collection, Source
+from lightning_dqn.collecting.contract import Collection, Source, extra_columns_of
 from lightning_dqn.collecting.evaluation import (
     EvaluationConfig,
     EvaluationRules,
@@ -45,7 +45,7 @@ from lightning_dqn.streams import EvaluationStream, TrainStream
 from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.system.ranks import Ranks
 from lightning_dqn.system.seeding import seed_environments_generators, seed_of
-from lightning_dqn.transitions import Episode, Iteration, Learner, Transitions
+from lightning_dqn.transitions import Episode, Iteration, Learner
 
 _PASS_IT_ITSELF = (
     "a dataloader of a ReplayDataModule works with its data module alone; pass that itself, as in "
@@ -83,6 +83,7 @@ class ReplayDataModule(pl.LightningDataModule):
 
     Attributes:
         pace: the counts above, as the sampler has them.
+        extra_columns: that rows carry, as the collection declares them.
         after_collection: functions of the env steps so far, called after every collection,
             also during the warm-up; progress displays append to it.
         between_iterations: functions called where a run may be saved and ended: after an
@@ -113,6 +114,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.env_steps_per_epoch = whole_number("env_steps_per_epoch", env_steps_per_epoch, least=1)
         self.replay_config = replay or ReplayConfig()
         self.collection: Collection = collection or CollectionConfig()
+        self.extra_columns = extra_columns_of(self.collection)
         self.evaluation = evaluation or EvaluationConfig()
         self.sampling = as_sampling(UniformSampling() if sampler is None else sampler)
         self.pace = self.sampling.pace(
@@ -227,8 +229,7 @@ class ReplayDataModule(pl.LightningDataModule):
         """Move an iteration's minibatches to the device that learns."""
         if isinstance(batch, Episode) or batch.transitions.action.device == device:
             return batch
-        moved = (None if c is None else c.to(device) for c in batch.transitions)
-        return batch._replace(transitions=Transitions(*moved))  # type: ignore[arg-type]
+        return batch._replace(transitions=batch.transitions.each(lambda c: c.to(device)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that collecting and sampling need to go on as if never interrupted.
@@ -321,7 +322,15 @@ class ReplayDataModule(pl.LightningDataModule):
         pace = self.pace.share(Ranks(parts))
         config = self.replay_config.with_capacity(pace.capacity)
         spec, sampling = self.environment.spec, self.sampling
-        check_memory(spec, config, sampling, pace, device=device, directory=directory)
+        check_memory(
+            spec,
+            config,
+            sampling,
+            pace,
+            device=device,
+            directory=directory,
+            extra_columns=self.extra_columns,
+        )
 
     def close(self) -> None:
         """Close what this data module made, all of it whatever fails; may be called repeatedly."""
@@ -369,6 +378,7 @@ class ReplayDataModule(pl.LightningDataModule):
             device=self._trainer.strategy.root_device,
             directory=self._trainer.default_root_dir,
             seed=seed,
+            extra_columns=self.extra_columns,
         )
         return Experience(source, make_ring, self.sampling, pace, ranks)
 

@@ -12,6 +12,7 @@ import torch
 from lightning_dqn.collecting.contract import Source
 from lightning_dqn.collecting.sharing import told_to_all
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns
 from lightning_dqn.replay.archive import RingArchive
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, bytes_beside_ring
@@ -194,6 +195,7 @@ def check_memory(
     *,
     device: torch.device | str,
     directory: str | Path | None,
+    extra_columns: ExtraColumns = NO_COLUMNS,
 ) -> None:
     """Refuse sizes that don't fit, before anything is allocated.
 
@@ -204,6 +206,7 @@ def check_memory(
         pace: says how much is drawn at once.
         device: that learns.
         directory: of the run; None: not known yet.
+        extra_columns: that rows carry.
 
     Raises:
         ValueError: naming what is too large, the bytes needed and free.
@@ -216,8 +219,15 @@ def check_memory(
         device=device,
         directory=directory,
         beside_bytes=beside_bytes,
+        extra_columns=extra_columns,
     )
-    check_batches_fit(spec, pace.updates_per_iteration, pace.batch_size, config.sequence_length)
+    check_batches_fit(
+        spec,
+        pace.updates_per_iteration,
+        pace.batch_size,
+        config.sequence_length,
+        extra_columns=extra_columns,
+    )
 
 
 def parts_of_memory(trainer: Any, config: ReplayConfig) -> int:

@@ -5,7 +5,8 @@ Shapes: T time, E environments, U updates, B batch, A actions, K steps to come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -32,6 +33,8 @@ class Rows(NamedTuple):
         action_mask: bool[T, E, A], the legal actions at this observation, or None.
         life_lost: bool[T, E], the action cost a life: nothing is learned to be expected after,
             though the episode goes on; None where environments tell of none.
+        extra: what else was declared of each row by its name, [T, E, ...], see
+            :mod:`lightning_dqn.extra_columns`; None where nothing was.
     """
 
     observation: np.ndarray
@@ -41,25 +44,47 @@ class Rows(NamedTuple):
     truncated: np.ndarray
     action_mask: np.ndarray | None
     life_lost: np.ndarray | None = None
+    extra: Mapping[str, np.ndarray] | None = None
+
+    def each(self, change: Callable[[np.ndarray], np.ndarray]) -> Rows:
+        """Return rows with every column changed; one that is absent stays so."""
+        *own, extra = self
+        columns = (None if column is None else change(column) for column in own)
+        return Rows._make((*columns, _by_name(extra, change)))
 
 
-def rows_to_plain(rows: Rows) -> dict[str, Tensor | None]:
+def joined(parts: Sequence[Rows], axis: int) -> Rows:
+    """Return rows after each other (axis 0), or beside each other (axis 1)."""
+    if len(parts) == 1:
+        return parts[0]
+    *own, extra = zip(*parts, strict=True)
+    columns = [None if c[0] is None else np.concatenate(c, axis=axis) for c in own]
+    names = [] if extra[0] is None else list(extra[0])
+    together = {name: np.concatenate([one[name] for one in extra], axis=axis) for name in names}
+    return Rows._make((*columns, together or None))
+
+
+def rows_to_plain(rows: Rows) -> dict[str, Any]:
     """Return rows as tensors by the names of their columns."""
-    columns = rows._asdict().items()
-    return {n: None if c is None else torch.from_numpy(np.array(c)) for n, c in columns}
+    plain: Any = rows.each(lambda column: torch.from_numpy(np.array(column)))  # type: ignore[arg-type,return-value]
+    columns: dict[str, Any] = plain._asdict()
+    return columns
 
 
-def rows_from_plain(columns: Mapping[str, Tensor | None]) -> Rows:
+def rows_from_plain(columns: Mapping[str, Any]) -> Rows:
     """Return the rows that :func:`rows_to_plain` gave."""
-    return Rows(**{n: None if c is None else c.numpy().copy() for n, c in columns.items()})  # type: ignore[arg-type]
+    return Rows(**columns).each(lambda column: column.numpy().copy())  # type: ignore[attr-defined]
 
 
 def truncated_by(rows: Rows, last: Rows) -> Rows:
     """Return rows with ``last`` after them, before which the open episodes end as truncated."""
     is_open = (rows.action[-1] != NO_ACTION) & ~rows.terminated[-1]
     rows.truncated[-1] |= is_open
-    pairs = zip(rows, last, strict=True)
-    return Rows(*(None if a is None else np.concatenate([a, b]) for a, b in pairs))  # type: ignore[arg-type]
+    return joined([rows, last], axis=0)
+
+
+def _by_name(columns: Mapping[str, Any] | None, change: Callable[[Any], Any]) -> Any:
+    return None if columns is None else {name: change(one) for name, one in columns.items()}
 
 
 class Transitions(NamedTuple):
@@ -83,6 +108,10 @@ class Transitions(NamedTuple):
             first is ``action``.
         sequence_within: bool[U, B, K], the step to come belongs to the same life of the episode
             and is stored.
+        extra: what else was declared of the row that each starts in, by its name, [U, B, ...], see
+            :mod:`lightning_dqn.extra_columns`; None where nothing was.
+        sequence_extra: likewise of the steps to come, [U, B, K, ...]; None where none were asked
+            for.
     """
 
     observation: Tensor
@@ -96,20 +125,24 @@ class Transitions(NamedTuple):
     sequence_observation: Tensor | None = None
     sequence_action: Tensor | None = None
     sequence_within: Tensor | None = None
+    extra: Mapping[str, Tensor] | None = None
+    sequence_extra: Mapping[str, Tensor] | None = None
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Transitions:
+        """Return transitions with every column changed; one that is absent stays so."""
+        *own, extra, to_come = self
+        columns = (None if column is None else change(column) for column in own)
+        by_name = (_by_name(extra, change), _by_name(to_come, change))
+        return Transitions._make((*columns, *by_name))
 
     def unflatten(self, num_updates: int, batch_size: int) -> Transitions:
         """Split [U * B, ...] into [U, B, ...] that share its memory."""
-        shape = (num_updates, batch_size)
-        return Transitions(*(None if c is None else c.unflatten(0, shape) for c in self))  # type: ignore[arg-type]
+        return self.each(lambda column: column.unflatten(0, (num_updates, batch_size)))
 
     def minibatches(self) -> list[Transitions]:
         """Split [U, B, ...] into U minibatches [B, ...] that share its memory."""
-        columns = [None if column is None else column.unbind(0) for column in self]
-        num_updates = self.action.shape[0]
-        return [
-            Transitions(*(None if column is None else column[u] for column in columns))  # type: ignore[arg-type]
-            for u in range(num_updates)
-        ]
+        split: Any = self.each(lambda column: column.unbind(0))  # type: ignore[arg-type,return-value]
+        return [split.each(itemgetter(u)) for u in range(self.action.shape[0])]
 
 
 class Episode(NamedTuple):

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = [
     {"former_names", "td", "system"},
-    {"safekeeping"},
+    {"safekeeping", "extra_columns"},
     {"schedules", "transitions"},
     {"environments", "reporting"},
     {"networks", "replay", "collecting"},

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from lightning_dqn.transitions import Transitions
+from lightning_dqn.transitions import (
+    Rows,
+    Transitions,
+    joined,
+    rows_from_plain,
+    rows_to_plain,
+    truncated_by,
+)
 
 U, B = 3, 4
 
@@ -25,6 +33,11 @@ def flat(**changed: object) -> Transitions:
         sequence_observation=torch.arange(size * 6).view(size, 3, 2) + 200,
         sequence_action=torch.arange(size * 3).view(size, 3),
         sequence_within=torch.rand(size, 3) < 0.5,
+        extra={"state": torch.rand(size, 2), "count": torch.arange(size)},
+        sequence_extra={
+            "state": torch.rand(size, 3, 2),
+            "count": torch.arange(size * 3).view(-1, 3),
+        },
     )._replace(**changed)
 
 
@@ -37,16 +50,26 @@ ABSENT = dict.fromkeys(
         "sequence_observation",
         "sequence_action",
         "sequence_within",
+        "extra",
+        "sequence_extra",
     )
 )
+
+
+def columns_of(transitions: Transitions) -> dict[str, torch.Tensor]:
+    """Return all columns by name, the extra ones as ``extra/state``."""
+    columns = transitions._asdict()
+    for group in ("extra", "sequence_extra"):
+        columns |= {f"{group}/{name}": one for name, one in columns.pop(group).items()}
+    return columns
 
 
 def test_unflattened_columns_are_filled_update_by_update() -> None:
     transitions = flat()
     split = transitions.unflatten(U, B)
     assert split.action.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
-    for name, column in transitions._asdict().items():
-        assert torch.equal(getattr(split, name), column.view(U, B, *column.shape[1:])), name
+    for name, column in columns_of(transitions).items():
+        assert torch.equal(columns_of(split)[name], column.view(U, B, *column.shape[1:])), name
 
 
 def test_minibatches_are_the_updates_in_order() -> None:
@@ -56,20 +79,20 @@ def test_minibatches_are_the_updates_in_order() -> None:
     for update, minibatch in enumerate(minibatches):
         assert isinstance(minibatch, Transitions)
         rows = slice(update * B, (update + 1) * B)
-        for name, column in transitions._asdict().items():
-            assert torch.equal(getattr(minibatch, name), column[rows]), name
+        for name, column in columns_of(transitions).items():
+            assert torch.equal(columns_of(minibatch)[name], column[rows]), name
 
 
 def test_both_share_the_memory_of_what_was_split() -> None:
     transitions = flat()
     split = transitions.unflatten(U, B)
     minibatches = split.minibatches()
-    for name, column in transitions._asdict().items():
+    for name, column in columns_of(transitions).items():
         bytes_of_update = column[:B].numel() * column.element_size()
-        assert getattr(split, name).data_ptr() == column.data_ptr(), name
+        assert columns_of(split)[name].data_ptr() == column.data_ptr(), name
         for update, minibatch in enumerate(minibatches):
             place = column.data_ptr() + update * bytes_of_update
-            assert getattr(minibatch, name).data_ptr() == place, name
+            assert columns_of(minibatch)[name].data_ptr() == place, name
     transitions.reward[5] = -1.0
     assert split.reward[1, 1] == -1.0
     assert minibatches[1].reward[1] == -1.0
@@ -83,7 +106,7 @@ def test_columns_that_are_absent_stay_absent() -> None:
 
 
 def test_one_update_of_one_transition_keeps_its_axes() -> None:
-    one = Transitions(*(None if c is None else c[:1] for c in flat()))  # type: ignore[arg-type]
+    one = flat().each(lambda column: column[:1])
     split = one.unflatten(1, 1)
     assert split.observation.shape == (1, 1, 2)
     [minibatch] = split.minibatches()
@@ -94,3 +117,47 @@ def test_one_update_of_one_transition_keeps_its_axes() -> None:
 def test_sizes_that_do_not_divide_the_transitions_are_refused() -> None:
     with pytest.raises(RuntimeError):
         flat().unflatten(U, B + 1)
+
+
+def rows(first: int, num_times: int) -> Rows:
+    """Return rows of two environments whose extra column counts time."""
+    size = (num_times, 2)
+    times = np.arange(first, first + num_times)
+    return Rows(
+        observation=np.zeros((*size, 3), np.float32),
+        action=np.zeros(size, np.int64),
+        reward=np.zeros(size, np.float32),
+        terminated=np.zeros(size, bool),
+        truncated=np.zeros(size, bool),
+        action_mask=None,
+        extra={"state": np.stack([times, times + 100], axis=1)},
+    )
+
+
+def test_extra_columns_of_rows_go_where_their_rows_go() -> None:
+    one, other = rows(0, 2), rows(2, 1)
+    after, beside = joined([one, other], axis=0), joined([one, rows(7, 2)], axis=1)
+    assert after.extra is not None
+    assert beside.extra is not None
+    assert after.extra["state"].tolist() == [[0, 100], [1, 101], [2, 102]]
+    assert beside.extra["state"].tolist() == [[0, 100, 7, 107], [1, 101, 8, 108]]
+    cut = truncated_by(rows(0, 2), other)
+    assert cut.extra is not None
+    assert cut.extra["state"].tolist() == after.extra["state"].tolist()
+    assert cut.truncated.tolist() == [[False, False], [True, True], [False, False]]
+
+
+def test_rows_come_back_from_what_a_checkpoint_may_hold() -> None:
+    again = rows_from_plain(rows_to_plain(rows(5, 2)))
+    assert again.life_lost is None
+    assert again.extra is not None
+    assert again.extra["state"].tolist() == [[5, 105], [6, 106]]
+
+
+def test_rows_without_extra_columns_have_none_after_all_of_it() -> None:
+    plain = rows(0, 2)._replace(extra=None)
+    for found in (joined([plain, plain], axis=1), rows_from_plain(rows_to_plain(plain))):
+        assert found.extra is None
+    old = rows_to_plain(plain)
+    del old["extra"]  # as a checkpoint of before has it
+    assert rows_from_plain(old).extra is None

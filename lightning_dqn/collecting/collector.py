@@ -6,6 +6,7 @@ Shapes: T time, E environments, A actions.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ class Collector:
         while self.env_steps < until_env_steps:
             self._step(policy, rows, time)
             time += 1
-        return self._end(Rows(*(None if column is None else column[:time] for column in rows)))  # type: ignore[arg-type]
+        return self._end(rows.each(itemgetter(slice(time))))
 
     def collect_times(self, policy: Policy | None, num_times: int) -> Rows:
         """Step all environments so many times, those that only begin an episode included.

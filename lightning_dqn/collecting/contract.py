@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns
 from lightning_dqn.transitions import Episode, Learner, Rows
 
 
@@ -93,6 +94,9 @@ class Source(Protocol):
 class Collection(Protocol):
     """What a configuration holds of a source, and makes it.
 
+    One whose rows carry more than all rows do declares it by an attribute ``extra_columns``, see
+    :func:`extra_columns_of`.
+
     Attributes:
         warmup_env_steps: before learning starts.
         overlap: rows are collected beside learning, by weights one iteration older.
@@ -121,3 +125,13 @@ class Collection(Protocol):
             seed: of all chance in it.
         """
         ...
+
+
+def extra_columns_of(collection: Collection) -> ExtraColumns:
+    """Return the extra columns that a collection's rows carry, ``rows.extra``, by their names.
+
+    Each row that its source gives has all of them: also those that fill up, and those that end
+    open episodes when a run goes on, whose extra columns are zeros.
+    """
+    columns: ExtraColumns = getattr(collection, "extra_columns", NO_COLUMNS)
+    return columns

@@ -89,7 +89,7 @@ class Augmentation:
             "sequence_observation": leading + 1,  # each step to come has a draw of its own
         }
         images = {name: getattr(batch, name) for name in axes}
-        changed = {
+        changed: dict[str, Any] = {
             name: self.images(images[name], axes[name], generator)
             for name in axes
             if images[name] is not None

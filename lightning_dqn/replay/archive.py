@@ -44,7 +44,9 @@ class RingArchive:
     @staticmethod
     def is_wanted(ring: ReplayBuffer) -> bool:
         """Tell whether a ring is too large for the checkpoint itself."""
-        return ring_bytes(ring.spec, ring.num_envs, ring.config.capacity) > MOST_BYTES_INSIDE
+        capacity = ring.config.capacity
+        size = ring_bytes(ring.spec, ring.num_envs, capacity, ring.extra_columns)
+        return size > MOST_BYTES_INSIDE
 
     def join(self, files: SafeCheckpointIO) -> None:
         """Write the rows whenever a checkpoint is written."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns, check_extra
 from lightning_dqn.replay.storage import allocate, ring_layout
 from lightning_dqn.transitions import Rows
 
@@ -26,6 +27,7 @@ class Columns:
         num_envs: E.
         device: where they lie.
         folder: of a memory-mapped file instead, or None.
+        extra_columns: that rows carry.
 
     Attributes:
         by_name: as ``"reward"`` -> [T * E, ...], by cell.
@@ -38,19 +40,31 @@ class Columns:
         num_envs: int,
         device: torch.device,
         folder: Path | None,
+        extra_columns: ExtraColumns = NO_COLUMNS,
     ) -> None:
+        self._extra_columns = extra_columns
         self._num_times = num_times
         self._num_envs = num_envs
         self.by_name = {
             name: allocate((num_times * num_envs, *shape), dtype, device, folder)
-            for name, (shape, dtype) in ring_layout(spec).items()
+            for name, (shape, dtype) in ring_layout(spec, extra_columns).items()
         }
+
+    def check(self, rows: Rows) -> None:
+        """Refuse rows whose extra columns aren't those that were declared.
+
+        Raises:
+            ValueError: naming the column.
+        """
+        check_extra(rows.extra, self._extra_columns, *rows.action.shape)
 
     def write(self, begin: int, end: int, rows: Rows) -> None:
         """Write rows to times [begin, end) of the ring, which don't cross its end."""
         cells = slice(begin * self._num_envs, end * self._num_envs)
         for name, column in self.by_name.items():
-            values = torch.from_numpy(np.ascontiguousarray(getattr(rows, name)))
+            is_extra = name in self._extra_columns
+            given = rows.extra[name] if is_extra and rows.extra else getattr(rows, name)
+            values = torch.from_numpy(np.ascontiguousarray(given))
             column[cells] = values.flatten(0, 1).to(column.device, column.dtype)
 
     def read_times(self, first: int, end: int) -> dict[str, Tensor]:
@@ -61,6 +75,17 @@ class Columns:
         """
         parts = self._parts(first, end)
         return {name: self._joined([c[part] for part in parts]) for name, c in self.by_name.items()}
+
+    def differing(self, columns: Mapping[str, Tensor]) -> list[str]:
+        """Return which columns [T, E, ...] by name aren't those here, in name, shape or type."""
+        names = columns.keys() | self.by_name.keys()
+        return sorted(
+            name
+            for name in names
+            if name not in columns
+            or (own := self.by_name.get(name)) is None
+            or (columns[name].shape[2:], columns[name].dtype) != (own.shape[1:], own.dtype)
+        )
 
     def write_times(self, first: int, columns: Mapping[str, Tensor]) -> None:
         """Put rows back to where :meth:`read_times` found them."""

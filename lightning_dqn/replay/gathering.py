@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns
 from lightning_dqn.replay.reading import Cells, Chain, follow_chain, stacked_cells
 from lightning_dqn.replay.sequences import Steps, follow_steps, sequence_frames, windows
 from lightning_dqn.transitions import Transitions
@@ -29,6 +30,7 @@ class Gathering:
         generator: draws the lengths of chains, where they are a range.
         device: that the ring lies on.
         sequence_length: K, of what comes beside each transition; None: nothing does.
+        extra_columns: that rows carry.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class Gathering:
         generator: torch.Generator,
         device: torch.device,
         sequence_length: int | None = None,
+        extra_columns: ExtraColumns = NO_COLUMNS,
     ) -> None:
+        self._extra = [name for name, one in extra_columns.items() if one.is_learned_from]
         self._spec = spec
         self._generator = generator
         self._device = device
@@ -59,6 +63,7 @@ class Gathering:
             next_observation=self.observations(ring, last, "next_observation"),
             next_action_mask=self._gather(ring, "action_mask", last, "next") if has_mask else None,
             action_mask=self._gather(ring, "action_mask", cells) if has_mask else None,
+            extra=self.extra(ring, cells),
         )
         if self._sequence_length is None:
             return transitions
@@ -83,6 +88,18 @@ class Gathering:
             return self._with_stack_last(frames.unflatten(0, (-1, stack)), output)
         return self._gather(ring, "observation", index, output).unflatten(0, (-1, stack))
 
+    def extra(self, ring: Cells, cells: Tensor, output: str = "extra") -> dict[str, Tensor] | None:
+        """Return the extra columns that are learned from, by name [B, ...]; None without any.
+
+        Args:
+            ring: what is read.
+            cells: int64[B].
+            output: name of the memory that they are written to.
+        """
+        if not self._extra:
+            return None
+        return {name: self._gather(ring, name, cells, f"{output}/{name}") for name in self._extra}
+
     def _with_sequences(self, transitions: Transitions, ring: Cells, steps: Steps) -> Transitions:
         """Return transitions with the steps to come beside them."""
         taken = steps.cells[:, :-1]
@@ -91,10 +108,15 @@ class Gathering:
         index = sequence_frames(ring, steps, stack)
         frames = self._gather(ring, "observation", index.flatten(), "sequence_observation")
         frames = frames.unflatten(0, index.shape)
+        to_come = steps.cells[:, 1:]
+        extra = self.extra(ring, to_come.flatten(), "sequence_extra")
+        if extra is not None:
+            extra = {name: one.unflatten(0, to_come.shape) for name, one in extra.items()}
         return transitions._replace(
             sequence_observation=frames if stack == 1 else windows(frames, stack),
             sequence_action=action.unflatten(0, taken.shape),
             sequence_within=steps.within,
+            sequence_extra=extra,
         )
 
     def _with_stack_last(self, stacks: Tensor, output: str) -> Tensor:

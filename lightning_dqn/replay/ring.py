@@ -7,6 +7,7 @@ A actions. A cell is one (time, environment) of the ring, numbered time * E + en
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns
 from lightning_dqn.replay.columns import Columns
 from lightning_dqn.replay.gathering import Gathering
 from lightning_dqn.replay.reading import Cells, check_discount
@@ -41,8 +43,10 @@ class ReplayBuffer:
         device: where the ring lies if ``config.storage`` is ``"accelerator"``.
         directory: of the memory-mapped file if ``config.directory`` is None.
         seed: of the sampling generator.
+        extra_columns: that rows carry, ``rows.extra``.
 
     Attributes:
+        extra_columns: likewise.
         gamma: discount of one env step.
         n_step: length of a chain, or the range (low, high) from which each sample draws its own.
         after_write: functions called with the times [begin, end) that were just written; they
@@ -64,8 +68,10 @@ class ReplayBuffer:
         device: torch.device | str = "cpu",
         directory: str | Path | None = None,
         seed: int = 0,
+        extra_columns: ExtraColumns = NO_COLUMNS,
     ) -> None:
         self.spec = spec
+        self.extra_columns = extra_columns
         self.num_envs = num_envs
         self.config = config or ReplayConfig()
         self.gamma = self.config.gamma_at(0)
@@ -78,13 +84,22 @@ class ReplayBuffer:
                 f"capacity={self.config.capacity}: {num_envs} environments with frame stacks of "
                 f"{spec.frame_stack} need at least {num_envs * (spec.frame_stack + 1)}"
             )
-        check_ring_fits(spec, num_envs, self.config, device=device, directory=directory)
+        check_ring_fits(
+            spec,
+            num_envs,
+            self.config,
+            device=device,
+            directory=directory,
+            extra_columns=extra_columns,
+        )
         self.device = ring_device(self.config, device)
         folder = ring_folder(self.config, directory)
         self.generator = torch.Generator(self.device).manual_seed(seed_of(seed, "sampling"))
-        self._columns = Columns(spec, self.num_times, num_envs, self.device, folder)
+        self._columns = Columns(spec, self.num_times, num_envs, self.device, folder, extra_columns)
         self._starts = Starts(self.num_times, num_envs, self.device)
-        self._gathering = Gathering(spec, self.generator, self.device, self.config.sequence_length)
+        self._gathering = Gathering(
+            spec, self.generator, self.device, self.config.sequence_length, extra_columns
+        )
         self.total_times = 0
         self.newest_read: Tensor | None = None
 
@@ -115,15 +130,18 @@ class ReplayBuffer:
         """Append ``rows``, overwriting the oldest; of more than the ring holds the newest stay.
 
         A final observation after a row that ended nothing cuts its episode off there.
+
+        Raises:
+            ValueError: their extra columns aren't those that were declared; none is appended.
         """
+        self._columns.check(rows)
         num_new = len(rows.action)
         if num_new and self.total_times and (is_final := rows.action[0] == NO_ACTION).any():
             self.truncate_newest(is_final)
         written = 0
         while written < num_new:
             count = min(num_new - written, self.num_times - self._cursor)
-            part = Rows(*(None if c is None else c[written : written + count] for c in rows))  # type: ignore[arg-type]
-            self._write(part, count)
+            self._write(rows.each(itemgetter(slice(written, written + count))), count)
             written += count
 
     def sample(self, num_updates: int, batch_size: int) -> Transitions:
@@ -182,6 +200,13 @@ class ReplayBuffer:
         """
         return self._gathering.observations(self.cells, cells)
 
+    def extra(self, cells: Tensor) -> dict[str, Tensor] | None:
+        """Return the extra columns that are learned from, of cells int64[M], by name [M, ...].
+
+        The memory is used again by the next call of the same size. None where there are none.
+        """
+        return self._gathering.extra(self.cells, cells)
+
     def oldest_incomplete_times(self) -> np.ndarray:
         """Return the times whose frame stacks have lost their oldest frames, int64[S-1] or [0]."""
         if self.total_times < self.num_times:
@@ -205,13 +230,14 @@ class ReplayBuffer:
         """Put rows back to where :meth:`read_times` found them; :meth:`resume_at` comes after.
 
         Raises:
-            ValueError: they have other columns than the rows of this environment.
+            ValueError: they have other columns than the rows here.
         """
-        differing = columns.keys() ^ self._columns.by_name.keys()
+        differing = self._columns.differing(columns)
         if differing:
             raise ValueError(
                 f"replay: the rows of the checkpoint and those of this environment differ in "
-                f"{', '.join(sorted(differing))}; go on with the environment that they are of"
+                f"{', '.join(differing)}; go on with the environment and the collection that they "
+                "are of"
             )
         self._columns.write_times(first, columns)
 

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns
 from lightning_dqn.replay.gathering import wants_stack_last
 from lightning_dqn.replay.reading import Reading
 from lightning_dqn.system.disk import reserve
 from lightning_dqn.system.memory import available_bytes, available_disk_bytes, check_fits
+from lightning_dqn.transitions import Rows
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,14 @@ class ReplayConfig(Reading):
         return replace(self, capacity=capacity)
 
 
-def ring_layout(spec: EnvironmentSpec) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    """Return the shape and type of one row's columns."""
+def ring_layout(
+    spec: EnvironmentSpec, extra_columns: ExtraColumns = NO_COLUMNS
+) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    """Return the shape and type of one row's columns, the extra ones last.
+
+    Raises:
+        ValueError: an extra column has the name of another.
+    """
     layout: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
         "observation": (spec.observation_shape, getattr(torch, spec.observation_dtype)),
         "action": ((), torch.int64),
@@ -63,6 +71,12 @@ def ring_layout(spec: EnvironmentSpec) -> dict[str, tuple[tuple[int, ...], torch
         layout["action_mask"] = ((spec.num_actions,), torch.bool)
     if spec.has_life_losses:
         layout["life_lost"] = ((), torch.bool)
+    for name, column in extra_columns.items():
+        if name in Rows._fields:
+            raise ValueError(
+                f"extra_columns[{name!r}]: rows have a column of that name; choose another"
+            )
+        layout[name] = (column.shape, getattr(torch, column.dtype))
     return layout
 
 
@@ -71,13 +85,16 @@ def ring_rows(num_envs: int, capacity: int) -> int:
     return -(-capacity // num_envs) * num_envs
 
 
-def ring_bytes(spec: EnvironmentSpec, num_envs: int, capacity: int) -> int:
+def ring_bytes(
+    spec: EnvironmentSpec, num_envs: int, capacity: int, extra_columns: ExtraColumns = NO_COLUMNS
+) -> int:
     """Return the size of the whole ring, its list of starts included."""
-    return ring_rows(num_envs, capacity) * (_row_bytes(spec) + torch.int64.itemsize)
+    row_bytes = _row_bytes(spec, extra_columns) + torch.int64.itemsize
+    return ring_rows(num_envs, capacity) * row_bytes
 
 
-def _row_bytes(spec: EnvironmentSpec) -> int:
-    columns = ring_layout(spec).values()
+def _row_bytes(spec: EnvironmentSpec, extra_columns: ExtraColumns) -> int:
+    columns = ring_layout(spec, extra_columns).values()
     return sum(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in columns)
 
 
@@ -89,6 +106,7 @@ def check_ring_fits(
     device: torch.device | str = "cpu",
     directory: str | Path | None = None,
     beside_bytes: int = 0,
+    extra_columns: ExtraColumns = NO_COLUMNS,
 ) -> None:
     """Refuse a ring that would take more than 80 % of what is free where it is to lie.
 
@@ -99,6 +117,7 @@ def check_ring_fits(
         device: that learns.
         directory: of the run.
         beside_bytes: that a sampler keeps beside it, in memory.
+        extra_columns: of its rows.
 
     Raises:
         ValueError: with the bytes needed and free.
@@ -106,9 +125,9 @@ def check_ring_fits(
     rows = ring_rows(num_envs, config.capacity)
     in_file, in_memory = 0, rows * torch.int64.itemsize + beside_bytes
     if (folder := ring_folder(config, directory)) is None:
-        in_memory += rows * _row_bytes(spec)
+        in_memory += rows * _row_bytes(spec, extra_columns)
     else:
-        in_file = rows * _row_bytes(spec)
+        in_file = rows * _row_bytes(spec, extra_columns)
         what = f"replay.capacity={config.capacity}: the replay ring ({config.storage})"
         remedy = "lower it or choose another directory"
         check_fits(in_file, available_disk_bytes(folder), what, remedy)
@@ -126,13 +145,17 @@ def check_batches_fit(
     num_updates: int,
     batch_size: int,
     sequence_length: int | None = None,
+    *,
+    extra_columns: ExtraColumns = NO_COLUMNS,
 ) -> None:
     """Refuse minibatches of one iteration that would take more than 80 % of the free memory."""
     frame_bytes = getattr(torch, spec.observation_dtype).itemsize
     observation = int(np.prod(spec.stacked_shape, dtype=np.int64)) * frame_bytes
     copies = 3 if wants_stack_last(spec) else 2  # stacks are arranged from a copy
     steps = sequence_length or 0  # frames are shared, but who learns makes a copy of each stack
-    needed = num_updates * batch_size * ((copies + 2 * steps) * observation + 32)
+    given = [one.zeros(1, 1).nbytes for one in extra_columns.values() if one.is_learned_from]
+    extra = (1 + steps) * sum(given)
+    needed = num_updates * batch_size * ((copies + 2 * steps) * observation + extra + 32)
     what = f"batch_size={batch_size} x updates_per_iteration={num_updates}: one iteration"
     check_fits(needed, available_bytes(torch.device("cpu")), what, "lower one of them")
 

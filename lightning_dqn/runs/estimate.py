@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -104,7 +105,7 @@ def _memory(experiment: Experiment, trial: Trial) -> list[Line]:
     data = experiment.data
     spec, pace = data.environment.spec, data.pace
     rows = ring_rows(data.environment.num_envs, pace.capacity)
-    ring = ring_bytes(spec, data.environment.num_envs, pace.capacity)
+    ring = ring_bytes(spec, data.environment.num_envs, pace.capacity, data.extra_columns)
     beside = bytes_beside_ring(data.sampling, rows)
     storage = data.replay_config.storage
     minibatches = minibatch_bytes(experiment)
@@ -133,8 +134,9 @@ def minibatch_bytes(experiment: Experiment) -> int:
 
 def _disk(experiment: Experiment, trial: Trial) -> list[Line]:
     data = experiment.data
-    ring = ring_bytes(data.environment.spec, data.environment.num_envs, data.pace.capacity)
-    filled = ring_bytes(data.environment.spec, data.environment.num_envs, trial.rows)
+    size = partial(ring_bytes, data.environment.spec, data.environment.num_envs)
+    ring = size(data.pace.capacity, data.extra_columns)
+    filled = size(trial.rows, data.extra_columns)
     own = max(0, trial.checkpoint_bytes - filled)
     savers = experiment.trainer.checkpoint_callbacks
     kept = sum(isinstance(one, ModelCheckpoint) and one.save_top_k != 0 for one in savers)

@@ -91,7 +91,7 @@ class NaiveReplay:
         """Append each row to its environment's newest episode; a final row closes that."""
         for t in range(len(rows.action)):
             for env in range(self.num_envs):
-                values: list[Any] = [None if c is None else c[t, env] for c in rows]
+                values: list[Any] = [None if c is None else c[t, env] for c in rows[:-1]]
                 self.episodes[env][-1].append(Row(self.now, *values))
                 if rows.action[t, env] == NO_ACTION:
                     self.episodes[env].append([])

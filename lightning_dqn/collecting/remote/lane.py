@@ -10,9 +10,10 @@ from collections import deque
 import numpy as np
 
 from lightning_dqn.collecting.remote.block import Block, Following
-from lightning_dqn.collecting.remote.parts import final_rows, joined, nothing_yet, times_of
+from lightning_dqn.collecting.remote.parts import final_rows, nothing_yet, times_of
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.transitions import Episode, Rows, truncated_by
+from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns, check_extra
+from lightning_dqn.transitions import Episode, Rows, joined, truncated_by
 
 
 class Lane:
@@ -21,6 +22,7 @@ class Lane:
     Args:
         spec: of the rows.
         num_envs: E.
+        extra_columns: that they carry.
 
     Attributes:
         is_absent: the actor was lost, and nothing has come from the one in its place.
@@ -28,8 +30,10 @@ class Lane:
         worker_restarts: in the actor and in those before it; None where there are no workers.
     """
 
-    def __init__(self, spec: EnvironmentSpec, num_envs: int) -> None:
-        self._spec = spec
+    def __init__(
+        self, spec: EnvironmentSpec, num_envs: int, extra_columns: ExtraColumns = NO_COLUMNS
+    ) -> None:
+        self._spec, self._extra_columns = spec, extra_columns
         self._parts: deque[tuple[Rows, int | None]] = deque()
         self._last = nothing_yet(spec, num_envs)
         self._episodes: list[Episode] = []
@@ -58,7 +62,12 @@ class Lane:
         return Following(rows.observation[0], rows.observation[0], mask)
 
     def put(self, block: Block) -> None:
-        """Keep the rows of a block."""
+        """Keep the rows of a block.
+
+        Raises:
+            ValueError: their extra columns aren't those that were declared.
+        """
+        check_extra(block.rows.extra, self._extra_columns, *block.rows.action.shape)
         self._parts.append((block.rows, block.weights_env_steps))
         self._episodes += block.episodes
         self._last, self.epsilon, self.is_absent = block.following, block.epsilon, False
@@ -78,7 +87,7 @@ class Lane:
             missing -= len(rows.action)
         assert not missing or self.is_absent, "whoever takes waits for so many"
         if missing or not parts:
-            parts.append(final_rows(self._spec, self._last, missing))
+            parts.append(self._final_rows(missing))
         return joined(parts, axis=0)
 
     def take_episodes(self) -> list[Episode]:
@@ -92,7 +101,7 @@ class Lane:
             return
         self.is_absent = True
         self._restarts_before = self.worker_restarts or 0
-        last = final_rows(self._spec, self._last)
+        last = self._final_rows(1)
         if not self._parts:  # the row before is in the ring, which sees that it ended here
             self._parts.append((last, None))
             return
@@ -103,3 +112,6 @@ class Lane:
     def begin_at(self, following: Following) -> None:
         """Go on after rows that came before."""
         self._last = following
+
+    def _final_rows(self, num_times: int) -> Rows:
+        return final_rows(self._spec, self._last, num_times, self._extra_columns)

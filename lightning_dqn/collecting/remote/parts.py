@@ -5,34 +5,32 @@ Shapes: T time, E environments.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 
 from lightning_dqn.collecting.remote.block import Following
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns, zeros
 from lightning_dqn.transitions import NO_ACTION, Rows
 
 
 def times_of(rows: Rows, first: int, end: int) -> Rows:
     """Return the rows of times [first, end), which share the memory."""
-    return Rows(*(None if column is None else column[first:end] for column in rows))  # type: ignore[arg-type]
-
-
-def joined(parts: Sequence[Rows], axis: int) -> Rows:
-    """Return rows after each other (axis 0), or beside each other (axis 1)."""
-    if len(parts) == 1:
-        return parts[0]
-    columns = zip(*parts, strict=True)
-    return Rows(*(None if c[0] is None else np.concatenate(c, axis=axis) for c in columns))  # type: ignore[arg-type]
+    return rows.each(itemgetter(slice(first, end)))
 
 
 def owned(rows: Rows) -> Rows:
     """Return rows that may be written to, and hold no memory of others."""
-    return Rows(*(c if c is None or c.flags.writeable else c.copy() for c in rows))  # type: ignore[arg-type]
+    return rows.each(lambda column: column if column.flags.writeable else column.copy())
 
 
-def final_rows(spec: EnvironmentSpec, following: Following, num_times: int = 1) -> Rows:
+def final_rows(
+    spec: EnvironmentSpec,
+    following: Following,
+    num_times: int = 1,
+    extra_columns: ExtraColumns = NO_COLUMNS,
+) -> Rows:
     """Return rows [T, E] in which nothing happens and no transition starts.
 
     The first ends open episodes as truncated.
@@ -41,6 +39,7 @@ def final_rows(spec: EnvironmentSpec, following: Following, num_times: int = 1) 
         spec: of the environments.
         following: what was observed last.
         num_times: T.
+        extra_columns: that rows carry; zeros here.
     """
     observation = following.observation
     size = (num_times, len(observation))
@@ -57,6 +56,7 @@ def final_rows(spec: EnvironmentSpec, following: Following, num_times: int = 1) 
         truncated=np.zeros(size, bool),
         action_mask=mask,
         life_lost=np.zeros(size, bool) if spec.has_life_losses else None,
+        extra=zeros(extra_columns, *size),
     )
 
 

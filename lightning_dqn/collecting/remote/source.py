@@ -23,11 +23,12 @@ from lightning_dqn.collecting.remote.block import Block, Following, Order
 from lightning_dqn.collecting.remote.crew import Crew
 from lightning_dqn.collecting.remote.lane import Lane
 from lightning_dqn.collecting.remote.parcel import pack
-from lightning_dqn.collecting.remote.parts import final_rows, joined, owned
+from lightning_dqn.collecting.remote.parts import final_rows, owned
 from lightning_dqn.collecting.remote.probe import Probe
 from lightning_dqn.collecting.remote.session import Session
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.transitions import NO_ACTION, Learner, Rows
+from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns
+from lightning_dqn.transitions import NO_ACTION, Learner, Rows, joined
 
 
 class Terms(NamedTuple):
@@ -62,14 +63,23 @@ class RaySource:
         spec: of the rows.
         num_envs: E, of all actors together.
         terms: how rows are asked for.
+        extra_columns: that they carry.
     """
 
     def __init__(
-        self, session: Session, crew: Crew, spec: EnvironmentSpec, num_envs: int, terms: Terms
+        self,
+        session: Session,
+        crew: Crew,
+        spec: EnvironmentSpec,
+        num_envs: int,
+        terms: Terms,
+        extra_columns: ExtraColumns = NO_COLUMNS,
     ) -> None:
+        self._extra_columns = extra_columns
         self.num_envs = num_envs
         self._session, self._crew, self._spec, self._terms = session, crew, spec, terms
-        self._lanes = [Lane(spec, num_envs // crew.size) for _ in range(crew.size)]
+        each = num_envs // crew.size
+        self._lanes = [Lane(spec, each, extra_columns) for _ in range(crew.size)]
         self._probe: Probe | None = Probe(session.ray.nodes)
         self._env_steps = self._env_steps_told = self._target_env_steps = 0
         self._iterations = 0
@@ -175,7 +185,7 @@ class RaySource:
         self._crew.call("go_on", [(self._env_steps,)] * self._crew.size)
         if state["actor"] is None:
             return None
-        return owned(final_rows(self._spec, self._following()))
+        return owned(final_rows(self._spec, self._following(), 1, self._extra_columns))
 
     def close(self) -> None:
         """End the actors, and Ray where it was begun here; may be called repeatedly."""

@@ -108,6 +108,7 @@ class LambdaReturnSampler(RolloutSampler):
             discount=torch.zeros_like(target),
             next_observation=None,
             next_action_mask=None,
+            extra=replay.extra(chosen),
         ).unflatten(num_updates, batch_size)
 
     def _returns(self, cells: Tensor, valuer: Valuer) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from lightning_dqn import EnvironmentSpec, ReplayBuffer, ReplayConfig
 from lightning_dqn.collecting.remote.block import Block, Following
 from lightning_dqn.collecting.remote.lane import Lane
-from lightning_dqn.collecting.remote.parts import joined, owned
-from lightning_dqn.transitions import NO_ACTION, Rows
+from lightning_dqn.collecting.remote.parts import owned
+from lightning_dqn.transitions import NO_ACTION, Rows, joined
 
 SPEC = EnvironmentSpec(observation_shape=(1,), observation_dtype="float32", num_actions=3)
 MASKED = EnvironmentSpec(
