@@ -80,7 +80,11 @@ class SameBlock(RemoteActor):
         if parcel is not None:
             self._receiver.open(parcel)
         rows, following = self._rows(order.num_times)
-        return Block(rows, following, [], 0.0, None, None)
+        first_time, self._times_collected = (
+            self._times_collected,
+            self._times_collected + order.num_times,
+        )
+        return Block(rows, following, [], 0.0, None, None, first_time)
 
     def _rows(self, num_times: int) -> tuple[Any, Following]:
         kept = getattr(self, "_kept", None)

@@ -64,6 +64,7 @@ class RemoteActor:
         )
         self._receiver = Receiver(None if config.is_first else config.seed)
         self._weights_env_steps: int | None = None
+        self._times_collected = 0
 
     def collect(self, order: Order, parcel: Parcel | None) -> Block:
         """Collect a block.
@@ -79,7 +80,8 @@ class RemoteActor:
         collector = self._collector
         collector.env_steps = order.env_steps
         rows = collector.collect_times(policy, order.num_times)
-        actor = collector.actor
+        actor, first_time = collector.actor, self._times_collected
+        self._times_collected += order.num_times
         return Block(
             rows=rows,
             following=Following(actor.observation, actor.stacked, actor.action_mask),
@@ -87,6 +89,7 @@ class RemoteActor:
             epsilon=actor.epsilon(policy, collector.env_steps),
             weights_env_steps=None if policy is None else self._weights_env_steps,
             worker_restarts=actor.worker_restarts,
+            first_time=first_time,
         )
 
     def go_on(self, env_steps: int) -> None:

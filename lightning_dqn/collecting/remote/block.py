@@ -1,5 +1,13 @@
 """What an actor is asked for, and what it sends.
 
+Blocks follow each other, and may overlap: one whose actor cuts sequences elsewhere says how many
+of its first times were in the block before::
+
+    times of the actor    0  1  2  3  4  5  6  7  8
+    block                 [---------]                 first_time 0, num_repeated 0
+    block                       [------------]        first_time 2, num_repeated 2
+    taken                 0  1  2  3  4  5  6
+
 Shapes: T time, E environments of the actor, S stacked frames, A actions.
 """
 
@@ -16,7 +24,7 @@ class Order(NamedTuple):
     """What an actor is asked for.
 
     Attributes:
-        num_times: T, of the block.
+        num_times: T, of the block, those that it repeats not counted.
         env_steps: of all actors, by which schedules go.
         is_random: actions are random, as in the first warm-up.
     """
@@ -50,6 +58,8 @@ class Block(NamedTuple):
         epsilon: probability of a random action by now.
         weights_env_steps: when the weights that acted were sent; None: none did.
         worker_restarts: in the actor so far; None where its environments have no workers.
+        first_time: how many times the actor had collected before the first of these rows.
+        num_repeated: how many of the first times were in the block before.
     """
 
     rows: Rows
@@ -58,3 +68,5 @@ class Block(NamedTuple):
     epsilon: float
     weights_env_steps: int | None
     worker_restarts: int | None
+    first_time: int
+    num_repeated: int = 0

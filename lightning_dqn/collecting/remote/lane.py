@@ -36,6 +36,7 @@ class Lane:
         self._spec, self._extra_columns = spec, extra_columns
         self._parts: deque[tuple[Rows, int | None]] = deque()
         self._last = nothing_yet(spec, num_envs)
+        self._times_put = 0
         self._episodes: list[Episode] = []
         self._restarts_before = 0
         self.is_absent = False
@@ -62,13 +63,16 @@ class Lane:
         return Following(rows.observation[0], rows.observation[0], mask)
 
     def put(self, block: Block) -> None:
-        """Keep the rows of a block.
+        """Keep the rows of a block that are new.
 
         Raises:
-            ValueError: their extra columns aren't those that were declared.
+            ValueError: they don't follow those of the block before, or their extra columns aren't
+                those that were declared.
         """
         check_extra(block.rows.extra, self._extra_columns, *block.rows.action.shape)
-        self._parts.append((block.rows, block.weights_env_steps))
+        rows = self._new_rows(block)
+        if len(rows.action):
+            self._parts.append((rows, block.weights_env_steps))
         self._episodes += block.episodes
         self._last, self.epsilon, self.is_absent = block.following, block.epsilon, False
         if block.worker_restarts is not None:
@@ -100,6 +104,7 @@ class Lane:
         if self.is_absent:
             return
         self.is_absent = True
+        self._times_put = 0  # another actor counts anew
         self._restarts_before = self.worker_restarts or 0
         last = self._final_rows(1)
         if not self._parts:  # the row before is in the ring, which sees that it ended here
@@ -112,6 +117,18 @@ class Lane:
     def begin_at(self, following: Following) -> None:
         """Go on after rows that came before."""
         self._last = following
+
+    def _new_rows(self, block: Block) -> Rows:
+        """Return the rows of a block that were in none before."""
+        num_times, repeated, before = len(block.rows.action), block.num_repeated, self._times_put
+        if not 0 <= repeated <= num_times or block.first_time + repeated != before:
+            raise ValueError(
+                f"block: its {num_times} times from {block.first_time} on, of which num_repeated="
+                f"{repeated} were in the block before, don't follow the {before} that have come; "
+                "send the times in between, and say how many are repeated"
+            )
+        self._times_put += num_times - repeated
+        return times_of(block.rows, repeated, num_times) if repeated else block.rows
 
     def _final_rows(self, num_times: int) -> Rows:
         return final_rows(self._spec, self._last, num_times, self._extra_columns)
