@@ -290,6 +290,54 @@ class GreedyPolicy:
             self.network.train()
 
     @torch.inference_mode()
+    def priorities(
+        self,
+        observation: np.ndarray,
+        action: np.ndarray,
+        reward: np.ndarray,
+        discount: np.ndarray,
+        next_observation: np.ndarray,
+        next_action_mask: np.ndarray | None,
+    ) -> np.ndarray:
+        """Return how much there is to learn from transitions, float32[M], by the head's own error.
+
+        There is no target network here: this one chooses the next action and values it, without
+        the noise of noisy layers. What a target adds to the reward isn't counted.
+
+        Args:
+            observation: [M, *shape], or [M, S, *shape] with frame stacks.
+            action: int64[M].
+            reward: float32[M], summed over the n-step chain.
+            discount: float32[M], 0 after termination.
+            next_observation: like ``observation``, where the chain ends.
+            next_action_mask: bool[M, A], the legal actions there, or None.
+        """
+        head, device = self.head, next(self.network.parameters()).device
+        output, following = (
+            self._quiet_output(torch.as_tensor(one).to(device, self._dtype))
+            for one in (observation, next_observation)
+        )
+        mask = None if next_action_mask is None else torch.as_tensor(next_action_mask).to(device)
+        next_action = td.greedy_action(head.q_values(following), mask)
+        bootstrap = head.select(head.distribution(following), next_action)
+        taken, gain, factor = (
+            torch.as_tensor(one).to(device) for one in (action, reward, discount)
+        )
+        error = head.loss(head.select(output, taken), gain, factor, bootstrap)
+        return error.priority.float().cpu().numpy()
+
+    def _quiet_output(self, observation: Tensor) -> Any:
+        """Return the network's output without a draw of noise, and leave it as it was."""
+        training = [layer for layer in self.network.modules() if layer.training]
+        for layer in training:
+            layer.training = False
+        try:
+            return self.network(observation)
+        finally:
+            for layer in training:
+                layer.training = True
+
+    @torch.inference_mode()
     def act(
         self,
         observation: np.ndarray | Tensor,

@@ -28,6 +28,7 @@ from lightning_dqn.collecting.source import CollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec, check_same
 from lightning_dqn.experience import Experience, check_memory, parts_of_memory
+from lightning_dqn.extra_columns import INITIAL_PRIORITY
 from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import (
@@ -36,6 +37,7 @@ from lightning_dqn.replay.samplers.sampler import (
     Sampling,
     as_sampling,
     can_be_shared,
+    takes_initial_priorities,
 )
 from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.replay.storage import ReplayConfig
@@ -117,6 +119,12 @@ class ReplayDataModule(pl.LightningDataModule):
         self.extra_columns = extra_columns_of(self.collection)
         self.evaluation = evaluation or EvaluationConfig()
         self.sampling = as_sampling(UniformSampling() if sampler is None else sampler)
+        if INITIAL_PRIORITY in self.extra_columns and not takes_initial_priorities(self.sampling):
+            raise ValueError(
+                f"collection.initial_priorities=True: sampler={type(self.sampling).__name__} draws "
+                "by no priorities; choose PrioritizedSampling() (data/sampler=prioritized), or set "
+                "it to False"
+            )
         self.pace = self.sampling.pace(
             Pace(
                 num_envs=self.environment.num_envs,

@@ -62,6 +62,8 @@ class Experience:
         with ExitStack() as stack:
             stack.callback(source.close)
             self.replay = make_ring(source.num_envs)
+            if (read_as := getattr(source, "read_as", None)) is not None:
+                read_as(self.replay.config)
             self.sampler: Sampler = sampling.make(self.replay, source.upcoming)
             if ranks.are_several:
                 self.sampler.ranks = ranks

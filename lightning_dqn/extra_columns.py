@@ -45,6 +45,15 @@ class ExtraColumn:
         return np.zeros((num_times, num_envs, *self.shape), np.dtype(self.dtype))
 
 
+INITIAL_PRIORITY = "initial_priority"
+"""Of the transition that starts in a row, for who samples by priority; below 0: it isn't known."""
+
+NO_PRIORITY = -1.0
+"""Where none was computed."""
+
+PRIORITY_COLUMN = ExtraColumn((), "float32", is_learned_from=False)
+"""What there is by :data:`INITIAL_PRIORITY`."""
+
 ExtraColumns = Mapping[str, ExtraColumn]
 """Columns by their names."""
 

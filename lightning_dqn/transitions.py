@@ -206,7 +206,10 @@ class UpdateStatistics(NamedTuple):
 class Policy(Protocol):
     """Who chooses the actions: all that the collecting side knows of the learning side.
 
-    One that explores by itself may say so by a true attribute ``explores``.
+    One that explores by itself may say so by a true attribute ``explores``. One that can tell how
+    much there is to learn has ``priorities(observation, action, reward, discount,
+    next_observation, next_action_mask)``, of arrays [M, ...] as in :class:`Transitions`, which
+    returns float32[M], at least 0.
     """
 
     def act(

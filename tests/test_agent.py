@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from lightning_dqn import DQN
 from lightning_dqn.agent import Agent, GreedyPolicy
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.learning.targets import Target
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.heads.quantile import (
@@ -22,6 +24,8 @@ from lightning_dqn.networks.heads.quantile import (
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.q_network import NetworkOptions, QNetwork
+from lightning_dqn.networks.torsos import MLP
+from lightning_dqn.transitions import Transitions
 
 VECTOR = EnvironmentSpec((3,), "float32", num_actions=3)
 
@@ -145,6 +149,44 @@ def test_a_noisy_network_acts_with_noise_where_its_layers_draw_it(head: Head) ->
 
 
 # --- what an agent is asked
+
+
+@pytest.mark.parametrize("head", [ScalarHead(), *HEADS], ids=lambda head: type(head).__name__)
+def test_priorities_are_those_of_learning_without_a_target_network(head: Head) -> None:
+    torch.manual_seed(0)
+    target = Target(double=False, slow_copy=False)
+    module = DQN(VECTOR, network=MLP(hidden=[8]), head=head, target=target, compile=False).eval()
+    batch = Transitions(
+        observation=torch.randn(6, 3),
+        action=torch.randint(0, 3, (6,)),
+        reward=torch.randn(6),
+        discount=torch.tensor([0.9, 0.0, 0.9, -1.0, 0.5, 0.9]),
+        next_observation=torch.randn(6, 3),
+        next_action_mask=torch.rand(6, 3) < 0.7,
+    )
+    learned = module.loss(batch).priority
+    assert batch.next_observation is not None
+    assert batch.next_action_mask is not None
+    given = (*batch[:5], batch.next_action_mask)
+    found = module.behaviour_policy().priorities(*(column.numpy() for column in given))  # type: ignore[union-attr]
+    assert learned is not None
+    assert found == pytest.approx(learned.detach().numpy(), abs=1e-5)
+
+
+def test_priorities_draw_no_noise_and_leave_the_layers_as_they_were() -> None:
+    module = DQN(VECTOR, network=MLP(hidden=[8], noisy=True), compile=False)
+    policy = module.behaviour_policy()
+    before = module.agent.noise_state
+    modes = [layer.training for layer in policy.network.modules()]
+    assert any(modes)
+    one, zero = np.ones((2, 3), np.float32), np.zeros(2, np.float32)
+    first, again = (policy.priorities(one, zero.astype(int), zero, zero, one, None) for _ in "ab")
+    assert (first == again).all()
+    after = module.agent.noise_state
+    assert before is not None
+    assert after is not None
+    assert torch.equal(before, after)
+    assert [layer.training for layer in policy.network.modules()] == modes
 
 
 def agent_of(spec: EnvironmentSpec) -> Agent:

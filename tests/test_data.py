@@ -31,6 +31,7 @@ from support.short_fits import OnBatch, callbacks_of, without_target
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.collecting.contract import Collected
+from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.experience import parts_of_memory
 from lightning_dqn.replay import storage
@@ -792,6 +793,17 @@ def test_a_ring_in_which_there_may_be_no_transition_is_refused(
     with pytest.raises(ValueError, match=rf"replay.capacity={capacity}: .* at least {least} rows"):
         ReplayDataModule(factory, replay=ReplayConfig(capacity))
     ReplayDataModule(factory, replay=ReplayConfig(least))
+
+
+@pytest.mark.parametrize("sampler", [None, LambdaReturns()])
+def test_initial_priorities_need_a_sampler_that_goes_by_them(sampler: Any) -> None:
+    environment = EnvironmentFactory("CartPole-v1", num_envs=2)
+    asked = {"initial_priorities": True, "synchronous": True}
+    with pytest.raises(ValueError, match=r"^collection.initial_priorities=True: sampler=.*choose"):
+        ReplayDataModule(environment, sampler=sampler, collection=RayCollectionConfig(**asked))
+    ReplayDataModule(
+        environment, sampler=PrioritizedSampling(), collection=RayCollectionConfig(**asked)
+    )
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])

@@ -38,12 +38,28 @@ class Collected(NamedTuple):
     told: Mapping[str, float] = MappingProxyType({})
 
 
+class Reading(Protocol):
+    """What a transition is: how far it looks ahead, and what the future is worth."""
+
+    @property
+    def reward_clip(self) -> float | None: ...  # noqa: D102
+
+    def gamma_at(self, env_steps: int) -> float:
+        """Return the discount of one env step after so many env steps."""
+        ...
+
+    def n_step_at(self, env_steps: int) -> tuple[int, int]:
+        """Return the shortest and longest chain after so many env steps."""
+        ...
+
+
 class Source(Protocol):
     """Yields rows, wherever they come from.
 
     One that can be a part of what several ranks learn from, each of which has its own, has a
     method ``share_with(num_ranks: int) -> None``: it counts its own env steps, and follows
-    schedules by those of all.
+    schedules by those of all. One that must know what a transition is has a method
+    ``read_as(reading: Reading) -> None``, which is called before its first rows are asked for.
 
     Attributes:
         num_envs: E, of every row.

@@ -255,9 +255,10 @@ class ReplayBuffer:
         """
         newest = self.newest_cells(1)[0]
         if where is not None:
-            newest = newest[torch.from_numpy(where).to(self.device)]
+            newest = newest[torch.from_numpy(np.flatnonzero(where)).to(self.device)]
         is_open = (self.read("action", newest) != NO_ACTION) & ~self.read("terminated", newest)
-        self._columns.by_name["truncated"][newest[is_open]] = True
+        # Not by a mask on the ring's device, whose shape would be waited for.
+        self._columns.by_name["truncated"][newest] |= is_open
 
     def state_dict(self, *, with_rows: bool) -> dict[str, Any]:
         """Return the generator's state and the size, and the rows too where they are wanted.

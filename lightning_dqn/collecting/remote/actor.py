@@ -16,12 +16,16 @@ import torch
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.collecting.remote.block import Block, Following, Order
+from lightning_dqn.collecting.remote.chains import ChainTerms
+from lightning_dqn.collecting.remote.initial_priorities import initial_priorities, no_priorities
 from lightning_dqn.collecting.remote.parcel import Parcel, Receiver
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.grade import read_states, write_states
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.state import UnknownStateError
+from lightning_dqn.extra_columns import INITIAL_PRIORITY
 from lightning_dqn.system.seeding import global_generators, seed_of, set_global_generators
+from lightning_dqn.transitions import Policy, Rows
 
 
 class ActorConfig(NamedTuple):
@@ -82,15 +86,29 @@ class RemoteActor:
         rows = collector.collect_times(policy, order.num_times)
         actor, first_time = collector.actor, self._times_collected
         self._times_collected += order.num_times
+        following = Following(actor.observation, actor.stacked, actor.action_mask)
+        if order.chains is not None:
+            rows = self._with_priorities(rows, following, order.chains, policy)
         return Block(
             rows=rows,
-            following=Following(actor.observation, actor.stacked, actor.action_mask),
+            following=following,
             episodes=collector.take_episodes(),
             epsilon=actor.epsilon(policy, collector.env_steps),
             weights_env_steps=None if policy is None else self._weights_env_steps,
             worker_restarts=actor.worker_restarts,
             first_time=first_time,
         )
+
+    def _with_priorities(
+        self, rows: Rows, following: Following, terms: ChainTerms, policy: Policy | None
+    ) -> Rows:
+        """Return rows with what the policy says there is to learn from them; at first nothing."""
+        if policy is None:
+            priorities = no_priorities(rows)
+        else:
+            frame_stack = self._collector.spec.frame_stack
+            priorities = initial_priorities(rows, following, terms, frame_stack, policy)
+        return rows._replace(extra={INITIAL_PRIORITY: priorities})
 
     def go_on(self, env_steps: int) -> None:
         """Explore, and begin episodes, otherwise than at first."""

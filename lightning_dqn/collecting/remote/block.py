@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lightning_dqn.collecting.remote.chains import ChainTerms
 from lightning_dqn.transitions import Episode, Rows
 
 
@@ -27,11 +28,13 @@ class Order(NamedTuple):
         num_times: T, of the block, those that it repeats not counted.
         env_steps: of all actors, by which schedules go.
         is_random: actions are random, as in the first warm-up.
+        chains: by which initial priorities are computed; None: none are.
     """
 
     num_times: int
     env_steps: int
     is_random: bool
+    chains: ChainTerms | None = None
 
 
 class Following(NamedTuple):

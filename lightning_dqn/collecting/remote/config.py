@@ -17,6 +17,12 @@ from lightning_dqn.collecting.remote.exploration import exploration_of
 from lightning_dqn.collecting.remote.session import Session
 from lightning_dqn.collecting.remote.source import RaySource, Terms
 from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.extra_columns import (
+    INITIAL_PRIORITY,
+    NO_COLUMNS,
+    PRIORITY_COLUMN,
+    ExtraColumns,
+)
 from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.system.seeding import seed_of
 
@@ -42,6 +48,8 @@ class RayCollectionConfig(Exploration):
         block_rows: rows that an actor sends at once, at least.
         blocks_ahead: blocks that an actor may be ahead of learning.
         weights_every_n_iterations: how often actors get newer weights.
+        initial_priorities: actors compute how much there is to learn from their rows, by the policy
+            that they have, and prioritised sampling goes by that for new transitions, as in Ape-X.
         address: of a Ray cluster, as ``auto`` or ``host:port``; None: a local one of its own.
         call_timeout: seconds after which an actor that sends no block counts as hanging, five
             times as many for its first; None waits for ever.
@@ -58,6 +66,7 @@ class RayCollectionConfig(Exploration):
     block_rows: int = 256
     blocks_ahead: int = 2
     weights_every_n_iterations: int = 1
+    initial_priorities: bool = False
     address: str | None = None
     call_timeout: float | None = 120.0
     max_actor_restarts: int = 10
@@ -75,6 +84,11 @@ class RayCollectionConfig(Exploration):
     def overlap(self) -> bool:
         """Whether rows are collected beside learning, by older weights."""
         return not self.synchronous
+
+    @property
+    def extra_columns(self) -> ExtraColumns:
+        """What rows carry beside their own columns."""
+        return {INITIAL_PRIORITY: PRIORITY_COLUMN} if self.initial_priorities else NO_COLUMNS
 
     def make(
         self,
@@ -121,7 +135,14 @@ class RayCollectionConfig(Exploration):
                 timeout=self.call_timeout,
                 max_restarts=self.max_actor_restarts,
             )
-            source = RaySource(session, crew, environment.spec, environment.num_envs, terms)
+            source = RaySource(
+                session,
+                crew,
+                environment.spec,
+                environment.num_envs,
+                terms,
+                self.extra_columns,
+            )
             stack.pop_all()
         return source
 

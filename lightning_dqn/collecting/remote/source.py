@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from lightning_dqn.collecting.contract import Collected
+from lightning_dqn.collecting.contract import Collected, Reading
 from lightning_dqn.collecting.remote.block import Block, Following, Order
+from lightning_dqn.collecting.remote.chains import ChainTerms
 from lightning_dqn.collecting.remote.crew import Crew
 from lightning_dqn.collecting.remote.lane import Lane
 from lightning_dqn.collecting.remote.parcel import pack
@@ -27,7 +28,7 @@ from lightning_dqn.collecting.remote.parts import final_rows, owned
 from lightning_dqn.collecting.remote.probe import Probe
 from lightning_dqn.collecting.remote.session import Session
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns
+from lightning_dqn.extra_columns import INITIAL_PRIORITY, NO_COLUMNS, ExtraColumns
 from lightning_dqn.transitions import NO_ACTION, Learner, Rows, joined
 
 
@@ -76,6 +77,7 @@ class RaySource:
         extra_columns: ExtraColumns = NO_COLUMNS,
     ) -> None:
         self._extra_columns = extra_columns
+        self._reading: Reading | None = None
         self.num_envs = num_envs
         self._session, self._crew, self._spec, self._terms = session, crew, spec, terms
         each = num_envs // crew.size
@@ -90,6 +92,11 @@ class RaySource:
         self._oldest_weights: int | None = None
 
     # --- the contract
+
+    def read_as(self, reading: Reading) -> None:
+        """Hear what a transition is, by which actors compute initial priorities."""
+        if INITIAL_PRIORITY in self._extra_columns:
+            self._reading = reading
 
     def warm_up(self, learner: Learner) -> Iterator[tuple[Rows, int]]:
         """Yield ``warmup_env_steps`` in parts; at first actions are random."""
@@ -267,7 +274,7 @@ class RaySource:
                 if size <= 0:
                     break
                 env_steps = self._env_steps + coming * self.num_envs
-                self._ask(index, Order(size, env_steps, is_random))
+                self._ask(index, Order(size, env_steps, is_random, self._chains(env_steps)))
 
     def _size(self, missing: int, urgent: int, *, goes_on: bool) -> int:
         """Return the times T of the next block: whole blocks, unless actors stop soon."""
@@ -284,8 +291,22 @@ class RaySource:
         if newer:
             self._parcels_of[index] = self._parcel_number
 
+    def _chains(self, env_steps: int) -> ChainTerms | None:
+        """Return what a transition is after so many env steps, where actors need to know."""
+        reading = self._reading
+        if reading is None:
+            return None
+        _, longest = reading.n_step_at(env_steps)
+        return ChainTerms(reading.gamma_at(env_steps), longest, reading.reward_clip)
+
     def _send_weights(self, learner: Learner) -> None:
-        parcel = pack(learner.behaviour_policy(), self._env_steps)
+        policy = learner.behaviour_policy()
+        if self._reading is not None and not hasattr(policy, "priorities"):
+            raise ValueError(
+                f"collection.initial_priorities=True: the policy {type(policy).__name__} has no "
+                "method 'priorities' by which actors could compute them; set it to False"
+            )
+        parcel = pack(policy, self._env_steps)
         self._parcel = self._session.ray.put(parcel)
         self._parcel_number += 1
 

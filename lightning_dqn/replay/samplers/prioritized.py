@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from lightning_dqn.extra_columns import INITIAL_PRIORITY
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Upcoming
 from lightning_dqn.replay.samplers.uniform import replay_pace
@@ -28,8 +29,9 @@ class PrioritizedSampling:
 
     A transition is drawn with a probability proportional to (priority + epsilon)^alpha, its loss
     multiplied with (number of transitions * probability)^-beta over the largest of the minibatch.
-    New transitions get the largest value there has been. Of several ranks all this is over the
-    transitions of all.
+    New transitions get the largest value there has been, or where their row came with a priority,
+    see :data:`lightning_dqn.extra_columns.INITIAL_PRIORITY`, the value of that. Of several ranks
+    all this is over the transitions of all.
 
     Args:
         alpha: 0 is uniform, 1 fully proportional.
@@ -39,6 +41,7 @@ class PrioritizedSampling:
 
     gives_whole_targets: ClassVar[bool] = False
     can_be_shared: ClassVar[bool] = True
+    takes_initial_priorities: ClassVar[bool] = True
 
     alpha: float = 0.6
     beta: float | Schedule = field(default_factory=lambda: LinearSchedule(0.4, 1.0, 100_000))
@@ -83,6 +86,7 @@ class PrioritizedSampler(Sampler):
         self.tree = SumTree(replay.num_times * replay.num_envs, replay.device)
         self._largest = torch.ones((), dtype=self.tree.dtype, device=replay.device)
         self._are_finite = torch.ones((), dtype=torch.bool, device=replay.device)
+        self._has_initial = INITIAL_PRIORITY in replay.extra_columns
         self._newest: int | None = None
         self._drawn: Tensor | None = None
         replay.after_write.append(self._follow_write)
@@ -128,11 +132,7 @@ class PrioritizedSampler(Sampler):
         self._are_finite &= given.isfinite().all()
         if devices.is_read_freely(given):
             self._check_finite()
-        value = (
-            (given.nan_to_num(0.0, 0.0, 0.0).abs() + self.config.epsilon)
-            .pow(self.config.alpha)
-            .flatten()
-        )
+        value = self._value(given.nan_to_num(0.0, 0.0, 0.0).abs()).flatten()
         self.tree.update(self._drawn, value)
         self._largest = torch.maximum(self._largest, value.max())
         if self.ranks.are_several:
@@ -188,7 +188,7 @@ class PrioritizedSampler(Sampler):
             )
 
     def _follow_write(self, begin: int, end: int) -> None:
-        """Give new starts the largest priority, once their successor is stored, and others none."""
+        """Give new starts a priority, once their successor is stored, and others none."""
         replay = self.replay
         self._drawn = None  # what was drawn may be overwritten
         if self._newest is not None:
@@ -202,7 +202,23 @@ class PrioritizedSampler(Sampler):
     def _fill(self, begin: int, end: int) -> None:
         first, last = begin * self.replay.num_envs, end * self.replay.num_envs
         is_start = self.replay.read("action", slice(first, last)) != NO_ACTION
-        self.tree.fill(first, last, is_start * self._largest)
+        self.tree.fill(first, last, is_start * self._first_values(first, last))
+
+    def _first_values(self, first: int, last: int) -> Tensor:
+        """Return what starts in cells [first, last) have before they were learned from.
+
+        The largest value there has been, or that of the priority which their row came with.
+        """
+        if not self._has_initial:
+            return self._largest
+        given = self.replay.read(INITIAL_PRIORITY, slice(first, last)).to(self.tree.dtype)
+        is_known = (given >= 0) & given.isfinite()
+        value = self._value(given.where(is_known, 0.0))
+        self._largest = torch.maximum(self._largest, value.where(is_known, 0.0).max())
+        return value.where(is_known, self._largest)
+
+    def _value(self, priority: Tensor) -> Tensor:
+        return (priority + self.config.epsilon).pow(self.config.alpha)
 
     def _clear(self, time: int) -> None:
         num_envs = self.replay.num_envs

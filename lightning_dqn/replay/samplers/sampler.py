@@ -194,6 +194,11 @@ def can_be_shared(sampling: Sampling) -> bool:
     return bool(getattr(sampling, "can_be_shared", False))
 
 
+def takes_initial_priorities(sampling: Sampling) -> bool:
+    """Tell whether new transitions are drawn by the priorities that their rows came with."""
+    return bool(getattr(sampling, "takes_initial_priorities", False))
+
+
 def as_sampling(sampling: Any) -> Sampling:
     """Return what a user gave as a choice of transitions.
 

@@ -7,18 +7,32 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from support.fake_ray import FakeRay
+from support.scripted_policies import LastLegalAction
 
-from lightning_dqn import DQN, CollectionConfig, EnvironmentFactory
+from lightning_dqn import (
+    DQN,
+    CollectionConfig,
+    EnvironmentFactory,
+    ReplayConfig,
+    ReplayDataModule,
+)
 from lightning_dqn.collecting.contract import Collected
 from lightning_dqn.collecting.remote import config as remote_config
+from lightning_dqn.collecting.remote import crew
+from lightning_dqn.collecting.remote.actor import RemoteActor
+from lightning_dqn.collecting.remote.block import Block, Order
 from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.collecting.remote.source import RaySource
 from lightning_dqn.collecting.source import EnvironmentSource
+from lightning_dqn.extra_columns import INITIAL_PRIORITY, NO_PRIORITY, ExtraColumn
+from lightning_dqn.learning.targets import Target
 from lightning_dqn.networks.torsos import MLP
+from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.schedules import LinearSchedule
-from lightning_dqn.transitions import NO_ACTION, Rows
+from lightning_dqn.transitions import NO_ACTION, Rows, joined
 
 EPSILON = LinearSchedule(1.0, 0.05, 1_000)
 PACE = {"warmup_env_steps": 100, "env_steps_per_iteration": 64, "seed": 3}
@@ -249,3 +263,151 @@ def test_closing_ends_actors_and_ray_and_may_be_repeated(make_source, rays):
     assert rays[0].is_closed
     assert len(rays[0].killed) == 2
     assert rays[0].calls == ["close", "close"]
+
+
+READING = ReplayConfig(gamma=0.9, n_step=3)
+
+
+def priorities_of(rows: Rows) -> np.ndarray:
+    assert rows.extra is not None
+    return rows.extra[INITIAL_PRIORITY]
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_initial_priorities_are_computed_by_actors_and_change_nothing_else(make_source, noisy):
+    plain, found = (
+        make_source(num_actors=2, synchronous=True, initial_priorities=with_them)
+        for with_them in (False, True)
+    )
+    for source in (plain, found):
+        source.read_as(READING)
+    expected, seen = [], []
+    for source, kept in ((plain, expected), (found, seen)):
+        learner = Changing(noisy=noisy)
+        warm_ups = [rows for rows, _ in warm_up(source, learner)]
+        kept += [*warm_ups, *(one.rows for one in learner.iterations(source, 3))]
+    assert (priorities_of(seen[0]) == NO_PRIORITY).all(), "of random actions nothing is known"
+    for one, other in zip(expected, seen, strict=True):
+        assert one.extra is None
+        for column, same in zip(one[:-1], other[:-1], strict=True):
+            np.testing.assert_array_equal(column, same)
+    for rows in seen[1:]:
+        known = priorities_of(rows) != NO_PRIORITY
+        assert (priorities_of(rows)[known] > 0).all()
+        is_start = rows.action != NO_ACTION
+        assert not known[~is_start].any()
+        assert known[is_start].mean() > 0.5, "the others' three steps end beyond the block"
+        assert not known[-1][~rows.terminated[-1]].any()
+
+
+def test_initial_priorities_go_by_the_weights_and_what_a_transition_is(make_source):
+    source = make_source(num_actors=1, synchronous=True, initial_priorities=True)
+    source.read_as(ReplayConfig(gamma=LinearSchedule(0.0, 1.0, 10**9), n_step=1, reward_clip=0.5))
+    learner = Changing()
+    warm_up(source, learner)
+    [collected] = learner.iterations(source, 1)
+    rows, module = collected.rows, Changing().module
+    q_values = module.q_values(rows.observation.reshape(-1, 4)).numpy()
+    q_values = q_values.reshape(*rows.action.shape, 2)
+    taken = np.take_along_axis(q_values, rows.action.clip(0)[..., None], axis=-1)[..., 0]
+    by_hand = np.abs(0.5 - taken)  # gamma is 0 by then, and each step pays 1
+    is_start = rows.action != NO_ACTION
+    assert priorities_of(rows)[is_start] == pytest.approx(by_hand[is_start], abs=1e-5)
+
+
+def test_rows_that_fill_up_or_end_episodes_have_the_column_too(make_source):
+    source = make_source(num_actors=2, initial_priorities=True)
+    source.read_as(READING)
+    learner = Changing()
+    warm_up(source, learner)
+    learner.iterations(source, 2)
+    continued = make_source(num_actors=2, initial_priorities=True)
+    continued.read_as(READING)
+    last = continued.load_state_dict(source.state_dict())
+    assert priorities_of(last).tolist() == [[0.0] * 4]
+
+
+def test_a_policy_that_can_not_tell_priorities_is_refused(make_source):
+    source = make_source(initial_priorities=True)
+    source.read_as(READING)
+    learner = Changing()
+    warm_up(source, learner)
+    learner.module.behaviour_policy = lambda: LastLegalAction(2)
+    with pytest.raises(ValueError, match=r"initial_priorities=True: the policy LastLegalAction"):
+        source.collect(learner.module)
+
+
+class Overlapping(RemoteActor):
+    """Sends the last two times again with the next block, and a count of times beside them."""
+
+    def collect(self, order: Order, parcel: Any) -> Block:
+        block = super().collect(order, parcel)
+        times = np.arange(block.first_time, block.first_time + len(block.rows.action))
+        state = np.repeat(times[:, None, None], block.rows.action.shape[1], axis=1)
+        rows = block.rows._replace(extra={"state": state})
+        before = getattr(self, "_before", None)
+        self._before = rows.each(lambda column: column[-2:])
+        if before is None:
+            return block._replace(rows=rows)
+        repeated = len(before.action)
+        both = joined([before, rows], axis=0)
+        first_time = block.first_time - repeated
+        return block._replace(rows=both, first_time=first_time, num_repeated=repeated)
+
+
+def test_actors_of_ones_own_may_send_a_state_and_blocks_that_overlap(make_source, monkeypatch):
+    plain = make_source(num_actors=2, synchronous=True)
+    monkeypatch.setattr(crew, "RemoteActor", Overlapping)
+    columns = {"state": ExtraColumn((1,), "int64")}
+    monkeypatch.setattr(RayCollectionConfig, "extra_columns", columns)
+    source = make_source(num_actors=2, synchronous=True)
+    found = []
+    for one in (plain, source):
+        learner = Changing()
+        parts = [rows for rows, _ in warm_up(one, learner)]
+        parts += [collected.rows for collected in learner.iterations(one, 4)]
+        found.append(joined(parts, axis=0))
+    for column, same in zip(found[0][:-1], found[1][:-1], strict=True):
+        np.testing.assert_array_equal(column, same)
+    assert found[1].extra is not None
+    times = np.arange(len(found[1].action))
+    assert (found[1].extra["state"][..., 0] == times[:, None]).all()
+
+
+def test_a_fit_draws_new_transitions_by_the_priorities_of_actors(rays, make_trainer, tmp_path):
+    data = ReplayDataModule(
+        EnvironmentFactory("CartPole-v1", num_envs=4),
+        batch_size=8,
+        env_steps_per_iteration=64,
+        env_steps_per_epoch=192,
+        replay=ReplayConfig(capacity=400, n_step=2),
+        sampler=PrioritizedSampling(alpha=1.0),
+        collection=RayCollectionConfig(
+            num_actors=2, synchronous=True, warmup_env_steps=64, initial_priorities=True
+        ),
+    )
+    seen = []
+
+    class Looks(pl.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            ring, sampler = data.replay, data.sampler
+            assert ring is not None
+            assert sampler is not None
+            cells = ring.newest_cells(12)[:-1].flatten()  # of this iteration
+            sent = ring.read(INITIAL_PRIORITY, cells)
+            stored = sampler.stored_priorities(cells)
+            assert stored is not None
+            known = sent >= 0
+            seen.append(int((known & (ring.read("action", cells) != NO_ACTION)).sum()))
+            assert torch.allclose(stored[known].float(), sent[known] + 1e-6)
+            assert ring.sample(1, 2).extra is None, "it is for sampling alone"
+
+    module = DQN(
+        "CartPole-v1",
+        network=MLP(hidden=[8]),
+        compile=False,
+        target=Target(double=False, slow_copy=False),
+    )
+    make_trainer(max_epochs=1, callbacks=[Looks()]).fit(module, data)
+    assert len(seen) == 3
+    assert min(seen) > 10

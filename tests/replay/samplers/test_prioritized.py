@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_dqn import ReplayDataModule
 from lightning_dqn.collecting.collector import Collector
+from lightning_dqn.extra_columns import INITIAL_PRIORITY, PRIORITY_COLUMN
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampler, PrioritizedSampling
 from lightning_dqn.replay.storage import ReplayConfig
@@ -181,6 +182,25 @@ def test_new_starts_have_the_largest_priority_there_has_been():
     set_priorities(sampler, lambda step: 0.5)
     sampler.replay.extend(chunks(scripted_rows([episodes(100)], 8, spec_of()), [6, 2])[1])
     assert sampler.tree[:8].tolist() == pytest.approx([0.5] * 5 + [8.0] * 2 + [0.0], abs=1e-5)
+
+
+def test_new_starts_have_the_priority_with_which_their_row_came():
+    columns = {INITIAL_PRIORITY: PRIORITY_COLUMN}
+    ring = ReplayBuffer(spec_of(), 1, ReplayConfig(20), extra_columns=columns)
+    sampler = PrioritizedSampler(ring, PrioritizedSampling(0.5, 1.0, 1e-9))
+    sent = np.array([4.0, -1.0, 9.0, np.nan, np.inf, 0.0, 16.0, 25.0], np.float32)
+    rows = scripted_rows([episodes(100)], 8, spec_of())
+    rows = rows._replace(extra={INITIAL_PRIORITY: sent[:, None]})
+    for part in (slice(0, 2), slice(2, 7)):
+        ring.extend(rows.each(lambda column, part=part: column[part]))  # type: ignore[misc]
+    # The largest so far, 2 and then 4, where none is known; the newest has no successor yet.
+    expected = [2.0, 2.0, 3.0, 4.0, 4.0, 0.0, 0.0, 0.0]
+    assert sampler.tree[:8].tolist() == pytest.approx(expected, abs=1e-4)
+    ring.extend(rows.each(lambda column: column[7:]))
+    assert sampler.tree[5:8].tolist() == pytest.approx([0.0, 4.0, 0.0], abs=1e-4)
+    draw(sampler, 1, 3)
+    sampler.update_priorities(torch.full((1, 3), 36.0))
+    assert sampler.tree[:8].max().item() == pytest.approx(6.0)
 
 
 def test_the_largest_of_a_transition_drawn_twice_holds():
