@@ -62,8 +62,8 @@ class Columns:
         """Write rows to times [begin, end) of the ring, which don't cross its end."""
         cells = slice(begin * self._num_envs, end * self._num_envs)
         for name, column in self.by_name.items():
-            is_extra = name in self._extra_columns
-            given = rows.extra[name] if is_extra and rows.extra else getattr(rows, name)
+            is_extra = rows.extra is not None and name in rows.extra
+            given = rows.extra[name] if is_extra else getattr(rows, name)  # type: ignore[index]
             values = torch.from_numpy(np.ascontiguousarray(given))
             column[cells] = values.flatten(0, 1).to(column.device, column.dtype)
 

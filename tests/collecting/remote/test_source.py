@@ -36,6 +36,7 @@ from lightning_dqn.transitions import NO_ACTION, Rows, joined
 
 EPSILON = LinearSchedule(1.0, 0.05, 1_000)
 PACE = {"warmup_env_steps": 100, "env_steps_per_iteration": 64, "seed": 3}
+READING = ReplayConfig(gamma=0.9, n_step=3)
 Make = Callable[..., Any]
 
 
@@ -98,8 +99,12 @@ def warm_up(source: Any, learner: Any) -> list[tuple[Rows, int]]:
 
 def check_equal(one: list[Collected], other: list[Collected]) -> None:
     for a, b in zip(one, other, strict=True):
-        for column, same in zip(a.rows, b.rows, strict=True):
+        for column, same in zip(a.rows[:-1], b.rows[:-1], strict=True):
             np.testing.assert_array_equal(column, same)
+        extra, others = a.rows.extra or {}, b.rows.extra or {}
+        assert extra.keys() == others.keys()
+        for name, column in extra.items():
+            np.testing.assert_array_equal(column, others[name])
         assert a[1:5] == b[1:5]
 
 
@@ -120,8 +125,13 @@ def test_synchronous_rows_are_those_of_the_local_source_bit_for_bit(make_source,
     assert set(actions) == {NO_ACTION, 0, 1}
 
 
-def test_a_synchronous_run_goes_on_exactly_and_with_actors_that_differ(make_source):
-    source, learner = make_source(num_actors=2, synchronous=True), Changing(noisy=True)
+@pytest.mark.parametrize("initial_priorities", [False, True])
+def test_a_synchronous_run_goes_on_exactly_and_with_actors_that_differ(
+    make_source, initial_priorities
+):
+    how = {"num_actors": 2, "synchronous": True, "initial_priorities": initial_priorities}
+    source, learner = make_source(**how), Changing(noisy=True)
+    source.read_as(READING)
     warm_up(source, learner)
     learner.iterations(source, 3)
     state = source.state_dict()
@@ -129,7 +139,8 @@ def test_a_synchronous_run_goes_on_exactly_and_with_actors_that_differ(make_sour
     kept = {name: tensor.clone() for name, tensor in weights.items()}
     expected = learner.iterations(source, 4)
 
-    continued = make_source(num_actors=2, synchronous=True)
+    continued = make_source(**how)
+    continued.read_as(READING)
     assert continued.load_state_dict(state) is None
     learner.module.load_state_dict(kept)
     learner.generator.set_state(drawn)
@@ -263,9 +274,6 @@ def test_closing_ends_actors_and_ray_and_may_be_repeated(make_source, rays):
     assert rays[0].is_closed
     assert len(rays[0].killed) == 2
     assert rays[0].calls == ["close", "close"]
-
-
-READING = ReplayConfig(gamma=0.9, n_step=3)
 
 
 def priorities_of(rows: Rows) -> np.ndarray:

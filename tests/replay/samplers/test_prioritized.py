@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -380,12 +381,17 @@ def test_the_guard_notices_what_is_read_back(reads_back):
 
 
 @pytest.mark.parametrize("n_step", [1, 3, [1, 3]])
-def test_prioritised_sampling_reads_nothing_back(n_step, monkeypatch):
+@pytest.mark.parametrize("sent", [False, True], ids=["", "with_initial_priorities"])
+def test_prioritised_sampling_reads_nothing_back(n_step, sent, monkeypatch):
     monkeypatch.setattr(devices, "is_read_freely", lambda _: False)
     spec = spec_of(masked=True, frame_stack=3)
-    ring = ReplayBuffer(spec, 2, ReplayConfig(20, n_step=n_step))
+    columns = {INITIAL_PRIORITY: PRIORITY_COLUMN} if sent else {}
+    ring = ReplayBuffer(spec, 2, ReplayConfig(20, n_step=n_step), extra_columns=columns)
     sampler = PrioritizedSampler(ring, PrioritizedSampling())
-    rows = chunks(scripted_rows([episodes(3), episodes(5)], 40, spec), [3])
+    all_rows = scripted_rows([episodes(3), episodes(5)], 40, spec)
+    if sent:
+        all_rows = all_rows._replace(extra={INITIAL_PRIORITY: all_rows.reward.copy()})
+    rows = [all_rows.each(itemgetter(slice(at, at + 3))) for at in range(0, 40, 3)]
     ring.extend(rows[0])
     for part in rows[1:]:
         with NothingIsReadBack() as guard:
