@@ -237,16 +237,17 @@ def test_a_run_by_the_command_line_tells_of_its_actors(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "rollout/policy_age" in (tmp_path / "run" / "metrics.csv").read_text()
-    assert _begun_in(tmp_path) == []
+    _, left = psutil.wait_procs(_begun_in(tmp_path), timeout=15)
+    assert left == []
 
 
-def _begun_in(folder: Path) -> list[str]:
-    """Return the processes that a run of a folder has left."""
+def _begun_in(folder: Path) -> list[psutil.Process]:
+    """Return the processes that a run of a folder has left so far."""
     left = []
-    for process in psutil.process_iter(["name"]):
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get("A_RUN_OF") == str(folder):
-                left.append(process.info["name"])
+                left.append(process)
     return left
 
 
