@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lightning_dqn.schedules import LinearSchedule as LinearSchedule
     from lightning_dqn.schedules import RestartedSchedule as RestartedSchedule
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # In a bare clone `callbacks/` and `conf/` lie beside this folder; an installed package holds them.
 _clone = Path(__file__).resolve().parent.parent

@@ -39,8 +39,9 @@ _FIXED = (
 )
 """What an environment is made with and doesn't change."""
 
-_IS_PYTHON_CLASS = 1 << 9
-"""A type's flag: it was made by a ``class`` statement, not in C."""
+_IS_ON_HEAP, _IS_IMMUTABLE = 1 << 9, 1 << 8
+"""A type's flags: what a ``class`` statement makes has the first alone; from Python 3.12 on many
+types of C have both."""
 
 
 class UnknownStateError(TypeError):
@@ -263,7 +264,8 @@ def _is_plain_object(value: Any) -> bool:
     """Tell whether all there is of an object are its attributes."""
     bases = type(value).__mro__
     return hasattr(value, "__dict__") and all(
-        base is object or base.__flags__ & _IS_PYTHON_CLASS for base in bases
+        base is object or base.__flags__ & (_IS_ON_HEAP | _IS_IMMUTABLE) == _IS_ON_HEAP
+        for base in bases
     )
 
 

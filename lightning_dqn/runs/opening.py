@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.learning.blocks import between_graphs, size_of_graphs
 from lightning_dqn.learning.compilation import (
     is_wanted,
@@ -47,8 +48,14 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
     return (
         f"{config.name}: {data.environment.num_envs} environments {data.environment.name}, "
         f"{parameters:,} parameters on {device}, {compiled}, {env_steps}, "
-        f"resume {data.environment.grade}, in {folder}"
+        f"resume {_grade(data)}, in {folder}"
     )
+
+
+def _grade(data: ReplayDataModule) -> str:
+    """Return how exactly the run can be continued; rows that actors sent ahead aren't kept."""
+    is_ahead = getattr(data.collection, "is_elsewhere", False) and data.collection.overlap
+    return "restart" if is_ahead else data.environment.grade
 
 
 def _compiled(experiment: Experiment, updates: int | None) -> str:

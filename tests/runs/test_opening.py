@@ -37,10 +37,12 @@ HARD = ("callbacks/target_network=hard", "callbacks.target_network.every_n_updat
         # 500 iterations of 8 updates pay for what has many outputs for each action
         (["module/head=quantile", "trainer.max_epochs=250"], ", compiled, "),
         (["trainer.max_epochs=250"], ", not compiled, "),
+        (["data/collection=ray"], ", resume restart, "),  # rows on their way aren't kept
+        (["data/collection=ray", "data.collection.synchronous=true"], ", resume exact, "),
     ],
     ids=str,
 )
-def test_it_tells_whether_learning_is_compiled_and_ends(
+def test_it_tells_whether_learning_is_compiled_ends_and_goes_on(
     overrides: list[str], text: str, tmp_path: Path
 ) -> None:
     assert text in line(tmp_path, *overrides)
