@@ -60,6 +60,7 @@ def attach(tmp_path: Path) -> Make:
             ckpt_path=None,
             callbacks=[],
             received_sigterm=False,
+            num_nodes=1,
         )
         return data
 
@@ -220,9 +221,10 @@ def test_the_source_gets_the_pace_and_the_seed():
     data = written_down(seed=7, env_steps_per_iteration=8)
     data.trainer = SimpleNamespace(  # type: ignore[assignment]
         lightning_module=ScriptedLearner(),
-        strategy=SimpleNamespace(root_device="cpu", checkpoint_io=None),
+        strategy=SimpleNamespace(root_device=torch.device("cpu"), checkpoint_io=None),
         default_root_dir=".",
         callbacks=[],
+        num_nodes=1,
     )
     data.setup("fit")
     # Two rows of each environment, so that there is a transition to draw.

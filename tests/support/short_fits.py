@@ -52,6 +52,7 @@ def iterations_of(data: ReplayDataModule, learner: Any, folder: Path) -> Iterato
         default_root_dir=folder,
         callbacks=[],
         received_sigterm=False,
+        num_nodes=1,
     )
     data.setup("fit")
     yield from data.train_dataloader()
