@@ -40,6 +40,11 @@ class ExtraColumn:
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype={self.dtype!r}: choose one of {', '.join(DTYPES)}")
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one row's."""
+        return self.zeros(1, 1).nbytes
+
     def zeros(self, num_times: int, num_envs: int) -> np.ndarray:
         """Return what stands where there is nothing to tell, [T, E, *shape]."""
         return np.zeros((num_times, num_envs, *self.shape), np.dtype(self.dtype))
@@ -66,6 +71,11 @@ def zeros(columns: ExtraColumns, num_times: int, num_envs: int) -> dict[str, np.
     if not columns:
         return None
     return {name: column.zeros(num_times, num_envs) for name, column in columns.items()}
+
+
+def bytes_learned_from(columns: ExtraColumns) -> int:
+    """Return the bytes that a transition has of its row's extra columns."""
+    return sum(column.nbytes for column in columns.values() if column.is_learned_from)
 
 
 def check_extra(

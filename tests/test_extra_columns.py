@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 import torch
 from support.naive_replay import chunks
 from support.recurrent_source import COLUMNS, Recurrence, RecurrentCollection
-from support.resumed_runs import differences_of_broken_run, fit
+from support.resumed_runs import differences, differences_of_broken_run, fit
 from support.scripted_env import episodes, scripted_rows, spec_of
 
-from lightning_dqn import DQN, ReplayConfig, ReplayDataModule
+from lightning_dqn import DQN, CollectionConfig, ReplayConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.extra_columns import ExtraColumn
@@ -178,7 +179,7 @@ def test_a_ring_takes_back_the_state_of_one_with_the_same_columns_alone():
 # Runs
 
 
-def parts(target: Any = None, **arguments: Any) -> Any:
+def parts(target: Any = None, *, kind: Any = None, compile: bool = False, **arguments: Any) -> Any:
     factory = EnvironmentFactory("CartPole-v1", num_envs=3)
     sizes: dict[str, Any] = {
         "batch_size": 8,
@@ -189,7 +190,7 @@ def parts(target: Any = None, **arguments: Any) -> Any:
         "replay": ReplayConfig(capacity=150, n_step=2, sequence_length=2),
         "collection": RecurrentCollection(warmup_env_steps=30),
     }
-    module = Sees(factory, network=MLP(hidden=[8]), compile=False, target=target)
+    module = (kind or Sees)(factory, network=MLP(hidden=[8]), compile=compile, target=target)
     callbacks = [EMATargetNetwork(tau=0.1)] if module.target.slow_copy else []
     return module, ReplayDataModule(factory, **{**sizes, **arguments}), callbacks
 
@@ -211,12 +212,22 @@ def test_a_run_goes_on_with_them_as_if_never_stopped(large, overlap, tmp_path, m
     if large:
         monkeypatch.setattr(archive, "MOST_BYTES_INSIDE", 0)
     collection = RecurrentCollection(warmup_env_steps=30, overlap=overlap)
-    made = lambda: parts(collection=collection)  # noqa: E731
+    made = partial(parts, collection=collection)
     assert differences_of_broken_run(made, tmp_path, epochs=2, iteration=9) == []
 
 
 def test_an_iteration_of_lambda_returns_has_them(tmp_path):
     target = Target(double=False, slow_copy=False)
     replay, sampler = ReplayConfig(n_step=1), LambdaReturns(rollout_length=4)
-    made = lambda: parts(target, replay=replay, sampler=sampler)  # noqa: E731
+    made = partial(parts, target, replay=replay, sampler=sampler)
     assert not fit(made, Path(tmp_path), epochs=1, seed=1).is_stopped
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own, on compiling
+def test_who_does_not_look_at_them_learns_the_same_compiled_too(tmp_path):
+    found = []
+    for kind in (CollectionConfig, RecurrentCollection):
+        made = partial(parts, kind=DQN, compile=True, collection=kind(warmup_env_steps=30))
+        outcome = fit(made, tmp_path / kind.__name__, epochs=1, seed=1)
+        found.append(outcome.checkpoint["state_dict"])
+    assert differences(*found) == []

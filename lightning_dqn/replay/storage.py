@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns
+from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns, bytes_learned_from
 from lightning_dqn.replay.gathering import wants_stack_last
 from lightning_dqn.replay.reading import Reading
 from lightning_dqn.system.disk import reserve
@@ -153,8 +153,7 @@ def check_batches_fit(
     observation = int(np.prod(spec.stacked_shape, dtype=np.int64)) * frame_bytes
     copies = 3 if wants_stack_last(spec) else 2  # stacks are arranged from a copy
     steps = sequence_length or 0  # frames are shared, but who learns makes a copy of each stack
-    given = [one.zeros(1, 1).nbytes for one in extra_columns.values() if one.is_learned_from]
-    extra = (1 + steps) * sum(given)
+    extra = (1 + steps) * bytes_learned_from(extra_columns)
     needed = num_updates * batch_size * ((copies + 2 * steps) * observation + extra + 32)
     what = f"batch_size={batch_size} x updates_per_iteration={num_updates}: one iteration"
     check_fits(needed, available_bytes(torch.device("cpu")), what, "lower one of them")

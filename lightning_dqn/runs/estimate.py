@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lightning_dqn.diagnostics.doctor.looks import time_limit
 from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.extra_columns import bytes_learned_from
 from lightning_dqn.replay.samplers.sampler import bytes_beside_ring
 from lightning_dqn.replay.storage import ring_bytes, ring_rows
 from lightning_dqn.runs.experiment import Experiment
@@ -126,10 +127,11 @@ def _memory(experiment: Experiment, trial: Trial) -> list[Line]:
 
 
 def minibatch_bytes(experiment: Experiment) -> int:
-    """Return the size of an iteration's minibatches: observations and the next ones."""
+    """Return the size of an iteration's minibatches: observations, the next ones, what is extra."""
     data = experiment.data
     example = data.environment.spec.example_observations(1)
-    return data.pace.updates_per_iteration * data.pace.batch_size * (2 * example.nbytes + 32)
+    transition = 2 * example.nbytes + bytes_learned_from(data.extra_columns) + 32
+    return data.pace.updates_per_iteration * data.pace.batch_size * transition
 
 
 def _disk(experiment: Experiment, trial: Trial) -> list[Line]:

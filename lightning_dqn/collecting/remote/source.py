@@ -245,11 +245,17 @@ class RaySource:
             self._check_alive()
             for index, answer in self._crew.answers():
                 if isinstance(answer, Block):
-                    self._lanes[index].put(answer)
+                    self._put(index, answer)
                 else:
                     self._lanes[index].cut()
                     self._parcels_of[index] = 0
                     self._crew.replace(index, answer)
+
+    def _put(self, index: int, block: Block) -> None:
+        try:
+            self._lanes[index].put(block)
+        except ValueError as error:
+            raise ValueError(f"actor {index}: {error}") from error
 
     def _order(self, num_times: int, ahead: int | None, *, is_random: bool) -> None:
         """Ask actors for what is missing.

@@ -363,6 +363,17 @@ class Overlapping(RemoteActor):
         return block._replace(rows=both, first_time=first_time, num_repeated=repeated)
 
 
+def test_a_block_that_does_not_follow_is_refused_with_its_actor(make_source, monkeypatch):
+    class Forgets(RemoteActor):
+        def collect(self, order: Order, parcel: Any) -> Block:
+            return super().collect(order, parcel)._replace(first_time=7)
+
+    monkeypatch.setattr(crew, "RemoteActor", Forgets)
+    source = make_source(num_actors=2, synchronous=True)
+    with pytest.raises(ValueError, match=r"^actor [01]: block: its \d+ times from 7 on, .* 0 that"):
+        warm_up(source, Changing())
+
+
 def test_actors_of_ones_own_may_send_a_state_and_blocks_that_overlap(make_source, monkeypatch):
     plain = make_source(num_actors=2, synchronous=True)
     monkeypatch.setattr(crew, "RemoteActor", Overlapping)
