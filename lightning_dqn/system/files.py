@@ -149,6 +149,7 @@ def _remove_unclaimed(path: Path) -> None:
     handle = os.open(path, os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
+        if os.fstat(handle).st_nlink > 0:  # else another one swept it, and its name may be claimed
+            path.unlink()
     finally:
         os.close(handle)

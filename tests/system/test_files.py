@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import threading
@@ -184,6 +185,22 @@ def test_many_writers_at_once_all_succeed(tmp_path):
     assert failures == []
     assert path.read_text() in {text * 1000 for text in "abcd"}
     assert names(tmp_path) == {"a.txt"}
+
+
+def test_a_name_that_is_claimed_anew_meanwhile_is_left_alone(tmp_path, monkeypatch):
+    path = tmp_path / ".a.txt.0123456789abcdef.tmp"
+    path.touch()
+    lock = fcntl.flock
+
+    def locked_after_others(handle: int, how: int) -> None:
+        """Lock what was opened, after another sweeper removed it and its writer began again."""
+        path.unlink()
+        path.write_text("new")
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", locked_after_others)
+    sweep_temporaries(tmp_path)
+    assert path.read_text() == "new"
 
 
 def test_the_disk_has_the_content_before_the_name_and_the_name_at_the_end(tmp_path, monkeypatch):
