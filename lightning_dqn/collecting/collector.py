@@ -14,6 +14,7 @@ from gymnasium.vector import VectorEnv
 
 from lightning_dqn.collecting.actor import Actor
 from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.collecting.final_rows import final_rows
 from lightning_dqn.environments.bounds import Bounds
 from lightning_dqn.environments.finite import refuse_non_finite
 from lightning_dqn.environments.spec import EnvironmentSpec
@@ -146,15 +147,8 @@ class Collector:
             state: what :meth:`state_dict` gave.
         """
         observation, mask = state["actor"]["observation"], state["actor"]["action_mask"]
-        rows = self._empty_rows(1)
-        rows.observation[0] = observation.numpy()
-        rows.action[:], rows.reward[:] = NO_ACTION, 0.0
-        rows.terminated[:], rows.truncated[:] = False, False
-        if rows.action_mask is not None:
-            rows.action_mask[0] = True if mask is None else mask.numpy()
-        if rows.life_lost is not None:
-            rows.life_lost[:] = False
-        return rows
+        mask = None if mask is None else mask.numpy()
+        return final_rows(self.spec, observation.numpy(), mask)
 
     def _begin(self, most: int) -> Rows:
         """Begin the first episodes where none has begun; return room for so many times."""

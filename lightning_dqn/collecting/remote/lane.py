@@ -9,8 +9,9 @@ from collections import deque
 
 import numpy as np
 
+from lightning_dqn.collecting.final_rows import final_rows
 from lightning_dqn.collecting.remote.block import Block, Following
-from lightning_dqn.collecting.remote.parts import final_rows, nothing_yet, times_of
+from lightning_dqn.collecting.remote.parts import nothing_yet, times_of
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns, check_extra
 from lightning_dqn.transitions import Episode, Rows, joined, truncated_by
@@ -131,4 +132,5 @@ class Lane:
         return times_of(block.rows, repeated, num_times) if repeated else block.rows
 
     def _final_rows(self, num_times: int) -> Rows:
-        return final_rows(self._spec, self._last, num_times, self._extra_columns)
+        observation, _, mask = self._last
+        return final_rows(self._spec, observation, mask, num_times, self._extra_columns)

@@ -11,8 +11,7 @@ import numpy as np
 
 from lightning_dqn.collecting.remote.block import Following
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns, zeros
-from lightning_dqn.transitions import NO_ACTION, Rows
+from lightning_dqn.transitions import Rows
 
 
 def times_of(rows: Rows, first: int, end: int) -> Rows:
@@ -23,41 +22,6 @@ def times_of(rows: Rows, first: int, end: int) -> Rows:
 def owned(rows: Rows) -> Rows:
     """Return rows that may be written to, and hold no memory of others."""
     return rows.each(lambda column: column if column.flags.writeable else column.copy())
-
-
-def final_rows(
-    spec: EnvironmentSpec,
-    following: Following,
-    num_times: int = 1,
-    extra_columns: ExtraColumns = NO_COLUMNS,
-) -> Rows:
-    """Return rows [T, E] in which nothing happens and no transition starts.
-
-    The first ends open episodes as truncated.
-
-    Args:
-        spec: of the environments.
-        following: what was observed last.
-        num_times: T.
-        extra_columns: that rows carry; zeros here.
-    """
-    observation = following.observation
-    size = (num_times, len(observation))
-    mask = np.ones((*size, spec.num_actions), bool) if spec.has_action_mask else None
-    if mask is not None and following.action_mask is not None:
-        mask[:] = following.action_mask
-    return Rows(
-        observation=np.broadcast_to(
-            following.observation, (num_times, *following.observation.shape)
-        ),
-        action=np.full(size, NO_ACTION, np.int64),
-        reward=np.zeros(size, np.float32),
-        terminated=np.zeros(size, bool),
-        truncated=np.zeros(size, bool),
-        action_mask=mask,
-        life_lost=np.zeros(size, bool) if spec.has_life_losses else None,
-        extra=zeros(extra_columns, *size),
-    )
 
 
 def nothing_yet(spec: EnvironmentSpec, num_envs: int) -> Following:

@@ -19,12 +19,13 @@ import numpy as np
 import torch
 
 from lightning_dqn.collecting.contract import Collected, Reading
+from lightning_dqn.collecting.final_rows import final_rows
 from lightning_dqn.collecting.remote.block import Block, Following, Order
 from lightning_dqn.collecting.remote.chains import ChainTerms
 from lightning_dqn.collecting.remote.crew import Crew
 from lightning_dqn.collecting.remote.lane import Lane
 from lightning_dqn.collecting.remote.parcel import pack
-from lightning_dqn.collecting.remote.parts import final_rows, owned
+from lightning_dqn.collecting.remote.parts import owned
 from lightning_dqn.collecting.remote.probe import Probe
 from lightning_dqn.collecting.remote.session import Session
 from lightning_dqn.environments.spec import EnvironmentSpec
@@ -192,7 +193,8 @@ class RaySource:
         self._crew.call("go_on", [(self._env_steps,)] * self._crew.size)
         if state["actor"] is None:
             return None
-        return owned(final_rows(self._spec, self._following(), 1, self._extra_columns))
+        observation, _, mask = self._following()
+        return final_rows(self._spec, observation, mask, extra_columns=self._extra_columns)
 
     def close(self) -> None:
         """End the actors, and Ray where it was begun here; may be called repeatedly."""
