@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,24 @@ def fit(make_trainer: Any, *, overlap: bool, restarts: int = 10, **fault: Any) -
     make_trainer(limit_val_batches=1.0).fit(module, data)
 
 
-def open_now() -> tuple[int, list[psutil.Process]]:
-    return len(os.listdir("/proc/self/fd")), psutil.Process().children(recursive=True)
+@pytest.fixture
+def open_now() -> Callable[[], tuple[int, set[psutil.Process]]]:
+    """Counts open files, and the processes started since the test began and theirs.
+
+    Another test's browser may run beside, and starts and ends processes of its own as it likes.
+    """
+    others = set(psutil.Process().children())
+
+    def now() -> tuple[int, set[psutil.Process]]:
+        started = set(psutil.Process().children()) - others
+        below = {child for process in started for child in process.children(recursive=True)}
+        return len(os.listdir("/proc/self/fd")), started | below
+
+    return now
 
 
 @pytest.mark.parametrize("overlap", [False, True])
-def test_three_fits_in_a_row_leave_nothing(make_trainer, overlap):
+def test_three_fits_in_a_row_leave_nothing(make_trainer, open_now, overlap):
     fit(make_trainer, overlap=overlap)  # opens what stays open for good
     before = open_now()
     for _ in range(3):
@@ -65,7 +78,7 @@ def test_three_fits_in_a_row_leave_nothing(make_trainer, overlap):
 
 
 @pytest.mark.parametrize("overlap", [False, True])
-def test_fits_with_restarts_leave_nothing(make_trainer, overlap, tmp_path):
+def test_fits_with_restarts_leave_nothing(make_trainer, open_now, overlap, tmp_path):
     fit(make_trainer, overlap=overlap)
     before = open_now()
     with pytest.warns(WorkerRestarted):
@@ -75,7 +88,7 @@ def test_fits_with_restarts_leave_nothing(make_trainer, overlap, tmp_path):
 
 @pytest.mark.parametrize("overlap", [False, True])
 @pytest.mark.parametrize("fault", ["exit", "raise", "nan reward", "scalar"])
-def test_fits_that_end_by_a_fault_leave_nothing(make_trainer, overlap, fault):
+def test_fits_that_end_by_a_fault_leave_nothing(make_trainer, open_now, overlap, fault):
     fit(make_trainer, overlap=overlap)
     before = open_now()
     for _ in range(3):
