@@ -18,7 +18,6 @@ from lightning_dqn.live.desk import Desk
 from lightning_dqn.live.extra_evaluation import ExtraEvaluation
 from lightning_dqn.live.glance import glance
 from lightning_dqn.live.listening import ListeningLogger
-from lightning_dqn.live.rows import METRICS
 from lightning_dqn.live.screen import table
 from lightning_dqn.live.seeds import bands_of_other_seeds
 from lightning_dqn.live.state import State
@@ -26,6 +25,7 @@ from lightning_dqn.live.stopping import end_run, wait_while
 from lightning_dqn.live.tuning import Tuning
 from lightning_dqn.live.wanted import has_colour, why_not
 from lightning_dqn.live.watch import Watch
+from lightning_dqn.reporting.metrics_file import METRICS
 from lightning_dqn.safekeeping.signals import Listener
 from lightning_dqn.system.files import CHANGED_BY_HAND, write_json
 

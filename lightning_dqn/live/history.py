@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from lightning_dqn.live.rows import read_rows
 from lightning_dqn.reporting.glossary import best_is
+from lightning_dqn.reporting.metrics_file import NO_METRICS, read_rows
 
 MOST_POINTS = 1024
 """Of a whole curve: more than a terminal has columns of dots."""
@@ -109,7 +109,7 @@ class History:
             env_steps: where it stands.
         """
         for name, value in row.items():
-            if isinstance(value, int | float) and name not in ("step", "epoch", "time/env_steps"):
+            if isinstance(value, int | float) and name not in NO_METRICS:
                 if name not in self.series:
                     self.series[name] = Series(name)
                 self.series[name].add(env_steps, float(value))

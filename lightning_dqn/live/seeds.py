@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 
 from lightning_dqn.live.plots import Band
-from lightning_dqn.live.rows import METRICS, read_rows
+from lightning_dqn.reporting.metrics_file import METRICS, read_rows
 
 GRID_POINTS = 120
 MOST_BYTES = 16_000_000

@@ -14,10 +14,10 @@ from typing import Any
 
 from lightning_dqn.report.configuration import FILES, settings_of
 from lightning_dqn.report.reported import Reported, ReportedRun, Setting, Source
+from lightning_dqn.reporting.metrics_file import METRICS
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob, label_of
 from lightning_dqn.runs.pruned import read_pruned
-from lightning_dqn.study.curve import METRICS
 from lightning_dqn.study.results import read_run
 from lightning_dqn.study.results_files import RESULTS, read_results
 from lightning_dqn.study.sweep import Sweep, is_sweep, read_sweep

@@ -7,26 +7,20 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
+from lightning_dqn.reporting.metrics_file import METRICS, read_rows
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.study.curve import METRICS, Evaluations
-
-X_AXES = ("time/env_steps", "step")
-"""The env steps of a row, in the order in which they are looked for."""
-
-_NO_METRICS = (*X_AXES, "epoch")
+from lightning_dqn.study.curve import Evaluations
 
 
 def read_logged(run_dir: Path) -> dict[str, Evaluations]:
     """Return every metric of a run's ``metrics.csv``; none where there is no such file.
 
-    What only counts, as Lightning's epochs, is no metric.
-
-    A line that isn't whole, as that of a run that was killed, and values that aren't finite are
-    left out. Of two rows of the same env step the later one counts.
+    Values that aren't finite are left out. Of two rows of the same env step the later one counts.
 
     Raises:
         ConfigError: the file can't be read.
@@ -34,25 +28,16 @@ def read_logged(run_dir: Path) -> dict[str, Evaluations]:
     path = run_dir / METRICS
     if not path.is_file():
         return {}
+    found: dict[str, dict[float, float]] = defaultdict(dict)
     try:
-        whole = path.read_text().rpartition("\n")[0]
-        rows = list(csv.DictReader(whole.splitlines()))
-        found: dict[str, dict[float, float]] = {}
-        for row in rows:
-            _add(row, found)
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+        for row in read_rows(path):
+            for key, value in row.values.items():
+                if math.isfinite(value):
+                    found[key][row.env_steps] = value
+    except (OSError, ValueError, csv.Error) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path}: can't be read ({reason}); mend it or leave it away") from error
-    return {key: _series(values) for key, values in found.items() if values}
-
-
-def _add(row: dict[str, str], found: dict[str, dict[float, float]]) -> None:
-    steps = next((row[key] for key in X_AXES if row.get(key)), None)
-    if steps is None:
-        return
-    for key, text in row.items():
-        if text and key not in _NO_METRICS and math.isfinite(value := float(text)):
-            found.setdefault(key, {})[float(steps)] = value
+    return {key: _series(values) for key, values in found.items()}
 
 
 def _series(values: dict[float, float]) -> Evaluations:

@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_dqn.reporting.metrics_file import whole_lines
 from lightning_dqn.system.files import write_whole
 
 
@@ -127,7 +128,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+        return list(csv.DictReader(whole_lines(file)))
 
 
 def _lines(keys: list[str], rows: Iterable[Mapping[str, Any]], *, header: bool = False) -> bytes:

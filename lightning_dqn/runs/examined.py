@@ -14,14 +14,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.diagnostics.doctor.examination import examine
 from lightning_dqn.diagnostics.doctor.rule import Facts, Finding
+from lightning_dqn.reporting.metrics_file import METRICS, read_rows
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.system.files import FINDINGS
-
-METRICS = "metrics.csv"
-"""What the CSV logger writes into a run's folder."""
-
-_ENV_STEPS = "time/env_steps"
 
 
 def findings_of(folder: str | Path) -> list[Finding]:
@@ -50,11 +46,9 @@ def rows_of(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
             "logger=csv"
         )
     try:
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                values = {key: float(value) for key, value in row.items() if value}
-                yield int(values.get(_ENV_STEPS, values["step"])), values
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        for row in read_rows(path):
+            yield int(row.env_steps), row.values
+    except (OSError, ValueError, csv.Error) as error:
         raise ConfigError(f"{path}: can't be read as metrics: {error}") from error
 
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_dqn.reporting.metrics_file import METRICS, Row, read_rows
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 from lightning_dqn.system.files import write_whole
 
-METRICS = "metrics.csv"
 METRIC = "eval/episode_return"
 MEANING = {METRIC: "mean return of the evaluation episodes"}
 """What a plot calls metrics instead of their keys."""
@@ -50,7 +50,7 @@ def read_evaluations(run_dir: Path, metric: str = METRIC) -> Evaluations | None:
     Where a run was evaluated twice at the same env step, the later one counts.
     """
     rows = _rows(run_dir)
-    found = {float(row["time/env_steps"]): float(row[metric]) for row in rows if row.get(metric)}
+    found = {row.env_steps: row.values[metric] for row in rows if metric in row.values}
     if not found:
         return None
     env_steps = np.array(sorted(found))
@@ -59,16 +59,12 @@ def read_evaluations(run_dir: Path, metric: str = METRIC) -> Evaluations | None:
 
 def evaluated_metrics(run_dir: Path) -> set[str]:
     """Return the metrics that a run's evaluations logged, ``eval/...``."""
-    found = {key for row in _rows(run_dir) for key, value in row.items() if value}
-    return {key for key in found if key.startswith("eval/")}
+    return {key for row in _rows(run_dir) for key in row.values if key.startswith("eval/")}
 
 
-def _rows(run_dir: Path) -> list[dict[str, str]]:
+def _rows(run_dir: Path) -> Iterator[Row]:
     path = run_dir / METRICS
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_rows(path) if path.is_file() else iter(())
 
 
 def join(runs: Sequence[Evaluations], confidence: float = 0.95) -> Curve | None:

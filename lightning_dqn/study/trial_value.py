@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
+from lightning_dqn.reporting.metrics_file import METRICS, read_rows
 from lightning_dqn.reporting.optuna_study import UNKNOWN_METRIC
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.study.curve import METRICS, read_evaluations
+from lightning_dqn.study.curve import read_evaluations
 from lightning_dqn.study.results import read_run
 from lightning_dqn.study.search import Search
 
@@ -44,8 +44,6 @@ def _number(value: float, metric: str, run_dir: Path) -> float:
 
 def _logged(run_dir: Path) -> list[str]:
     path = run_dir / METRICS
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        columns = next(csv.reader(file), [])
-    return sorted(key for key in columns if key.startswith(("eval/", "test/")))
+    rows = read_rows(path) if path.is_file() else iter(())
+    found = {key for row in rows for key in row.values}
+    return sorted(key for key in found if key.startswith(("eval/", "test/")))

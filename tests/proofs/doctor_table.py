@@ -24,7 +24,8 @@ import torch
 from support.provocations import PROVOCATIONS
 
 from lightning_dqn.diagnostics.doctor.examination import RULES
-from lightning_dqn.runs.examined import METRICS, findings_of, rows_of
+from lightning_dqn.reporting.metrics_file import METRICS
+from lightning_dqn.runs.examined import findings_of, rows_of
 
 SHORT: dict[str, tuple[str, ...]] = {
     "acrobot": (),

@@ -147,6 +147,7 @@ def test_rows_of_env_steps_that_come_again_and_tests_are_taken_away(tmp_path):
         "150,,2.5,\n"
         "250,,3.5,\n"
         "200,,,9.0\n"
+        "9,"  # and there the power went
     )
     csv_logger(tmp_path).rewind(200)
     assert path.read_text().splitlines() == [

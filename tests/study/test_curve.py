@@ -21,7 +21,7 @@ def run(env_steps, value) -> Evaluations:
 def test_evaluations_are_the_rows_that_hold_one(tmp_path):
     rows = ["eval/episode_return,time/env_steps,train/loss"]
     rows += ["9.5,323,", ",400,0.3", "12,583,", "13,583,", "7,100,"]
-    (tmp_path / "metrics.csv").write_text("\n".join(rows))
+    (tmp_path / "metrics.csv").write_text("\n".join(rows) + "\n")
     env_steps, returns = read_evaluations(tmp_path)
     assert env_steps.tolist() == [100, 323, 583]
     assert returns.tolist() == [7, 9.5, 13]
@@ -30,7 +30,7 @@ def test_evaluations_are_the_rows_that_hold_one(tmp_path):
 def test_any_metric_of_the_evaluations_is_read(tmp_path):
     rows = ["eval/mean_regret,eval/episode_return,eval/never,time/env_steps,train/loss"]
     rows += ["0.5,1,,100,", ",2,,200,", ",,,250,0.3", "0.25,3,,300,"]
-    (tmp_path / "metrics.csv").write_text("\n".join(rows))
+    (tmp_path / "metrics.csv").write_text("\n".join(rows) + "\n")
     env_steps, regret = read_evaluations(tmp_path, "eval/mean_regret")
     assert env_steps.tolist() == [100, 300]
     assert regret.tolist() == [0.5, 0.25]
