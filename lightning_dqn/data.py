@@ -36,7 +36,6 @@ from lightning_dqn.replay.samplers.sampler import (
     Sampler,
     Sampling,
     as_sampling,
-    can_be_shared,
     takes_initial_priorities,
 )
 from lightning_dqn.replay.samplers.uniform import UniformSampling
@@ -45,7 +44,7 @@ from lightning_dqn.safekeeping.checkpoint_files import install
 from lightning_dqn.safekeeping.rank_files import folder_of, share_files
 from lightning_dqn.streams import EvaluationStream, TrainStream
 from lightning_dqn.system.numbers import whole_number
-from lightning_dqn.system.ranks import Ranks
+from lightning_dqn.system.ranks import Ranks, can_be_shared
 from lightning_dqn.system.seeding import seed_environments_generators, seed_of
 from lightning_dqn.transitions import Episode, Iteration, Learner
 
@@ -406,6 +405,11 @@ class ReplayDataModule(pl.LightningDataModule):
                 f"sampler={type(self.sampling).__name__}: learns from one stream of transitions, "
                 "which several ranks can't part; choose UniformSampling() or "
                 "PrioritizedSampling(), or one device"
+            )
+        if not can_be_shared(self.collection):
+            raise ValueError(
+                f"collection={type(self.collection).__name__}: several ranks can't part its rows; "
+                "choose CollectionConfig(), or one device"
             )
         self.environment.shared(ranks)
         self.pace.share(ranks).check_capacity()

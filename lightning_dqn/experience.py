@@ -67,7 +67,7 @@ class Experience:
             self.sampler: Sampler = sampling.make(self.replay, source.upcoming)
             if ranks.are_several:
                 self.sampler.ranks = ranks
-                _share(source, ranks)
+                source.share_with(ranks.size)  # type: ignore[attr-defined]
             stack.pop_all()
 
     def archive_large_ring(self, files: SafeCheckpointIO, key: str) -> None:
@@ -168,16 +168,6 @@ class Experience:
             self._archive.leave(self._files)
         self._archive = None
         self.source.close()
-
-
-def _share(source: Source, ranks: Ranks) -> None:
-    """Make a source one rank's part of several."""
-    if not hasattr(source, "share_with"):
-        raise ValueError(
-            f"collection: {type(source).__name__} can't be one of several ranks' sources of rows; "
-            "choose CollectionConfig, or learn on one device"
-        )
-    source.share_with(ranks.size)
 
 
 def _check_number(saved: int, present: int) -> None:

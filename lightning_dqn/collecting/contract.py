@@ -56,9 +56,9 @@ class Reading(Protocol):
 class Source(Protocol):
     """Yields rows, wherever they come from.
 
-    One that can be a part of what several ranks learn from, each of which has its own, has a
-    method ``share_with(num_ranks: int) -> None``: it counts its own env steps, and follows
-    schedules by those of all. One that must know what a transition is has a method
+    One whose :class:`Collection` can be shared by several ranks has a method
+    ``share_with(num_ranks: int) -> None``: it counts its own env steps, and follows schedules by
+    those of all. One that must know what a transition is has a method
     ``read_as(reading: Reading) -> None``, which is called before its first rows are asked for.
 
     Attributes:
@@ -111,7 +111,9 @@ class Collection(Protocol):
     """What a configuration holds of a source, and makes it.
 
     One whose rows carry more than all rows do declares it by an attribute ``extra_columns``, see
-    :func:`extra_columns_of`.
+    :func:`extra_columns_of`. One of which each of several ranks may have its own source, with a
+    method ``share_with``, tells so by a true attribute ``can_be_shared``, see
+    :func:`lightning_dqn.system.ranks.can_be_shared`.
 
     Attributes:
         warmup_env_steps: before learning starts.

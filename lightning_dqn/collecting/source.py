@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import InitVar, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from pytorch_lightning.utilities import rank_zero_warn
 
@@ -43,6 +43,8 @@ class CollectionConfig(Exploration):
             iteration older than without; the run stays reproducible.
         epsilon_greedy: what ``random_actions`` was called in 0.1.
     """
+
+    can_be_shared: ClassVar[bool] = True
 
     warmup_env_steps: int = 1_000
     overlap: bool = field(default=False, kw_only=True)

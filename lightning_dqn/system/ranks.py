@@ -138,3 +138,8 @@ class Ranks:
 
 ALONE = Ranks()
 """One process that does everything."""
+
+
+def can_be_shared(part: object) -> bool:
+    """Tell whether each of several ranks may have its own of a choice of transitions or of rows."""
+    return bool(getattr(part, "can_be_shared", False))

@@ -13,6 +13,7 @@ from torch import nn
 from lightning_dqn import ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork, PromotePastSelf, ReDo
 from lightning_dqn.collecting.evaluation import EvaluationConfig
+from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.learning.devices import check_devices, check_shared
 from lightning_dqn.networks.table import Table
@@ -68,6 +69,7 @@ def test_callbacks_that_go_by_what_one_rank_has_are_refused(callback: Any) -> No
     ("changed", "reason"),
     [
         ({"sampler": OnlineTransitions()}, "sampler=OnlineTransitions: learns from one stream"),
+        ({"collection": RayCollectionConfig()}, "collection=RayCollectionConfig: several ranks"),
         ({"environment": 9}, "num_envs=9: is of all 2 ranks together"),
         ({"batch_size": 33}, "batch_size=33: is of all 2 ranks together"),
         ({"env_steps_per_iteration": 65}, "env_steps_per_iteration=65: is of all"),

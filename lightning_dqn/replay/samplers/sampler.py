@@ -97,7 +97,7 @@ class Sampling(Protocol):
 
     One whose samplers work where several ranks have a part of the ring each, and draw their part
     of each minibatch from it, tells so by a true attribute ``can_be_shared``, see
-    :func:`can_be_shared`.
+    :func:`lightning_dqn.system.ranks.can_be_shared`.
 
     One that keeps something for each row of the ring tells so by a method
     ``bytes_beside_ring(num_rows: int) -> int``, see :func:`bytes_beside_ring`.
@@ -187,11 +187,6 @@ def bytes_beside_ring(sampling: Sampling, num_rows: int) -> int:
     """Return the bytes that a sampler keeps for so many rows; 0 where nothing is told of it."""
     tell = getattr(sampling, "bytes_beside_ring", None)
     return 0 if tell is None else int(tell(num_rows))
-
-
-def can_be_shared(sampling: Sampling) -> bool:
-    """Tell whether several ranks may learn by a choice of transitions, each from its own ring."""
-    return bool(getattr(sampling, "can_be_shared", False))
 
 
 def takes_initial_priorities(sampling: Sampling) -> bool:
