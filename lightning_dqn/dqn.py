@@ -23,7 +23,7 @@ from lightning_dqn.environments.factory import EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.former_names import former_arguments
 from lightning_dqn.learning.augmentation import Augmentation, AugmentationStream
-from lightning_dqn.learning.blocks import counts_after_updates
+from lightning_dqn.learning.blocks import counts_after_updates, one_by_one
 from lightning_dqn.learning.compilation import Compile
 from lightning_dqn.learning.continuation import Continuation, add_state, take_state
 from lightning_dqn.learning.hooks import hooks_before_step
@@ -254,20 +254,17 @@ class DQN(ActingModule):
         optimizer = cast(LightningOptimizer, self.optimizers())
         minibatches = self.augmentation(iteration.transitions).minibatches()
         counts = counts_after_updates(iteration, len(minibatches), self.updates)
-        statistics, priorities = [], []  # not the gradients, whose memory is reused
-        squares: list[Tensor] = []
+        columns = []  # not the gradients, whose memory is reused
         for done, step in self.update.in_turn(minibatches, counts, self.after_update, optimizer):
             self.minibatch = minibatches[done - 1]
             self.updates, self.env_steps = counts[done - 1]
             for operation in self.after_update:
                 operation(self)
-            statistics.append(step.statistics)
-            priorities.append(step.priority)
-            squares += step.squares.unbind()
+            columns.append(step[1:])
         if (scheduler := self.lr_schedulers()) is not None:
             self.lr_scheduler_step(cast(LRScheduler, scheduler), None)
         self.report.count_rollout(iteration.episodes)
-        told, priority = torch.cat(statistics), torch.cat(priorities)
+        told, priority, squares = map(one_by_one, zip(*columns, strict=True))
         self._lookout.look(self, iteration, told, priority, squares)
         return {"loss": told[:, 0].mean(), "priority": priority}
 

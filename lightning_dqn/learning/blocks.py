@@ -65,6 +65,20 @@ class LearningStep(NamedTuple):
     squares: Tensor
 
 
+def one_by_one(told: Sequence[Tensor]) -> Tensor:
+    """Return what was told of each of U updates, [U, C].
+
+    Args:
+        told: [C] of one update, or [K, C] of several. Where C grew or shrank on the way, as where
+            others learn from some update on, rows are filled up with zeros.
+    """
+    sizes = {part.shape[-1] for part in told}
+    if len(sizes) == 1:
+        return torch.cat([part.flatten() for part in told]).view(-1, *sizes)
+    rows = [row for part in told for row in part.view(-1, part.shape[-1])]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
 class Move(NamedTuple):
     """A moving average that is taken within a graph: average <- average + weight * (online - it).
 

@@ -5,7 +5,6 @@ Shapes: U updates, B batch, P parameters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -30,7 +29,7 @@ class Lookout:
         iteration: Iteration,
         statistics: Tensor,
         priority: Tensor,
-        squares: Sequence[Tensor],
+        squares: Tensor,
     ) -> None:
         """Note an iteration that was learned from, and log where a row is due.
 
@@ -39,7 +38,7 @@ class Lookout:
             iteration: what it learned from.
             statistics: float[U, 4 or 5], an :class:`UpdateStatistics` of each update.
             priority: float[U, B].
-            squares: U of float[P], the sums of squares of each parameter's gradient.
+            squares: float[U, P], the sums of squares of each parameter's gradient.
 
         Raises:
             NonFiniteError: an update wasn't finite.

@@ -242,8 +242,8 @@ class Update:
             optimizer: Lightning's wrapper, whose own step runs once an iteration.
 
         Yields:
-            After each turn the updates made so far, and what is told of the newest, with a
-            leading K.
+            After each turn the updates made so far, and what is told of the newest; of several,
+            with a leading K.
         """
         done, blocks, is_ready = 0, None, False
         while done < len(minibatches):
@@ -257,7 +257,7 @@ class Update:
             if blocks is None or not is_ready:
                 step = self(minibatches[done], optimizer, is_last=done + 1 == len(minibatches))
                 done += 1
-                yield done, step._replace(**{n: getattr(step, n)[None] for n in step._fields[1:]})
+                yield done, step
                 continue
             size = blocks.size(counts[done:], operations, len(minibatches))
             turn = slice(done, done + size)

@@ -5,7 +5,6 @@ Shapes: U updates, B batch, P parameters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -44,7 +43,7 @@ class Alarm:
         self,
         statistics: Tensor,
         priority: Tensor,
-        squares: Sequence[Tensor],
+        squares: Tensor,
         *,
         updates: int,
         env_steps: int,
@@ -54,7 +53,7 @@ class Alarm:
         Args:
             statistics: float[U, 4 or 5], an :class:`UpdateStatistics` of each.
             priority: float[U, B].
-            squares: U of float[P], the sums of squares of each parameter's gradient.
+            squares: float[U, P], the sums of squares of each parameter's gradient.
             updates: so far, these included.
             env_steps: so far.
         """
@@ -68,7 +67,7 @@ class Alarm:
             is_there=is_wrong.any(),
             counts=torch.stack([number, torch.full_like(number, env_steps)]),
             statistics=statistics[place],
-            squares=torch.stack(list(squares))[place],
+            squares=squares[place],
             priority=fine_priority[place],
         )
         old = self._first

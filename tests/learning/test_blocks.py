@@ -19,7 +19,7 @@ from lightning_dqn.callbacks import EMATargetNetwork, PeriodicReset
 from lightning_dqn.learning import blocks as blocks_module
 from lightning_dqn.learning import compilation
 from lightning_dqn.learning import update as update_module
-from lightning_dqn.learning.blocks import Blocks, Counts, size_of_graphs
+from lightning_dqn.learning.blocks import Blocks, Counts, one_by_one, size_of_graphs
 from lightning_dqn.learning.compilation import (
     GRAPHS_PAY_BACK_AFTER_UPDATES,
     MOST_UPDATES_IN_A_GRAPH,
@@ -382,6 +382,20 @@ def test_a_run_that_is_continued_is_the_unbroken_one_bit_for_bit(
 
 
 # --- how many in a graph
+
+
+@pytest.mark.parametrize(
+    ("told", "rows"),
+    [
+        ([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]]),
+        ([[1.0, 2.0], [[3.0, 4.0], [5.0, 6.0]]], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]),
+        ([[1.0, 2.0, 3.0], [4.0]], [[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]]),
+        ([[[1.0, 2.0], [3.0, 4.0]], [5.0]], [[1.0, 2.0], [3.0, 4.0], [5.0, 0.0]]),
+    ],
+    ids=["single", "several at once", "fewer learn", "fewer learn after several"],
+)
+def test_what_is_told_stands_one_by_one(told: list[Any], rows: list[list[float]]) -> None:
+    assert one_by_one([torch.tensor(one) for one in told]).tolist() == rows
 
 
 @pytest.mark.parametrize(

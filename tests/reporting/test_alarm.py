@@ -34,7 +34,7 @@ def note(
     alarm.note(
         statistics,
         torch.ones(number, 5) if priority is None else priority,
-        list(torch.ones(number, 4) if squares is None else squares),
+        torch.ones(number, 4) if squares is None else squares,
         updates=updates,
         env_steps=env_steps,
     )
