@@ -5,8 +5,8 @@ Shapes: T time, E environments, U updates, B batch, A actions, K steps to come.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -83,6 +83,16 @@ def truncated_by(rows: Rows, last: Rows) -> Rows:
     return joined([rows, last], axis=0)
 
 
+def _unbound(column: Any) -> Iterable[Any]:
+    """Yield a column's parts along U; of one that is absent, itself without end."""
+    if isinstance(column, Tensor):
+        return column.unbind(0)
+    if not column:
+        return repeat(column)
+    parts = zip(*(one.unbind(0) for one in column.values()), strict=True)
+    return (dict(zip(column, part, strict=True)) for part in parts)
+
+
 def _by_name(columns: Mapping[str, Any] | None, change: Callable[[Any], Any]) -> Any:
     return None if columns is None else {name: change(one) for name, one in columns.items()}
 
@@ -141,8 +151,8 @@ class Transitions(NamedTuple):
 
     def minibatches(self) -> list[Transitions]:
         """Split [U, B, ...] into U minibatches [B, ...] that share its memory."""
-        split: Any = self.each(lambda column: column.unbind(0))  # type: ignore[arg-type,return-value]
-        return [split.each(itemgetter(u)) for u in range(self.action.shape[0])]
+        columns = map(_unbound, self)
+        return [Transitions._make(minibatch) for minibatch in zip(*columns, strict=False)]
 
 
 class Episode(NamedTuple):
