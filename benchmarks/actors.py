@@ -26,12 +26,13 @@ from text_table import format_table
 from torch import nn
 
 from lightning_dqn import CollectionConfig, EnvironmentFactory, ReplayBuffer, ReplayConfig
+from lightning_dqn.collecting.final_rows import final_rows
 from lightning_dqn.collecting.remote import crew
 from lightning_dqn.collecting.remote.actor import RemoteActor
 from lightning_dqn.collecting.remote.block import Block, Following, Order
 from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.collecting.remote.parcel import pack
-from lightning_dqn.collecting.remote.parts import final_rows, nothing_yet
+from lightning_dqn.collecting.remote.parts import nothing_yet
 from lightning_dqn.collecting.remote.session import Session
 
 NUM_ACTORS = (1, 2, 4)

@@ -1,0 +1,44 @@
+"""Benchmarks and proofs, which no test runs, import what is there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROGRAMS = sorted(
+    path for folder in ("benchmarks", "tests/proofs") for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def imported(program: str) -> list[tuple[str, str | None]]:
+    """Return the modules of this project that a program imports, and the names out of each."""
+    found: list[tuple[str, str | None]] = []
+    for node in ast.walk(ast.parse(program)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found += [(node.module, name.name) for name in node.names]
+        elif isinstance(node, ast.Import):
+            found += [(name.name, None) for name in node.names]
+    return [(module, name) for module, name in found if module.split(".")[0] == "lightning_dqn"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_it_imports_is_there(program: Path) -> None:
+    for module, name in imported(program.read_text()):
+        found = importlib.import_module(module)
+        if name is not None and not hasattr(found, name):
+            importlib.import_module(f"{module}.{name}")
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    program = (
+        "import torch\ndef f():\n    from lightning_dqn.data import a, b\nimport lightning_dqn.dqn"
+    )
+    assert sorted(imported(program), key=str) == [
+        ("lightning_dqn.data", "a"),
+        ("lightning_dqn.data", "b"),
+        ("lightning_dqn.dqn", None),
+    ]
