@@ -92,7 +92,9 @@ class SameBlock(RemoteActor):
         if kept is None or len(kept[0].action) != num_times:
             collector = self._collector
             following = nothing_yet(collector.spec, collector.num_envs)
-            rows = final_rows(collector.spec, following, num_times)
+            rows = final_rows(
+                collector.spec, following.observation, following.action_mask, num_times
+            )
             rows.action[:] = 0
             self._kept = (rows._replace(observation=rows.observation.copy()), following)
         return self._kept
