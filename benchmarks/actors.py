@@ -96,7 +96,7 @@ class SameBlock(RemoteActor):
                 collector.spec, following.observation, following.action_mask, num_times
             )
             rows.action[:] = 0
-            self._kept = (rows._replace(observation=rows.observation.copy()), following)
+            self._kept = (rows, following)
         return self._kept
 
 

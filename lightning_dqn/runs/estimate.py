@@ -12,6 +12,7 @@ from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.extra_columns import bytes_learned_from
 from lightning_dqn.replay.samplers.sampler import bytes_beside_ring
 from lightning_dqn.replay.storage import ring_bytes, ring_rows
+from lightning_dqn.reporting.metrics_file import METRICS
 from lightning_dqn.runs.experiment import Experiment
 from lightning_dqn.runs.trial import Trial
 from lightning_dqn.system.memory import format_bytes
@@ -145,7 +146,7 @@ def _disk(experiment: Experiment, trial: Trial) -> list[Line]:
     lines = [
         Line("disk", f"checkpoints, {kept} kept, without rows of replay", format_bytes(kept * own)),
         Line("disk", "rows of replay in or beside each of them, at most", format_bytes(ring)),
-        Line("disk", "metrics.csv", format_bytes(_log_bytes(experiment))),
+        Line("disk", METRICS, format_bytes(_log_bytes(experiment))),
     ]
     if data.replay_config.storage == "memmap":
         lines.append(Line("disk", "the ring's own file", format_bytes(ring)))

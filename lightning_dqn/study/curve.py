@@ -57,9 +57,9 @@ def read_evaluations(run_dir: Path, metric: str = METRIC) -> Evaluations | None:
     return Evaluations(env_steps, np.array([found[one] for one in env_steps]))
 
 
-def evaluated_metrics(run_dir: Path) -> set[str]:
-    """Return the metrics that a run's evaluations logged, ``eval/...``."""
-    return {key for row in _rows(run_dir) for key in row.values if key.startswith("eval/")}
+def evaluated_metrics(run_dir: Path, groups: tuple[str, ...] = ("eval/",)) -> set[str]:
+    """Return the metrics that a run's evaluations logged, those whose keys begin so."""
+    return {key for row in _rows(run_dir) for key in row.values if key.startswith(groups)}
 
 
 def _rows(run_dir: Path) -> Iterator[Row]:

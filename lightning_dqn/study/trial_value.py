@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from lightning_dqn.reporting.metrics_file import METRICS, read_rows
 from lightning_dqn.reporting.optuna_study import UNKNOWN_METRIC
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.study.curve import read_evaluations
+from lightning_dqn.study.curve import evaluated_metrics, read_evaluations
 from lightning_dqn.study.results import read_run
 from lightning_dqn.study.search import Search
 
@@ -29,7 +28,8 @@ def trial_value(search: Search, sweep: Path, run_dir: Path) -> float:
         return _number(read_run(sweep, run_dir).episode_return, "return", run_dir)
     found = read_evaluations(run_dir, metric)
     if found is None:
-        raise UnknownMetric(UNKNOWN_METRIC.format(metric, ", ".join(_logged(run_dir)) or "none"))
+        known = ", ".join(sorted(evaluated_metrics(run_dir, ("eval/", "test/"))))
+        raise UnknownMetric(UNKNOWN_METRIC.format(metric, known or "none"))
     if metric.startswith("test/"):
         return _number(float(found.value[-1]), metric, run_dir)
     best = found.value.min() if search.minimizes else found.value.max()
@@ -40,10 +40,3 @@ def _number(value: float, metric: str, run_dir: Path) -> float:
     if math.isnan(value):
         raise ConfigError(f"{run_dir.name}: {metric} is no number")
     return value
-
-
-def _logged(run_dir: Path) -> list[str]:
-    path = run_dir / METRICS
-    rows = read_rows(path) if path.is_file() else iter(())
-    found = {key for row in rows for key in row.values}
-    return sorted(key for key in found if key.startswith(("eval/", "test/")))
