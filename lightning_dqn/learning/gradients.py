@@ -1,4 +1,4 @@
-"""What happens to gradients between the loss and the optimizer: norm, clipping, finite check."""
+"""What happens to gradients between the loss and the optimizer: norm, clipping, check, layout."""
 
 from __future__ import annotations
 
@@ -46,3 +46,23 @@ def make_safe(
         scale = (max_norm / (norm + 1e-6)).clamp_max(1.0)
     safe = [torch.where(finite, g * scale.to(g.dtype), torch.zeros_like(g)) for g in gradients]
     return SafeGradients(safe, norm, squares)
+
+
+def laid_out_like(parameters: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return tensors that lie in memory as their parameters do, copied where they lie otherwise.
+
+    Fused optimizers go through memory, not through indices: on the CPU they add to each weight
+    what belongs to another, without a word, and on a GPU they refuse. ``backward`` lays gradients
+    out; those of ``torch.autograd.grad`` lie as the operation left them: a convolution's has the
+    layout of its input, and images are stored channels last.
+
+    Args:
+        parameters: of any strides.
+        tensors: one of the same shape for each.
+    """
+    return [
+        tensor
+        if tensor.stride() == parameter.stride()
+        else torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
+        for parameter, tensor in zip(parameters, tensors, strict=True)
+    ]

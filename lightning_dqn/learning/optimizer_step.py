@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lightning_dqn.learning.gradients import laid_out_like
+
 
 class _Group(NamedTuple):
     """One param group of an optimizer, laid out for the kernel."""
@@ -133,6 +135,20 @@ def forget_moments(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
         for value in optimizer.state.get(parameter, {}).values():
             if isinstance(value, Tensor):
                 value.zero_()
+
+
+@torch.no_grad()
+def lay_out_state(optimizer: Optimizer, parameters: Sequence[Tensor]) -> None:
+    """Let what an optimizer remembers lie in memory as its parameters do.
+
+    It may have come from the file of a run whose weights lay otherwise; see
+    :func:`lightning_dqn.learning.gradients.laid_out_like`.
+    """
+    for parameter in parameters:
+        state = optimizer.state.get(parameter, {})
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                (state[name],) = laid_out_like([parameter], [value])
 
 
 def check_optimizer(optimizer: Optimizer) -> None:

@@ -21,9 +21,9 @@ from lightning_dqn.learning.compilation import (
     pays_back_after,
     updates_in_a_graph,
 )
-from lightning_dqn.learning.gradients import make_safe
+from lightning_dqn.learning.gradients import SafeGradients, laid_out_like, make_safe
 from lightning_dqn.learning.hooks import BeforeStep
-from lightning_dqn.learning.optimizer_step import OptimizerStep
+from lightning_dqn.learning.optimizer_step import OptimizerStep, lay_out_state
 from lightning_dqn.learning.ranks import Bucket
 from lightning_dqn.system.heap import keep_freed_memory
 from lightning_dqn.system.ranks import ALONE, Ranks
@@ -118,7 +118,7 @@ class Update:
         assert self._bucket is not None, "prepared for several ranks"
         numbers, priority, gradients = self._step(batch)
         shared, told = self._bucket.average(gradients, numbers)
-        safe, norm, squares = make_safe(told[0], shared, self.max_gradient_norm)
+        safe, norm, squares = self._made_safe(told[0], shared)
         statistics = torch.cat([told[:3], norm.float()[None], told[3:]])
         return LearningStep(safe, statistics, priority, squares)
 
@@ -145,7 +145,7 @@ class Update:
 
     def safe_step(self, output: LossOutput, gradients: Sequence[Tensor]) -> LearningStep:
         """Return the gradients clipped, zeroed if anything is not finite, and what is told."""
-        safe, norm, squares = make_safe(output.loss.detach(), gradients, self.max_gradient_norm)
+        safe, norm, squares = self._made_safe(output.loss.detach(), gradients)
         size = output.td_error.abs()
         told = UpdateStatistics(
             output.loss.detach(), output.q_value.mean(), size.mean(), norm, output.self_prediction
@@ -156,6 +156,10 @@ class Update:
             size if output.priority is None else output.priority,
             squares,
         )
+
+    def _made_safe(self, loss: Tensor, gradients: Sequence[Tensor]) -> SafeGradients:
+        safe = make_safe(loss, gradients, self.max_gradient_norm)
+        return safe._replace(gradients=laid_out_like(self.parameters, safe.gradients))
 
     def prepare(
         self,
@@ -214,6 +218,7 @@ class Update:
 
     def drive(self, optimizer: torch.optim.Optimizer) -> None:
         """Step this optimizer from now on."""
+        lay_out_state(optimizer, self.parameters)
         self._optimizer_step = OptimizerStep(optimizer, self.parameters)
         self._blocks = None
         if self.most_in_a_graph:

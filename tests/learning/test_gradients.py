@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_dqn.learning.gradients import make_safe
+from lightning_dqn.learning.gradients import laid_out_like, make_safe
 
 LOSS = torch.tensor(1.0)
 
@@ -80,3 +80,20 @@ def test_the_squares_tell_which_gradient_was_not_finite() -> None:
     assert make_safe(LOSS, raw, 1.0).squares.isfinite().tolist() == [True, True, False, True]
     squares = make_safe(LOSS, gradients(), 1.0).squares
     torch.testing.assert_close(squares.tolist(), [g.square().sum().item() for g in gradients()])
+
+
+def test_what_lies_otherwise_than_its_parameter_is_laid_out_like_it() -> None:
+    """With the same numbers; what lies well isn't copied."""
+    numbers = [torch.randn(4, 3, 2, 2), torch.randn(4, 3, 2, 2), torch.randn(5, 2), torch.randn(5)]
+    parameters = [
+        torch.empty(4, 3, 2, 2),
+        torch.empty(4, 3, 2, 2, memory_format=torch.channels_last),
+        torch.empty(2, 5).t(),
+        torch.empty(5),
+    ]
+    given = [numbers[0].to(memory_format=torch.channels_last), *numbers[1:]]
+    found = laid_out_like(parameters, given)
+    assert [f.stride() for f in found] == [p.stride() for p in parameters]
+    assert [f.is_contiguous() for f in found] == [True, False, False, True]
+    torch.testing.assert_close(found, numbers, rtol=0, atol=0)
+    assert found[3] is given[3]

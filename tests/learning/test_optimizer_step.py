@@ -16,6 +16,7 @@ from lightning_dqn.learning.optimizer_step import (
     OptimizerStep,
     check_lr_scheduler,
     check_optimizer,
+    lay_out_state,
 )
 
 STEPS = 20
@@ -217,3 +218,32 @@ def test_a_schedule_that_counts_something_else_is_refused(name: str, value: Any)
         check_lr_scheduler({"scheduler": linear, name: value}, None)
     check_lr_scheduler({"scheduler": linear, "interval": "step", "frequency": 1}, 10)
     check_lr_scheduler({"scheduler": linear}, None)
+
+
+def test_moments_of_a_run_whose_weights_lay_otherwise_are_laid_out_anew() -> None:
+    """As of one that went by channels last; numbers, counts and what lies well stay."""
+    weight, bias = nn.Parameter(torch.randn(4, 3, 2, 2)), nn.Parameter(torch.randn(4))
+    twins = [nn.Parameter(p.detach().clone()) for p in (weight, bias)]
+    steps = [[torch.randn_like(p) for p in twins] for _ in range(2)]
+
+    def step(optimizer: Optimizer, parameters: list[nn.Parameter], number: int) -> None:
+        for parameter, gradient in zip(parameters, steps[number], strict=True):
+            parameter.grad = gradient.clone()
+        optimizer.step()
+
+    theirs = Adam(twins, lr=0.1)
+    step(theirs, twins, 0)
+    ours = Adam([weight, bias], lr=0.1, fused=True)
+    step(ours, [weight, bias], 0)
+    state = ours.state_dict()
+    for name in ("exp_avg", "exp_avg_sq"):
+        state["state"][0][name] = state["state"][0][name].to(memory_format=torch.channels_last)
+    ours.load_state_dict(state)
+    assert not ours.state[weight]["exp_avg"].is_contiguous(), "as it came"
+    kept = ours.state[bias]["exp_avg"]
+    lay_out_state(ours, [weight, bias])
+    assert ours.state[weight]["exp_avg"].is_contiguous()
+    assert ours.state[bias]["exp_avg"] is kept
+    step(ours, [weight, bias], 1)
+    step(theirs, twins, 1)
+    torch.testing.assert_close([weight, bias], twins)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from lightning_dqn.learning import update as update_module
 from lightning_dqn.learning.compilation import (
     DISTRIBUTIONAL_PAYS_BACK_AFTER_UPDATES,
     PAYS_BACK_AFTER_UPDATES,
+    has_cxx_compiler,
 )
 from lightning_dqn.learning.update import LearningStep, LossOutput, Update, trainable_parameters
 from lightning_dqn.transitions import Transitions, UpdateStatistics
@@ -316,6 +319,54 @@ def test_a_call_learns_and_applies() -> None:
     assert wrapper.seen == []
     update(batch(), wrapper, is_last=True)
     assert len(wrapper.seen) == 1
+
+
+FUSED = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    "sgd": partial(torch.optim.SGD, fused=True, momentum=0.9),
+}
+LAYOUTS = {"first": torch.contiguous_format, "last": torch.channels_last}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("weights", LAYOUTS)
+@pytest.mark.parametrize("images", LAYOUTS)
+@pytest.mark.parametrize("kind", FUSED)
+def test_convolutions_learn_as_by_backward_and_an_optimizer_that_is_not_fused(
+    kind: str, images: str, weights: str, compile: bool
+) -> None:
+    """Gradients of images whose channels are last lie otherwise than the weights.
+
+    The fused optimizers of a CPU then give every weight what is another's (seen in 2.13).
+    """
+    if compile and not has_cxx_compiler():
+        pytest.skip("no C++ compiler")
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 4, 2), nn.ReLU(), nn.Conv2d(4, 2, 2), nn.Flatten(), nn.Linear(18, 1)
+    network = nn.Sequential(*layers).to(memory_format=LAYOUTS[weights])
+    twin = deepcopy(network)
+    pictures = [torch.randn(2, 3, 5, 5).to(memory_format=LAYOUTS[images]) for _ in range(3)]
+    update = make_update(network, compile=compile)
+    prepare(update)
+    optimizer = FUSED[kind](update.parameters, lr=0.1)
+    update.drive(optimizer)
+    wrapper: Any = Wrapper(optimizer, update.parameters)
+    slow = FUSED[kind](twin.parameters(), lr=0.1, fused=False)
+    for number, picture in enumerate(pictures):
+        minibatch = batch(observation=picture)
+        update(minibatch, wrapper, is_last=number == 0)
+        slow.zero_grad()
+        squared_error(twin)(minibatch).loss.backward()  # type: ignore[no-untyped-call]
+        slow.step()
+        torch.testing.assert_close(network.state_dict(), twin.state_dict(), rtol=1e-4, atol=1e-5)
+    for parameter in update.parameters:
+        assert all(
+            value.stride() == parameter.stride()
+            for value in optimizer.state[parameter].values()
+            if value.dim()
+        )
 
 
 @pytest.mark.parametrize("is_last", [False, True])
