@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_dqn.learning.compilation import CheckedCompiledStep
+from lightning_dqn.learning.compilation import CheckedCompiledStep, keep_in_place
 from lightning_dqn.learning.rules import GroupTensors, Rule
 from lightning_dqn.learning.traced_optimizer import TracedOptimizer, can_be_traced
 from lightning_dqn.networks.operations import Aligned
@@ -231,6 +231,7 @@ class Blocks:
     def _lay_out(self) -> TracedOptimizer:
         if self._traced is None or not self._traced.has_its_tensors():
             self._traced = TracedOptimizer(self._optimizer, self._parameters)
+            keep_in_place(self._traced.tensors)
         self._traced.refresh()
         return self._traced
 
@@ -248,15 +249,16 @@ class Blocks:
         """Return what a mover does in a graph of so many updates, after the first of them."""
         weights = [mover.weight_at(count.updates) for count in moved]
         weights += [0.0] * (size - len(moved))
+        aligned: Aligned = mover.aligned
+        (averages, onlines), (copies, originals) = aligned.tensors, aligned.copied
         key = (id(mover), size)
         if key not in self._weights:
             self._weights[key] = ([], torch.zeros(size, device=self._device))
+            keep_in_place([*averages, *copies])
         known, tensor = self._weights[key]
         if known != weights:
             tensor.copy_(torch.tensor(weights))
             known[:] = weights
-        aligned: Aligned = mover.aligned
-        (averages, onlines), (copies, originals) = aligned.tensors, aligned.copied
         return Move(averages, onlines, copies, originals, tensor)
 
     def _changed(

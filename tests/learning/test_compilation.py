@@ -173,6 +173,59 @@ def test_a_compiled_step_that_agrees_is_used_also_on_numbers_that_are_not_finite
     assert _lines(caplog) == []
 
 
+def noisy(batch: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Noise on either factor; the compiler may draw the second first."""
+    first, second = torch.randn(len(batch)), torch.randn(len(batch))
+    return [(batch + first) * (1 + 0.1 * second)], (batch * second).sum()
+
+
+def noisy_in_another_order(batch: Tensor) -> tuple[list[Tensor], Tensor]:
+    second, first = torch.randn(len(batch)), torch.randn(len(batch))
+    return [(batch + first) * (1 + 0.1 * second)], (batch * second).sum()
+
+
+def test_a_compiled_step_may_take_its_draws_in_another_order(
+    compiler: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda step, **options: noisy_in_another_order)
+    step = compile_step(noisy, True, expected_updates=1, device=CPU)
+    batch = torch.linspace(-2, 2, 50)
+    torch.manual_seed(3)
+    found = step(batch)
+    assert _lines(caplog) == []
+    torch.manual_seed(3)
+    torch.testing.assert_close(found, noisy_in_another_order(batch), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda gradient, told: (gradient + 2.0, told),
+        lambda gradient, told: (gradient * 3.0, told),
+        lambda gradient, told: (gradient.flip(0), told),
+        lambda gradient, told: (gradient, told + 30),
+        lambda gradient, told: (gradient.index_fill(0, torch.tensor([7]), 30.0), told),
+        lambda gradient, told: (gradient * torch.nan, told),
+    ],
+)
+def test_a_compiled_step_that_draws_is_refused_where_its_numbers_are_others_on_average(
+    compiler: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    change: Any,
+) -> None:
+    def wrong(batch: Tensor) -> Any:
+        [gradient], told = noisy_in_another_order(batch)
+        gradient, told = change(gradient, told)
+        return [gradient], told
+
+    monkeypatch.setattr(torch, "compile", lambda step, **options: wrong)
+    step = compile_step(noisy, True, expected_updates=1, device=CPU)
+    step(torch.linspace(-2, 2, 50))
+    [line] = _lines(caplog)
+    assert "disagrees" in line
+
+
 def test_the_compiler_that_cxx_names_is_the_one_looked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
