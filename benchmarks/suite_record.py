@@ -1,0 +1,128 @@
+"""Keep what a suite's finished runs came to in two small files, and tell which games are left.
+
+    python benchmarks/suite_record.py runs/atari100k/2026-11-27 docs/atari100k/der
+    python benchmarks/suite_record.py docs/atari100k/der           # what is there
+
+A suite of all games takes days, its folder gigabytes. Runs of several folders come together in
+`der.csv`, a row for each, and `der_curves.csv`, the mean return of training episodes in every
+5,000 env steps; one that is there already is replaced. The games that no run is of are printed as
+`games=...`, for the next call of `python -m lightning_dqn suite`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from text_table import format_table
+
+from lightning_dqn.reporting.metrics_file import METRICS, read_rows
+from lightning_dqn.study.atari_scores import atari_100k
+
+KEY = "environment.game"
+SPAN = 5_000
+"""Env steps of one point of a curve."""
+
+FACTS = ("episode_return", "episode_return_std", "episodes", "episodes_cut", "env_steps", "updates")
+RUN_COLUMNS = ("game", "seed", *FACTS, "minutes", "commit", "torch")
+CURVE_COLUMNS = ("game", "seed", "env_steps", "episode_return")
+Row = Mapping[str, Any]
+
+
+def runs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the finished runs of a suite, each with its summary."""
+    for path in sorted(folder.glob("*/summary.json")):
+        summary = json.loads(path.read_text())
+        if summary.get("tested_env_steps") == summary["env_steps"]:
+            yield path.parent, summary
+
+
+def game_of(summary: Mapping[str, Any]) -> str:
+    """Return the game of a run."""
+    named = (one.partition("=") for one in summary["overrides"])
+    return next(value for key, _, value in named if key == KEY)
+
+
+def row_of(summary: Mapping[str, Any]) -> Row:
+    """Return a run's row."""
+    return {
+        "game": game_of(summary),
+        "seed": summary["seed"],
+        **{name: summary[name] for name in FACTS},
+        "minutes": f"{summary['seconds'] / 60:.1f}",
+        "commit": summary["commit"],
+        "torch": summary["versions"]["torch"],
+    }
+
+
+def curve_of(folder: Path, summary: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the points of a run's curve."""
+    spans: dict[int, list[float]] = defaultdict(list)
+    for row in read_rows(folder / METRICS):
+        if (value := row.values.get("rollout/episode_return")) is not None:
+            spans[int(row.env_steps // SPAN)].append(value)
+    for span, values in sorted(spans.items()):
+        yield {
+            "game": game_of(summary),
+            "seed": summary["seed"],
+            "env_steps": (span + 1) * SPAN,
+            "episode_return": f"{fmean(values):.4g}",
+        }
+
+
+def merge(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> list[Row]:
+    """Write rows into a file, in place of those of the same runs, and return all it has now."""
+    new = {(row["game"], str(row["seed"])) for row in rows}
+    old: list[Row] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            old = [row for row in csv.DictReader(file) if (row["game"], row["seed"]) not in new]
+    together = sorted([*old, *rows], key=lambda row: (row["game"], int(row["seed"])))
+    if rows:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(together)
+    return together
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return what was recorded, beside chance and people."""
+    scores = atari_100k()
+    lines = [("game", "seed", "return", "human-normalised", "minutes")]
+    for row in rows:
+        value = float(row["episode_return"])
+        share = f"{float(scores.normalized(row['game'], value)):.3f}"
+        lines.append((row["game"], str(row["seed"]), f"{value:.1f}", share, row["minutes"]))
+    return format_table(lines)
+
+
+def main() -> None:
+    """Record, and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", nargs="?", type=Path, help="of a suite; none: only tell")
+    parser.add_argument("record", type=Path, help="the files' name without its end")
+    options = parser.parse_args()
+    found = list(runs(options.folder)) if options.folder else []
+    name = options.record.name
+    curves = [point for folder, summary in found for point in curve_of(folder, summary)]
+    merge(options.record.with_name(f"{name}_curves.csv"), CURVE_COLUMNS, curves)
+    path = options.record.with_name(f"{name}.csv")
+    rows = merge(path, RUN_COLUMNS, [row_of(summary) for _, summary in found])
+    print(table(rows))
+    done = {row["game"] for row in rows}
+    left = [game for game in atari_100k().games if game not in done]
+    print(f"games={','.join(left)}" if left else "a run of every game is there")
+
+
+if __name__ == "__main__":
+    main()
