@@ -307,10 +307,13 @@ def _by_float32_itself(device: torch.device) -> Iterator[None]:
     Unless told otherwise they take 11 of them, and two ways to the same gradient then differ by
     percents.
     """
-    if device.type != "cuda":
+    try:
+        before = device.type == "cuda" and torch.backends.cudnn.allow_tf32
+    except RuntimeError:  # chosen by each operation's own name: then as it was chosen
+        before = False
+    if not before:
         yield
         return
-    before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
         yield

@@ -173,6 +173,24 @@ def test_a_compiled_step_that_agrees_is_used_also_on_numbers_that_are_not_finite
     assert _lines(caplog) == []
 
 
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_check_goes_by_float32_itself_unless_convolutions_were_told_by_name(
+    by_name: bool,
+) -> None:
+    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before = convolutions.fp32_precision
+    try:
+        if by_name:
+            convolutions.fp32_precision = "ieee"  # the common name can't be read then
+        with compilation._by_float32_itself(torch.device("cuda")):
+            assert convolutions.fp32_precision != "tf32"
+        with compilation._by_float32_itself(CPU):
+            assert convolutions.fp32_precision == ("ieee" if by_name else before)
+    finally:
+        convolutions.fp32_precision = before
+    assert before == "tf32"
+
+
 def noisy(batch: Tensor) -> tuple[list[Tensor], Tensor]:
     """Noise on either factor; the compiler may draw the second first."""
     first, second = torch.randn(len(batch)), torch.randn(len(batch))
