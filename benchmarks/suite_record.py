@@ -66,7 +66,7 @@ def curve_of(folder: Path, summary: Mapping[str, Any]) -> Iterator[Row]:
     spans: dict[int, list[float]] = defaultdict(list)
     for row in read_rows(folder / METRICS):
         if (value := row.values.get("rollout/episode_return")) is not None:
-            spans[int(row.env_steps // SPAN)].append(value)
+            spans[int((row.env_steps - 1) // SPAN)].append(value)
     for span, values in sorted(spans.items()):
         yield {
             "game": game_of(summary),

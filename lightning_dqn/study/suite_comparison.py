@@ -64,7 +64,7 @@ def write_suite_comparison(found: Sequence[SweepResults], folder: Path) -> tuple
     }
     games = _common(suites)
     played = {label: _with(one, games) for label, one in suites.items()}
-    text = _text(played, games)
+    text = suites_text(played, games)
     notes = [
         f"{label}: {', '.join(more)} left out, which not all have a finished run of"
         for label, one in suites.items()
@@ -80,6 +80,28 @@ def write_suite_comparison(found: Sequence[SweepResults], folder: Path) -> tuple
     told = [f"- {note}" for note in notes]
     write_text(folder / TABLE, "\n\n".join([text, "\n".join([*told, *commands])]) + "\n")
     return text, [*notes, *write_suites(played, games, folder, title="suites")]
+
+
+def suites_text(suites: Mapping[str, SuiteResults], games: Sequence[str]) -> str:
+    """Return the tables of several suites: each game, all together, who is better, and how made.
+
+    Args:
+        suites: by their labels, with the same table of scores and runs of ``games``, and no other.
+        games: that all of them have runs of.
+    """
+    [first, *_] = suites.values()
+    table = first.suite.scores
+    rows = [["game", *suites, *others(table)]]
+    for game in games:
+        cells = [_cell(one, game) for one in suites.values()]
+        rows.append([game, *cells, *map(score, others_scores(table, game))])
+    parts = [markdown(rows)]
+    if table is not None:
+        parts.append(aggregates_table(suites, games))
+        if len(suites) > 1:
+            parts.append(_improvements(suites))
+    parts.append("\n".join(f"- {label}: {protocol(one.runs)}" for label, one in suites.items()))
+    return "\n\n".join(parts)
 
 
 def _is_open(folder: Path) -> bool:
@@ -124,22 +146,6 @@ def _common(suites: Mapping[str, SuiteResults]) -> list[str]:
 def _with(found: SuiteResults, games: Sequence[str]) -> SuiteResults:
     suite = replace(found.suite, games=tuple(games))
     return SuiteResults(suite, {game: found.games[game] for game in games})
-
-
-def _text(suites: Mapping[str, SuiteResults], games: Sequence[str]) -> str:
-    [first, *_] = suites.values()
-    table = first.suite.scores
-    rows = [["game", *suites, *others(table)]]
-    for game in games:
-        cells = [_cell(one, game) for one in suites.values()]
-        rows.append([game, *cells, *map(score, others_scores(table, game))])
-    parts = [markdown(rows)]
-    if table is not None:
-        parts.append(aggregates_table(suites, games))
-        if len(suites) > 1:
-            parts.append(_improvements(suites))
-    parts.append("\n".join(f"- {label}: {protocol(one.runs)}" for label, one in suites.items()))
-    return "\n\n".join(parts)
 
 
 def _cell(found: SuiteResults, game: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from collections import defaultdict
 from dataclasses import fields
 from pathlib import Path
 
 import generated_pages
+import numpy as np
 import pytest
 import yaml
 from generated_pages import filled, without_markup
@@ -19,6 +22,7 @@ from lightning_dqn.former_names import MOVED, WORDS
 from lightning_dqn.reporting.glossary import GLOSSARY
 from lightning_dqn.runs.compose import compose, without_hydra
 from lightning_dqn.runs.keys import explain_key, explain_keys, leaves
+from lightning_dqn.study.atari_scores import ScoreTable, atari_100k
 
 DOCS = ROOT / "docs"
 PRESETS = sorted((ROOT / "conf" / "algorithm").rglob("*.yaml"))
@@ -138,11 +142,37 @@ def test_a_preset_on_a_page_shows_the_settings_of_its_file() -> None:
     assert [yaml.safe_load(block) for block in blocks] == [yaml.safe_load(path.read_text())]
 
 
+def test_the_page_of_atari_100k_has_what_every_recorded_run_came_to() -> None:
+    text, scores = page("atari100k"), atari_100k()
+    with (DOCS / "atari100k" / "der.csv").open(newline="") as file:
+        runs: dict[str, list[float]] = defaultdict(list)
+        for row in csv.DictReader(file):
+            runs[row["game"]].append(float(row["episode_return"]))
+    returns = {game: float(np.mean(own)) for game, own in runs.items()}
+    for game, value in returns.items():
+        assert re.search(rf"^\| {game} +\| +{value:,.1f} ", text, re.M), game
+    shares = {
+        name: [(own[game] - scores.random[game]) / _span(scores, game) for game in returns]
+        for name, own in {"atari/der, here": returns, "DER": scores.agents["DER"]}.items()
+    }
+    for name, own in shares.items():
+        told = rf"^\| {name} +\| +{len(returns)} per-game means \| +\S+ \| +(\S+) "
+        [median] = re.findall(told, text, re.M)
+        assert float(median) == pytest.approx(np.median(own), abs=5e-4), name
+    assert f"- atari/der: {len(returns)} of 26 games, {sum(map(len, runs.values()))} runs" in text
+
+
+def _span(scores: ScoreTable, game: str) -> float:
+    return scores.human[game] - scores.random[game]
+
+
 def test_a_mark_that_nothing_makes_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing makes 'metrix'; choose among"):
         filled("<!-- generated: metrix -->\n")
     with pytest.raises(ValueError, match=r"conf/algorithm has no c52\.yaml"):
         filled("<!-- generated: preset c52 -->\n")
+    with pytest.raises(ValueError, match=r"docs/atari100k has no dar\.csv"):
+        filled("<!-- generated: atari_100k dar -->\n")
 
 
 @pytest.mark.parametrize("one", PAGES, ids=name_of)

@@ -11,9 +11,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from generated_pages import algorithms, commands, configuration, former_names, metrics
+from generated_pages import (
+    algorithms,
+    atari_100k,
+    commands,
+    configuration,
+    former_names,
+    metrics,
+)
 
 MAKERS: dict[str, Callable[..., str]] = {
+    "atari_100k": atari_100k.atari_100k,
     "atari_presets": algorithms.atari_presets,
     "commands": commands.commands,
     "configuration": configuration.configuration,
