@@ -9,7 +9,7 @@ Shapes: K updates of a graph, B batch, P parameters that learn.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_dqn.learning.compilation import CheckedCompiledStep, keep_in_place
+from lightning_dqn.learning.repeating import Repeated
 from lightning_dqn.learning.rules import GroupTensors, Rule
 from lightning_dqn.learning.traced_optimizer import TracedOptimizer, can_be_traced
 from lightning_dqn.networks.operations import Aligned
@@ -125,17 +126,50 @@ class Graph:
             groups: of the optimizer, in the order of the rules.
             moves: taken after each update.
         """
-        steps = []
-        for number, batch in enumerate(batches):
-            step = self.step(batch)
-            with torch.no_grad():
-                for (rule, places), group in zip(self.parts, groups, strict=True):
-                    rule(group, [step.gradients[place] for place in places])
-                for move in moves:
-                    _take(move, move.weights[number])
-            steps.append(step)
+        shared = (groups, moves)
+        steps = [self.update(own, shared) for own in _of_each(batches, moves)]
         told = (torch.stack(values) for values in list(zip(*steps, strict=True))[1:])
         return LearningStep(steps[-1].gradients, *told)
+
+    def update(
+        self,
+        own: tuple[Transitions, Sequence[Tensor]],
+        shared: tuple[Sequence[GroupTensors], Sequence[Move]],
+    ) -> LearningStep:
+        """Make one of the updates.
+
+        Args:
+            own: its minibatch, and its weight float32[] in each move.
+            shared: the optimizer's groups and the moves.
+        """
+        (batch, weights), (groups, moves) = own, shared
+        step = self.step(batch)
+        with torch.no_grad():
+            for (rule, places), group in zip(self.parts, groups, strict=True):
+                rule(group, [step.gradients[place] for place in places])
+            for move, weight in zip(moves, weights, strict=True):
+                _take(move, weight)
+        return step
+
+    def compiled(self, options: Mapping[str, Any]) -> Callable[..., LearningStep]:
+        """Return the same function, compiled from a single update."""
+        repeated = Repeated(self.update, options)
+
+        def updates(
+            batches: Sequence[Transitions], groups: Sequence[GroupTensors], moves: Sequence[Move]
+        ) -> LearningStep:
+            gradients, *told = repeated(_of_each(batches, moves), (groups, moves))
+            return LearningStep([each[-1] for each in gradients], *told)
+
+        return updates
+
+
+def _of_each(
+    batches: Sequence[Transitions], moves: Sequence[Move]
+) -> list[tuple[Transitions, list[Tensor]]]:
+    """Return what is an update's own, of each."""
+    weights = [move.weights.unbind() for move in moves]
+    return [(batch, [own[n] for own in weights]) for n, batch in enumerate(batches)]
 
 
 class Blocks:
@@ -237,9 +271,12 @@ class Blocks:
 
     def _graph(self, size: int, traced: TracedOptimizer) -> CheckedCompiledStep:
         if size not in self._graphs:
+            graph = Graph(self._step, traced.rules, traced.places)
             self._graphs[size] = CheckedCompiledStep(
-                Graph(self._step, traced.rules, traced.places),
+                graph,
                 self._device,
+                # Where launches are recorded the compiler has to know each input as it is.
+                compiled=graph.compiled if self._device.type == "cpu" else None,
                 changed=self._changed,
                 instead="the optimizer steps by itself",
             )

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, Literal, cast
 
 import torch
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 Compile = bool | Literal["auto"]
 Step = Callable[[Any], Any]
 """From a minibatch to tensors in tuples and lists."""
+
+Compiler = Callable[..., Callable[..., Any]]
+"""From ``options`` of torch's compiler to a compiled function."""
 
 PAYS_BACK_AFTER_UPDATES = 50_000
 """Below this many updates the seconds of compiling a small network are not won back."""
@@ -120,6 +124,7 @@ class CheckedCompiledStep:
     Args:
         step: to compile.
         device: where its tensors lie.
+        compiled: what returns the compiled step; None: torch's compiler reads all of it.
         changed: from the step's arguments to the tensors that it changes in place; the check
             leaves them as they were.
         instead: what a failure leads to, in words.
@@ -133,6 +138,7 @@ class CheckedCompiledStep:
         step: Callable[..., Any],
         device: torch.device,
         *,
+        compiled: Compiler | None = None,
         changed: Callable[..., list[Tensor]] | None = None,
         instead: str = "learning runs uncompiled",
     ) -> None:
@@ -147,7 +153,7 @@ class CheckedCompiledStep:
         if device.type in _LAUNCHES:
             options[_LAUNCHES[device.type]] = True
         self._eager = step
-        self._step: Callable[..., Any] = torch.compile(step, options=options)
+        self._step = (compiled or partial(torch.compile, step))(options=options)
         self._is_checked = False
         self._device = device
         self._changed = changed or (lambda *_: [])

@@ -56,6 +56,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     run = Blocks.__call__
     monkeypatch.setattr(Blocks, "__call__", noted)
     monkeypatch.setattr(torch, "compile", lambda step, **options: step)
+    monkeypatch.setattr(blocks_module.Graph, "compiled", lambda graph, options: graph)
     monkeypatch.setattr(compilation, "has_cxx_compiler", lambda: True)
     return sizes
 
@@ -467,12 +468,7 @@ def test_compiled_graphs_are_those_one_by_one(
 def test_a_graph_that_does_not_compile_leaves_the_optimizer_to_itself(
     run: Run, graphs: list[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(step: Any, **options: Any) -> Any:
-        if isinstance(step, blocks_module.Graph):
-            return lambda *_: 1 / 0
-        return step
-
-    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(blocks_module.Graph, "compiled", lambda *_, **__: lambda *_: 1 / 0)
     set_most(monkeypatch, 4)
     found = run(compile=True)
     [line] = [r.getMessage() for r in caplog.records if r.name == compilation.__name__]
