@@ -33,14 +33,17 @@ class Repeated:
         self._options = dict(options)
         self._function = torch.compile(function, backend=self._compile, dynamic=False)
         self._own: Sequence[Any] = ()
+        self._number: int | None = None
 
     def __call__(self, own: Sequence[Any], shared: Any) -> Any:
         """Return what the calls return, with a leading K.
 
         Args:
-            own: K arguments, tensors in tuples, lists and dictionaries.
+            own: K arguments, tensors in tuples, lists and dictionaries; as many as the first time.
             shared: the same.
         """
+        if self._number not in (None, len(own)):
+            raise ValueError(f"{len(own)} calls: the graph has {self._number}")
         self._own = own
         try:
             return self._function(own[0], shared)
@@ -53,6 +56,7 @@ class Repeated:
         from torch._guards import TracingContext
         from torch._inductor.compile_fx import compile_fx
 
+        self._number = len(self._own)
         leaves, _ = tree_flatten_with_path(self._own[0])
         path_of = {id(leaf): path for path, leaf in leaves}
         paths = [path_of.get(id(one)) for one in inputs]

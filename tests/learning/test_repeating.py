@@ -91,6 +91,13 @@ def test_one_call_is_read_however_many_there_are(inputs: list[int]) -> None:
     assert inputs == [3, 13]
 
 
+def test_another_number_of_calls_than_the_graph_has_is_refused(inputs: list[int]) -> None:
+    repeated = Repeated(Descent(), {})
+    repeated(arguments(3, seed=0), [torch.ones(3)])
+    with pytest.raises(ValueError, match="2 calls: the graph has 3"):
+        repeated(arguments(2, seed=0), [torch.ones(3)])
+
+
 def test_what_was_taken_for_a_constant_is_read_anew_when_it_changes(inputs: list[int]) -> None:
     function = Descent(rate=0.1)
     repeated = Repeated(function, {})
