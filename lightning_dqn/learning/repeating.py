@@ -31,7 +31,10 @@ class Repeated:
 
     def __init__(self, function: Callable[[Any, Any], Any], options: Mapping[str, Any]) -> None:
         self._options = dict(options)
-        self._function = torch.compile(function, backend=self._compile, dynamic=False)
+        # Part of a function by itself, or one call uncompiled, would be another thing in silence.
+        self._function = torch.compile(
+            function, backend=self._compile, dynamic=False, fullgraph=True
+        )
         self._own: Sequence[Any] = ()
         self._number: int | None = None
 
@@ -41,6 +44,10 @@ class Repeated:
         Args:
             own: K arguments, tensors in tuples, lists and dictionaries; as many as the first time.
             shared: the same.
+
+        Raises:
+            ValueError: there is another number of calls.
+            RuntimeError: the compiler can't read the function as a whole.
         """
         if self._number not in (None, len(own)):
             raise ValueError(f"{len(own)} calls: the graph has {self._number}")

@@ -98,6 +98,17 @@ def test_another_number_of_calls_than_the_graph_has_is_refused(inputs: list[int]
         repeated(arguments(2, seed=0), [torch.ones(3)])
 
 
+def test_a_function_that_is_not_read_as_a_whole_is_refused(inputs: list[int]) -> None:
+    def broken(own: Own, shared: list[Tensor]) -> Tensor:
+        half = shared[0].add_(own[0])
+        torch._dynamo.graph_break()
+        return half.sum()
+
+    with pytest.raises(RuntimeError, match="graph_break"):
+        Repeated(broken, {})(arguments(2, seed=0), [torch.ones(3)])
+    assert inputs == []
+
+
 def test_what_was_taken_for_a_constant_is_read_anew_when_it_changes(inputs: list[int]) -> None:
     function = Descent(rate=0.1)
     repeated = Repeated(function, {})
