@@ -275,7 +275,7 @@ class Blocks:
             self._graphs[size] = CheckedCompiledStep(
                 graph,
                 self._device,
-                # Where launches are recorded the compiler has to know each input as it is.
+                # Not tried where launches are recorded: there the compiler reads all updates.
                 compiled=graph.compiled if self._device.type == "cpu" else None,
                 changed=self._changed,
                 instead="the optimizer steps by itself",

@@ -48,7 +48,7 @@ def test_a_name_lookup_that_hangs_does_not_hold_up_the_run(
     monkeypatch.setattr(socket, "getaddrinfo", hanging)
     start = time.monotonic()
     assert not wandb_connection.can_connect(("wandb.example.org", 443), seconds=0.2)
-    assert time.monotonic() - start < 15, "half of what it hangs"
+    assert time.monotonic() - start < 1
     wait.set()
 
 

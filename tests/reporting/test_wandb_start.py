@@ -23,8 +23,6 @@ from lightning_dqn.reporting import wandb_start
 from lightning_dqn.reporting.wandb_logger import WandbLogger
 
 _CLOSED = "http://127.0.0.1:9"
-SOON = 30.0
-"""Seconds, also on a busy machine; W&B itself would wait for 90, or for a key for ever."""
 
 
 @pytest.fixture
@@ -103,7 +101,7 @@ def test_on_a_terminal_without_a_key_a_process_says_one_line_and_never_asks(
     assert process.returncode == 0, said
     (line,) = said.strip().splitlines()
     assert "no API key was found" in line
-    assert float(process.stdout) < SOON
+    assert float(process.stdout) < 30, "a whole process on a busy machine; asking never ends"
     (directory,) = (tmp_path / "runs" / "wandb").glob("offline-run-*")
     assert line.endswith(f"wandb sync {directory.resolve()}")
     assert history(read_records(directory)) == [{"time/env_steps": 1, "trainer/global_step": 0}]
@@ -117,7 +115,7 @@ def test_without_a_key_and_stdin_the_run_is_offline_in_one_line(
 ) -> None:
     outside.setattr(sys, "stdin", None)  # what Python makes of a closed stdin
     logger = WandbLogger(save_dir=tmp_path)
-    assert _start_timed(logger) < SOON
+    assert _start_timed(logger) < 5
     (line,) = _warnings(caplog)
     _assert_offline_line(line, logger, "no API key was found")
     _finish(logger)
@@ -130,7 +128,7 @@ def test_an_unreachable_host_means_offline_in_one_line(
     outside.setenv("WANDB_BASE_URL", _CLOSED)
     outside.setenv("WANDB_API_KEY", KEY)
     logger = WandbLogger(save_dir=tmp_path / "a folder", log_model=True)
-    assert _start_timed(logger) < SOON
+    assert _start_timed(logger) < 5
     (line,) = _warnings(caplog)
     _assert_offline_line(line, logger, f"{_CLOSED} cannot be reached")
     assert "; log_model is off)" in line
@@ -145,7 +143,7 @@ def test_a_host_that_never_answers_means_offline_in_one_line(
         outside.setenv("WANDB_API_KEY", KEY)
         outside.setattr(wandb_start, "_INIT_SECONDS", 1.0)
         logger = WandbLogger(save_dir=tmp_path)
-        assert _start_timed(logger) < SOON
+        assert _start_timed(logger) < 3
         (line,) = _warnings(caplog)
         _assert_offline_line(line, logger, "W&B failed: ")
         logger.log_metrics({"time/env_steps": 7, "train/loss": 0.5}, step=1)
@@ -229,7 +227,7 @@ def test_log_model_offline_is_turned_off_with_one_line(
     from pytorch_lightning.callbacks import ModelCheckpoint
 
     logger = WandbLogger(save_dir=tmp_path, offline=True, log_model=log_model)
-    assert _start_timed(logger) < SOON
+    assert _start_timed(logger) < 5
     (line,) = _warnings(caplog)
     assert "; log_model is off)" in line
     (tmp_path / "last.ckpt").write_bytes(b"weights")
