@@ -109,8 +109,9 @@ class Augmentation:
             flat = shifted(flat, self._offsets(flat, generator), self.padding)
         if self.intensity:
             noise = torch.randn(len(flat), generator=generator, device=flat.device).clamp(-2, 2)
-            factor = 1 + self.intensity * noise
-            flat = flat * factor.to(torch.get_default_dtype()).view(-1, *[1] * (flat.ndim - 1))
+            factor = (1 + self.intensity * noise).view(-1, *[1] * (flat.ndim - 1))
+            # Two passes of one type each take a third of the time of one that mixes types.
+            flat = flat.to(torch.get_default_dtype()).mul_(factor)
         return flat.unflatten(0, images.shape[:leading])
 
     def _offsets(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -184,24 +185,24 @@ def shifted(images: Tensor, offsets: Tensor, padding: int) -> Tensor:
         padding: on each side.
     """
     number, (height, width) = len(images), images.shape[-2:]
-    rows, columns = (
-        (torch.arange(size, device=images.device) + (offset - padding).unsqueeze(1)).clamp(
-            0, size - 1
-        )
-        for size, offset in zip((height, width), offsets.unbind(), strict=True)
-    )
-    first = height * torch.arange(number, device=images.device).unsqueeze(1)
-    places = ((first + rows) * width).unsqueeze(2) + columns.unsqueeze(1)
     frames = images.reshape(number, -1, height, width).permute(0, 2, 3, 1)
-    pixels = _as_words(frames.reshape(-1, frames.shape[3]))
-    cropped = pixels.index_select(0, places.flatten()).view(images.dtype)
+    left, right = (
+        edge.expand(-1, -1, padding, -1) for edge in (frames[:, :, :1], frames[:, :, -1:])
+    )
+    wide = torch.cat([left, frames, right], dim=2)
+    depth = frames.shape[3]
+
+    top, start = offsets.unsqueeze(2)
+    rows = (torch.arange(height, device=images.device) + top - padding).clamp(0, height - 1)
+    first = height * torch.arange(number, device=images.device).unsqueeze(1)
+    places = ((first + rows) * wide.shape[2] + start) * depth
+    cropped = _windows(wide.flatten(), width * depth).index_select(0, places.flatten())
     return cropped.view(frames.shape).permute(0, 3, 1, 2).view(images.shape)
 
 
-def _as_words(pixels: Tensor) -> Tensor:
-    """Return uint8[P, F] as one number of F bytes for each, int[P, 1], where there is such a type.
+def _windows(values: Tensor, length: int) -> Tensor:
+    """Return all stretches of a vector as a view [N - length + 1, length].
 
-    So a pixel of all frames is moved at once, five times as fast.
+    Where one is picked, its bytes are moved at once.
     """
-    word = {2: torch.int16, 4: torch.int32, 8: torch.int64}.get(pixels.shape[1])
-    return pixels if word is None else pixels.contiguous().view(word)
+    return values.as_strided((len(values) - length + 1, length), (1, 1))
