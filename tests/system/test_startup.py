@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 
 import pytest
@@ -62,3 +65,18 @@ def test_what_exists_is_left_alone_afterwards_only_on_request(freeze, monkeypatc
         monkeypatch.setattr(gc, "enable", lambda: (tape.append("enable"), enable()))
     expected = ["inside", "freeze, enabled False", "enable"]
     assert tape == (expected if freeze else ["inside", "enable"])
+
+
+def test_when_the_process_ends_all_that_exists_by_then_is_left_alone():
+    program = """
+        import atexit, gc
+        atexit.register(lambda: print(gc.get_freeze_count() - before))  # runs last
+        from lightning_dqn.system.startup import uncollected
+        with uncollected(freeze=True):
+            pass
+        before = gc.get_freeze_count()
+        later = [[] for _ in range(1_000)]
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(ended.stdout) > 500, "those of the lists, less what has gone since"
