@@ -11,6 +11,7 @@ STALE, DUPLICATES = "replay/priority_stale", "replay/duplicates"
 MEDIAN, TAIL, REST = "replay/priority_p50", "replay/priority_p95", "replay/priority_p5"
 
 NO_END_ENV_STEPS = 10_000
+NO_END_STEPS_OF_EACH = 2_500
 FEW = 0.25
 OFF = 1.25
 LEAST_ROWS = 20
@@ -20,14 +21,15 @@ def no_end(history: History, facts: Facts) -> str | None:
     """Find environments whose episodes never end.
 
     Then no return is ever told, and a state from which nothing leads on is never left. Known of
-    environments without a time limit. Threshold: 10,000 env steps, three looks, no row of the ring
-    with an end of either kind.
+    environments without a time limit. Threshold: 10,000 env steps and 2,500 of each environment (a
+    game of Freeway has 2,048), three looks, no row of the ring with an end of either kind.
     """
     both = (history[TERMINATED], history[TRUNCATED])
     if not all(one.last(3, lambda share: share == 0) for one in both):
         return None
     env_steps = both[0].points[-1].env_steps
-    if env_steps < NO_END_ENV_STEPS or any(one.highest > 0 for one in both):
+    least = max(NO_END_ENV_STEPS, NO_END_STEPS_OF_EACH * (facts.num_envs or 1))
+    if env_steps < least or any(one.highest > 0 for one in both):
         return None
     return f"no episode has ended in {env_steps:,} env steps"
 

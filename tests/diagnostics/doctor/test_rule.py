@@ -203,6 +203,13 @@ def test_a_mean_that_no_episode_has_joined_since_says_nothing_of_exploration() -
     assert found(of_long_episodes(1_000.0), many) == []
 
 
+def test_many_environments_have_not_yet_come_to_an_end() -> None:
+    """64 games of Pong, a thousand steps each at least: 60,000 env steps need not end one."""
+    endless = of(replay__terminated=0.0, replay__truncated=0.0)
+    assert found(endless, FACTS._replace(num_envs=24)) == ["no-episode-ends"]
+    assert found(endless, FACTS._replace(num_envs=25)) == []
+
+
 def test_priorities_that_are_all_alike_have_collapsed_too() -> None:
     alike = of(replay__priority_p5=0.3, replay__priority_p50=0.3, replay__priority_p95=0.3)
     assert found(alike) == ["priorities-collapsed"]
