@@ -71,6 +71,7 @@ PARAMETERS = {
     "btr": IMPALA_2 + linear(64, 64 * 36) + 2 * streams(64 * 36, 512, 1),
     "spr": NATURE + 2 * streams(3136, 256, 51),
     "sr_spr": PLAIN + linear(512, 51) + linear(512, A * 51),
+    "bbf_small": SMALL + streams(576, 256, 51),
     "bbf": IMPALA_4 + linear(128 * 121, 2048) + linear(2048, 51) + linear(2048, A * 51),
 }
 FORETELLING = {
@@ -116,8 +117,22 @@ VALUES: dict[str, dict[str, Any]] = {
         "env_steps_per_iteration": 4,
         "replay.sequence_length": 5,
     },
+    "bbf_small": {
+        "batch_size": 32,
+        "updates_per_iteration": 8,
+        "env_steps_per_iteration": 4,
+        "sampler.alpha": 0.5,
+        "collection.epsilon.end": 0.0,
+    },
 }
-UPDATES_OF_8_ENV_STEPS = {"dqn": 2, "rainbow": 2, "drq_eps": 8, "spr": 16, "sr_spr": 64}
+UPDATES_OF_8_ENV_STEPS = {
+    "dqn": 2,
+    "rainbow": 2,
+    "drq_eps": 8,
+    "spr": 16,
+    "sr_spr": 64,
+    "bbf_small": 16,
+}
 RESETTING = dict.fromkeys(("sr_spr", "bbf"), ("reset", "shrink_and_perturb"))
 TARGET_EVERY = {
     **dict.fromkeys(("dqn", "double_dqn", "c51", "qr_dqn", "iqn"), 10_000),
@@ -244,8 +259,9 @@ def test_btr_has_spectral_norms_in_its_blocks_and_noise_in_its_streams() -> None
     assert composed("btr").data.collection.random_actions is True
 
 
-def test_bbf_anneals_after_each_reset_and_spares_biases() -> None:
-    parts = built("bbf")
+@pytest.mark.parametrize("preset", ["bbf", "bbf_small"])
+def test_bbf_anneals_after_each_reset_and_spares_biases(preset: str) -> None:
+    parts = built(preset)
     reading = parts.data.replay_config
     for begin in (0, 20_000, 80_000):
         assert (reading.n_step_at(begin), reading.n_step_at(begin + 5_000)) == ((10, 10), (3, 3))
@@ -268,7 +284,9 @@ def test_what_foretells_has_its_papers_size_and_weight(preset: str) -> None:
     assert [type(layer).__name__ for layer in module.q_network.torso].count("Renormalise") == 1
 
 
-@pytest.mark.parametrize(("preset", "env_steps"), [("sr_spr", 5_000), ("bbf", 20_000)])
+@pytest.mark.parametrize(
+    ("preset", "env_steps"), [("sr_spr", 5_000), ("bbf", 20_000), ("bbf_small", 20_000)]
+)
 def test_resets_take_linear_layers_and_what_is_shrunk_all_convolutions(
     preset: str, env_steps: int
 ) -> None:
@@ -277,7 +295,8 @@ def test_resets_take_linear_layers_and_what_is_shrunk_all_convolutions(
     chosen: dict[str, set[str]] = {}
     for kind in ("PeriodicReset", "ShrinkAndPerturb"):
         callback = callbacks[kind]
-        assert callback.networks == ("q_network", "target_network", "self_prediction")
+        foretelling = ("self_prediction",) if preset in FORETELLING else ()
+        assert callback.networks == ("q_network", "target_network", *foretelling)
         assert callback.period.counts_env_steps
         assert callback.period.length == env_steps
         chosen[kind] = {
