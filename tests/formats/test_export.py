@@ -109,14 +109,18 @@ def test_every_kind_of_observation_is_taken_in_the_environments_type(spec, forma
     check(make(spec), tmp_path, format)
 
 
+STAGES = {
+    "spectral norms, pooling": {"hidden": None, "spectral_norm": True, "pool": 4},
+    "latents from 0 to 1": {"hidden": 8, "renormalised": True},
+}
+
+
 @pytest.mark.parametrize(
-    "format", ["torchscript", *(pytest.param(f, marks=pytest.mark.slow) for f in PROGRAMS[1:])]
+    ("options", "format"), cases(STAGES, {"torch_export": set(), "onnx": {"latents from 0 to 1"}})
 )
-def test_residual_stages_with_norms_and_pooling_are_exported(format, tmp_path):
+def test_residual_stages_are_exported(options, format, tmp_path):
     spec = EnvironmentSpec((44, 44), "uint8", 3, frame_stack=4)
-    network = Impala(
-        num_blocks=1, hidden=None, spectral_norm=True, pool=4, head_hidden=8, dueling=True
-    )
+    network = Impala(num_blocks=1, head_hidden=8, dueling=True, **options)
     check(switched_dqn(spec, network=network, double=False), tmp_path, format)
 
 
