@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -19,6 +21,7 @@ from lightning_dqn.study.sweep import Sweep
 from lightning_dqn.study.sweep_results import SweepResults
 
 _IN_THIS_PROCESS = "BasicLauncher"
+_RUN_ID = "WANDB_RUN_ID"
 
 Task = Callable[[DictConfig], Any]
 """Runs a job by its configuration, in the process that it is in."""
@@ -35,7 +38,7 @@ def launch(
         task: runs one of them.
         say: takes lines for the terminal.
     """
-    with composer.multirun(sweep.folder) as multirun:
+    with composer.multirun(sweep.folder) as multirun, _ids_of_their_own(say):
         return conduct(sweep, launcher_of(composer, multirun, task), say=say)
 
 
@@ -57,7 +60,7 @@ def launch_search(
         say: takes lines for the terminal.
     """
     assert sweep.search is not None, "a search"
-    with composer.multirun(sweep.folder) as multirun:
+    with composer.multirun(sweep.folder) as multirun, _ids_of_their_own(say):
         at_once = sweep.search.n_jobs or max(1, multirun.config.hydra.launcher.get("n_jobs") or 1)
         launcher = launcher_of(composer, multirun, task, at_once)
         return conduct_search(sweep, launcher, at_once=at_once, pruner=pruner, say=say)
@@ -85,3 +88,16 @@ def launcher_of(
     )
     batch_size = at_once or multirun.config.hydra.sweeper.get("max_batch_size")
     return ByHydra(launcher, batch_size)
+
+
+@contextmanager
+def _ids_of_their_own(say: Say) -> Iterator[None]:
+    """Let no job take the id in W&B's variable: it names one run, into which all would write."""
+    named = os.environ.pop(_RUN_ID, None)
+    if named is not None:
+        say(f"{_RUN_ID}={named} names one run; the jobs here take ids of their own")
+    try:
+        yield
+    finally:
+        if named is not None:
+            os.environ[_RUN_ID] = named

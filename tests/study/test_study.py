@@ -1,6 +1,7 @@
 """Several seeds of one or more settings: what is planned, checked, run and continued."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,12 @@ def test_a_configuration_that_can_be_studied_gives_the_name_of_its_runs(tmp_path
     made = study.plan(["+experiment=own", "--config-dir", str(tmp_path)])
     assert made.sweep.name == "elsewhere"
     assert made.composer.arguments_of_jobs == [f"--config-dir={tmp_path}"]
+
+
+def test_no_run_takes_the_id_that_w_and_bs_variable_gives(fake_runs, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_RUN_ID", "abc")
+    study.run_study([], seeds=[0, 1], folder="study")
+    assert "WANDB_RUN_ID=abc names one run" in capsys.readouterr().out
+    for seed in (0, 1):
+        assert "began, WANDB_RUN_ID None" in (fake_runs / f"study/seed={seed}.log").read_text()
+    assert os.environ["WANDB_RUN_ID"] == "abc"

@@ -17,7 +17,7 @@ from lightning_dqn.study.results import Results, Run
 from lightning_dqn.study.sweep import Sweep
 
 FAKE = """
-import json, sys, time
+import json, os, sys, time
 from pathlib import Path
 
 run_dir, seed = Path(sys.argv[1]), int(sys.argv[2])
@@ -25,7 +25,7 @@ order = run_dir.parent.parent / f"order_{seed}"
 order = order.read_text() if order.exists() else ""
 run_dir.mkdir()
 (run_dir / "began").touch()
-print("began")
+print("began, WANDB_RUN_ID", os.environ.get("WANDB_RUN_ID"))
 if order == "sleep":
     time.sleep(60)
 if order == "fail":
