@@ -80,14 +80,20 @@ def test_what_is_learned_is_the_same_bit_for_bit(terminal):
     assert re.findall(r"learned (-?\d\S+)", unseen)[-1] == shown
 
 
+def plotted(screen):
+    """Return the metric that is plotted; None before one is."""
+    found = re.search(r"(\w+/\w+).*\[recent\]", screen)
+    return found and found[1]
+
+
 def test_keys_choose_what_is_shown(terminal):
     begin(terminal)
     terminal.wait_for("[whole]")
     terminal.type("Down")
     terminal.wait_for("[recent]")
-    first = terminal.screen()
+    first = plotted(terminal.wait_for(lambda screen: "eval/" in screen and plotted(screen)))
     terminal.type("Right")
-    terminal.wait_for(lambda screen: "rollout/episode_return" in screen or screen != first)
+    terminal.wait_for(lambda screen: plotted(screen) not in (None, first))
     terminal.type("Tab")
     terminal.wait_for("▸ environment 0")
     terminal.type("Tab")
