@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 
 from lightning_dqn.formats.saved import save_weights
+from lightning_dqn.reporting.rows import Trained
 from lightning_dqn.runs.budget import keep_budget
 from lightning_dqn.runs.by_hand import changed_by_hand
 from lightning_dqn.runs.experiment import Experiment, prepare, rehearse
@@ -81,8 +83,8 @@ def run(experiment: Experiment) -> Summary | Pruned:
     alone tells and writes.
     """
     began = time.perf_counter()
-    config, module, data = experiment.config, experiment.module, experiment.data
-    trainer, run_dir = experiment.trainer, Path(config.run_dir)
+    config, module, trainer = experiment.config, experiment.module, experiment.trainer
+    run_dir = Path(config.run_dir)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     is_first = trainer.is_global_zero
@@ -90,24 +92,44 @@ def run(experiment: Experiment) -> Summary | Pruned:
         _say(experiment, run_dir)
         keep_budget(config)
     with following(experiment), as_ranks(trainer):
-        trainer.fit(module, data, ckpt_path=config.ckpt_path, weights_only=True)
+        trainer.fit(module, experiment.data, ckpt_path=config.ckpt_path, weights_only=True)
         if (pruned := read_pruned(run_dir)) is not None:
             return pruned
-        trained = module.report.trained(module.env_steps)
-        updates, best = module.updates, _best_checkpoint(trainer)
-        results = _test(experiment, best)
+        fitted = _Fitted(
+            module.report.trained(module.env_steps), module.updates, _best_checkpoint(trainer)
+        )
+        results = _test(experiment, fitted.best)
         if is_first:
             save_weights(module.agent, run_dir, module.hparams)
-    tested = (
-        f"the best checkpoint, of env step {module.env_steps:,}" if best else "the last weights"
-    )
-    summary = Summary(
+    summary = _sum_up(experiment, fitted, results)
+    if is_first:
+        seconds = time.perf_counter() - began + fitted.trained.seconds_before
+        record = _record(experiment, fitted, seconds, is_tested=bool(results))
+        run_dir.mkdir(parents=True, exist_ok=True)
+        write_json(run_dir / SUMMARY, {**asdict(summary), **record})
+    return summary
+
+
+class _Fitted(NamedTuple):
+    """Where training left a run; testing takes the module back to the best checkpoint."""
+
+    trained: Trained
+    updates: int
+    best: str | None
+
+
+def _sum_up(experiment: Experiment, fitted: _Fitted, results: Mapping[str, float]) -> Summary:
+    """Return what the terminal shows of a run that was tested, or wasn't asked to be."""
+    config, env_steps = experiment.config, experiment.module.env_steps
+    run_dir = Path(config.run_dir)
+    is_best = fitted.best is not None
+    return Summary(
         name=config.name,
         run_dir=shown(run_dir),
-        env_steps=trained.env_steps,
-        updates=updates,
-        seconds=trained.seconds,
-        tested=tested,
+        env_steps=fitted.trained.env_steps,
+        updates=fitted.updates,
+        seconds=fitted.trained.seconds,
+        tested=f"the best checkpoint, of env step {env_steps:,}" if is_best else "the last weights",
         episode_return=results.get("test/episode_return"),
         episode_return_std=results.get("test/episode_return_std"),
         episodes=int(results.get("test/episodes", 0)),
@@ -115,24 +137,27 @@ def run(experiment: Experiment) -> Summary | Pruned:
         trust=tuple(needed_trust(config)),
         changed_by_hand=changed_by_hand(run_dir),
         longer="trainer.max_epochs=N" if config.get("env_steps") is None else "env_steps=N",
-        findings=tuple(_findings(trainer)),
+        findings=tuple(_findings(experiment.trainer)),
     )
-    wall_seconds = time.perf_counter() - began + trained.seconds_before
-    rules = data.evaluation_rules if results else None
-    counted = {
+
+
+def _record(
+    experiment: Experiment, fitted: _Fitted, wall_seconds: float, *, is_tested: bool
+) -> dict[str, Any]:
+    """Return what only the file tells: labels, how it was tested and what it was made with."""
+    config = experiment.config
+    rules = experiment.data.evaluation_rules if is_tested else None
+    return {
+        "seed": config.seed,
+        "tags": list(config.tags),
+        "notes": config.get("notes"),
+        "overrides": task_overrides(),
         "evaluation": None if rules is None else rules._asdict(),
-        "first_env_step": trained.first_env_step,
-        "tested_env_steps": module.env_steps,
+        "first_env_step": fitted.trained.first_env_step,
+        "tested_env_steps": experiment.module.env_steps,
         "wall_seconds": wall_seconds,
+        **provenance(experiment.trainer.strategy.root_device),
     }
-    labels = {"seed": config.seed, "tags": list(config.tags), "notes": config.get("notes")}
-    labels |= {"overrides": task_overrides()}
-    origin = provenance(trainer.strategy.root_device)
-    if not is_first:
-        return summary
-    run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / SUMMARY, {**asdict(summary), **labels, **counted, **origin})
-    return summary
 
 
 def _findings(trainer: pl.Trainer) -> Iterator[str]:
