@@ -19,6 +19,7 @@ from lightning_dqn.runs.jobs import is_for_jobs
 from lightning_dqn.runs.resume import flags_of
 from lightning_dqn.system.processes import PARENT
 from lightning_dqn.system.ranks import LostRank
+from lightning_dqn.system.variables import given_back
 
 _OF_A_GROUP = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Variables by which Lightning takes a process for one that somebody else started."""
@@ -47,21 +48,17 @@ def as_ranks(trainer: pl.Trainer) -> Iterator[None]:
         yield
         return
     arguments, sys.argv = sys.argv, [sys.argv[0], *_arguments()]
-    before = {name: os.environ.get(name) for name in (*_OF_A_GROUP, PARENT, _OF_TORCHS_LOG)}
-    os.environ[PARENT] = str(os.getpid())
-    os.environ.setdefault(_OF_TORCHS_LOG, "ERROR")
-    try:
-        with _lost_ranks_told(trainer):
-            yield
-        _see_them_end(trainer)
-    finally:
-        sys.argv = arguments
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    with given_back(*_OF_A_GROUP, PARENT, _OF_TORCHS_LOG):
+        os.environ[PARENT] = str(os.getpid())
+        os.environ.setdefault(_OF_TORCHS_LOG, "ERROR")
+        try:
+            with _lost_ranks_told(trainer):
+                yield
+            _see_them_end(trainer)
+        finally:
+            sys.argv = arguments
+            if dist.is_initialized():
+                dist.destroy_process_group()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from lightning_dqn.study.processes import Processes
 from lightning_dqn.study.search_conduct import conduct_search
 from lightning_dqn.study.sweep import Sweep
 from lightning_dqn.study.sweep_results import SweepResults
+from lightning_dqn.system.variables import given_back
 
 _IN_THIS_PROCESS = "BasicLauncher"
 _RUN_ID = "WANDB_RUN_ID"
@@ -93,11 +94,8 @@ def launcher_of(
 @contextmanager
 def _ids_of_their_own(say: Say) -> Iterator[None]:
     """Let no job take the id in W&B's variable: it names one run, into which all would write."""
-    named = os.environ.pop(_RUN_ID, None)
-    if named is not None:
-        say(f"{_RUN_ID}={named} names one run; the jobs here take ids of their own")
-    try:
-        yield
-    finally:
+    with given_back(_RUN_ID):
+        named = os.environ.pop(_RUN_ID, None)
         if named is not None:
-            os.environ[_RUN_ID] = named
+            say(f"{_RUN_ID}={named} names one run; the jobs here take ids of their own")
+        yield

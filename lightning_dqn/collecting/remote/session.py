@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lightning_dqn.system.faults import RunFault
+from lightning_dqn.system.variables import given_back
 
 LOCAL = "local"
 """The address of a Ray of one's own."""
@@ -99,16 +100,9 @@ def _settings(is_local: bool) -> dict[str, str]:
 @contextmanager
 def _environment(settings: Mapping[str, str]) -> Iterator[None]:
     """Set variables for what is started within the block."""
-    before = {name: os.environ.get(name) for name in (*settings, "OMP_NUM_THREADS")}
-    os.environ.update(settings)
-    try:
+    with given_back(*settings, "OMP_NUM_THREADS"):
+        os.environ.update(settings)
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
