@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytorch_lightning as pl
 from torch import nn
 
-from lightning_dqn.agent import Agent, GreedyPolicy
+from lightning_dqn.agent import Agent
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
 from lightning_dqn.dqn import DQN
 from lightning_dqn.games.matches import Record, play_both_seats
@@ -17,6 +17,7 @@ from lightning_dqn.games.opponents.opponent import Opponent
 from lightning_dqn.games.opponents.past_selves import PastSelves
 from lightning_dqn.games.opponents.policy import PolicyOpponent
 from lightning_dqn.games.opponents.random import RandomOpponent
+from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.reporting.statistics import sign_test
 from lightning_dqn.system.seeding import generator_of
 

@@ -13,8 +13,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from lightning_dqn.agent import Agent, GreedyPolicy
+from lightning_dqn.agent import Agent
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.reporting.rows import Report
 from lightning_dqn.reporting.telling import tell_evaluation
 from lightning_dqn.transitions import Episode

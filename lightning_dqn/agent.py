@@ -14,8 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from lightning_dqn import td
-from lightning_dqn.environments.exact import exact, zeros_and_ones
 from lightning_dqn.environments.factory import EnvironmentLike
+from lightning_dqn.environments.observations import (
+    as_batch,
+    exact_action_mask,
+    exact_observation,
+    is_single,
+)
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.heads.head import Head
@@ -31,6 +36,7 @@ from lightning_dqn.networks.plain import (
     spec_of,
     spec_to_plain,
 )
+from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.system.seeding import seed_of
 
 
@@ -232,213 +238,3 @@ class Agent(nn.Module):
             self.spec,
             refuses_non_finite=refuses_non_finite,
         )
-
-
-class GreedyPolicy:
-    """Takes the legal action of the highest value.
-
-    Args:
-        network: observation -> output, float[B, A] or float[B, A, N].
-        head: reads action values from the output.
-        spec: the environment's shapes and types.
-        explores: its actions are noisy enough to collect with: none at random is needed.
-        refuses_non_finite: an action whose value isn't finite is an error.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        head: Head,
-        spec: EnvironmentSpec,
-        *,
-        explores: bool = False,
-        refuses_non_finite: bool = False,
-    ) -> None:
-        self.explores = explores
-        self.refuses_non_finite = refuses_non_finite
-        self.network = network
-        self.head = head
-        self.spec = spec
-        self._shape = spec.stacked_shape
-        self._dtype: torch.dtype = getattr(torch, spec.observation_dtype)
-
-    @torch.inference_mode()
-    def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
-        """Return the values of all actions, float[B, A] on the network's device.
-
-        Args:
-            observation: [B, *shape], or [B, S, *shape] with frame stacks.
-
-        Raises:
-            ValueError: the observation has another shape.
-        """
-        expected = self._shape
-        if observation.shape[1:] != expected or observation.ndim == 0:
-            raise ValueError(
-                f"observation has the shape {tuple(observation.shape)}, expected "
-                f"(B, {', '.join(map(str, expected))}); a single one becomes a batch by "
-                "observation[None]"
-            )
-        device = next(self.network.parameters()).device
-        batch = torch.as_tensor(observation).to(device, self._dtype)
-        if not self.network.training:
-            return self.head.q_values(self.network(batch))
-        self.network.eval()
-        try:
-            return self.head.q_values(self.network(batch))
-        finally:
-            self.network.train()
-
-    @torch.inference_mode()
-    def priorities(
-        self,
-        observation: np.ndarray,
-        action: np.ndarray,
-        reward: np.ndarray,
-        discount: np.ndarray,
-        next_observation: np.ndarray,
-        next_action_mask: np.ndarray | None,
-    ) -> np.ndarray:
-        """Return how much there is to learn from transitions, float32[M], by the head's own error.
-
-        There is no target network here: this one chooses the next action and values it, without
-        the noise of noisy layers. What a target adds to the reward isn't counted.
-
-        Args:
-            observation: [M, *shape], or [M, S, *shape] with frame stacks.
-            action: int64[M].
-            reward: float32[M], summed over the n-step chain.
-            discount: float32[M], 0 after termination.
-            next_observation: like ``observation``, where the chain ends.
-            next_action_mask: bool[M, A], the legal actions there, or None.
-        """
-        head, device = self.head, next(self.network.parameters()).device
-        output, following = (
-            self._quiet_output(torch.as_tensor(one).to(device, self._dtype))
-            for one in (observation, next_observation)
-        )
-        mask = None if next_action_mask is None else torch.as_tensor(next_action_mask).to(device)
-        next_action = td.greedy_action(head.q_values(following), mask)
-        bootstrap = head.select(head.distribution(following), next_action)
-        taken, gain, factor = (
-            torch.as_tensor(one).to(device) for one in (action, reward, discount)
-        )
-        error = head.loss(head.select(output, taken), gain, factor, bootstrap)
-        return error.priority.float().cpu().numpy()
-
-    def _quiet_output(self, observation: Tensor) -> Any:
-        """Return the network's output without a draw of noise, and leave it as it was."""
-        training = [layer for layer in self.network.modules() if layer.training]
-        for layer in training:
-            layer.training = False
-        try:
-            return self.network(observation)
-        finally:
-            for layer in training:
-                layer.training = True
-
-    @torch.inference_mode()
-    def act(
-        self,
-        observation: np.ndarray | Tensor,
-        action_mask: np.ndarray | Tensor | None = None,
-        noise: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Return the greedy legal actions, int64[B], as the environment takes them.
-
-        Args:
-            observation: [B, *shape], or [B, S, *shape] with frame stacks.
-            action_mask: bool[B, A], True where legal, or None where all are.
-            noise: float32[B, A], added to the values before the best is chosen.
-
-        Raises:
-            ValueError: an observation has another shape; a value isn't finite, where that is
-                refused.
-        """
-        q_values = self.q_values(observation)
-        if noise is not None:
-            q_values = q_values + torch.from_numpy(noise).to(q_values.device)
-        mask = None if action_mask is None else torch.as_tensor(action_mask).to(q_values.device)
-        action = td.greedy_action(q_values, mask)
-        if self.refuses_non_finite:
-            _check_finite(td.select_action(q_values, action), mask)
-        chosen = action.cpu().numpy()
-        return chosen + self.spec.action_start if self.spec.action_start else chosen
-
-
-def _check_finite(best: Tensor, action_mask: Tensor | None) -> None:
-    """Refuse the values of the best actions, float[B], where one isn't finite."""
-    finite = torch.isfinite(best)
-    if action_mask is not None:
-        finite |= ~action_mask.any(dim=1)
-    if not bool(finite.all()):
-        place = int((~finite).nonzero()[0])
-        raise ValueError(
-            f"the policy's best value is {best[place].item()} for observation {place} of "
-            f"{len(best)}: its weights or the observation aren't finite, so no action can be "
-            "chosen by them"
-        )
-
-
-def is_single(observation: np.ndarray | Tensor, spec: EnvironmentSpec) -> bool:
-    """Tell whether this is one observation, not a batch of them."""
-    return tuple(np.shape(observation)) == spec.stacked_shape
-
-
-def as_batch(observation: np.ndarray | Tensor, spec: EnvironmentSpec) -> np.ndarray | Tensor:
-    """Return one observation as a batch of one, and a batch as it is.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if not isinstance(observation, Tensor):
-        observation = np.asarray(observation)
-    if is_single(observation, spec):
-        return observation[None]
-    if tuple(observation.shape[1:]) != spec.stacked_shape or observation.ndim == 0:
-        batch = f"(B, {', '.join(map(str, spec.stacked_shape))})"
-        raise ValueError(
-            f"observation has the shape {tuple(observation.shape)}, expected {batch}, or "
-            f"{spec.stacked_shape} for a single one"
-        )
-    return observation
-
-
-def exact_action_mask(
-    action_mask: np.ndarray | Tensor, shape: tuple[int, ...]
-) -> np.ndarray | Tensor:
-    """Return a mask as bool of this shape, whatever type its zeros and ones are of.
-
-    Raises:
-        ValueError: it holds something else, or is of another shape.
-    """
-    found = tuple(np.shape(action_mask))
-    if found != shape:
-        as_said = "(B, A)" if len(shape) == 2 else "(A,) with a single observation"
-        raise ValueError(f"action_mask has the shape {found}, expected {shape}, as {as_said}")
-    if isinstance(action_mask, Tensor):
-        if action_mask.dtype == torch.bool:
-            return action_mask
-        action_mask = action_mask.detach().cpu().numpy()
-    return zeros_and_ones("action_mask", np.asarray(action_mask))
-
-
-def exact_observation(
-    observation: np.ndarray | Tensor, spec: EnvironmentSpec
-) -> np.ndarray | Tensor:
-    """Return an observation whose cast to the environment's type changes no value.
-
-    Args:
-        observation: [B, ...]; what lies on an accelerator in the declared type is taken as it is,
-            for a look would stall it.
-        spec: says the type.
-
-    Raises:
-        ValueError: a value would become another, or is no state of those that there are.
-    """
-    if not isinstance(observation, Tensor):
-        return exact(np.asarray(observation), spec)
-    is_declared = observation.dtype == getattr(torch, spec.observation_dtype)
-    if is_declared and (spec.num_states is None or observation.device.type != "cpu"):
-        return observation
-    return torch.from_numpy(exact(observation.detach().cpu().numpy(), spec))

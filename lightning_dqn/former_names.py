@@ -69,7 +69,6 @@ MOVED = {
     "optimizer_step": "learning.optimizer_step",
     "play": "games.play.session",
     "playable": "games.play.playable",
-    "policy": "agent",
     "prioritized_sampling": "replay.samplers.prioritized",
     "programs": "formats.programs",
     "provenance": "runs.provenance",

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lightning_dqn import DQN
-from lightning_dqn.agent import Agent, GreedyPolicy
+from lightning_dqn.agent import Agent
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.learning.targets import Target
 from lightning_dqn.networks.heads.categorical import CategoricalHead
@@ -25,6 +25,7 @@ from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.q_network import NetworkOptions, QNetwork
 from lightning_dqn.networks.torsos import MLP
+from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.transitions import Transitions
 
 VECTOR = EnvironmentSpec((3,), "float32", num_actions=3)

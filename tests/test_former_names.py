@@ -41,7 +41,6 @@ NAMES = {
     "model_ops": "ema",
     "module": "DQN",
     "networks": "mlp",
-    "policy": "GreedyPolicy",
     "replay": "ReplayBuffer",
     "replay_storage": "ReplayConfig",
     "sampling": "PrioritizedSampling",

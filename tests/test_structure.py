@@ -13,6 +13,7 @@ FLOORS = [
     {"schedules", "transitions"},
     {"environments", "reporting"},
     {"networks", "replay", "collecting"},
+    {"policy"},
     {"learning", "agent", "experience", "streams"},
     {"acting", "data"},
     {"dqn", "formats"},

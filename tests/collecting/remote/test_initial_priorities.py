@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_dqn.agent import GreedyPolicy
 from lightning_dqn.collecting.remote.block import Following
 from lightning_dqn.collecting.remote.chains import ChainTerms
 from lightning_dqn.collecting.remote.initial_priorities import (
@@ -16,6 +15,7 @@ from lightning_dqn.collecting.remote.initial_priorities import (
 )
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.scalar import ScalarHead
+from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.transitions import NO_ACTION, Rows
 
 # Three states in a row, of which the last ends the episode, with values of two actions.
