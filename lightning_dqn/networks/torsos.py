@@ -10,6 +10,7 @@ action values is added after it.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,21 +124,24 @@ class NatureCNN(Network):
     """Three convolutions and one hidden layer, for stacks of 84x84 frames: Mnih et al. 2015.
 
     Args:
+        width: what its 32, 64 and 64 channels are multiplied with.
         hidden: units of the hidden layer; None: no such layer, as where the head has its own.
         renormalised: scale what the convolutions make to [0, 1], as self-prediction has it
             (Schwarzer et al. 2021, arxiv.org/abs/2007.05929).
     """
 
+    width: float = 1.0
     hidden: int | None = 512
     renormalised: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_units("hidden", self.hidden)
+        _scaled(32, self.width)
 
     def layer_list(self) -> list[Layer]:
         """Return the layers."""
-        return nature_cnn(self.hidden, self.renormalised)
+        return nature_cnn(self.hidden, self.renormalised, self.width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,9 +240,12 @@ def minatar_cnn() -> list[Layer]:
     return ["ChannelsFirst", conv, "ReLU", "Flatten", {"Linear": 128}, "ReLU"]
 
 
-def nature_cnn(hidden: int | None = 512, renormalised: bool = False) -> list[Layer]:
+def nature_cnn(
+    hidden: int | None = 512, renormalised: bool = False, width: float = 1.0
+) -> list[Layer]:
     """Return the torso of Mnih et al. 2015 for stacks of 84x84 frames, [S, 84, 84]."""
-    sizes = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+    few, many = _scaled(32, width), _scaled(64, width)
+    sizes = ((few, 8, 4), (many, 4, 2), (many, 3, 1))
     return [*_convolutions(sizes), *_scaling(renormalised), "Flatten", *hidden_layer(hidden)]
 
 
@@ -250,6 +257,14 @@ def data_efficient_cnn(hidden: int | None = None) -> list[Layer]:
 def hidden_layer(units: int | None) -> list[Layer]:
     """Return a linear layer with its activation, nothing for None."""
     return [] if units is None else [{"Linear": units}, "ReLU"]
+
+
+def _scaled(channels: int, width: float) -> int:
+    """Return so many channels times the width, a whole number from 1."""
+    scaled = channels * width
+    if not (1 <= scaled < math.inf and scaled == int(scaled)):
+        raise ValueError(f"width={width}: {channels} channels become {scaled:g}, no whole number")
+    return int(scaled)
 
 
 def check_units(name: str, units: int | None) -> None:

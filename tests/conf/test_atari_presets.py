@@ -40,6 +40,7 @@ def stage(inputs: int, channels: int) -> int:
 
 
 NATURE = conv(4, 32, 8) + conv(32, 64, 4) + conv(64, 64, 3)
+NATURE_HALF = conv(4, 16, 8) + conv(16, 32, 4) + conv(32, 32, 3)
 SMALL = conv(4, 32, 5) + conv(32, 64, 5)
 IMPALA_2 = stage(4, 32) + stage(32, 64) + stage(64, 64)
 IMPALA_4 = stage(4, 64) + stage(64, 128) + stage(128, 128)
@@ -67,6 +68,7 @@ PARAMETERS = {
     "pqn": PLAIN + linear(512, A) + NORMALISED,
     "pqn_small": SMALL + linear(576, 256) + linear(256, A) + NORMALISED_SMALL,
     "der": SMALL + 2 * streams(576, 256, 51),
+    "ema_rainbow": NATURE_HALF + streams(32 * 7 * 7, 256, 51),
     "drq_eps": PLAIN + linear(512, 1) + linear(512, A),
     "btr": IMPALA_2 + linear(64, 64 * 36) + 2 * streams(64 * 36, 512, 1),
     "spr": NATURE + 2 * streams(3136, 256, 51),
@@ -107,6 +109,13 @@ VALUES: dict[str, dict[str, Any]] = {
     "pqn": {"sampler.rollout_length": 32, "sampler.trace": 0.65, "sampler.minibatches": 32},
     "pqn_small": {"sampler.rollout_length": 32, "sampler.trace": 0.65, "sampler.minibatches": 8},
     "der": {**RHYTHM_100K, "replay.n_step": 20, "collection.warmup_env_steps": 1_600},
+    "ema_rainbow": {
+        **RHYTHM_100K,
+        "replay.n_step": 10,
+        "sampler.alpha": 0.5,
+        "collection.warmup_env_steps": 1_600,
+        "collection.epsilon.end": 0.01,
+    },
     "drq_eps": {**RHYTHM_100K, "replay.n_step": 10, "collection.epsilon.end": 0.01},
     "btr": {"batch_size": 256, "replay.gamma": 0.997, "replay.n_step": 3, "sampler.beta": 0.2},
     "spr": {**RHYTHM_SPR, "updates_per_iteration": 2},
@@ -129,6 +138,7 @@ UPDATES_OF_8_ENV_STEPS = {
     "dqn": 2,
     "rainbow": 2,
     "drq_eps": 8,
+    "ema_rainbow": 8,
     "spr": 16,
     "sr_spr": 64,
     "bbf_small": 16,
@@ -257,6 +267,16 @@ def test_btr_has_spectral_norms_in_its_blocks_and_noise_in_its_streams() -> None
     assert sum(isinstance(layer, SpectralConv2d) for layer in layers) == 12
     assert sum(isinstance(layer, NoisyLinear) for layer in layers) == 4
     assert composed("btr").data.collection.random_actions is True
+
+
+def test_the_slow_copy_of_ema_rainbow_values_and_acts() -> None:
+    parts = built("ema_rainbow")
+    callbacks = {type(one).__name__: one for one in parts.trainer.callbacks}  # type: ignore[attr-defined]
+    target = callbacks["EMATargetNetwork"]
+    assert (target.period.length, target.period.counts_env_steps) == (1, False)
+    assert (target.evaluate, target.collect) == (True, True)
+    assert not any(isinstance(m, NoisyLinear) for m in parts.module.q_network.modules())
+    assert parts.module.augmentation.to_plain() == {"padding": 4, "intensity": 0.05}
 
 
 @pytest.mark.parametrize("preset", ["bbf", "bbf_small"])

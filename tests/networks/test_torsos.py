@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -43,6 +44,21 @@ def test_the_nature_network_has_the_papers_sizes() -> None:
         (3136, 512),
         (512, 18),
     ]
+
+
+@pytest.mark.parametrize(("width", "channels"), [(0.5, [16, 32, 32]), (2, [64, 128, 128])])
+def test_the_nature_network_has_channels_times_its_width(width: float, channels: list[int]) -> None:
+    network = QNetwork(ATARI, NatureCNN(width=width).layer_list())
+    assert [c.out_channels for c in _of(network, nn.Conv2d)] == channels
+    assert _of(network, nn.Linear)[0].in_features == channels[-1] * 7 * 7
+
+
+@pytest.mark.parametrize(
+    ("width", "found"), [(0.3, "9.6"), (0, "0"), (-1, "-32"), (math.nan, "nan"), (math.inf, "inf")]
+)
+def test_a_width_without_whole_channels_names_itself(width: float, found: str) -> None:
+    with pytest.raises(ValueError, match=rf"^width={width}: 32 channels become {found}, no whole"):
+        NatureCNN(width=width)
 
 
 def test_the_minatar_network_has_the_papers_sizes() -> None:
@@ -130,6 +146,7 @@ def test_mlp_takes_hidden_sizes_and_an_activation() -> None:
         (MinAtarCNN(), minatar_cnn()),
         (NatureCNN(), nature_cnn()),
         (NatureCNN(hidden=None), nature_cnn()[:-2]),
+        (NatureCNN(width=0.5), nature_cnn(width=0.5)),
         (Tabular(initial_value=2.0), [{"Table": {"initial_value": 2.0}}]),
         (Layers(layers=({"Linear": 3}, "ReLU")), [{"Linear": 3}, "ReLU"]),
     ],
