@@ -40,6 +40,7 @@ OURS = Contestant("frames_ours.py", (), ("lightning_dqn", *ALE), "'.[atari]'")
 CONTESTANTS = {
     "ours": OURS,
     "ours_uncompiled": replace(OURS, arguments=("--no-compile",)),
+    "ours_bfloat16": replace(OURS, arguments=("--precision", "bf16-mixed")),
     "bare": Contestant("frames_bare.py", (), ("torch", *ALE), "torch ale-py gymnasium"),
     "sb3": Contestant(
         "frames_sb3.py", (), ("stable_baselines3", "cv2", *ALE), "stable-baselines3[extra]"

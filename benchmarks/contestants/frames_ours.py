@@ -51,6 +51,7 @@ def main() -> None:
     """Run the work unit and print its result."""
     parser = argument_parser()
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true")
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     pl.seed_everything(options.seed, verbose=False)
@@ -58,7 +59,7 @@ def main() -> None:
     environment = build(config, "environment")
     module = build(config, "module", environment=environment)
     data = build(config, "data", environment=environment, seed=options.seed)
-    ours.run("ours", module, data, started=STARTED, imported=IMPORTED)
+    ours.run("ours", module, data, started=STARTED, imported=IMPORTED, precision=options.precision)
 
 
 if __name__ == "__main__":

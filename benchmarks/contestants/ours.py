@@ -17,6 +17,7 @@ import logging
 import os
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 from lightning_dqn.system.startup import uncollected
 
@@ -41,6 +42,8 @@ with uncollected(freeze=True):  # as the command line does
     from lightning_dqn.networks.torsos import mlp
 
 IMPORTED = time.perf_counter()
+
+Precision = Literal["32-true", "bf16-mixed"]
 
 
 class Stopwatch(pl.Callback):
@@ -156,7 +159,7 @@ def overrides(options: argparse.Namespace) -> list[str]:
     ]
 
 
-def build_trainer(stopwatch: Stopwatch) -> pl.Trainer:
+def build_trainer(stopwatch: Stopwatch, precision: Precision = "32-true") -> pl.Trainer:
     """Build a Trainer of one epoch without evaluation, logger or checkpoints."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     target = EMATargetNetwork(tau=1.0, every_n_updates=WORK_UNIT.target_every_n_updates)
@@ -164,6 +167,7 @@ def build_trainer(stopwatch: Stopwatch) -> pl.Trainer:
         max_epochs=1,
         limit_val_batches=0,
         accelerator="cpu",
+        precision=precision,
         callbacks=[target, stopwatch],
         logger=False,
         enable_checkpointing=False,
@@ -189,11 +193,19 @@ def parse_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(name: str, module: DQN, data: ReplayDataModule, *, started: float, imported: float) -> None:
+def run(
+    name: str,
+    module: DQN,
+    data: ReplayDataModule,
+    *,
+    started: float,
+    imported: float,
+    precision: Precision = "32-true",
+) -> None:
     """Fit and print the result; the clock's marks come from the main program."""
     stopwatch = Stopwatch()
     stopwatch.watch_compiling()
-    build_trainer(stopwatch).fit(module, data)
+    build_trainer(stopwatch, precision).fit(module, data)
     learning_s = stopwatch.learning_ended - stopwatch.learning_started - stopwatch.compile_s
     Result(
         name=name,
