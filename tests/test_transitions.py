@@ -38,6 +38,7 @@ def flat(**changed: object) -> Transitions:
             "state": torch.rand(size, 3, 2),
             "count": torch.arange(size * 3).view(-1, 3),
         },
+        intensity={"observation": torch.rand(size), "sequence_observation": torch.rand(size, 3)},
     )._replace(**changed)
 
 
@@ -52,6 +53,7 @@ ABSENT = dict.fromkeys(
         "sequence_within",
         "extra",
         "sequence_extra",
+        "intensity",
     )
 )
 
@@ -59,7 +61,7 @@ ABSENT = dict.fromkeys(
 def columns_of(transitions: Transitions) -> dict[str, torch.Tensor]:
     """Return all columns by name, the extra ones as ``extra/state``."""
     columns = transitions._asdict()
-    for group in ("extra", "sequence_extra"):
+    for group in ("extra", "sequence_extra", "intensity"):
         columns |= {f"{group}/{name}": one for name, one in columns.pop(group).items()}
     return columns
 

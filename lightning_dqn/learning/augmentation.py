@@ -24,11 +24,12 @@ class Augmentation:
 
     Every image is padded on all sides with its edge and cropped to its size at a random place, and
     multiplied with 1 + intensity * clip(N(0, 1), -2, 2); a stack's frames alike, observation,
-    next observation and each of the steps to come apart.
+    next observation and each of the steps to come apart. Bytes are shifted here; factors are
+    drawn, and multiplied with where a loss begins (:meth:`Transitions.brightened`).
 
     Args:
         padding: pixels that an image may shift by, in each direction; 0: none.
-        intensity: scale of the factor; 0: images stay uint8.
+        intensity: scale of the factor; 0: images stay as they are.
     """
 
     padding: int = 4
@@ -76,7 +77,7 @@ class Augmentation:
             )
 
     def __call__(self, batch: Transitions, generator: torch.Generator) -> Transitions:
-        """Return transitions whose observations are augmented, of the same shapes.
+        """Return transitions whose images are shifted and have an intensity, of the same shapes.
 
         Args:
             batch: columns [U, B, ...] or [B, ...]; stays as it is.
@@ -88,35 +89,26 @@ class Augmentation:
             "next_observation": leading,
             "sequence_observation": leading + 1,  # each step to come has a draw of its own
         }
-        images = {name: getattr(batch, name) for name in axes}
-        changed: dict[str, Any] = {
-            name: self.images(images[name], axes[name], generator)
-            for name in axes
-            if images[name] is not None
-        }
-        return batch._replace(**changed)
+        moved: dict[str, Any] = {}
+        intensity: dict[str, Tensor] = {}
+        for name, own in axes.items():
+            if (images := getattr(batch, name)) is None:
+                continue
+            if self.padding:
+                moved[name] = self._shifted(images, own, generator)
+            if self.intensity:
+                intensity[name] = self._factors(images, own, generator)
+        return batch._replace(**moved, intensity=intensity or None)
 
-    def images(self, images: Tensor, leading: int, generator: torch.Generator) -> Tensor:
-        """Return augmented images: uint8 [..., H, W], or float of 0 to 255 where factors are drawn.
+    def _shifted(self, images: Tensor, leading: int, generator: torch.Generator) -> Tensor:
+        flat, end = images.flatten(0, leading - 1), 2 * self.padding + 1
+        offsets = torch.randint(end, (2, len(flat)), generator=generator, device=flat.device)
+        return shifted(flat, offsets, self.padding).unflatten(0, images.shape[:leading])
 
-        Args:
-            images: uint8[..., H, W].
-            leading: axes over which each image has a draw of its own.
-            generator: what is drawn from.
-        """
-        flat = images.flatten(0, leading - 1)
-        if self.padding:
-            flat = shifted(flat, self._offsets(flat, generator), self.padding)
-        if self.intensity:
-            noise = torch.randn(len(flat), generator=generator, device=flat.device).clamp(-2, 2)
-            factor = (1 + self.intensity * noise).view(-1, *[1] * (flat.ndim - 1))
-            # Two passes of one type each take a third of the time of one that mixes types.
-            flat = flat.to(torch.get_default_dtype()).mul_(factor)
-        return flat.unflatten(0, images.shape[:leading])
-
-    def _offsets(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        size, end = (2, len(images)), 2 * self.padding + 1
-        return torch.randint(end, size, generator=generator, device=images.device)
+    def _factors(self, images: Tensor, leading: int, generator: torch.Generator) -> Tensor:
+        shape = images.shape[:leading]
+        noise = torch.randn(shape.numel(), generator=generator, device=images.device)
+        return (1 + self.intensity * noise.clamp(-2, 2)).view(shape)
 
 
 class AugmentationStream:

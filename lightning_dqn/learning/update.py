@@ -140,7 +140,7 @@ class Update:
 
     def gradients(self, batch: Transitions) -> tuple[LossOutput, tuple[Tensor, ...]]:
         """Return the loss of a minibatch and its gradients, as they come."""
-        output = self.loss(batch)
+        output = self.loss(batch.brightened())
         return output, torch.autograd.grad(output.loss, self.parameters)
 
     def safe_step(self, output: LossOutput, gradients: Sequence[Tensor]) -> LearningStep:

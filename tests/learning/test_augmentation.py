@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support.switches import switched_dqn
 from torch import Tensor
 
+from lightning_dqn import DQN
+from lightning_dqn.diagnostics.values import value_diagnostics
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.learning.augmentation import Augmentation, AugmentationStream, shifted
+from lightning_dqn.learning.update import LossOutput
 from lightning_dqn.transitions import Transitions
 
 FRAMES = EnvironmentSpec((12, 14), "uint8", num_actions=2, frame_stack=4)
@@ -64,8 +68,10 @@ def test_every_shift_is_drawn_about_equally_often_and_images_apart() -> None:
     image = torch.zeros(1, 5, 5, dtype=torch.uint8)
     image[0, 2, 2] = 1
     many = image.expand(4_500, 1, 5, 5)
-    found = Augmentation(padding=1, intensity=0.0).images(many, 1, generator())
-    counts = found.sum(dim=(0, 1))[1:4, 1:4]  # of 9 places 500 each, standard deviation 21
+    found = Augmentation(padding=1, intensity=0.0)(batch(many, None), generator())
+    counts = found.observation.sum(dim=(0, 1))[
+        1:4, 1:4
+    ]  # of 9 places 500 each, standard deviation 21
     assert counts.sum() == 4_500
     assert (counts - 500).abs().max() < 100
 
@@ -75,7 +81,9 @@ def test_every_shift_is_drawn_about_equally_often_and_images_apart() -> None:
 
 def test_intensity_is_one_factor_for_an_image_clipped_at_two_deviations() -> None:
     images = torch.full((5_000, 2, 1, 1), 100, dtype=torch.uint8)
-    found = Augmentation(padding=0, intensity=0.05).images(images, 1, generator())
+    bright = Augmentation(padding=0, intensity=0.05)(batch(images, None), generator())
+    assert torch.equal(bright.observation, images)
+    found = bright.brightened().observation
     assert found.dtype == torch.float32
     assert torch.equal(found[:, 0], found[:, 1])
     draws = (found[:, 0].flatten() / 100 - 1) / 0.05
@@ -94,6 +102,47 @@ def test_the_network_reads_augmented_bytes_as_it_reads_bytes() -> None:
 
 
 # --- transitions
+
+
+def test_each_image_of_each_column_is_multiplied_with_its_own_factor() -> None:
+    images, steps = noise(2, 3, 4, 5, 6), noise(2, 3, 7, 4, 5, 6)
+    given = batch(images, images.clone())._replace(sequence_observation=steps)
+    found = Augmentation(padding=0, intensity=0.5)(given, generator())
+    assert found.intensity is not None
+    shapes = {name: tuple(factor.shape) for name, factor in found.intensity.items()}
+    assert shapes == {
+        "observation": (2, 3), "next_observation": (2, 3), "sequence_observation": (2, 3, 7),
+    }  # fmt: skip
+    [_, second] = found.minibatches()
+    bright = second.brightened()
+    assert bright.intensity is None
+    for name, factor in found.intensity.items():
+        image, expected = getattr(bright, name), getattr(given, name)[1].float()
+        assert factor.unique().numel() > 0.9 * factor.numel()  # some are clipped
+        for place in np.ndindex(*factor.shape[1:]):
+            assert torch.equal(image[place], expected[place] * factor[1][place])
+    assert bright.brightened() is bright
+
+
+def test_a_loss_sees_bright_images_and_so_do_diagnostics_of_it() -> None:
+    seen: list[Transitions] = []
+
+    class Looks(DQN):
+        def loss(self, batch: Transitions) -> LossOutput:
+            seen.append(batch)
+            return super().loss(batch)
+
+    module = Looks(FRAMES, network=["Flatten"], compile=False)
+    images = noise(3, 4, 12, 14)
+    factor = torch.tensor([0.5, 1.0, 2.0])
+    given = batch(images, images)._replace(intensity={"observation": factor})
+    module.update.gradients(given)
+    value_diagnostics(module, given)
+    assert len(seen) == 2
+    for one in seen:
+        expected = images.float() * factor.view(3, 1, 1, 1)
+        assert torch.equal(one.observation, expected)
+        assert one.next_observation is images
 
 
 def test_observation_and_next_observation_are_drawn_apart_and_shapes_stay() -> None:
