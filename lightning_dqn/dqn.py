@@ -93,7 +93,6 @@ class DQN(ActingModule):
         after_update: functions of the module, called in order after every update; those that say
             when they act, see :class:`lightning_dqn.callbacks.ModelOperation`, after those alone,
             so that several updates can be compiled as one. Callbacks append to it.
-        minibatch: what the newest update learned from, for operations that look at activations.
         updates: optimizer steps so far.
         env_steps: env steps so far, those of this update's share of its iteration included.
         flush_denormals: during a fit numbers below 1.2e-38, with which Adam's step on a CPU may
@@ -147,7 +146,7 @@ class DQN(ActingModule):
         self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3, fused=True)
         self._make_lr_scheduler = lr_scheduler or None  # empty, as Hydra's instantiate has it
         self.after_update: list[ModelOperation] = []
-        self.minibatch: Transitions | None = None
+        self._minibatch: Transitions | None = None
         self.updates = 0
         self._continuation = Continuation()
         self._lookout = Lookout()
@@ -222,6 +221,13 @@ class DQN(ActingModule):
         return self.target(batch, output, online=online, slow=slow, head=self.agent.head)
 
     @property
+    def minibatch(self) -> Transitions | None:
+        """What the newest update learned from; None before the first."""
+        if self._minibatch is not None:
+            self._minibatch = self._minibatch.brightened()
+        return self._minibatch
+
+    @property
     def _slow_network(self) -> nn.Module:
         name = "target_network" if self.target.slow_copy else "q_network"
         return self.agent.get_submodule(name)
@@ -256,7 +262,7 @@ class DQN(ActingModule):
         counts = counts_after_updates(iteration, len(minibatches), self.updates)
         columns = []  # not the gradients, whose memory is reused
         for done, step in self.update.in_turn(minibatches, counts, self.after_update, optimizer):
-            self.minibatch = minibatches[done - 1]
+            self._minibatch = minibatches[done - 1]
             self.updates, self.env_steps = counts[done - 1]
             for operation in self.after_update:
                 operation(self)

@@ -24,7 +24,6 @@ def value_diagnostics(module: DQN, minibatch: Transitions) -> dict[str, Tensor]:
         module: that learns; it is left as it was.
         minibatch: columns [B, ...], on its device.
     """
-    minibatch = minibatch.brightened()
     with looking_on(module):
         judged = module.loss(minibatch)
         outside = _share_outside(module, minibatch)

@@ -124,7 +124,7 @@ def test_each_image_of_each_column_is_multiplied_with_its_own_factor() -> None:
     assert bright.brightened() is bright
 
 
-def test_a_loss_sees_bright_images_and_so_do_diagnostics_of_it() -> None:
+def test_a_loss_sees_bright_images_and_so_does_who_looks_at_the_minibatch() -> None:
     seen: list[Transitions] = []
 
     class Looks(DQN):
@@ -137,7 +137,10 @@ def test_a_loss_sees_bright_images_and_so_do_diagnostics_of_it() -> None:
     factor = torch.tensor([0.5, 1.0, 2.0])
     given = batch(images, images)._replace(intensity={"observation": factor})
     module.update.gradients(given)
-    value_diagnostics(module, given)
+    assert module.minibatch is None
+    module._minibatch = given
+    assert module.minibatch is not None
+    value_diagnostics(module, module.minibatch)
     assert len(seen) == 2
     for one in seen:
         expected = images.float() * factor.view(3, 1, 1, 1)
