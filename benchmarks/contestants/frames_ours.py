@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from work_unit import WORK_UNIT, argument_parser
 
+from lightning_dqn.learning.devices import SUPPORTED_PRECISIONS
 from lightning_dqn.runs.build import build
 from lightning_dqn.runs.compose import compose
 
@@ -51,7 +52,7 @@ def main() -> None:
     """Run the work unit and print its result."""
     parser = argument_parser()
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true")
+    parser.add_argument("--precision", choices=SUPPORTED_PRECISIONS, default="32-true")
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     pl.seed_everything(options.seed, verbose=False)

@@ -17,7 +17,6 @@ import logging
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 from lightning_dqn.system.startup import uncollected
 
@@ -42,8 +41,6 @@ with uncollected(freeze=True):  # as the command line does
     from lightning_dqn.networks.torsos import mlp
 
 IMPORTED = time.perf_counter()
-
-Precision = Literal["32-true", "bf16-mixed"]
 
 
 class Stopwatch(pl.Callback):
@@ -159,7 +156,7 @@ def overrides(options: argparse.Namespace) -> list[str]:
     ]
 
 
-def build_trainer(stopwatch: Stopwatch, precision: Precision = "32-true") -> pl.Trainer:
+def build_trainer(stopwatch: Stopwatch, precision: str = "32-true") -> pl.Trainer:
     """Build a Trainer of one epoch without evaluation, logger or checkpoints."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     target = EMATargetNetwork(tau=1.0, every_n_updates=WORK_UNIT.target_every_n_updates)
@@ -200,7 +197,7 @@ def run(
     *,
     started: float,
     imported: float,
-    precision: Precision = "32-true",
+    precision: str = "32-true",
 ) -> None:
     """Fit and print the result; the clock's marks come from the main program."""
     stopwatch = Stopwatch()

@@ -29,7 +29,7 @@ class Augmentation:
 
     Args:
         padding: pixels that an image may shift by, in each direction; 0: none.
-        intensity: scale of the factor; 0: images stay as they are.
+        intensity: scale of the factor; 0: none.
     """
 
     padding: int = 4

@@ -137,7 +137,7 @@ class NatureCNN(Network):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_units("hidden", self.hidden)
-        _scaled(32, self.width)
+        _channels(32, self.width)
 
     def layer_list(self) -> list[Layer]:
         """Return the layers."""
@@ -244,8 +244,8 @@ def nature_cnn(
     hidden: int | None = 512, renormalised: bool = False, width: float = 1.0
 ) -> list[Layer]:
     """Return the torso of Mnih et al. 2015 for stacks of 84x84 frames, [S, 84, 84]."""
-    few, many = _scaled(32, width), _scaled(64, width)
-    sizes = ((few, 8, 4), (many, 4, 2), (many, 3, 1))
+    channels = _channels(32, width)
+    sizes = ((channels, 8, 4), (2 * channels, 4, 2), (2 * channels, 3, 1))
     return [*_convolutions(sizes), *_scaling(renormalised), "Flatten", *hidden_layer(hidden)]
 
 
@@ -259,7 +259,7 @@ def hidden_layer(units: int | None) -> list[Layer]:
     return [] if units is None else [{"Linear": units}, "ReLU"]
 
 
-def _scaled(channels: int, width: float) -> int:
+def _channels(channels: int, width: float) -> int:
     """Return so many channels times the width, a whole number from 1."""
     scaled = channels * width
     if not (1 <= scaled < math.inf and scaled == int(scaled)):

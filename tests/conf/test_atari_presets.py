@@ -163,6 +163,11 @@ def built(preset: str, *more: str) -> Experiment:
     return prepare(config)
 
 
+def callbacks_of(parts: Experiment) -> dict[str, Any]:
+    """Return a run's callbacks by the names of their kinds."""
+    return {type(one).__name__: one for one in parts.trainer.callbacks}  # type: ignore[attr-defined]
+
+
 def header(preset: str) -> str:
     lines = (FOLDER / f"{preset}.yaml").read_text().splitlines()
     return "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
@@ -271,7 +276,7 @@ def test_btr_has_spectral_norms_in_its_blocks_and_noise_in_its_streams() -> None
 
 def test_the_slow_copy_of_ema_rainbow_values_and_acts() -> None:
     parts = built("ema_rainbow")
-    callbacks = {type(one).__name__: one for one in parts.trainer.callbacks}  # type: ignore[attr-defined]
+    callbacks = callbacks_of(parts)
     target = callbacks["EMATargetNetwork"]
     assert (target.period.length, target.period.counts_env_steps) == (1, False)
     assert (target.evaluate, target.collect) == (True, True)
@@ -311,7 +316,7 @@ def test_resets_take_linear_layers_and_what_is_shrunk_all_convolutions(
     preset: str, env_steps: int
 ) -> None:
     parts = built(preset)
-    callbacks = {type(one).__name__: one for one in parts.trainer.callbacks}  # type: ignore[attr-defined]
+    callbacks = callbacks_of(parts)
     chosen: dict[str, set[str]] = {}
     for kind in ("PeriodicReset", "ShrinkAndPerturb"):
         callback = callbacks[kind]
