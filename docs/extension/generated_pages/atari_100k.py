@@ -7,11 +7,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from lightning_dqn.study.aggregates import Estimate
+from lightning_dqn.study.improvement import probability_of_improvement
 from lightning_dqn.study.results import Results, Run
 from lightning_dqn.study.suite import Suite
 from lightning_dqn.study.suite_comparison import suites_text
 from lightning_dqn.study.suite_file import find_suite
 from lightning_dqn.study.suite_results import SuiteResults
+from lightning_dqn.study.suite_tables import score
+from lightning_dqn.study.tables import INTERVAL, markdown
 
 RECORDS = Path(__file__).resolve().parents[2] / "atari100k"
 Row = Mapping[str, str]
@@ -26,18 +30,50 @@ def atari_100k(names: str) -> str:
     Raises:
         ValueError: there is no such record.
     """
-    rows = {name: _rows(name) for name in names.split("/")}
-    played = [{row["game"] for row in own} for own in rows.values()]
+    rows = {f"atari/{name}": _rows(RECORDS / f"{name}.csv") for name in names.split("/")}
+    suite = _common(rows)
+    suites = {f"{label}, here": _results(own, suite) for label, own in rows.items()}
+    told = [_told(label, own) for label, own in rows.items()]
+    return "\n".join([suites_text(suites, suite.games), *told])
+
+
+def atari_ablation(names: str) -> str:
+    """Return a table of a setting and of those without a part of it, over games all have runs of.
+
+    Args:
+        names: of records in ``ablation``, the whole setting first, as ``whole/no_shifts``.
+
+    Raises:
+        ValueError: there is no such record.
+    """
+    rows = {name: _rows(RECORDS / "ablation" / f"{name}.csv") for name in names.split("/")}
+    suite = _common(rows)
+    [whole, *_] = found = [_results(own, suite) for own in rows.values()]
+    table = [["", *suite.games, "runs", f"IQM [{INTERVAL}]", f"P(whole is better) [{INTERVAL}]"]]
+    for name, one in zip(rows, found, strict=True):
+        returns = (one.games[game].returns for game in suite.games)
+        cells = [score(float(own.mean())) for own in returns]
+        cells += [str(len(one.runs)), _estimate(one.aggregates["runs"]["iqm"])]
+        better = probability_of_improvement(whole.normalized, one.normalized)
+        cells.append("" if one is whole else _estimate(better))
+        table.append([name.replace("_", " "), *cells])
+    made = _made([row for own in rows.values() for row in own])
+    return f"{markdown(table)}\n\n- {made}"
+
+
+def _estimate(one: Estimate) -> str:
+    ends = "" if one.interval is None else " [{:.2f}, {:.2f}]".format(*one.interval)
+    return f"{one.value:.2f}{ends}"
+
+
+def _common(records: Mapping[str, Sequence[Row]]) -> Suite:
+    """Return the suite of the games that all records have runs of."""
+    played = [{row["game"] for row in own} for own in records.values()]
     whole = find_suite("atari100k")
-    games = [game for game in whole.games if all(game in own for own in played)]
-    suite = whole.choose(",".join(games))
-    suites = {f"atari/{name}, here": _results(own, suite) for name, own in rows.items()}
-    told = [_told(name, own, len(whole.games)) for name, own in rows.items()]
-    return "\n".join([suites_text(suites, games), *told])
+    return whole.choose(",".join(game for game in whole.games if all(game in p for p in played)))
 
 
-def _rows(name: str) -> list[Row]:
-    path = RECORDS / f"{name}.csv"
+def _rows(path: Path) -> list[Row]:
     if not path.is_file():
         raise ValueError(f"docs/atari100k has no {path.name}; mend the page that names it")
     with path.open(newline="") as file:
@@ -72,12 +108,16 @@ def _run(row: Row) -> Run:
     )
 
 
-def _told(name: str, rows: Sequence[Row], num_games: int) -> str:
+def _told(label: str, rows: Sequence[Row]) -> str:
+    games = len(find_suite("atari100k").games)
+    return f"- {label}: {len({row['game'] for row in rows})} of {games} games, {_made(rows)}"
+
+
+def _made(rows: Sequence[Row]) -> str:
     minutes = sorted(float(row["minutes"]) for row in rows)
     versions = ", ".join(sorted({row["torch"] for row in rows}))
     commits = ", ".join(f"`{one}`" for one in sorted({row["commit"][:7] for row in rows}))
     return (
-        f"- atari/{name}: {len({row['game'] for row in rows})} of {num_games} games, "
         f"{len(rows)} runs of {minutes[0]:.0f} to {minutes[-1]:.0f} minutes on one core, "
         f"commit {commits}, torch {versions}"
     )
