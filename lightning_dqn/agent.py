@@ -198,6 +198,16 @@ class Agent(nn.Module):
             self.add_network(name)
         self.evaluation_network = description["evaluation_network"]
 
+    def keep_only_what_acts(self) -> None:
+        """Drop every network but that of evaluation, which is the Q-network from now on."""
+        acting = self.get_submodule(self.evaluation_network).state_dict()
+        self.q_network.load_state_dict(acting)
+        for name in self.copies:
+            delattr(self, name)
+        self.copies = []
+        self.evaluation_network = self.behaviour_network = "q_network"
+        self.forget_behaviour()
+
     @classmethod
     def from_plain(
         cls,

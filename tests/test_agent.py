@@ -235,6 +235,21 @@ def made_agent(spec: EnvironmentSpec = VECTOR) -> Agent:
     return Agent(spec, network=Same())
 
 
+def test_what_acts_is_kept_without_the_rest() -> None:
+    agent = made_agent()
+    slow = agent.add_network("target_network")
+    for parameter in slow.parameters():
+        parameter.data.add_(torch.rand_like(parameter))
+    agent.evaluation_network = agent.behaviour_network = "target_network"
+    observation = torch.rand(5, 3)
+    expected = agent.q_values(observation)
+    agent.keep_only_what_acts()
+    assert torch.equal(agent.q_values(observation), expected)
+    assert torch.equal(agent.behaviour_policy().q_values(observation), expected)
+    assert {name.partition(".")[0] for name in agent.state_dict()} == {"q_network"}
+    assert agent.networks_description() == {"networks": [], "evaluation_network": "q_network"}
+
+
 def test_actions_are_numbered_as_the_environment_does() -> None:
     spec = EnvironmentSpec((3,), "float32", num_actions=3, action_start=-4)
     assert made_agent(spec).act(Q_VALUES).tolist() == [-3, -4]

@@ -28,9 +28,10 @@ class ExportOptions:
       onnx           .onnx         observation -> q_values; pip install 'lightning-dqn[onnx]'
       torchscript    .pt           observation -> q_values, for Rust's tch and C++
       torch_export   .pt2          observation -> q_values, for torch.export.load
-      card           a folder      to publish: weights, config.yaml, results.json, model.onnx and
-                                   replay.mp4 where there can be, README.md with all that a hub
-                                   lists; lightning_dqn.load and evaluate take it as a run's
+      card           a folder      to publish: weights of the network that acts, config.yaml,
+                                   results.json, model.onnx and replay.mp4 where there can be,
+                                   README.md with all that a hub lists; lightning_dqn.load and
+                                   evaluate take it as a run's
     """
 
     run: str = option(
@@ -51,6 +52,7 @@ class ExportOptions:
     video: bool | None = option(
         "card: an episode as replay.mp4; null: where the environment can be drawn", None
     )
+    onnx: bool | None = option("card: the agent as model.onnx; null: where it can be", None)
     license: str | None = option(
         "card: of the weights, as mit or cc-by-4.0; null: it says that none was chosen", None
     )

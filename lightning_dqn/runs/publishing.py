@@ -52,6 +52,10 @@ class PublishOptions(Protocol):
         """Whether there must be one; None: where there can be."""
 
     @property
+    def onnx(self) -> bool | None:
+        """Whether there must be a program; None: where there can be."""
+
+    @property
     def license(self) -> str | None:
         """Of the weights."""
 
@@ -99,12 +103,13 @@ def publish(run: FinishedRun, options: PublishOptions) -> Published:
     summary = _summary(run)
     told = _tested(run, summary) if options.episodes == 0 else None
     agent = run.agent_for(run.environment())
+    agent.keep_only_what_acts()
     with staged_folder(folder) as staged:
         _write_agent(run, agent, _counters(run, summary), staged)
         _write_configuration(config, staged / PUBLISHED_CONFIGURATION)
         back = FinishedRun.find(staged, run.trust)
         replay, left_out = _replayed(back, staged, options.video)
-        left_out += _onnx(back, staged)
+        left_out += _onnx(back, staged, options.onnx)
         facts = Facts(
             name=str(summary["name"]),
             environment=back.environment().name,
@@ -230,11 +235,15 @@ def _replayed(run: FinishedRun, folder: Path, wanted: bool | None) -> tuple[str,
     ), []
 
 
-def _onnx(run: FinishedRun, folder: Path) -> list[str]:
+def _onnx(run: FinishedRun, folder: Path, wanted: bool | None) -> list[str]:
     """Write the agent as ONNX where it can be; return why it can't."""
+    if wanted is False:
+        return []
     try:
         export(run.agent(), folder / _ONNX, "onnx")
     except (ValueError, RuntimeError) as error:  # torch's exporters raise errors of their own
+        if wanted:
+            raise ConfigError(f"onnx=true: {one_line(error)}") from error
         return [f"{_ONNX}: {one_line(error)}"]
     return []
 

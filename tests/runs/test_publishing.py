@@ -36,6 +36,7 @@ class Options:
     output: str
     episodes: int = 4
     video: bool | None = False
+    onnx: bool | None = False
     license: str | None = None
 
 
@@ -53,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folder(run: Path) -> Path:
     """The folder of the run, published with all that there can be."""
-    return published(run, run.parent / "card", video=None).folder
+    return published(run, run.parent / "card", video=None, onnx=None).folder
 
 
 @pytest.fixture
@@ -62,24 +63,19 @@ def copied(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "copied"
 
 
-@pytest.fixture
-def without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "_onnx", lambda run, folder: [])
-
-
 def test_the_folder_holds_weights_configuration_results_video_and_card(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == FILES | ONNX | {"replay.mp4"}
     assert not [path for path in folder.parent.iterdir() if path.name.endswith(".tmp")]
     assert b"ftyp" in (folder / "replay.mp4").read_bytes()[:16]
 
 
-def test_its_agent_is_the_runs(run: Path, folder: Path) -> None:
+def test_its_agent_is_the_network_of_the_run_that_acts(run: Path, folder: Path) -> None:
     expected = lightning_dqn.load(run)
     found = lightning_dqn.load(folder)
     assert not found.training
-    assert found.evaluation_network == expected.evaluation_network
-    for name, tensor in expected.state_dict().items():
-        assert torch.equal(found.state_dict()[name], tensor)
+    assert (expected.copies, found.copies) == (["target_network"], [])
+    for name, tensor in expected.q_network.state_dict().items():
+        assert torch.equal(found.q_network.state_dict()[name], tensor)
     observation = torch.linspace(-1, 1, 12).reshape(3, 4)
     assert torch.equal(found.q_values(observation), expected.q_values(observation))
 
@@ -102,14 +98,14 @@ def test_the_cards_numbers_are_those_of_the_episodes_played_from_it(folder: Path
 
 
 def test_a_number_of_episodes_that_environments_cant_share_is_still_played(
-    run: Path, tmp_path: Path, without_onnx: None
+    run: Path, tmp_path: Path
 ) -> None:
     found = published(run, tmp_path / "card", episodes=11)
     assert found.facts.evaluation.episodes == 11
 
 
 def test_no_episodes_means_the_runs_own_test(
-    run: Path, tmp_path: Path, without_onnx: None, monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Evaluator, "play", None)
     summary = json.loads((run / "summary.json").read_text())
@@ -122,9 +118,7 @@ def test_no_episodes_means_the_runs_own_test(
         published(last, tmp_path / "other", episodes=0)
 
 
-def test_a_checkpoint_is_published_with_its_own_env_steps(
-    run: Path, tmp_path: Path, without_onnx: None
-) -> None:
+def test_a_checkpoint_is_published_with_its_own_env_steps(run: Path, tmp_path: Path) -> None:
     found = published(run / "checkpoints" / "last.ckpt", tmp_path / "card")
     assert found.facts.training.weights == "of env step 322"
     description = json.loads((tmp_path / "card" / "model.json").read_text())
@@ -221,7 +215,7 @@ def test_what_a_folder_names_is_run_only_where_it_is_trusted(
 
 
 def test_no_secret_no_account_and_no_place_of_this_machine_gets_into_it(
-    run: Path, tmp_path: Path, without_onnx: None, monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OF_A_TEST", "a value of the environment")
     shutil.copytree(run, tmp_path / "run")
@@ -251,7 +245,7 @@ def test_no_secret_no_account_and_no_place_of_this_machine_gets_into_it(
 
 
 def test_what_depends_on_a_runs_folder_or_length_is_written_as_it_was(
-    run: Path, tmp_path: Path, without_onnx: None
+    run: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(run, tmp_path / "run")
     path = tmp_path / "run" / ".hydra" / "config.yaml"
@@ -319,7 +313,7 @@ def test_an_untested_run_has_no_numbers_of_its_own(run: Path, tmp_path: Path) ->
 
 
 def test_an_environment_without_pictures_has_no_video_and_cant_be_made_to_have_one(
-    tmp_path: Path, without_onnx: None
+    tmp_path: Path,
 ) -> None:
     small_run(tmp_path / "run", "environment.id=support.undrawn:Undrawn-v0")
     given = {"trust": "support"}
@@ -340,14 +334,17 @@ def test_an_agent_that_cant_be_a_program_is_published_without_one(
         raise ValueError("format=onnx: needs onnx")
 
     monkeypatch.setattr(publishing, "export", refuse)
-    found = published(run, tmp_path / "card")
+    found = published(run, tmp_path / "card", onnx=None)
     assert {path.name for path in found.folder.iterdir()} == FILES
     assert found.facts.left_out == ("model.onnx: format=onnx: needs onnx",)
     assert "left out: model.onnx" in str(found)
+    with pytest.raises(ConfigError, match=r"^onnx=true: format=onnx: needs onnx$"):
+        published(run, tmp_path / "other", onnx=True)
+    assert not (tmp_path / "other").exists()
 
 
 def test_nothing_is_left_where_it_fails_halfway(
-    run: Path, tmp_path: Path, without_onnx: None, monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: Any, **others: Any) -> None:
         raise KeyboardInterrupt
@@ -368,7 +365,7 @@ class Net(nn.Sequential):
 
 
 def test_an_agent_of_ones_own_code_is_published_and_loaded_where_it_is_trusted(
-    tmp_path: Path, without_onnx: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "net_to_publish.py").write_text(OWN_NETWORK)
     monkeypatch.syspath_prepend(tmp_path)
