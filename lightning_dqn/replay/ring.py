@@ -242,10 +242,17 @@ class ReplayBuffer:
         self._columns.write_times(first, columns)
 
     def resume_at(self, total_times: int) -> None:
-        """Go on with the rows that were put back, as the newest of ``total_times``."""
+        """Go on with the rows that were put back, as the newest of ``total_times``.
+
+        A row may have been saved before a final observation cut its episode off there.
+        """
         self.total_times = total_times
         cells = self.newest_cells(self.times_stored)
-        self._starts.rebuild(cells, self.read("action", cells) != NO_ACTION)
+        has_action = self.read("action", cells) != NO_ACTION
+        before = cells[:-1]
+        is_open = has_action[:-1] & ~self.read("terminated", before)
+        self._columns.by_name["truncated"][before] |= is_open & ~has_action[1:]
+        self._starts.rebuild(cells, has_action)
 
     def truncate_newest(self, where: np.ndarray | None = None) -> None:
         """End the episodes that are open in the newest rows as truncated.

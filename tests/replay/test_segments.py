@@ -6,12 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support.counted_ring import CountedRing
 
+from lightning_dqn import EnvironmentSpec, ReplayBuffer, ReplayConfig
 from lightning_dqn.replay import segments
 from lightning_dqn.replay.segments import SegmentWriter, delete_unnamed, load
+from lightning_dqn.transitions import NO_ACTION, Rows
 
 
 def names(folder: Path) -> set[str]:
@@ -140,6 +143,34 @@ def test_two_runs_from_one_checkpoint_never_share_what_differs(tmp_path):
         found = CountedRing(100)
         load(tmp_path, description, found)
         assert same(expected, found)
+
+
+def rows_of(actions: list[list[int]], terminated: list[list[bool]]) -> Rows:
+    """Return rows of two environments that pay 1 for every step, [T, 2]."""
+    action, ended = np.array(actions), np.array(terminated)
+    observation = np.arange(action.size, dtype=np.float32).reshape(*action.shape, 1)
+    reward = (action != NO_ACTION).astype(np.float32)
+    return Rows(observation, action, reward, ended, np.zeros_like(ended), None)
+
+
+def test_an_episode_that_was_cut_off_after_its_rows_were_saved_stays_cut_off(tmp_path):
+    spec = EnvironmentSpec((1,), "float32", num_actions=2)
+    rings = [ReplayBuffer(spec, 2, ReplayConfig(capacity=20, n_step=3)) for _ in range(2)]
+    ring, other = rings
+    writer = SegmentWriter(tmp_path)
+    ring.extend(rows_of([[0, 1], [1, 0]], [[False, False], [False, True]]))
+    writer.save(ring)
+    # As where a run begins anew: the first episode was open, the second had ended.
+    ring.extend(rows_of([[NO_ACTION] * 2, [0, 0], [1, 1]], [[False] * 2] * 3))
+    load(tmp_path, writer.save(ring), other)
+    other.resume_at(ring.total_times)
+    expected = [[False, False], [True, False], *[[False, False]] * 3]
+    for one in rings:
+        assert one.read_times(0, 5)["truncated"].tolist() == expected
+        # Chains of three: one of two rewards, which bootstraps from the row that cut it off.
+        transition = one.transitions_at(torch.tensor([0]))
+        assert transition.reward.tolist() == pytest.approx([1 + 0.99])
+        assert transition.discount.tolist() == pytest.approx([0.99**2])
 
 
 def test_a_ring_that_began_anew_is_written_anew(tmp_path):
