@@ -4,9 +4,11 @@
     python benchmarks/suite_record.py docs/atari100k/der           # what is there
 
 A suite of all games takes days, its folder gigabytes. Runs of several folders come together in
-`der.csv`, a row for each, and `der_curves.csv`, the mean return of training episodes in every
-5,000 env steps; one that is there already is replaced. The games that no run is of are printed as
-`games=...`, for the next call of `python -m lightning_dqn suite`.
+`der.csv`, a row for each, and `der_curves.csv`, the mean return of the training episodes that ended
+in every 5,000 env steps; one that is there already is replaced. They are counted in the replay ring
+of the last checkpoint, for what metrics tell is a mean over the newest 100: in long games, over all
+of the run. The games that no run is of are printed as `games=...`, for the next call of
+`python -m lightning_dqn suite`.
 """
 
 from __future__ import annotations
@@ -14,16 +16,20 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
+import numpy as np
+import torch
 from text_table import format_table
+from torch import Tensor
 
-from lightning_dqn.reporting.metrics_file import METRICS, read_rows
+from lightning_dqn.replay.archive import FOLDER
+from lightning_dqn.replay.segments import load
+from lightning_dqn.safekeeping.reading import read_checkpoint
 from lightning_dqn.study.atari_scores import atari_100k
+from lightning_dqn.transitions import NO_ACTION
 
 KEY = "environment.game"
 SPAN = 5_000
@@ -61,18 +67,60 @@ def row_of(summary: Mapping[str, Any]) -> Row:
     }
 
 
+class Episodes:
+    """Takes the rows that a run stored, as a ring of one environment and of any length."""
+
+    num_times = total_times = times_stored = 1 << 62
+
+    def __init__(self) -> None:
+        """Begin without a row."""
+        self._columns: list[Mapping[str, Tensor]] = []
+
+    def read_times(self, first: int, end: int) -> Mapping[str, Tensor]:
+        """Nobody asks for it."""
+        raise NotImplementedError
+
+    def write_times(self, first: int, columns: Mapping[str, Tensor]) -> None:
+        """Take the rows of some times, each after the others."""
+        names = ("action", "reward", "terminated", "truncated")
+        self._columns.append({name: columns[name][:, 0] for name in names})
+
+    def counted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return after which env step each episode ended, int64[N], and its return, float64[N].
+
+        One that nothing but a restart of the run ended isn't counted.
+        """
+        action, reward, terminated, truncated = (
+            torch.cat([one[name] for one in self._columns]) for name in self._columns[0]
+        )
+        # A row without an action, which is no env step, follows the last of each episode.
+        finals = (action == NO_ACTION).nonzero()[:, 0]
+        env_steps = finals - torch.arange(len(finals))
+        returns = reward.double().cumsum(0)[finals].diff(prepend=torch.zeros(1).double())
+        ended = (terminated | truncated)[finals - 1]
+        return env_steps[ended].numpy(), returns[ended].numpy()
+
+
 def curve_of(folder: Path, summary: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield the points of a run's curve."""
-    spans: dict[int, list[float]] = defaultdict(list)
-    for row in read_rows(folder / METRICS):
-        if (value := row.values.get("rollout/episode_return")) is not None:
-            spans[int((row.env_steps - 1) // SPAN)].append(value)
-    for span, values in sorted(spans.items()):
+    """Yield the points of a run's curve.
+
+    Raises:
+        ValueError: the rows of its replay ring aren't all there.
+    """
+    checkpoints = folder / "checkpoints"
+    state = read_checkpoint(checkpoints / "last.ckpt")["ReplayDataModule"]["replay"]
+    if state["segments"][0]["first_time"] > 0:
+        raise ValueError(f"{folder}: its replay ring is shorter than the run")
+    episodes = Episodes()
+    load(checkpoints / FOLDER, state["segments"], episodes)
+    env_steps, returns = episodes.counted()
+    spans = (env_steps - 1) // SPAN
+    for span in np.unique(spans):
         yield {
             "game": game_of(summary),
             "seed": summary["seed"],
             "env_steps": (span + 1) * SPAN,
-            "episode_return": f"{fmean(values):.4g}",
+            "episode_return": f"{returns[spans == span].mean():.4g}",
         }
 
 
