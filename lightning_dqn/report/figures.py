@@ -27,6 +27,7 @@ _TITLES = {
     "eval/overestimation": "Overestimation",
     "rollout/episode_return": "Return of the newest training episodes",
     "rollout/episode_length": "Length of the newest training episodes",
+    "rollout/new_episode_return": "Return of the training episodes that just ended",
     "rollout/epsilon": "Epsilon",
     "train/loss": "Loss",
     "train/q_value": "Q-values learned from",

@@ -14,6 +14,10 @@ GLOSSARY = {
         "their mean return as wrappers (`environment.wrappers`) make it, which is learned from; "
         "the return is the environment's own"
     ),
+    "rollout/new_episode_return": (
+        "mean undiscounted return of the training episodes that ended since the row before; none "
+        "where none did. Where episodes are long the newest 100 may be all of a run"
+    ),
     "rollout/epsilon": "probability of a random action",
     "rollout/worker_restarts": (
         "with `environment.vectorization=async`: processes of training's environments that failed, "
@@ -204,6 +208,7 @@ OF_CALLBACKS = {key for key in GLOSSARY if not _BY_ITSELF.fullmatch(key)}
 
 BEST: dict[str, Literal["max", "min"]] = {
     "rollout/episode_return": "max",
+    "rollout/new_episode_return": "max",
     "rollout/wrapped_return": "max",
     "eval/episode_return": "max",
     "eval/wrapped_return": "max",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ class Report(nn.Module):
         self.evaluation_length = EpisodeLength()
         self.rollout_wrapped = WrappedReturn(window=ROLLOUT_WINDOW_EPISODES, persistent=False)
         self.evaluation_wrapped = WrappedReturn(persistent=False)
+        self._new_returns: list[float] = []
         self._lengths_cut: list[int] = []
         self._has_warned = False
         self._since = (time.perf_counter(), 0, 0)
@@ -84,6 +86,7 @@ class Report(nn.Module):
             "first_env_step": trained.first_env_step,
             "seconds": trained.seconds,
             "wrapped_returns": self.rollout_wrapped.values,
+            "new_returns": list(self._new_returns),
         }
 
     def go_on(self, continuation: Mapping[str, Any]) -> None:
@@ -91,6 +94,7 @@ class Report(nn.Module):
         self._first_env_step = continuation["first_env_step"]
         self._seconds_before = continuation["seconds"]
         self.rollout_wrapped.values = continuation["wrapped_returns"]
+        self._new_returns = list(continuation.get("new_returns", ()))  # not of 0.2
 
     def start_clock(self, env_steps: int, updates: int) -> None:
         """Measure speeds from now on."""
@@ -101,6 +105,7 @@ class Report(nn.Module):
         self.rollout_return.update(episodes)
         self.rollout_length.update(episodes)
         self.rollout_wrapped.update(episodes)
+        self._new_returns += [episode.episode_return for episode in episodes]
 
     def count_evaluation(self, episode: Episode) -> None:
         """Count a finished evaluation episode."""
@@ -135,6 +140,9 @@ class Report(nn.Module):
         if self.rollout_return.num_episodes > 0:
             row["rollout/episode_return"] = self.rollout_return.compute().item()
             row["rollout/episode_length"] = self.rollout_length.compute().item()
+        if self._new_returns:
+            row["rollout/new_episode_return"] = fmean(self._new_returns)
+            self._new_returns = []
         row |= _wrapped("rollout", self.rollout_wrapped)
         if iteration.worker_restarts is not None:
             row["rollout/worker_restarts"] = iteration.worker_restarts

@@ -61,6 +61,7 @@ def test_a_training_row_by_hand(clock: Clock) -> None:
         "rollout/epsilon": 0.25,
         "rollout/episode_return": 6.5,
         "rollout/episode_length": 8.5,
+        "rollout/new_episode_return": 6.5,
         "time/env_steps_per_second": 30 / 4,
         "time/updates_per_second": 2 / 4,
     }
@@ -103,6 +104,30 @@ def test_before_the_first_episode_ends_nothing_is_told_of_episodes(clock: Clock)
     row = report.training_row(STATISTICS, iteration(), env_steps=40, updates=6)
     assert not any(key.startswith("rollout/episode") for key in row)
     assert row["rollout/epsilon"] == 0.25
+
+
+def test_what_just_ended_is_told_once(clock: Clock) -> None:
+    report = Report()
+    told = []
+    for returns in ([2.0, 4.0], [], [10.0], [-1.0, 0.0]):
+        report.count_rollout([Episode(one, 3) for one in returns])
+        if returns == [10.0]:
+            continue  # no row was wanted then
+        clock.seconds += 1.0
+        row = report.training_row(STATISTICS, iteration(), env_steps=40, updates=6)
+        told.append((row.get("rollout/new_episode_return"), row["rollout/episode_return"]))
+    assert told == [(3.0, 3.0), (None, 3.0), (3.0, 3.0)]
+
+
+def test_what_ended_since_the_last_row_is_not_lost_with_a_restart(clock: Clock) -> None:
+    report, resumed = Report(), Report()
+    report.count_rollout([Episode(2.0, 3)])
+    resumed.begin(40, 6)
+    resumed.go_on(report.continuation(40))
+    resumed.count_rollout([Episode(6.0, 3)])
+    clock.seconds += 1.0
+    row = resumed.training_row(STATISTICS, iteration(), env_steps=40, updates=6)
+    assert row["rollout/new_episode_return"] == 4.0
 
 
 def test_training_episodes_count_in_a_window(clock: Clock) -> None:
