@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
 import pytest
+import pytorch_lightning as pl
+import torch
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy
 from torch import nn
 
@@ -15,7 +18,7 @@ from lightning_dqn.callbacks import EMATargetNetwork, PromotePastSelf, ReDo
 from lightning_dqn.collecting.evaluation import EvaluationConfig
 from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.learning.devices import check_devices, check_shared
+from lightning_dqn.learning.devices import check_devices, check_shared, multiplies_bfloat16
 from lightning_dqn.networks.table import Table
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.replay.samplers.online import OnlineTransitions
@@ -56,6 +59,38 @@ def test_ddp_with_as_many_processes_as_devices_is_taken() -> None:
 def test_what_cannot_be_is_refused(changed: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         check_devices(trainer(**changed))
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "precision", "warns"),
+    [
+        ({"architecture": "x86_64", "avx512_bf16": False}, "bf16-mixed", True),
+        ({"architecture": "x86_64", "avx512_bf16": False}, "32-true", False),
+        ({"architecture": "x86_64", "avx512_bf16": True}, "bf16-mixed", False),
+        ({"architecture": "x86_64", "amx_bf16": True}, "bf16-mixed", False),
+        ({"architecture": "arm64"}, "bf16-mixed", False),
+    ],
+)
+def test_half_precision_on_a_cpu_that_has_no_instructions_for_it_is_warned_of(
+    capabilities: dict[str, Any],
+    precision: str,
+    warns: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    one = pl.Trainer(accelerator="cpu", precision=precision, logger=False)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        check_devices(one)
+    told = [str(one.message) for one in found if "no instructions for bfloat16" in str(one.message)]
+    assert len(told) == warns
+
+
+def test_without_a_word_of_torch_on_the_cpu_nothing_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert multiplies_bfloat16()
 
 
 @pytest.mark.parametrize("callback", [ReDo(), PromotePastSelf()])
