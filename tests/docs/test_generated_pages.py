@@ -23,7 +23,7 @@ from lightning_dqn.former_names import MOVED, WORDS
 from lightning_dqn.reporting.glossary import GLOSSARY
 from lightning_dqn.runs.compose import compose, without_hydra
 from lightning_dqn.runs.keys import explain_key, explain_keys, leaves
-from lightning_dqn.study.atari_scores import ScoreTable, atari_100k
+from lightning_dqn.study.atari_scores import atari_100k
 
 DOCS = ROOT / "docs"
 PRESETS = sorted((ROOT / "conf" / "algorithm").rglob("*.yaml"))
@@ -143,24 +143,38 @@ def test_a_preset_on_a_page_shows_the_settings_of_its_file() -> None:
     assert [yaml.safe_load(block) for block in blocks] == [yaml.safe_load(path.read_text())]
 
 
-def test_the_page_of_atari_100k_has_what_every_recorded_run_came_to() -> None:
-    text, scores = page("atari100k"), atari_100k()
-    with (DOCS / "atari100k" / "der.csv").open(newline="") as file:
-        runs: dict[str, list[float]] = defaultdict(list)
+def recorded(name: str) -> dict[str, list[float]]:
+    """Return the returns of a record's runs by game."""
+    runs: dict[str, list[float]] = defaultdict(list)
+    with (DOCS / "atari100k" / f"{name}.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             runs[row["game"]].append(float(row["episode_return"]))
-    returns = {game: float(np.mean(own)) for game, own in runs.items()}
-    for game, value in returns.items():
-        assert re.search(rf"^\| {game} +\| +{value:,.1f} ", text, re.M), game
-    shares = {
-        name: [(own[game] - scores.random[game]) / _span(scores, game) for game in returns]
-        for name, own in {"atari/der, here": returns, "DER": scores.agents["DER"]}.items()
-    }
-    for name, own in shares.items():
-        told = rf"^\| {name} +\| +{len(returns)} per-game means \| +\S+ \| +(\S+) "
-        [median] = re.findall(told, text, re.M)
-        assert float(median) == pytest.approx(np.median(own), abs=5e-4), name
-    assert f"- atari/der: {len(returns)} of 26 games, {sum(map(len, runs.values()))} runs" in text
+    return runs
+
+
+TABLES_OF_ATARI = re.findall(
+    r"^<!-- generated: atari_100k ([\w/]+) -->$", (DOCS / "atari100k.md").read_text(), re.M
+)
+
+
+@pytest.mark.parametrize("names", TABLES_OF_ATARI)
+def test_a_table_of_atari_100k_has_what_every_recorded_run_came_to(names: str) -> None:
+    text, scores = filled(f"<!-- generated: atari_100k {names} -->"), atari_100k()
+    runs = {name: recorded(name) for name in names.split("/")}
+    games = [game for game in scores.games if all(game in own for own in runs.values())]
+    rows = [[one.strip() for one in line.split("|")[1:-1]] for line in text.splitlines()]
+    cells = {row[0]: row[1:] for row in rows if row}
+    for game in games:
+        for cell, own in zip(cells[game], runs.values(), strict=False):
+            assert cell.split()[0] == f"{np.mean(own[game]):,.1f}", game
+    told = {row[0]: row[3] for row in rows if len(row) == 6 and "per-game mean" in row[1]}
+    means = {f"atari/{name}, here": own for name, own in runs.items()}
+    for name, own in {**means, "DER": scores.agents["DER"]}.items():
+        above = {game: np.mean(own[game]) - scores.random[game] for game in games}
+        shares = [gain / (scores.human[game] - scores.random[game]) for game, gain in above.items()]
+        assert float(told[name]) == pytest.approx(np.median(shares), abs=5e-4), name
+    for name, own in runs.items():
+        assert f"- atari/{name}: {len(own)} of 26 games, {sum(map(len, own.values()))} runs" in text
 
 
 def test_an_ablation_holds_each_part_against_the_whole(
@@ -187,10 +201,6 @@ def test_an_ablation_holds_each_part_against_the_whole(
     assert table.endswith(
         "- 5 runs of 25 to 25 minutes on one core, commit `0123456`, torch 2.13.0"
     )
-
-
-def _span(scores: ScoreTable, game: str) -> float:
-    return scores.human[game] - scores.random[game]
 
 
 def test_a_mark_that_nothing_makes_is_refused() -> None:
