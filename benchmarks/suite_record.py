@@ -70,15 +70,11 @@ def row_of(summary: Mapping[str, Any]) -> Row:
 class Episodes:
     """Takes the rows that a run stored, as a ring of one environment and of any length."""
 
-    num_times = total_times = times_stored = 1 << 62
+    num_times = 1 << 62
 
     def __init__(self) -> None:
         """Begin without a row."""
         self._columns: list[Mapping[str, Tensor]] = []
-
-    def read_times(self, first: int, end: int) -> Mapping[str, Tensor]:
-        """Nobody asks for it."""
-        raise NotImplementedError
 
     def write_times(self, first: int, columns: Mapping[str, Tensor]) -> None:
         """Take the rows of some times, each after the others."""

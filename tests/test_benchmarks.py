@@ -1,4 +1,4 @@
-"""Benchmarks and proofs, which no test runs, import what is there."""
+"""Benchmarks and proofs, which no test runs: what they import is there, what they keep is right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import importlib
 from pathlib import Path
 
 import pytest
+from support.short_runs import small_run
 
+from lightning_dqn.replay import archive
+from lightning_dqn.reporting.metrics_file import METRICS, read_rows
+
+RETURN = "rollout/episode_return"
 ROOT = Path(__file__).parent.parent
 PROGRAMS = sorted(
     path for folder in ("benchmarks", "tests/proofs") for path in (ROOT / folder).rglob("*.py")
@@ -42,3 +47,19 @@ def test_imports_are_found_wherever_they_stand() -> None:
         ("lightning_dqn.data", "b"),
         ("lightning_dqn.dqn", None),
     ]
+
+
+def test_the_curve_of_a_run_is_of_the_episodes_in_its_ring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    suite_record = importlib.import_module("suite_record")
+    monkeypatch.setattr(suite_record, "SPAN", 1_000)
+    monkeypatch.setattr(archive, "MOST_BYTES_INSIDE", 0)
+    small_run(tmp_path / "run", "environment.num_envs=1")
+    summary = {"overrides": ["environment.game=Pong"], "seed": 3}
+    [point] = suite_record.curve_of(tmp_path / "run", summary)
+    rows = [row.values for row in read_rows(tmp_path / "run" / METRICS)]
+    *_, told = (row[RETURN] for row in rows if row.get(RETURN) is not None)
+    assert float(point.pop("episode_return")) == pytest.approx(told, rel=1e-3)
+    assert point == {"game": "Pong", "seed": 3, "env_steps": 1_000}

@@ -38,7 +38,18 @@ Segment = dict[str, Any]
 time, as ``{"action": ["int64", [2]]}``; plain values that a checkpoint may hold."""
 
 
-class Ring(Protocol):
+class Taker(Protocol):
+    """What takes rows that were saved."""
+
+    @property
+    def num_times(self) -> int:
+        """So many times fit."""
+
+    def write_times(self, first: int, columns: Mapping[str, Tensor]) -> None:
+        """Write columns [T, E, ...] as the times from ``first`` on."""
+
+
+class Ring(Taker, Protocol):
     """What is saved: the newest times of all that were ever written."""
 
     @property
@@ -46,18 +57,11 @@ class Ring(Protocol):
         """So many times were ever written; the next has this number."""
 
     @property
-    def num_times(self) -> int:
-        """So many times fit."""
-
-    @property
     def times_stored(self) -> int:
         """So many of the newest times are there."""
 
     def read_times(self, first: int, end: int) -> Mapping[str, Tensor]:
         """Return the columns [end - first, E, ...] of the times [first, end)."""
-
-    def write_times(self, first: int, columns: Mapping[str, Tensor]) -> None:
-        """Write columns [T, E, ...] as the times from ``first`` on."""
 
 
 class SegmentWriter:
@@ -97,7 +101,7 @@ class SegmentWriter:
         return list(self._segments)
 
 
-def load(folder: Path, description: Sequence[Segment], ring: Ring) -> None:
+def load(folder: Path, description: Sequence[Segment], ring: Taker) -> None:
     """Write the rows of segments into a ring, those that it has room for.
 
     Args:
