@@ -18,7 +18,7 @@ extensions = [
     "sphinx_copybutton",
     "generated_pages",
 ]
-exclude_patterns = ["extension"]
+exclude_patterns = ["extension", "atari100k/agents"]
 
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"

@@ -8,19 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.pages import ROOT
+from support.pages import CARDS
 
 import lightning_dqn
 
-RECORDS = ROOT / "docs" / "atari100k"
-AGENTS = sorted((RECORDS / "agents").iterdir())
+AGENTS = sorted(CARDS.iterdir())
 
 
 @pytest.mark.parametrize("folder", AGENTS, ids=lambda one: one.name)
 def test_its_numbers_are_those_of_the_table(folder: Path) -> None:
     results = json.loads((folder / "results.json").read_text())
     told, training = results["evaluation"], results["training"]
-    with (RECORDS / "ema_rainbow.csv").open(newline="") as file:
+    with (CARDS.parent / "ema_rainbow.csv").open(newline="") as file:
         [run] = (
             row
             for row in csv.DictReader(file)

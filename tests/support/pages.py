@@ -11,8 +11,12 @@ from typing import NamedTuple
 import gymnasium as gym
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-"""All that is read as text for users, the README first."""
+CARDS = ROOT / "docs" / "atari100k" / "agents"
+PAGES = [
+    ROOT / "README.md",
+    *sorted(page for page in (ROOT / "docs").rglob("*.md") if CARDS not in page.parents),
+]
+"""All that is read as text for users, the README first; without cards, which are made."""
 
 MORE_PAGES = [ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "benchmarks/README.md")]
 """What isn't of the site, for those who work here."""
