@@ -43,7 +43,8 @@ def draw(records: dict[str, Curves]) -> Figure:
     handles: dict[str, Any] = {}
     for game, axes in zip(games, panels, strict=False):
         axes.set_title(game, fontsize=9)
-        levels = {"chance": (scores.random[game], ":"), "DER": (scores.agents["DER"][game], "--")}
+        published = scores.agents["DER"][game]
+        levels = {"chance": (scores.random[game], ":"), "DER, published": (published, "--")}
         for label, (level, style) in levels.items():
             handles[label] = axes.axhline(level, color="0.5", linewidth=1, linestyle=style)
         for number, (label, own) in enumerate(records.items()):
