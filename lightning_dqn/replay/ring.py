@@ -249,9 +249,7 @@ class ReplayBuffer:
         self.total_times = total_times
         cells = self.newest_cells(self.times_stored)
         has_action = self.read("action", cells) != NO_ACTION
-        before = cells[:-1]
-        is_open = has_action[:-1] & ~self.read("terminated", before)
-        self._columns.by_name["truncated"][before] |= is_open & ~has_action[1:]
+        self._truncate(cells[:-1][~has_action[1:]])
         self._starts.rebuild(cells, has_action)
 
     def truncate_newest(self, where: np.ndarray | None = None) -> None:
@@ -263,9 +261,13 @@ class ReplayBuffer:
         newest = self.newest_cells(1)[0]
         if where is not None:
             newest = newest[torch.from_numpy(np.flatnonzero(where)).to(self.device)]
-        is_open = (self.read("action", newest) != NO_ACTION) & ~self.read("terminated", newest)
+        self._truncate(newest)
+
+    def _truncate(self, cells: Tensor) -> None:
+        """End the episodes that are open in rows, int64[M], as truncated."""
+        is_open = (self.read("action", cells) != NO_ACTION) & ~self.read("terminated", cells)
         # Not by a mask on the ring's device, whose shape would be waited for.
-        self._columns.by_name["truncated"][newest] |= is_open
+        self._columns.by_name["truncated"][cells] |= is_open
 
     def state_dict(self, *, with_rows: bool) -> dict[str, Any]:
         """Return the generator's state and the size, and the rows too where they are wanted.

@@ -15,6 +15,7 @@ from lightning_dqn.study.suite_files import write_suites
 from lightning_dqn.study.suite_results import SuiteResults, spread
 from lightning_dqn.study.suite_tables import (
     aggregates_table,
+    estimate,
     others,
     others_scores,
     protocol,
@@ -160,6 +161,5 @@ def _improvements(suites: Mapping[str, SuiteResults]) -> str:
     rows = [["X", "Y", f"P(X > Y) [{INTERVAL}]"]]
     for (x, first), (y, second) in combinations(suites.items(), 2):
         found = probability_of_improvement(first.normalized, second.normalized)
-        ends = "" if found.interval is None else " [{:.3f}, {:.3f}]".format(*found.interval)
-        rows.append([x, y, f"{found.value:.3f}{ends}"])
+        rows.append([x, y, estimate(found)])
     return markdown(rows)

@@ -34,12 +34,12 @@ def aggregates_table(suites: Mapping[str, SuiteResults], games: Sequence[str]) -
     for label, one in suites.items():
         counts = {"runs": len(one.runs), "games": len(games)}
         rows += [
-            [label, f"{counts[way]} {_counted(way, counts[way])}", *map(_estimate, found.values())]
+            [label, f"{counts[way]} {_counted(way, counts[way])}", *map(estimate, found.values())]
             for way, found in one.aggregates.items()
         ]
     [first, *_] = suites.values()
     rows += [
-        [agent, f"{len(games)} {_counted('games', len(games))}", *map(_estimate, found.values())]
+        [agent, f"{len(games)} {_counted('games', len(games))}", *map(estimate, found.values())]
         for agent, found in first.published(games).items()
     ]
     table = first.suite.scores
@@ -54,6 +54,15 @@ def aggregates_table(suites: Mapping[str, SuiteResults], games: Sequence[str]) -
 def score(value: float) -> str:
     """Return a score of a game."""
     return f"{value:,.1f}"
+
+
+def estimate(one: Estimate, digits: int = 3) -> str:
+    """Return a statistic, and its interval where it has one, as ``0.061 [0.050, 0.072]``."""
+    text = f"{one.value:.{digits}f}"
+    if one.interval is None:
+        return text
+    low, high = one.interval
+    return f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def others(table: ScoreTable | None) -> list[str]:
@@ -146,13 +155,6 @@ def _several(values: Iterable[float]) -> str:
     found = sorted(set(values))
     ends = [f"{value:,}" for value in (found[:1] + found[-1:] if len(found) > 1 else found)]
     return " to ".join(ends)
-
-
-def _estimate(one: Estimate) -> str:
-    text = f"{one.value:.3f}"
-    return (
-        text if one.interval is None else f"{text} [{one.interval[0]:.3f}, {one.interval[1]:.3f}]"
-    )
 
 
 def _counted(way: str, number: int) -> str:

@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lightning_dqn.study.aggregates import Estimate
 from lightning_dqn.study.improvement import probability_of_improvement
 from lightning_dqn.study.results import Results, Run
 from lightning_dqn.study.suite import Suite
 from lightning_dqn.study.suite_comparison import suites_text
 from lightning_dqn.study.suite_file import find_suite
 from lightning_dqn.study.suite_results import SuiteResults
-from lightning_dqn.study.suite_tables import score
+from lightning_dqn.study.suite_tables import estimate, score
 from lightning_dqn.study.tables import INTERVAL, markdown
 
 RECORDS = Path(__file__).resolve().parents[2] / "atari100k"
@@ -53,17 +52,12 @@ def atari_ablation(names: str) -> str:
     for name, one in zip(rows, found, strict=True):
         returns = (one.games[game].returns for game in suite.games)
         cells = [score(float(own.mean())) for own in returns]
-        cells += [str(len(one.runs)), _estimate(one.aggregates["runs"]["iqm"])]
+        cells += [str(len(one.runs)), estimate(one.aggregates["runs"]["iqm"], 2)]
         better = probability_of_improvement(whole.normalized, one.normalized)
-        cells.append("" if one is whole else _estimate(better))
+        cells.append("" if one is whole else estimate(better, 2))
         table.append([name.replace("_", " "), *cells])
     made = _made([row for own in rows.values() for row in own])
     return f"{markdown(table)}\n\n- {made}"
-
-
-def _estimate(one: Estimate) -> str:
-    ends = "" if one.interval is None else " [{:.2f}, {:.2f}]".format(*one.interval)
-    return f"{one.value:.2f}{ends}"
 
 
 def _common(records: Mapping[str, Sequence[Row]]) -> Suite:
