@@ -56,11 +56,11 @@ def game_of(summary: Mapping[str, Any]) -> str:
 
 
 def row_of(summary: Mapping[str, Any]) -> Row:
-    """Return a run's row."""
+    """Return a run's row, as the file has it."""
     return {
         "game": game_of(summary),
-        "seed": summary["seed"],
-        **{name: summary[name] for name in FACTS},
+        "seed": str(summary["seed"]),
+        **{name: str(summary[name]) for name in FACTS},
         "minutes": f"{summary['seconds'] / 60:.1f}",
         "commit": summary["commit"],
         "torch": summary["versions"]["torch"],
@@ -114,19 +114,24 @@ def curve_of(folder: Path, summary: Mapping[str, Any]) -> Iterator[Row]:
     for span in np.unique(spans):
         yield {
             "game": game_of(summary),
-            "seed": summary["seed"],
+            "seed": str(summary["seed"]),
             "env_steps": (span + 1) * SPAN,
             "episode_return": f"{returns[spans == span].mean():.4g}",
         }
 
 
+def read(path: Path) -> list[Row]:
+    """Return the rows of a file; none, where there is no file yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def merge(path: Path, columns: Sequence[str], rows: Sequence[Row]) -> list[Row]:
     """Write rows into a file, in place of those of the same runs, and return all it has now."""
-    new = {(row["game"], str(row["seed"])) for row in rows}
-    old: list[Row] = []
-    if path.exists():
-        with path.open(newline="") as file:
-            old = [row for row in csv.DictReader(file) if (row["game"], row["seed"]) not in new]
+    new = {(row["game"], row["seed"]) for row in rows}
+    old = [row for row in read(path) if (row["game"], row["seed"]) not in new]
     together = sorted([*old, *rows], key=lambda row: (row["game"], int(row["seed"])))
     if rows:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,12 +161,13 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, help="of a suite; none: only tell")
     parser.add_argument("record", type=Path, help="the files' name without its end")
     options = parser.parse_args()
+    path = options.record.with_name(f"{options.record.name}.csv")
+    recorded = read(path)
     found = list(runs(options.folder)) if options.folder else []
-    name = options.record.name
-    curves = [point for folder, summary in found for point in curve_of(folder, summary)]
-    merge(options.record.with_name(f"{name}_curves.csv"), CURVE_COLUMNS, curves)
-    path = options.record.with_name(f"{name}.csv")
-    rows = merge(path, RUN_COLUMNS, [row_of(summary) for _, summary in found])
+    new = [(folder, summary) for folder, summary in found if row_of(summary) not in recorded]
+    curves = [point for folder, summary in new for point in curve_of(folder, summary)]
+    merge(path.with_name(f"{path.stem}_curves.csv"), CURVE_COLUMNS, curves)
+    rows = merge(path, RUN_COLUMNS, [row_of(summary) for _, summary in new])
     print(table(rows))
     done = {row["game"] for row in rows}
     left = [game for game in atari_100k().games if game not in done]

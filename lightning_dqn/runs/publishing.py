@@ -223,9 +223,7 @@ def _replayed(run: FinishedRun, folder: Path, wanted: bool | None) -> tuple[str,
     try:
         [video] = record(run, _Replay(str(folder / _REPLAY))).videos
     except ValueError as error:
-        if wanted:
-            raise ConfigError(f"video=true: {one_line(error)}") from error
-        return "", [f"{_REPLAY}: {one_line(error)}"]
+        return "", [_left_out(_REPLAY, "video", wanted, error)]
     os.replace(video.path, folder / _REPLAY)
     episode = video.episode
     cut = ", cut there" if episode.is_cut else ""
@@ -242,10 +240,15 @@ def _onnx(run: FinishedRun, folder: Path, wanted: bool | None) -> list[str]:
     try:
         export(run.agent(), folder / _ONNX, "onnx")
     except (ValueError, RuntimeError) as error:  # torch's exporters raise errors of their own
-        if wanted:
-            raise ConfigError(f"onnx=true: {one_line(error)}") from error
-        return [f"{_ONNX}: {one_line(error)}"]
+        return [_left_out(_ONNX, "onnx", wanted, error)]
     return []
+
+
+def _left_out(name: str, option: str, wanted: bool | None, error: Exception) -> str:
+    """Return why a file isn't there, or raise it where it must be."""
+    if wanted:
+        raise ConfigError(f"{option}=true: {one_line(error)}") from error
+    return f"{name}: {one_line(error)}"
 
 
 def _played(run: FinishedRun, number: int) -> Evaluation:

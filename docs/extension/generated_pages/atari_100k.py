@@ -108,10 +108,9 @@ def _told(label: str, rows: Sequence[Row]) -> str:
 
 
 def _made(rows: Sequence[Row]) -> str:
-    minutes = sorted(float(row["minutes"]) for row in rows)
+    minutes = sorted({round(float(row["minutes"])) for row in rows})
+    length = " to ".join(str(one) for one in dict.fromkeys((minutes[0], minutes[-1])))
+    number = "1 run" if len(rows) == 1 else f"{len(rows)} runs"
     versions = ", ".join(sorted({row["torch"] for row in rows}))
     commits = ", ".join(f"`{one}`" for one in sorted({row["commit"][:7] for row in rows}))
-    return (
-        f"{len(rows)} runs of {minutes[0]:.0f} to {minutes[-1]:.0f} minutes on one core, "
-        f"commit {commits}, torch {versions}"
-    )
+    return f"{number} of {length} minutes on one core, commit {commits}, torch {versions}"
