@@ -9,6 +9,7 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.lengths import pace_of
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.system.files import write_json
 
@@ -33,9 +34,10 @@ class Progress(NamedTuple):
 def spread_budget(config: DictConfig) -> None:
     """Turn ``env_steps``, of the whole run, into epochs that come to it.
 
-    Their number stays as near as can be to what ``data.env_steps_per_epoch`` says, so that there
-    is an evaluation as often. A run that goes on keeps its epochs; with another budget the epochs
-    that are over count as they were, and the rest is spread anew.
+    They are whole iterations and make 1 % more at most, or a part of an iteration. Their number
+    stays as near as can be to what ``data.env_steps_per_epoch`` says, so that there is an
+    evaluation as often. A run that goes on keeps its epochs; with another budget the epochs that
+    are over count as they were, and the rest is spread anew.
 
     Raises:
         ConfigError: it isn't a number of env steps, or the warm-up or the run so far takes them
@@ -49,8 +51,8 @@ def spread_budget(config: DictConfig) -> None:
     if made is not None and made["env_steps"] == budget:
         _set(config, made["max_epochs"], made["env_steps_per_epoch"])
         return
-    length = int(config.data.env_steps_per_epoch)
-    left = budget - int(config.data.collection.get("warmup_env_steps", 0))
+    pace = pace_of(config)
+    left = budget - pace.warmup_env_steps
     if left <= 0:
         raise ConfigError(
             f"env_steps={budget}: the warm-up takes them all; lower "
@@ -60,9 +62,10 @@ def spread_budget(config: DictConfig) -> None:
     progress = None if path is None else progress_of(path)
     # A run of before its budget was noted, which is over, has nothing left, and is tested again.
     if progress is not None and (made is not None or budget > progress.env_steps):
-        over, left = progress.epochs, _rest(config, budget, progress)
-    epochs = _epochs(left, length)
-    _set(config, over + epochs, -(-left // epochs))
+        over, left = progress.epochs, _rest(budget, progress, pace.env_steps_per_iteration)
+    iterations = -(-left // pace.env_steps_per_iteration)
+    epochs = _epochs(iterations, round(left / int(config.data.env_steps_per_epoch)))
+    _set(config, over + epochs, -(-iterations // epochs) * pace.env_steps_per_iteration)
 
 
 def keep_budget(config: DictConfig) -> None:
@@ -125,18 +128,25 @@ def _made(config: DictConfig) -> dict[str, int] | None:
         raise ConfigError(f"{path}: not what a run writes; delete it ({error!r})") from error
 
 
-def _rest(config: DictConfig, budget: int, progress: Progress) -> int:
+def _rest(budget: int, progress: Progress, per_iteration: int) -> int:
     """Return the env steps of the epoch that has begun and of those after it."""
     if budget <= progress.env_steps:
         raise ConfigError(
             f"env_steps={budget}: the run has made {progress.env_steps} already; name more"
         )
-    begun = progress.iterations * int(config.data.env_steps_per_iteration)
-    return budget - progress.env_steps + begun
+    return budget - progress.env_steps + progress.iterations * per_iteration
 
 
-def _epochs(left: int, length: int) -> int:
-    return max(1, round(left / length))
+def _epochs(iterations: int, wanted: int) -> int:
+    """Return into how many epochs to part iterations so that few are made beyond them."""
+    wanted = min(max(1, wanted), iterations)
+    near = (wanted + sign * by for by in range(iterations) for sign in (1, -1))
+    return next(
+        epochs
+        for epochs in near
+        if 1 <= epochs <= iterations
+        and 100 * (epochs * -(-iterations // epochs) - iterations) <= iterations
+    )
 
 
 def _set(config: DictConfig, epochs: int, length: int) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.runs.build import ConfigError, build
 
+if TYPE_CHECKING:
+    from lightning_dqn.replay.samplers.sampler import Pace
 
-def total_iterations(config: DictConfig) -> int:
-    """Return the iterations of the whole run, for learning-rate schedules over all of it."""
+
+def pace_of(config: DictConfig) -> Pace:
+    """Return in what steps a run collects and learns, before anything of it is built."""
     # A configuration is composed and printed without torch, which this file brings.
     from lightning_dqn.replay.samplers.sampler import Pace, as_sampling
     from lightning_dqn.replay.samplers.uniform import UniformSampling
@@ -23,11 +28,15 @@ def total_iterations(config: DictConfig) -> int:
         batch_size=int(data.batch_size),
         updates_per_iteration=int(data.updates_per_iteration),
         env_steps_per_iteration=int(data.env_steps_per_iteration),
-        warmup_env_steps=0,
+        warmup_env_steps=int(data.collection.get("warmup_env_steps", 0)),
     )
-    pace = as_sampling(build(config, "data.sampler") or UniformSampling()).pace(asked)
-    iterations = -(-int(data.env_steps_per_epoch) // pace.env_steps_per_iteration)
-    return _total_epochs(config) * iterations
+    return as_sampling(build(config, "data.sampler") or UniformSampling()).pace(asked)
+
+
+def total_iterations(config: DictConfig) -> int:
+    """Return the iterations of the whole run, for learning-rate schedules over all of it."""
+    per_iteration = pace_of(config).env_steps_per_iteration
+    return _total_epochs(config) * -(-int(config.data.env_steps_per_epoch) // per_iteration)
 
 
 def total_env_steps(config: DictConfig) -> int:

@@ -14,9 +14,10 @@ from support.short_runs import small_config
 from lightning_dqn.runs.budget import BUDGET, progress_of, spread_budget
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_lengths
-from lightning_dqn.runs.compose import compose
+from lightning_dqn.runs.compose import Composer, compose
 from lightning_dqn.runs.experiment import build_trainer, prepare
-from lightning_dqn.runs.lengths import total_env_steps
+from lightning_dqn.runs.jobs_check import check_jobs
+from lightning_dqn.runs.lengths import pace_of, total_env_steps, total_iterations
 from lightning_dqn.runs.resume import CHECKPOINT
 from lightning_dqn.runs.run import Summary, run
 
@@ -24,11 +25,12 @@ from lightning_dqn.runs.run import Summary, run
 @pytest.mark.parametrize(
     ("env_steps", "per_epoch", "epochs", "expected"),
     [
-        ("1e6", 5_000, 200, 4_995),  # of which 1,000 are the warm-up's
-        ("51_000", 5_000, 10, 5_000),
-        ("6_000", 5_000, 1, 5_000),
-        ("3_000", 5_000, 1, 2_000),
-        ("20_000", 5_000, 4, 4_750),
+        # 15,610 iterations of 64 after the warm-up of 1,000: 200 epochs of 79 are 1.2 % too many.
+        ("1e6", 5_000, 201, 78 * 64),
+        ("6_000", 5_000, 1, 79 * 64),
+        ("3_000", 5_000, 1, 32 * 64),
+        # 297 iterations: 3 times 99; 4 times 75 and 5 times 60 are 1.01 % too many.
+        ("20_000", 5_000, 3, 99 * 64),
     ],
 )
 def test_a_budget_is_spread_over_epochs_of_about_their_length(
@@ -37,7 +39,46 @@ def test_a_budget_is_spread_over_epochs_of_about_their_length(
     config = compose([f"env_steps={env_steps}", f"data.env_steps_per_epoch={per_epoch}"])
     spread_budget(config)
     assert (config.trainer.max_epochs, config.data.env_steps_per_epoch) == (epochs, expected)
-    assert total_env_steps(config) == pytest.approx(float(env_steps), abs=epochs)
+
+
+@pytest.mark.parametrize("num_envs", [8, 64, 128, 500])
+@pytest.mark.parametrize("env_steps", [20_000, 100_000, 1_000_000])
+@pytest.mark.parametrize("algorithm", ["pqn", "dqn"])
+def test_a_budget_is_kept_whatever_an_iteration_is(
+    algorithm: str, env_steps: int, num_envs: int
+) -> None:
+    """Of PQN an iteration is a rollout of 32 steps of all environments, three epochs' worth."""
+    config = compose(
+        [f"algorithm={algorithm}", f"environment.num_envs={num_envs}", f"env_steps={env_steps}"]
+    )
+    spread_budget(config)
+    pace = pace_of(config)
+    total = pace.warmup_env_steps + total_iterations(config) * pace.env_steps_per_iteration
+    assert env_steps <= total < 1.01 * env_steps + pace.env_steps_per_iteration
+    assert pace.warmup_env_steps == (2 * num_envs if algorithm == "pqn" else 1_000)
+
+
+def test_epochs_asked_for_beside_a_budget_are_refused(tmp_path: Path) -> None:
+    def check(*arguments: str) -> None:
+        place = f"hydra.run.dir={tmp_path / 'run'}"
+        with Composer([place, "trainer=cpu", *arguments]) as composer:
+            check_jobs(composer)
+
+    with pytest.raises(ConfigError) as refused:
+        check("env_steps=9_000", "trainer.max_epochs=20")
+    assert str(refused.value) == (
+        "trainer.max_epochs=20: the run is as long as env_steps=9000 says; set that to another "
+        "number, or to null, for epochs of data.env_steps_per_epoch"
+    )
+    check("env_steps=null", "trainer.max_epochs=20")
+    check("trainer.max_epochs=20", "env_steps=9_000")  # as of a run that goes on by a budget
+
+
+@pytest.mark.parametrize("debug", ["fast", "overfit", "profile"])
+def test_what_looks_for_faults_has_its_own_length(debug: str) -> None:
+    config = compose(["+experiment=pong", f"+debug={debug}"])
+    spread_budget(config)
+    assert config.trainer.max_epochs <= 2
 
 
 def test_a_run_takes_its_budget(tmp_path: Path) -> None:
@@ -73,6 +114,7 @@ def test_what_is_no_budget_is_refused(env_steps: str, message: str) -> None:
 
 into_the_same_folder = pytest.mark.filterwarnings("ignore:Checkpoint directory .* is not empty")
 PER_ITERATION = 16
+NUM_ENVS = 8
 
 
 def config_of(folder: Path, env_steps: int, *overrides: str, goes_on: bool = False) -> DictConfig:
@@ -112,8 +154,7 @@ def test_a_run_that_is_over_goes_on_to_a_larger_budget(
     assert 100 <= first.env_steps < 100 + 2 * PER_ITERATION
     config = config_of(tmp_path, more, warm, goes_on=True)
     second = made(config)
-    epochs, _ = lengths(config)
-    assert abs(second.env_steps - more) < epochs * PER_ITERATION
+    assert more - NUM_ENVS < second.env_steps < 1.01 * more + 2 * PER_ITERATION
     assert second.updates > first.updates
     assert total_env_steps(config) == more
 
@@ -125,7 +166,7 @@ def test_a_run_goes_on_by_the_epochs_that_it_began_with(tmp_path: Path) -> None:
     made(config)
     again = config_of(tmp_path, 100, goes_on=True)
     spread_budget(again)
-    assert lengths(again) == lengths(config) == (1, 36)
+    assert lengths(again) == lengths(config) == (1, 3 * PER_ITERATION)
     longer = config_of(tmp_path, 450, goes_on=True)
     made(longer)
     again = config_of(tmp_path, 450, goes_on=True)
@@ -134,7 +175,7 @@ def test_a_run_goes_on_by_the_epochs_that_it_began_with(tmp_path: Path) -> None:
 
 
 def test_the_part_of_an_epoch_that_is_learned_counts(tmp_path: Path) -> None:
-    config = config_of(tmp_path, 364)  # 3 epochs of 100
+    config = config_of(tmp_path, 64 + 3 * 7 * PER_ITERATION)
     experiment, trainer = prepare(config), build_trainer(config)
     saved = tmp_path / "within.ckpt"
 
@@ -144,17 +185,18 @@ def test_the_part_of_an_epoch_that_is_learned_counts(tmp_path: Path) -> None:
 
     trainer.callbacks.append(OnBatch(after=save))
     trainer.fit(experiment.module, experiment.data)
-    longer = config_of(tmp_path, 464)
+    longer = config_of(tmp_path, 500)
     longer.ckpt_path = str(saved)
     (tmp_path / BUDGET).parent.mkdir(exist_ok=True)
     (tmp_path / BUDGET).write_text(
-        json.dumps({"env_steps": 364, "max_epochs": 3, "env_steps_per_epoch": 100})
+        json.dumps({"env_steps": 400, "max_epochs": 3, "env_steps_per_epoch": 7 * PER_ITERATION})
     )
     spread_budget(longer)
     epochs, iterations, env_steps = progress_of(saved)  # type: ignore[misc]
     assert (epochs, iterations) == (1, 2)
-    left = 464 - env_steps + 2 * PER_ITERATION
-    assert lengths(longer) == (1 + 3, -(-left // 3))
+    left = 500 - env_steps + 2 * PER_ITERATION
+    assert 20 * PER_ITERATION < left <= 21 * PER_ITERATION
+    assert lengths(longer) == (1 + 3, 7 * PER_ITERATION)
 
 
 @pytest.mark.parametrize(
