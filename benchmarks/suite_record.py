@@ -36,7 +36,8 @@ SPAN = 5_000
 """Env steps of one point of a curve."""
 
 FACTS = ("episode_return", "episode_return_std", "episodes", "episodes_cut", "env_steps", "updates")
-RUN_COLUMNS = ("game", "seed", *FACTS, "minutes", "commit", "torch")
+RULES = ("epsilon", "max_episode_steps")
+RUN_COLUMNS = ("game", "seed", *FACTS, *RULES, "minutes", "commit", "torch")
 CURVE_COLUMNS = ("game", "seed", "env_steps", "episode_return")
 Row = Mapping[str, Any]
 
@@ -61,6 +62,7 @@ def row_of(summary: Mapping[str, Any]) -> Row:
         "game": game_of(summary),
         "seed": str(summary["seed"]),
         **{name: str(summary[name]) for name in FACTS},
+        **{name: str(summary["evaluation"][name]) for name in RULES},
         "minutes": f"{summary['seconds'] / 60:.1f}",
         "commit": summary["commit"],
         "torch": summary["versions"]["torch"],

@@ -1,6 +1,6 @@
 """Two learning rates, with two seeds each.
 
-``python examples/sweep.py`` does in Python what the command line does by
+``python examples/sweep.py`` does in Python the like of
 ``python -m lightning_dqn -m module.optimizer.lr=1e-5,1e-3 seed=0,1``.
 """
 

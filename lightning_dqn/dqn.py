@@ -43,7 +43,7 @@ from lightning_dqn.learning.trainer import (
     expected_iterations,
 )
 from lightning_dqn.learning.update import LossOutput, Update
-from lightning_dqn.learning.warning import warn_of_still_target
+from lightning_dqn.learning.warning import warn_of_flattened_images, warn_of_still_target
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike, from_a_file
@@ -94,7 +94,7 @@ class DQN(ActingModule):
             when they act, see :class:`lightning_dqn.callbacks.ModelOperation`, after those alone,
             so that several updates can be compiled as one. Callbacks append to it.
         updates: optimizer steps so far.
-        env_steps: env steps so far, those of this update's share of its iteration included.
+        env_steps: env steps so far; within an iteration they grow evenly from update to update.
         flush_denormals: during a fit numbers below 1.2e-38, with which Adam's step on a CPU may
             take eight times as long, are zero.
     """
@@ -320,7 +320,8 @@ class DQN(ActingModule):
         self.report.start_clock(self.env_steps, self.updates)
 
     def on_train_start(self) -> None:
-        """Set the copies to evaluation mode, and warn of a target network that nothing moves."""
+        """Set the copies to evaluation mode, and warn of what can hardly be meant."""
+        warn_of_flattened_images(self)
         self.update.drive(self._optimizer())
         self.update.before_step = hooks_before_step(self)
         for name in self.agent.copies:

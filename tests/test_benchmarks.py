@@ -88,6 +88,7 @@ def test_a_run_is_kept_once_and_again_where_it_came_to_something_else(
         summary = {
             **dict.fromkeys(suite_record.FACTS, 100),
             **{"overrides": ["environment.game=Pong"], "seed": seed, "tested_env_steps": 100},
+            "evaluation": {"epsilon": 0.001, "max_episode_steps": 10_000},
             **{"seconds": 90.0, "commit": "0123456", "versions": {"torch": "2.13.0"}},
             "episode_return": episode_return,
         }

@@ -1,6 +1,7 @@
 """The house stays as it is drawn: who imports whom, and what never happens at import."""
 
 import ast
+import re
 from pathlib import Path
 
 import lightning_dqn
@@ -77,6 +78,15 @@ def test_rooms_import_from_lower_floors_only():
         if room_of(imported) != (room := room_of(name)) and floor[room_of(imported)] >= floor[room]
     ]
     assert wrong == []
+
+
+def test_the_page_has_the_floors_in_their_order():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (`.+?) \| ", page, re.M)
+    rooms = [
+        {one.removesuffix(".py").strip("/") for one in re.findall("`(.+?)`", row)} for row in rows
+    ]
+    assert rooms == FLOORS[:-1], "the last is what `python -m` runs"
 
 
 def test_no_circle_of_imports():

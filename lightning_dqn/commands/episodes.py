@@ -36,13 +36,22 @@ def first_seed_option() -> Any:
 
 def epsilon_option() -> Any:
     """Return how often an action is random."""
-    return option("probability of a random action", 0.0, least=0, most=1)
+    return option(
+        "probability of a random action; run: that of the run's own test; auto: what the "
+        "environment's protocol says",
+        "run",
+        least=0,
+        most=1,
+    )
 
 
 def limit_option() -> Any:
     """Return where an episode is cut."""
     return option(
-        "env steps after which an episode is cut; auto: 10,000 without a limit", "auto", least=1
+        "env steps after which an episode is cut; run: as in the run's own test; auto: 10,000 "
+        "without a limit; null: never",
+        "run",
+        least=1,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lightning_dqn.commands.command import option, run_command
 from lightning_dqn.commands.episodes import (
@@ -15,8 +15,10 @@ from lightning_dqn.commands.episodes import (
     run_option,
     trust_option,
 )
+from lightning_dqn.runs.playing import Epsilon, Limit, Of
 
 if TYPE_CHECKING:
+    from lightning_dqn.collecting.evaluation import EvaluationRules
     from lightning_dqn.transitions import Episode
 
 _LISTED = 20  # episodes that are listed one by one
@@ -31,11 +33,15 @@ class EvaluateOptions:
     """
 
     run: str = run_option()
-    num_envs: int = option("environments stepped at once", 10, least=1)
-    episodes_per_env: int = option("episodes of each of them", 10, least=1)
-    epsilon: float = epsilon_option()
+    num_envs: int | Of = option(
+        "environments stepped at once; run: as in the run's own test", "run", least=1
+    )
+    episodes_per_env: int | Of = option(
+        "episodes of each of them; run: as in the run's own test", "run", least=1
+    )
+    epsilon: Epsilon = epsilon_option()
     seed: int | None = option("of the episodes; null: those of the run's own test", None, least=0)
-    max_episode_steps: int | Literal["auto"] | None = limit_option()
+    max_episode_steps: Limit = limit_option()
     trust: str | None = trust_option()
     logger: str | None = option(
         "wandb: W&B gets the results too, as a run of its own; null: nobody",
@@ -56,7 +62,7 @@ def _run(options: EvaluateOptions) -> None:
     from lightning_dqn.runs.trust import Trust
 
     run = FinishedRun.find(options.run, Trust.of(options.trust))
-    episodes, notes = evaluate(
+    episodes, rules, notes = evaluate(
         run,
         num_envs=options.num_envs,
         episodes_per_env=options.episodes_per_env,
@@ -64,7 +70,11 @@ def _run(options: EvaluateOptions) -> None:
         seed=options.seed,
         max_episode_steps=options.max_episode_steps,
     )
-    outcome = {**summed_up(episodes), "episodes": [plain_episode(one) for one in episodes]}
+    outcome = {
+        **summed_up(episodes),
+        **rules._asdict(),
+        "episodes": [plain_episode(one) for one in episodes],
+    }
     if options.logger == "wandb":
         from lightning_dqn.runs.evaluation_log import log_evaluation
 
@@ -76,9 +86,16 @@ def _run(options: EvaluateOptions) -> None:
     print(
         f"return {outcome['mean']:.1f} ± {outcome['std']:.1f} over {len(episodes)} episodes "
         f"(min {outcome['min']:.1f}, median {outcome['median']:.1f}, max {outcome['max']:.1f})\n"
-        f"IQM {outcome['iqm']:.1f}, 95 % interval {low:.1f} to {high:.1f}"
+        f"IQM {outcome['iqm']:.1f}, 95 % interval {low:.1f} to {high:.1f}\n"
+        f"{_how(rules)}"
     )
     print("\n".join([*notes, "", *_table(episodes)]))
+
+
+def _how(rules: EvaluationRules) -> str:
+    limit = rules.max_episode_steps
+    cut = "by the environment alone" if limit is None else f"after {limit:,} env steps"
+    return f"epsilon {rules.epsilon:g}, episodes cut {cut}"
 
 
 def _table(episodes: Sequence[Episode]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from lightning_dqn.commands.episodes import (
     trust_option,
 )
 from lightning_dqn.runs.mistakes import INTERRUPTED
+from lightning_dqn.runs.playing import Epsilon, Limit
 
 if TYPE_CHECKING:
     from lightning_dqn.runs.recording import Recording
@@ -45,8 +46,8 @@ class RecordOptions:
     )
     episodes: int = option("how many are played", 20, least=1)
     seed: int | None = first_seed_option()
-    epsilon: float = epsilon_option()
-    max_episode_steps: int | Literal["auto"] | None = limit_option()
+    epsilon: Epsilon = epsilon_option()
+    max_episode_steps: Limit = limit_option()
     fps: float | None = fps_option()
     width: int | None = option(
         "of the video in pixels; null: as it is drawn, small pictures enlarged",

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from lightning_dqn.commands.command import option, run_command
 from lightning_dqn.commands.episodes import (
@@ -17,6 +16,7 @@ from lightning_dqn.commands.episodes import (
     run_option,
     trust_option,
 )
+from lightning_dqn.runs.playing import Epsilon, Limit
 
 
 @dataclass
@@ -32,8 +32,8 @@ class WatchOptions:
     run: str = run_option()
     episodes: int = option("how many", 3, least=1)
     seed: int | None = first_seed_option()
-    epsilon: float = epsilon_option()
-    max_episode_steps: int | Literal["auto"] | None = limit_option()
+    epsilon: Epsilon = epsilon_option()
+    max_episode_steps: Limit = limit_option()
     fps: float | None = fps_option()
     trust: str | None = trust_option()
     text: bool = option("text, also where there could be a window", False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import nn
 
 from lightning_dqn.learning.looking import looking_on
 
@@ -16,6 +18,23 @@ def warn_of_still_target(module: Any) -> None:
         rank_zero_warn(
             "nothing moves the target network: add EMATargetNetwork(tau=0.005) from "
             "lightning_dqn.callbacks to the Trainer's callbacks"
+        )
+
+
+LEAST_PIXELS = 32
+"""In height and width of what is an image; boards and the like are smaller."""
+
+
+def warn_of_flattened_images(module: Any) -> None:
+    """Warn of a layer that takes all numbers of an image at once."""
+    shape = module.agent.spec.stacked_shape
+    if len(shape) != 3 or min(shape[1:]) < LEAST_PIXELS:
+        return
+    linear = (one for one in module.agent.q_network.modules() if isinstance(one, nn.Linear))
+    if any(one.in_features == math.prod(shape) for one in linear):
+        rank_zero_warn(
+            f"the network takes images {'x'.join(map(str, shape))} as {math.prod(shape):,} numbers "
+            "in a row; NatureCNN() (module/network=nature_cnn) begins with convolutions"
         )
 
 

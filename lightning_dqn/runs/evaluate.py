@@ -3,41 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 from omegaconf import OmegaConf
 
-from lightning_dqn.collecting.evaluation import EvaluationConfig, Evaluator
+from lightning_dqn.collecting.evaluation import EvaluationConfig, EvaluationRules, Evaluator
 from lightning_dqn.networks.table import Table, UnseenCount
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.playing import Epsilon, Limit, Of, as_tested
 from lightning_dqn.transitions import Episode
+
+
+class Outcome(NamedTuple):
+    """What was played.
+
+    Attributes:
+        episodes: in their order.
+        rules: how they were played.
+        notes: lines about them, as how often a table had to decide in states that it never learned
+            from.
+    """
+
+    episodes: list[Episode]
+    rules: EvaluationRules
+    notes: list[str]
 
 
 def evaluate(
     run: FinishedRun,
     *,
-    num_envs: int,
-    episodes_per_env: int,
-    epsilon: float = 0.0,
+    num_envs: int | Of = "run",
+    episodes_per_env: int | Of = "run",
+    epsilon: Epsilon = "run",
     seed: int | None = None,
-    max_episode_steps: int | Literal["auto"] | None = "auto",
-) -> tuple[list[Episode], list[str]]:
-    """Play in the environments that the run was evaluated in.
+    max_episode_steps: Limit = "run",
+) -> Outcome:
+    """Play in the environments that the run was evaluated in, as in its test where nothing is said.
 
     Args:
         run: whose policy plays.
         num_envs: environments stepped at once.
         episodes_per_env: of each of them.
-        epsilon: probability of a random action.
+        epsilon: see :class:`EvaluationConfig`.
         seed: of the episodes; None: that of the run's own test.
         max_episode_steps: see :class:`EvaluationConfig`.
-
-    Returns:
-        The episodes, and lines about them, as how often a table had to decide in states that it
-        never learned from.
 
     Raises:
         ValueError: the run can't be read, or a number is out of range.
@@ -48,17 +60,24 @@ def evaluate(
     counts = [UnseenCount(network)] if isinstance(network, Table) else []
     try:
         config = EvaluationConfig(
-            num_envs=num_envs, epsilon=epsilon, max_episode_steps=max_episode_steps
+            **as_tested(
+                run,
+                num_envs=num_envs,
+                test_episodes_per_env=episodes_per_env,
+                epsilon=epsilon,
+                max_episode_steps=max_episode_steps,
+            )
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
     evaluator = Evaluator(factory, config)
     try:
+        rules = evaluator.rules
         episodes = list(
             evaluator.play(
                 agent,
                 seed=test_seed(run) if seed is None else seed,
-                episodes_per_env=episodes_per_env,
+                episodes_per_env=config.test_episodes_per_env,
                 observers=counts,
             )
         )
@@ -67,7 +86,7 @@ def evaluate(
     notes = [str(count) for count in counts]
     if cut := sum(episode.is_cut for episode in episodes):
         notes.append(f"{cut} of {len(episodes)} episodes were cut; max_episode_steps=N sets where")
-    return episodes, notes
+    return Outcome(episodes, rules, notes)
 
 
 def summed_up(episodes: Sequence[Episode]) -> dict[str, Any]:

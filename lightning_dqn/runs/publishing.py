@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,6 +23,7 @@ from lightning_dqn.runs.evaluate import evaluate, summed_up, test_seed
 from lightning_dqn.runs.finished import PUBLISHED_CONFIGURATION, FinishedRun
 from lightning_dqn.runs.mistakes import one_line
 from lightning_dqn.runs.named import leaves
+from lightning_dqn.runs.playing import Epsilon, Limit
 from lightning_dqn.runs.recording import record
 from lightning_dqn.runs.secrets import holds_a_secret, without_secrets
 from lightning_dqn.runs.trust import needed_trust
@@ -210,8 +211,8 @@ class _Replay:
     format: VideoFormat | None = "mp4"
     episodes: int = 1
     seed: int | None = None
-    epsilon: float = 0.0
-    max_episode_steps: int | Literal["auto"] | None = "auto"
+    epsilon: Epsilon = "run"
+    max_episode_steps: Limit = "run"
     fps: float | None = None
     width: int | None = None
 
@@ -255,7 +256,9 @@ def _played(run: FinishedRun, number: int) -> Evaluation:
     """Play episodes, as many in each of several environments, so that short ones don't prevail."""
     num_envs = next(n for n in range(min(10, number), 0, -1) if number % n == 0)
     seed = test_seed(run)
-    episodes, _ = evaluate(run, num_envs=num_envs, episodes_per_env=number // num_envs, seed=seed)
+    episodes, rules, _ = evaluate(
+        run, num_envs=num_envs, episodes_per_env=number // num_envs, seed=seed
+    )
     found = summed_up(episodes)
     return Evaluation(
         told="an evaluation made when this folder was written, by the weights in it",
@@ -263,7 +266,7 @@ def _played(run: FinishedRun, number: int) -> Evaluation:
         std_reward=found["std"],
         episodes=number,
         episodes_cut=sum(episode.is_cut for episode in episodes),
-        epsilon=0.0,
+        epsilon=rules.epsilon,
         seed=seed,
         more={name: found[name] for name in ("median", "min", "max", "iqm", "interval")},
     )

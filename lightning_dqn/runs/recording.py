@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from lightning_dqn.reporting.video import VideoFormat, as_frame, check_installed
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import test_seed
 from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.playing import Epsilon, Limit, as_tested
 from lightning_dqn.runs.showing import Stage, episode_seeds
 from lightning_dqn.transitions import Episode
 
@@ -29,8 +30,8 @@ class RecordOptions(Protocol):
     format: VideoFormat | None
     episodes: int
     seed: int | None
-    epsilon: float
-    max_episode_steps: int | Literal["auto"] | None
+    epsilon: Epsilon
+    max_episode_steps: Limit
     fps: float | None
     width: int | None
 
@@ -133,10 +134,7 @@ def record(run: FinishedRun, options: RecordOptions) -> Recording:
     factory = run.environment()
     agent = run.agent_for(factory)
     seed = test_seed(run) if options.seed is None else options.seed
-    how: dict[str, Any] = {
-        "epsilon": options.epsilon,
-        "max_episode_steps": options.max_episode_steps,
-    }
+    how = as_tested(run, epsilon=options.epsilon, max_episode_steps=options.max_episode_steps)
     unseen = Stage(factory, agent, **how)
     try:
         check_gives_pictures(unseen.environment, unseen.name)

@@ -49,8 +49,8 @@ class Stage:
     Args:
         factory: of the kind.
         agent: plays.
-        epsilon: probability of a random action.
-        max_episode_steps: see :class:`EvaluationConfig`.
+        epsilon: see :class:`EvaluationConfig`.
+        max_episode_steps: likewise.
         render_mode: what :meth:`frame` gives; None: nothing is drawn.
 
     Raises:
@@ -62,19 +62,21 @@ class Stage:
         factory: EnvironmentFactory,
         agent: Agent,
         *,
-        epsilon: float = 0.0,
+        epsilon: float | Literal["auto"] = 0.0,
         max_episode_steps: int | Literal["auto"] | None = "auto",
         render_mode: str | None = None,
     ) -> None:
         self.name = factory.name
         self.spec = factory.spec
         self.agent = agent
-        self._exploration = Exploration(epsilon=epsilon)
         try:
-            config = EvaluationConfig(num_envs=1, max_episode_steps=max_episode_steps)
+            config = EvaluationConfig(
+                num_envs=1, epsilon=epsilon, max_episode_steps=max_episode_steps
+            )
             self.environment = factory.make_one(render_mode)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        self._exploration = Exploration(epsilon=config.epsilon_of(self.environment))
         self._limit = config.limit_of(self.environment)
 
     @property

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 import warnings
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from lightning_dqn.environments.drawing import modes_told, quiet_drawing
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.runs.evaluate import test_seed
 from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.playing import Epsilon, Limit, as_tested
 from lightning_dqn.runs.showing import Moment, Stage, episode_seeds
 from lightning_dqn.transitions import Episode
 
@@ -32,8 +33,8 @@ class WatchOptions(Protocol):
 
     episodes: int
     seed: int | None
-    epsilon: float
-    max_episode_steps: int | Literal["auto"] | None
+    epsilon: Epsilon
+    max_episode_steps: Limit
     fps: float | None
     text: bool
 
@@ -51,9 +52,10 @@ def watch(run: FinishedRun, options: WatchOptions, out: TextIO) -> None:
     """
     factory = run.environment()
     agent = run.agent_for(factory)
+    how = as_tested(run, epsilon=options.epsilon, max_episode_steps=options.max_episode_steps)
     seed = test_seed(run) if options.seed is None else options.seed
     try:
-        stage, screen = _opened(factory, agent, options, out)
+        stage, screen = _opened(factory, agent, how, options, out)
         try:
             for number, one in enumerate(episode_seeds(seed, options.episodes), start=1):
                 _show_episode(stage, screen, one, f"episode {number}", out)
@@ -150,16 +152,16 @@ def rows_taken(text: str, columns: int) -> int:
 
 
 def _opened(
-    factory: EnvironmentFactory, agent: Agent, options: WatchOptions, out: TextIO
+    factory: EnvironmentFactory,
+    agent: Agent,
+    how: dict[str, Any],
+    options: WatchOptions,
+    out: TextIO,
 ) -> tuple[Stage, Window | TextScreen]:
     """Return an environment that shows itself, and what else is to be shown of it.
 
     Where no window can be had, a line says why.
     """
-    how: dict[str, Any] = {
-        "epsilon": options.epsilon,
-        "max_episode_steps": options.max_episode_steps,
-    }
     stage = Stage(factory, agent, **how)
     modes, fps = stage.render_modes, options.fps or stage.fps
     if not options.text:

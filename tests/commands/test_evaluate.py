@@ -1,12 +1,11 @@
 """The command that evaluates: its keys, what it prints and how it refuses."""
 
-import dataclasses
 import json
 
 import pytest
 from support.processes import command
 
-from lightning_dqn.collecting.evaluation import EvaluationConfig
+from lightning_dqn.collecting.evaluation import EvaluationRules
 from lightning_dqn.commands import evaluate
 from lightning_dqn.commands.command import usage
 from lightning_dqn.runs import evaluate as episodes_of
@@ -16,7 +15,7 @@ from lightning_dqn.transitions import Episode
 
 def test_the_evaluate_command_repeats_the_test_of_the_run(finished_run):
     run, result = finished_run
-    again = command("evaluate", str(run), "num_envs=2", "episodes_per_env=1", cwd=run)
+    again = command("evaluate", str(run), cwd=run)
     assert again.returncode == 0, again.stderr
     tested = result.stdout.split("return ")[-1].split(" over")[0]
     assert f"return {tested} over 2 episodes" in again.stdout
@@ -29,7 +28,8 @@ def given(monkeypatch):
 
     def instead(run, **options):
         found.append({"run": run, **options})
-        return [Episode(1.0, 10), Episode(2.0, 20), Episode(6.0, 3_000, is_cut=True)], ["a note"]
+        episodes = [Episode(1.0, 10), Episode(2.0, 20), Episode(6.0, 3_000, is_cut=True)]
+        return episodes_of.Outcome(episodes, EvaluationRules(0.001, 3_000), ["a note"])
 
     monkeypatch.setattr(episodes_of, "evaluate", instead)
     monkeypatch.setattr(FinishedRun, "find", lambda path, trust: path)
@@ -41,6 +41,7 @@ def test_returns_are_summed_up_and_episodes_listed(given, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "return 3.0 ± 2.2 over 3 episodes (min 1.0, median 2.0, max 6.0)",
         "IQM 3.0, 95 % interval 1.0 to 6.0",
+        "epsilon 0.001, episodes cut after 3,000 env steps",
         "a note",
         "",
         "  episode      return   env steps",
@@ -52,9 +53,10 @@ def test_returns_are_summed_up_and_episodes_listed(given, capsys):
 
 def test_of_many_episodes_the_worst_the_middle_and_the_best_are_listed(given, capsys, monkeypatch):
     episodes = [Episode(float(-number), number) for number in range(100)]
-    monkeypatch.setattr(episodes_of, "evaluate", lambda run, **options: (episodes, []))
+    outcome = episodes_of.Outcome(episodes, EvaluationRules(0.0, None), [])
+    monkeypatch.setattr(episodes_of, "evaluate", lambda run, **options: outcome)
     evaluate.main(["runs/x"])
-    numbers = [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()[5:]]
+    numbers = [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()[6:]]
     assert numbers == [99, 98, 97, 50, 49, 48, 2, 1, 0]
 
 
@@ -63,6 +65,7 @@ def test_a_program_reads_all_as_json(given, capsys):
     outcome = json.loads(capsys.readouterr().out)
     assert outcome["run"] == "runs/x"
     assert outcome["notes"] == ["a note"]
+    assert (outcome["epsilon"], outcome["max_episode_steps"]) == (0.001, 3_000)
     assert (outcome["iqm"], outcome["interval"]) == (3.0, [1.0, 6.0])
     assert outcome["episodes"][2] == {"return": 6.0, "length": 3000, "is_cut": True}
 
@@ -72,20 +75,13 @@ def test_what_is_not_given_has_its_default(given):
     assert given == [
         {
             "run": "a.ckpt",
-            "num_envs": 10,
-            "episodes_per_env": 10,
+            "num_envs": "run",
+            "episodes_per_env": "run",
             "epsilon": 0.1,
             "seed": None,
-            "max_episode_steps": "auto",
+            "max_episode_steps": "run",
         }
     ]
-
-
-def test_the_defaults_are_the_episodes_of_a_runs_own_test():
-    own = EvaluationConfig()
-    defaults = {one.name: one.default for one in dataclasses.fields(evaluate.EvaluateOptions)}
-    assert defaults["num_envs"] == own.num_envs
-    assert defaults["episodes_per_env"] == own.test_episodes_per_env
 
 
 def test_help_is_that_of_its_options(capsys):

@@ -183,13 +183,14 @@ def test_an_ablation_holds_each_part_against_the_whole(
     monkeypatch.setattr(atari_records, "RECORDS", tmp_path)
     (tmp_path / "ablation").mkdir()
     head = "game,seed,episode_return,episode_return_std,episodes,episodes_cut,env_steps,updates"
+    head += ",epsilon,max_episode_steps"
     records = {
         # Boxing is 0.1 by chance and 12.1 by people: 1 and 2, 0 and 1.
         "whole": ["Boxing,0,12.1", "Boxing,1,24.1", "Breakout,0,9"],
         "no_shifts": ["Boxing,0,0.1", "Boxing,1,12.1"],
     }
     for name, runs in records.items():
-        lines = [f"{one},1,100,0,100000,98400,25,0123456789,2.13.0" for one in runs]
+        lines = [f"{one},1,100,0,100000,98400,0.001,10000,25,0123456789,2.13.0" for one in runs]
         text = "\n".join([f"{head},minutes,commit,torch", *lines])
         (tmp_path / "ablation" / f"{name}.csv").write_text(text)
     table = atari_records.atari_ablation("whole/no_shifts")

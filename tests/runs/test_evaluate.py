@@ -32,7 +32,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def returns_of(run: Path, **changed: Any) -> np.ndarray:
     """Return those of the few episodes of a short run's test."""
     few = {"num_envs": 2, "episodes_per_env": 2, **changed}
-    episodes, _ = evaluate(FinishedRun.find(run), **few)
+    episodes = evaluate(FinishedRun.find(run), **few).episodes
     return np.array([episode.episode_return for episode in episodes])
 
 
@@ -43,6 +43,22 @@ def test_the_test_of_the_run_is_repeated(cartpole: tuple[Path, Summary]) -> None
     assert returns.mean() == pytest.approx(summary.episode_return)
     assert returns.std() == pytest.approx(summary.episode_return_std)
     assert (returns_of(run) == returns).all()
+
+
+@pytest.mark.filterwarnings("ignore:.* evaluation episodes were cut")
+def test_the_test_of_a_run_is_repeated_by_its_own_rules(tmp_path: Path) -> None:
+    """Random actions and a limit of its own: without a word both are as they were."""
+    rules = ("data.evaluation.epsilon=1.0", "data.evaluation.max_episode_steps=15")
+    summary = small_run(tmp_path / "run", *rules)
+    played = evaluate(FinishedRun.find(tmp_path / "run"))
+    assert played.rules == (1.0, 15)
+    assert len(played.episodes) == summary.episodes
+    returns = [episode.episode_return for episode in played.episodes]
+    assert np.mean(returns) == pytest.approx(summary.episode_return)
+    assert sum(episode.is_cut for episode in played.episodes) == summary.episodes_cut > 0
+    greedy = evaluate(FinishedRun.find(tmp_path / "run"), epsilon=0.0, max_episode_steps=None)
+    assert greedy.rules == (0.0, None)
+    assert not any(episode.is_cut for episode in greedy.episodes)
 
 
 def test_episodes_are_those_of_the_numbers_the_seed_and_epsilon(
@@ -81,10 +97,10 @@ def test_a_table_tells_of_states_that_it_never_learned_from(
     lake: Path, cartpole: tuple[Path, Summary]
 ) -> None:
     few = {"num_envs": 2, "episodes_per_env": 2}
-    episodes, notes = evaluate(FinishedRun.find(lake), **few)
+    episodes, _, notes = evaluate(FinishedRun.find(lake), **few)
     assert len(episodes) == 4
     assert "decisions" in notes[0]
-    _, notes = evaluate(FinishedRun.find(cartpole[0]), **few)
+    notes = evaluate(FinishedRun.find(cartpole[0]), **few).notes
     assert notes == [], "a network of layers has nothing to tell"
 
 

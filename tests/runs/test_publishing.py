@@ -83,7 +83,7 @@ def test_its_agent_is_the_network_of_the_run_that_acts(run: Path, folder: Path) 
 def test_the_cards_numbers_are_those_of_the_episodes_played_from_it(folder: Path) -> None:
     results = json.loads((folder / "results.json").read_text())
     told = results["evaluation"]
-    episodes, _ = evaluate(FinishedRun.find(folder), num_envs=4, episodes_per_env=1)
+    episodes = evaluate(FinishedRun.find(folder), num_envs=4, episodes_per_env=1).episodes
     returns = [episode.episode_return for episode in episodes]
     assert told["mean_reward"] == pytest.approx(sum(returns) / 4)
     assert told["episodes"] == 4

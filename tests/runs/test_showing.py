@@ -53,7 +53,7 @@ def test_the_episode_of_a_seed_is_the_one_that_evaluation_plays(environment, eps
     stage = stage_of(environment, epsilon=epsilon)
     found = [moments(stage, seed)[-1].episode for seed in range(5)]
     few = {"num_envs": 1, "episodes_per_env": 1, "epsilon": epsilon}
-    assert found == [evaluate(run, seed=seed, **few)[0][0] for seed in range(5)]
+    assert found == [evaluate(run, seed=seed, **few).episodes[0] for seed in range(5)]
     assert len(set(found)) > 1 or epsilon == 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.agent import Agent
 from lightning_dqn.environments.factory import EnvironmentFactory
@@ -78,6 +79,10 @@ class FakeRun:
 
     def __init__(self, environment: Any, **kwargs: Any) -> None:
         self._factory = EnvironmentFactory(environment, **kwargs)
+
+    def config(self) -> DictConfig:
+        """Return a configuration that says nothing of a test."""
+        return OmegaConf.create({})
 
     def environment(self) -> EnvironmentFactory:
         """Return the environments."""

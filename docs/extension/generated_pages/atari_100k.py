@@ -99,6 +99,10 @@ def _run(row: Row) -> Run:
         versions={"torch": row["torch"]},
         hardware={},
         episodes_cut=int(row["episodes_cut"]),
+        evaluation={
+            "epsilon": float(row["epsilon"]),
+            "max_episode_steps": int(row["max_episode_steps"]),
+        },
     )
 
 

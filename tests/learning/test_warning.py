@@ -1,0 +1,49 @@
+"""What a run is warned of while it learns."""
+
+from __future__ import annotations
+
+import warnings
+from types import SimpleNamespace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from lightning_dqn.agent import Agent
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.learning.warning import warn_of_flattened_images
+from lightning_dqn.networks.torsos import MLP, NatureCNN
+
+
+class Picture(gym.Env[Any, Any]):
+    """An image and nothing to learn."""
+
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, side: int = 40) -> None:
+        self.observation_space = gym.spaces.Box(0, 255, (1, side, side), np.uint8)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        return self.observation_space.sample(), {}
+
+
+def told(network: Any, side: int = 40) -> list[str]:
+    agent = Agent(EnvironmentFactory(lambda: Picture(side)), network=network)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_flattened_images(SimpleNamespace(agent=agent))
+    return [str(one.message) for one in caught]
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_a_perceptron_on_images_is_warned_of(noisy: bool) -> None:
+    assert told(MLP(hidden=[4], noisy=noisy)) == [
+        "the network takes images 1x40x40 as 1,600 numbers in a row; NatureCNN() "
+        "(module/network=nature_cnn) begins with convolutions"
+    ]
+
+
+def test_convolutions_and_small_boards_bring_no_warning() -> None:
+    assert told(NatureCNN(hidden=8)) == []
+    assert told(MLP(hidden=[4]), side=10) == []
