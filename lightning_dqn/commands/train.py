@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from lightning_dqn.commands import sweep
 from lightning_dqn.commands.help import print_help
+from lightning_dqn.runs.budget import refuse_epochs
 from lightning_dqn.runs.compose import Composer, Job
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.mistakes import one_line, told
@@ -76,6 +77,7 @@ def _goes_on(resumed: Resumed | None) -> Callable[[Job], bool]:
     def goes_on(job: Job) -> bool:
         if resumed is not None:
             resumed.check(job.config)
+            refuse_epochs(resumed.asked, job.config)
         return resumed is not None
 
     return goes_on

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from omegaconf import DictConfig
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.jobs import key_of
 from lightning_dqn.runs.lengths import pace_of
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.system.files import write_json
@@ -66,6 +68,20 @@ def spread_budget(config: DictConfig) -> None:
     iterations = -(-left // pace.env_steps_per_iteration)
     epochs = _epochs(iterations, round(left / int(config.data.env_steps_per_epoch)))
     _set(config, over + epochs, -(-iterations // epochs) * pace.env_steps_per_iteration)
+
+
+def refuse_epochs(asked: Sequence[str], config: DictConfig) -> None:
+    """Refuse epochs that were asked for where the budget says how many there are.
+
+    Raises:
+        ConfigError: they were.
+    """
+    epochs = [one for one in asked if key_of(one) == "trainer.max_epochs"]
+    if epochs and config.get("env_steps") is not None:
+        raise ConfigError(
+            f"{epochs[-1]}: the run is as long as env_steps={config.env_steps} says; set that to "
+            "another number, or to null, for epochs of data.env_steps_per_epoch"
+        )
 
 
 def keep_budget(config: DictConfig) -> None:

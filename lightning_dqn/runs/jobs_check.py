@@ -7,17 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from lightning_dqn.runs.budget import spread_budget
+from lightning_dqn.runs.budget import refuse_epochs, spread_budget
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_keys, check_values
 from lightning_dqn.runs.compose import Composer, Job, without_hydra
-from lightning_dqn.runs.jobs import SweepJob, key_of
+from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.ranks import check_common_folder, check_launcher, rank_of
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.safekeeping.folder_lock import refuse_used
-
-EPOCHS, BUDGET = "trainer.max_epochs", "env_steps"
-"""Keys that say how long a run is, the second over the first."""
 
 
 def _is_new(job: Job) -> bool:
@@ -62,7 +59,10 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
             if job.name:
                 check_launcher(job.config)
             if rank_of(job.config, os.environ) == 0:
-                refuse_used(Path(job.config.run_dir), is_continued=goes_on(job))
+                is_continued = goes_on(job)
+                refuse_used(Path(job.config.run_dir), is_continued=is_continued)
+                if not is_continued:
+                    refuse_epochs(job.overrides, job.config)
             _check(job, seen)
         except ConfigError as error:
             if job.number == 0:
@@ -79,21 +79,9 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
 
 def _check(job: Job, seen: set[str]) -> None:
     check_keys(job.config)
-    _refuse_epochs_beside_a_budget(job)
     spread_budget(job.config)
     if job.number == 0:
         training = training_module()
         training.rehearse(training.prepare(without_hydra(job.config), seen))
     else:
         check_values(job.config, seen)
-
-
-def _refuse_epochs_beside_a_budget(job: Job) -> None:
-    """Refuse epochs that were asked for last where the budget says how many there are."""
-    asked = [one for one in job.overrides if key_of(one) in (EPOCHS, BUDGET)]
-    budget = job.config.get(BUDGET)
-    if budget is not None and asked and key_of(asked[-1]) == EPOCHS:
-        raise ConfigError(
-            f"{asked[-1]}: the run is as long as {BUDGET}={budget} says; set that to another "
-            f"number, or to null, for epochs of data.env_steps_per_epoch"
-        )

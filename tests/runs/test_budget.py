@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from omegaconf import DictConfig
 from support.short_fits import OnBatch
 from support.short_runs import small_config
 
-from lightning_dqn.runs.budget import BUDGET, progress_of, spread_budget
+from lightning_dqn.runs.budget import BUDGET, progress_of, refuse_epochs, spread_budget
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_lengths
-from lightning_dqn.runs.compose import Composer, compose
+from lightning_dqn.runs.compose import Composer, Job, compose
 from lightning_dqn.runs.experiment import build_trainer, prepare
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.lengths import pace_of, total_env_steps, total_iterations
@@ -59,10 +60,15 @@ def test_a_budget_is_kept_whatever_an_iteration_is(
 
 
 def test_epochs_asked_for_beside_a_budget_are_refused(tmp_path: Path) -> None:
-    def check(*arguments: str) -> None:
+    def check(*arguments: str, asked: Sequence[str] | None = None) -> None:
+        def goes_on(job: Job) -> bool:
+            if asked is not None:
+                refuse_epochs(asked, job.config)
+            return asked is not None
+
         place = f"hydra.run.dir={tmp_path / 'run'}"
         with Composer([place, "trainer=cpu", *arguments]) as composer:
-            check_jobs(composer)
+            check_jobs(composer, goes_on)
 
     with pytest.raises(ConfigError) as refused:
         check("env_steps=9_000", "trainer.max_epochs=20")
@@ -71,7 +77,9 @@ def test_epochs_asked_for_beside_a_budget_are_refused(tmp_path: Path) -> None:
         "number, or to null, for epochs of data.env_steps_per_epoch"
     )
     check("env_steps=null", "trainer.max_epochs=20")
-    check("trainer.max_epochs=20", "env_steps=9_000")  # as of a run that goes on by a budget
+    check("trainer.max_epochs=20", "env_steps=9_000", asked=["env_steps=9_000"])
+    with pytest.raises(ConfigError, match=r"^trainer\.max_epochs=30: the run is as long"):
+        check("env_steps=9_000", "trainer.max_epochs=30", asked=["trainer.max_epochs=30"])
 
 
 @pytest.mark.parametrize("debug", ["fast", "overfit", "profile"])
