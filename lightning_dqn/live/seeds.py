@@ -11,16 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from lightning_dqn.live.plots import Band
 from lightning_dqn.reporting.metrics_file import METRICS, read_rows
+from lightning_dqn.system.overrides import OVERRIDES, key_of, own_overrides
 
 GRID_POINTS = 120
 MOST_BYTES = 16_000_000
 """Of a run's rows that are read; of more, none are."""
-
-_OVERRIDES = Path(".hydra", "overrides.yaml")
 
 Points = list[tuple[float, float]]
 
@@ -68,7 +66,7 @@ def _other_seeds(run_dir: Path) -> Iterator[Path]:
     own = _setting(run_dir)
     if own is None:
         return
-    for path in sorted(run_dir.resolve().parent.glob(f"*/{_OVERRIDES}")):
+    for path in sorted(run_dir.resolve().parent.glob(f"*/{OVERRIDES}")):
         folder = path.parent.parent
         other = _setting(folder)
         if other is not None and other[0] == own[0] and other[1] != own[1]:
@@ -77,14 +75,11 @@ def _other_seeds(run_dir: Path) -> Iterator[Path]:
 
 def _setting(run_dir: Path) -> tuple[frozenset[str], str] | None:
     """Return what a run was asked for without its seed, and that; None where it isn't known."""
-    try:
-        said = yaml.safe_load((run_dir / _OVERRIDES).read_text())
-    except (OSError, ValueError, yaml.YAMLError):
+    asked = own_overrides(run_dir)
+    if asked is None:
         return None
-    if not isinstance(said, list):
-        return None
-    seeds = [str(one) for one in said if str(one).startswith("seed=")]
-    return frozenset(str(one) for one in said) - {*seeds}, "".join(seeds)
+    seeds = [one for one in asked if key_of(one) == "seed"]
+    return frozenset(asked) - {*seeds}, "".join(seeds)
 
 
 def _read(path: Path) -> dict[str, Points]:

@@ -23,11 +23,10 @@ from lightning_dqn.study.results_files import RESULTS, read_results
 from lightning_dqn.study.sweep import Sweep, is_sweep, read_sweep
 from lightning_dqn.study.sweep_results import setting_command
 from lightning_dqn.system.files import FAILURE, SUMMARY
+from lightning_dqn.system.overrides import own_overrides
 
 _DEPTH = 4
 """Folders below a named one in which runs are looked for."""
-
-_OVERRIDES = Path(".hydra", "overrides.yaml")
 
 
 def gather(folders: Sequence[Path]) -> Reported:
@@ -129,20 +128,10 @@ def _alone(folder: Path) -> Setting:
     config = run.configuration
     seed = run.result.seed if run.result is not None else config.get("seed")
     name = str(config.get("name") or folder.name)
-    overrides = _overrides(folder)
+    overrides = own_overrides(folder)
     shared = SweepJob(name, overrides or ()).setting
     command = None if overrides is None else _command(overrides)
     return Setting(name, name, command, shared, (replace(run, seed=seed),))
-
-
-def _overrides(folder: Path) -> tuple[str, ...] | None:
-    from omegaconf import ListConfig, OmegaConf
-
-    path = folder / _OVERRIDES
-    if not path.is_file():
-        return None
-    found: Any = OmegaConf.load(path)
-    return tuple(map(str, found)) if isinstance(found, ListConfig) else None
 
 
 def _command(overrides: Sequence[str]) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from lightning_dqn.formats.saved import read_saved
 from lightning_dqn.reporting.wandb_artifacts import evaluation_artifact
 from lightning_dqn.reporting.wandb_logger import STEP_METRIC, WandbLogger
@@ -16,9 +14,9 @@ from lightning_dqn.runs.artifacts import OF_WANDB
 from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.labels import Labels
 from lightning_dqn.runs.provenance import commit
-from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.system.files import SUMMARY
+from lightning_dqn.system.overrides import own_overrides
 
 
 def log_evaluation(run: FinishedRun, named: str, outcome: Mapping[str, Any]) -> None:
@@ -30,7 +28,7 @@ def log_evaluation(run: FinishedRun, named: str, outcome: Mapping[str, Any]) -> 
         outcome: what ``evaluate --json`` prints.
     """
     config = run.config()
-    labels = Labels.of(config.name, config.seed, _overrides(run))
+    labels = Labels.of(config.name, config.seed, own_overrides(Path(run.folder or ".")) or ())
     logger = WandbLogger(save_dir=run.folder or ".", tags=list(config.get("tags") or ()))
     logger.describe(
         name=f"evaluate {labels.name}", group=labels.group, job_type="evaluate", commit=commit()
@@ -68,9 +66,3 @@ def _env_steps(run: FinishedRun) -> int | None:
         return found
     summary = Path(run.folder or ".", SUMMARY)
     return json.loads(summary.read_text()).get("tested_env_steps") if summary.is_file() else None
-
-
-def _overrides(run: FinishedRun) -> list[str]:
-    """Return what the run was started with, where that lies beside its configuration."""
-    path = Path(run.folder or ".", CONFIGURATION.parent, "overrides.yaml")
-    return [str(one) for one in OmegaConf.load(path)] if path.is_file() else []

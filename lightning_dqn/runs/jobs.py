@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lightning_dqn.system.overrides import key_of
+
 SEED = "seed"
 _LONGEST = 110  # W&B takes 128 characters, file systems 255 bytes
 
@@ -76,11 +78,6 @@ def label_of(overrides: Sequence[str], among: Sequence[Sequence[str]]) -> str:
     own = [one for one in overrides if one not in shared]
     short = shortened([key_of(one) for setting in among for one in setting if one not in shared])
     return " ".join(f"{short[key_of(one)]}={_value(one)}" for one in own)
-
-
-def key_of(override: str) -> str:
-    """Return the key or the group that an override sets, without its sign."""
-    return override.lstrip("+~").partition("=")[0]
 
 
 def is_for_jobs(override: str) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from lightning_dqn.runs.jobs import cut, shortened
 from lightning_dqn.runs.resume import MAY_CHANGE
+from lightning_dqn.system.overrides import is_of, path_of
 
 _QUOTES = "'\""
 _SAID = ("experiment", "seed", "resume", *MAY_CHANGE)
@@ -54,5 +55,4 @@ def _short(overrides: Sequence[str]) -> list[str]:
 
 def _is_said(key: str) -> bool:
     """Return whether a key is Hydra's, or nothing that tells a setting from another."""
-    key = key.lstrip("~").replace("/", ".")
-    return any(key == one or key.startswith(f"{one}.") for one in ("hydra", *_SAID))
+    return is_of(path_of(key), ("hydra", *_SAID))

@@ -18,6 +18,7 @@ from lightning_dqn.runs.labels import Labels
 from lightning_dqn.runs.provenance import commit
 from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.system.files import SWEEP
+from lightning_dqn.system.overrides import without_place
 
 
 @contextmanager
@@ -40,15 +41,15 @@ def following(experiment: Experiment) -> Iterator[None]:
         logger.end()
 
 
-def task_overrides() -> list[str]:
-    """Return what the run was asked for on a command line, as it was written.
+def task_overrides() -> tuple[str, ...]:
+    """Return what the run was asked for on its command lines, without its own place.
 
     What comes from the environment isn't filled in, for it may be secret.
     """
     if not HydraConfig.initialized():
-        return []
+        return ()
     written: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    return [str(one) for one in written]
+    return without_place([str(one) for one in written])
 
 
 def _tell_configuration(experiment: Experiment) -> None:

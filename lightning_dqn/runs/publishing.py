@@ -29,6 +29,7 @@ from lightning_dqn.runs.secrets import holds_a_secret, without_secrets
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.checksums import add_checksums
 from lightning_dqn.system.files import SUMMARY, staged_folder, write_json, write_text
+from lightning_dqn.system.overrides import is_of, path_of
 
 _RESULTS, _CARD, _ONNX, _REPLAY = "results.json", "README.md", "model.onnx", "replay.mp4"
 _FOLDER = "<folder of the run>"
@@ -306,9 +307,7 @@ def _training(run: FinishedRun, summary: Mapping[str, Any]) -> Training:
 
 
 def _is_private(override: str) -> bool:
-    key = override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
-    is_of_here = any(key == one or key.startswith(f"{one}.") for one in _OF_THIS_MACHINE)
-    return is_of_here or holds_a_secret(override)
+    return is_of(path_of(override), _OF_THIS_MACHINE) or holds_a_secret(override)
 
 
 def _finish(folder: Path, facts: Facts) -> dict[str, int]:

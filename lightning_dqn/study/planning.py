@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, Job
-from lightning_dqn.runs.jobs import key_of
 from lightning_dqn.runs.jobs_check import Plan, check_jobs
 from lightning_dqn.runs.resume import Resumed, quoted
 from lightning_dqn.runs.trust import (
@@ -19,6 +18,7 @@ from lightning_dqn.runs.trust import (
 )
 from lightning_dqn.study.sweep import Sweep, is_sweep
 from lightning_dqn.system.files import SWEEP
+from lightning_dqn.system.overrides import key_of
 
 
 def begun(plan: Plan, command: Sequence[str], num_at_once: int | None = None) -> Sweep:

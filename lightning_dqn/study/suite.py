@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.jobs import key_of
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.study.atari_scores import TABLES, ScoreTable
+from lightning_dqn.system.overrides import key_of
 
 ALL = "all"
 

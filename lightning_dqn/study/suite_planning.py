@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.jobs import SEED, key_of
+from lightning_dqn.runs.jobs import SEED
 from lightning_dqn.runs.trust import NOTHING, Trust
 from lightning_dqn.study.asked import (
     Study,
@@ -25,6 +25,7 @@ from lightning_dqn.study.asked import (
 )
 from lightning_dqn.study.suite import ALL, Suite
 from lightning_dqn.study.sweep import Sweep, is_unused, read_sweep, seeds_text
+from lightning_dqn.system.overrides import key_of
 
 VERB = "suite"
 

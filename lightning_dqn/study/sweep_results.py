@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_dqn.runs.jobs import SweepJob, key_of, label_of
+from lightning_dqn.runs.jobs import SweepJob, label_of
 from lightning_dqn.runs.pruned import read_pruned
 from lightning_dqn.study.results import Failure, PrunedRun, Results, read_run
 from lightning_dqn.study.search_tables import trials_table, trials_told
@@ -16,6 +16,7 @@ from lightning_dqn.study.suite_results import SuiteResults
 from lightning_dqn.study.suite_tables import suite_text
 from lightning_dqn.study.sweep import Sweep, seeds_text
 from lightning_dqn.study.tables import changed_by_hand, comparison, runs_table
+from lightning_dqn.system.overrides import key_of
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,13 @@ def test_only_other_seeds_of_the_same_setting_count(tmp_path):
     assert (band.low[-1], band.high[-1]) == (3, 4)
 
 
+def test_a_run_that_went_on_has_the_other_seeds_of_its_setting(tmp_path):
+    again = ["lr=1", "epochs=1", "seed=0", "ckpt_path='0/checkpoints/last.ckpt'", "epochs=2"]
+    own = run_in(tmp_path / "0", again, [(0, 0.0)])
+    run_in(tmp_path / "1", ["lr=1", "epochs=2", "seed=1"], [(0, 1.0)])
+    assert bands_of_other_seeds(own)["train/loss"].num_runs == 1
+
+
 def test_a_run_by_itself_has_no_bands(tmp_path):
     assert bands_of_other_seeds(run_in(tmp_path / "0", ["seed=0"], [(0, 1.0)])) == {}
     assert bands_of_other_seeds(tmp_path / "unknown") == {}

@@ -90,6 +90,19 @@ def test_runs_by_themselves_that_differ_by_their_seed_are_one_setting(tmp_path):
     assert found.settings[1].command == "python -m lightning_dqn +experiment=made seed=0"
 
 
+def test_the_command_of_a_run_that_went_on_begins_anew(tmp_path):
+    again = ("+experiment=made", "trainer.max_epochs=2", "ckpt_path='a/checkpoints/last.ckpt'")
+    folders = [
+        make_run(tmp_path / name, seed=seed, overrides=(*again, "trainer.max_epochs=14"))
+        for seed, name in enumerate("ab")
+    ]
+    [setting] = gather(folders).settings
+    own = "+experiment=made trainer.max_epochs=14"
+    assert setting.command == f"python -m lightning_dqn study {own} seeds=0,1"
+    [setting] = gather(folders[:1]).settings
+    assert setting.command == f"python -m lightning_dqn {own} seed=0"
+
+
 def test_a_run_twice_of_one_seed_is_two_settings(tmp_path):
     found = gather([make_run(tmp_path / "a"), make_run(tmp_path / "b")])
     assert [one.label for one in found.settings] == ["made (a)", "made (b)"]

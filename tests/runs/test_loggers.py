@@ -19,8 +19,10 @@ from support.wandb_session import end_session, wandb_session
 
 from lightning_dqn.runs import loggers as module
 from lightning_dqn.runs.changes import CHANGES
+from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.experiment import Experiment, prepare
 from lightning_dqn.runs.keys import flat
+from lightning_dqn.runs.loggers import task_overrides
 from lightning_dqn.runs.run import run
 from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.safekeeping.signals import Stopped
@@ -93,6 +95,13 @@ def test_the_configuration_is_whole_and_stands_there_once(
     assert {"num_envs", "wrappers"} <= received["environment"].keys()
     assert not received.keys() & {"double", "network", "head", "target"}
     assert yaml.safe_load((folder / "hparams.yaml").read_text()) == told
+
+
+def test_what_a_run_was_asked_for_has_nothing_of_where_it_lies() -> None:
+    asked = ["seed=1", "ckpt_path=/a/last.ckpt", "run_dir=/a", "notes=${oc.env:NO}", "seed=2"]
+    with Composer(asked) as composer:
+        composer.config()
+        assert task_overrides() == ("seed=2", "notes=${oc.env:NO}")
 
 
 def test_a_run_is_labelled_and_ends_well(offline: tuple[Path, list[Any], DictConfig]) -> None:
