@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.keys import flat, typed
 from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved
+from lightning_dqn.system.overrides import is_of, key_of, last_of_each_key, path_of
 
 CONFIGURATION = Path(".hydra", "config.yaml")
 """Of a run, in its folder; beside it ``overrides.yaml`` and ``hydra.yaml``."""
@@ -110,14 +111,15 @@ class Resumed:
         own: Any = OmegaConf.to_container(OmegaConf.load(saved))
         if not isinstance(own, list):
             raise ConfigError(f"{saved}: no list of overrides")
-        rest = [a for a in rest if a not in own and not a.startswith("hydra.run.dir=")]
+        rest = [a for a in rest if not a.startswith("hydra.run.dir=")]
         checkpoint = folder / CHECKPOINT
         found = [f"ckpt_path={quoted(checkpoint.absolute())}"] if checkpoint.is_file() else []
         flags = _flags(folder / CONFIGURATION.parent / "hydra.yaml", rest)
         kept = [*flags, *(one for one in own if not str(one).startswith(_OWN))]
         check_overrides(kept, trust, str(folder))
+        rest = _new(rest, own)
         placed = f"hydra.run.dir={quoted(folder.absolute())}"
-        return cls(folder, [*kept, *found, placed, *rest], rest, trust)
+        return cls(folder, last_of_each_key([*kept, *found, placed, *rest]), rest, trust)
 
     def check(self, config: DictConfig) -> None:
         """Refuse a configuration that isn't the run's own, but for what may change.
@@ -135,12 +137,12 @@ class Resumed:
                 f"{is_}; continue with devices * num_nodes = {was}"
             )
         for key in [*saved, *now]:
-            if _is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
+            if is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
                 continue
             # Another version has keys that this one lacks, and parts that were called otherwise.
             of_version = key not in saved or key not in now or key.endswith("_target_")
             of_version |= all("${" in str(values.get(key)) for values in (saved, now))
-            if of_version and not _is_of(key, self._asked_keys()):
+            if of_version and not is_of(key, self._asked_keys()):
                 continue
             before, after = (_shown(values, key) for values in (saved, now))
             raise ConfigError(
@@ -149,15 +151,22 @@ class Resumed:
             )
 
     def _asked_keys(self) -> list[str]:
-        keys = (argument.lstrip("+~").partition("=")[0] for argument in self.asked)
-        return [key.partition("@")[0].replace("/", ".") for key in keys if key]
+        return [path for argument in self.asked if (path := path_of(argument))]
 
 
 _ABSENT = object()
 
 
-def _is_of(key: str, groups: Sequence[str]) -> bool:
-    return any(key == group or key.startswith(f"{group}.") for group in groups)
+def _new(typed: Sequence[str], own: Sequence[str]) -> list[str]:
+    """Return what was typed without the keys that have their values by now."""
+    typed, own = last_of_each_key(typed), last_of_each_key(own)
+
+    def of_key(key: str, overrides: Sequence[str]) -> list[str]:
+        return [one for one in overrides if key_of(one) == key]
+
+    told = {key: of_key(key, typed) for key in map(key_of, typed)}
+    known = {key for key, values in told.items() if of_key(key, own)[-len(values) :] == values}
+    return [one for one in typed if key_of(one) not in known]
 
 
 def _num_ranks(values: Mapping[str, Any]) -> int:

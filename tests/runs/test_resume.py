@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
@@ -32,10 +33,10 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_saved_overrides_come_before_the_new_ones(run: Path) -> None:
-    expanded = resumed(f"resume={run}", "trainer.max_epochs=5").arguments
-    assert expanded[:2] == ["data.batch_size=64", "trainer.max_epochs=2"]
-    assert expanded[-1] == "trainer.max_epochs=5"
+def test_new_values_take_the_places_of_the_saved_ones(run: Path) -> None:
+    expanded = resumed(f"resume={run}", "trainer.max_epochs=5", "num_threads=2").arguments
+    assert expanded[:2] == ["data.batch_size=64", "trainer.max_epochs=5"]
+    assert expanded[-1] == "num_threads=2"
     assert len(expanded) == 5
 
 
@@ -54,6 +55,16 @@ def test_arguments_without_resume_name_no_run() -> None:
 def test_what_is_typed_again_as_it_was_is_nothing_new(run: Path) -> None:
     again = resumed(f"resume={run}", "data.batch_size=64", "hydra.run.dir=elsewhere")
     assert (again.asked, again.folder) == ([], run)
+
+
+def test_a_value_of_before_may_be_asked_for_again(run: Path) -> None:
+    own = ["+notes=a", "trainer.max_epochs=2", "trainer.max_epochs=14", "notes=b", "~tags"]
+    (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(own))
+    again = resumed(f"resume={run}", "trainer.max_epochs=2", "notes=a")
+    assert again.asked == ["trainer.max_epochs=2", "notes=a"]
+    assert again.arguments[:2] == ["+notes=a", "trainer.max_epochs=2"]
+    assert not any("14" in one for one in again.arguments)
+    assert resumed(f"resume={run}", *own).asked == []
 
 
 def test_a_checkpoint_stands_for_its_run(run: Path) -> None:
