@@ -138,8 +138,9 @@ class BoardGameVectorEnv(VectorEnv):
             ValueError: a move isn't legal.
         """
         begins, plays = self._ended, ~self._ended
-        actions = self._as_on_board(np.asarray(actions))
-        self._check_legal(actions, plays)
+        shown = np.asarray(actions)
+        actions = self._as_on_board(shown)
+        self._check_legal(shown, actions, plays)
         reward = np.zeros(self.num_envs)
         if np.count_nonzero(begins):
             self._ended = begins.copy()
@@ -253,15 +254,16 @@ class BoardGameVectorEnv(VectorEnv):
         shown = self.game.symmetry_actions[self._symmetry]
         return (shown == actions[:, None]).argmax(axis=1)
 
-    def _check_legal(self, actions: np.ndarray, plays: np.ndarray) -> None:
-        is_wrong = (actions < 0) | (actions >= self.game.num_actions)
+    def _check_legal(self, shown: np.ndarray, actions: np.ndarray, plays: np.ndarray) -> None:
+        """Refuse moves, in the learner's own numbers: as they are shown, not as on the board."""
+        is_wrong = (shown < 0) | (shown >= self.game.num_actions)
         is_legal = self._legal[self._boards, np.where(is_wrong, 0, actions)]
         is_wrong = (is_wrong | ~is_legal) & plays
         if np.count_nonzero(is_wrong):  # quicker than any() on few boards
             board = int(is_wrong.argmax())
-            legal = ", ".join(map(str, np.flatnonzero(self._legal[board])))
+            legal = ", ".join(map(str, np.flatnonzero(self._legal_as_shown()[board])))
             raise ValueError(
-                f"{self.game.name}, board {board}: {actions[board]} isn't a legal move; legal are "
+                f"{self.game.name}, board {board}: {shown[board]} isn't a legal move; legal are "
                 f"{legal}. Choose among info['action_mask']"
             )
 
@@ -273,10 +275,13 @@ class BoardGameVectorEnv(VectorEnv):
             return self.game.encode(self._state)
         return self.game.encode(self.game.transform(self._state, self._symmetry))
 
+    def _legal_as_shown(self) -> np.ndarray:
+        if not self.random_symmetry:
+            return self._legal
+        legal = np.empty_like(self._legal)
+        shown = self.game.symmetry_actions[self._symmetry]
+        np.put_along_axis(legal, shown, self._legal, axis=1)
+        return legal
+
     def _info(self) -> dict[str, Any]:
-        legal = self._legal
-        if self.random_symmetry:
-            shown = self.game.symmetry_actions[self._symmetry]
-            legal = np.empty_like(legal)
-            np.put_along_axis(legal, shown, self._legal, axis=1)
-        return {"action_mask": legal, "seat": self._seat_to_move()}
+        return {"action_mask": self._legal_as_shown(), "seat": self._seat_to_move()}

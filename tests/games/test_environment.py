@@ -188,6 +188,20 @@ def test_an_illegal_move_is_refused_and_the_legal_ones_named(action: int) -> Non
         environment.step(np.array([1, action]))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_an_illegal_move_of_a_game_shown_mirrored_is_told_as_it_is_shown(seed: int) -> None:
+    environment = BoardGameVectorEnv(TicTacToe(), 2, random_symmetry=True)
+    environment.reset(seed=seed)
+    *_, info = environment.step(np.array([1, 0]))
+    mask = info["action_mask"][1]
+    assert np.flatnonzero(~mask).tolist() == [0]
+    for action in (0, 9, 99, -1):
+        with pytest.raises(
+            ValueError, match=rf"board 1: {action} isn't a legal move; legal are 1, 2, .*, 7, 8\."
+        ):
+            environment.step(np.array([0, action]))
+
+
 @pytest.mark.parametrize("opponent", [None, LowestMove()])
 @pytest.mark.parametrize("game", [TicTacToe("planes"), ConnectFour()], ids=lambda game: game.name)
 def test_a_game_shown_mirrored_is_the_same_game(game: Any, opponent: Any) -> None:
