@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import Optimizer, lr_scheduler
+from torch.optim.swa_utils import SWALR
 
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
@@ -19,7 +21,26 @@ EPSILON_STEP = 0.01
 LEARNING_RATE_FACTOR = 1.25
 """Multiplied at each key; a schedule goes on, scaled by the product."""
 
-_RATES = ("lr", "initial_lr", "max_lr", "min_lr")
+_RATES = ("lr", "initial_lr", "max_lr", "min_lr", "swa_lr")
+_RATES_OF_SCHEDULES = ("base_lrs", "max_lrs", "min_lrs", "default_min_lr", "eta_min")
+_OF_SCHEDULES = (lr_scheduler.SequentialLR, lr_scheduler.ChainedScheduler)
+_KNOWN = (
+    lr_scheduler.LambdaLR,
+    lr_scheduler.MultiplicativeLR,
+    lr_scheduler.StepLR,
+    lr_scheduler.MultiStepLR,
+    lr_scheduler.ConstantLR,
+    lr_scheduler.LinearLR,
+    lr_scheduler.ExponentialLR,
+    lr_scheduler.PolynomialLR,
+    lr_scheduler.CosineAnnealingLR,
+    lr_scheduler.CosineAnnealingWarmRestarts,
+    lr_scheduler.CyclicLR,
+    lr_scheduler.OneCycleLR,
+    lr_scheduler.ReduceLROnPlateau,
+    SWALR,
+)
+"""Schedules that keep their rates under those names and in the optimizer alone."""
 
 
 class Changed(NamedTuple):
@@ -78,7 +99,8 @@ class Tuning:
             data: that collects.
 
         Returns:
-            What it is now; None where there is no such thing in this run.
+            What it is now; None where there is no such thing in this run, or it follows a
+            schedule that nobody knows to scale.
         """
         before = self.values(module, data)
         if name not in before:
@@ -88,8 +110,8 @@ class Tuning:
             wanted = min(max(before[name] + steps * EPSILON_STEP, 0.0), 1.0)
             self.epsilon_shift = round(self.epsilon_shift + wanted - before[name], 10)
             self.apply(data)
-        else:
-            scale_learning_rate(module, LEARNING_RATE_FACTOR**steps)
+        elif not scale_learning_rate(module, LEARNING_RATE_FACTOR**steps):
+            return None
         value = round(self.values(module, data)[name], 10)
         changed = Changed(name, module.env_steps, value)
         self._note(changed)
@@ -113,14 +135,40 @@ class Tuning:
         self.changes.append(changed)
 
 
-def scale_learning_rate(module: DQN, factor: float) -> None:
-    """Multiply the learning rates, and those between which a schedule moves."""
+def scale_learning_rate(module: DQN, factor: float) -> bool:
+    """Multiply the learning rates, and those between which a schedule moves.
+
+    Returns:
+        Whether that could be done: where one of the schedules isn't torch's, nothing is.
+    """
+    schedules = [
+        one for config in module.trainer.lr_scheduler_configs for one in _alone(config.scheduler)
+    ]
+    if not all(type(one) in _KNOWN for one in schedules):
+        return False
     for optimizer in module.trainer.optimizers:
         _scale_groups(optimizer, factor)
-    for config in module.trainer.lr_scheduler_configs:
-        scheduler: Any = config.scheduler
-        if hasattr(scheduler, "base_lrs"):
-            scheduler.base_lrs = [factor * rate for rate in scheduler.base_lrs]
+    for schedule in schedules:
+        _scale_schedule(schedule, factor)
+    return True
+
+
+def _alone(scheduler: Any) -> Iterator[Any]:
+    """Yield the schedules that a schedule is made of, however deep; one by itself is its own."""
+    if type(scheduler) not in _OF_SCHEDULES:
+        yield scheduler
+        return
+    for inner in scheduler._schedulers:
+        yield from _alone(inner)
+
+
+def _scale_schedule(schedule: Any, factor: float) -> None:
+    for name in _RATES_OF_SCHEDULES:
+        rate = getattr(schedule, name, None)
+        if isinstance(rate, list):
+            setattr(schedule, name, [factor * one for one in rate])
+        elif rate is not None:
+            setattr(schedule, name, factor * rate)
 
 
 def _scale_groups(optimizer: Optimizer, factor: float) -> None:
