@@ -82,9 +82,16 @@ class LiveDashboard(pl.Callback):
             return
         self._trainer = trainer
         self.tuning.apply(data)
+        self._evaluation.go_on(trainer)
         self._mark()
         if self._is_wanted(trainer):
             self._open(trainer, pl_module, data)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Go back to the Trainer's own evaluations."""
+        self._evaluation.undo(trainer)
 
     def on_train_batch_end(
         self,
@@ -95,17 +102,15 @@ class LiveDashboard(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Let an evaluation that was asked for follow this batch."""
-        if self._desk is not None:
-            self._evaluation.let_follow(trainer, batch_idx)
+        self._evaluation.let_follow(trainer, batch_idx)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go back to the Trainer's own evaluations, and see how other seeds are by now."""
-        self._evaluation.undo(trainer)
+        """See how other seeds are by now."""
         if self._desk is not None and self._desk.compares_seeds:
             self._desk.state.bands = bands_of_other_seeds(Path(trainer.default_root_dir))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Likewise."""
+        """Go back to the Trainer's own evaluations."""
         self._evaluation.undo(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -119,12 +124,18 @@ class LiveDashboard(pl.Callback):
         self._close(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was changed by hand."""
-        return self.tuning.state_dict()
+        """Return what was changed by hand, and an evaluation that is to come."""
+        return {**self.tuning.state_dict(), **self._evaluation.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it back."""
+        """Take them back."""
         self.tuning.load_state_dict(state_dict)
+        self._evaluation.load_state_dict(state_dict)
+
+    @property
+    def evaluates_by_key(self) -> bool:
+        """Whether the evaluation that goes on is one that a key asked for, beside the run's own."""
+        return self._evaluation.is_begun
 
     # --- the dashboard
 
@@ -156,10 +167,10 @@ class LiveDashboard(pl.Callback):
         data.while_busy.append(self._glance)
 
     def _close(self, trainer: pl.Trainer) -> None:
+        self._evaluation.undo(trainer)
         desk, self._desk = self._desk, None
         if desk is None:
             return
-        self._evaluation.undo(trainer)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         data.between_iterations.remove(self._between)
         data.while_busy.remove(self._glance)
@@ -278,3 +289,9 @@ class LiveDashboard(pl.Callback):
         module: Any = self._trainer.lightning_module
         data: Any = self._trainer.datamodule  # type: ignore[attr-defined]
         return module, data
+
+
+def is_by_key(trainer: pl.Trainer) -> bool:
+    """Return whether an evaluation is one that a key asked for, by which nothing may change."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return any(isinstance(one, LiveDashboard) and one.evaluates_by_key for one in callbacks)

@@ -11,6 +11,7 @@ from torch import nn
 
 from lightning_dqn.agent import Agent
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
+from lightning_dqn.callbacks.live_dashboard import is_by_key
 from lightning_dqn.dqn import DQN
 from lightning_dqn.games.matches import Record, play_both_seats
 from lightning_dqn.games.opponents.opponent import Opponent
@@ -29,7 +30,7 @@ class PromotePastSelf(BoardEvaluation):
     either seat; as long as there is none it plays random moves, as training does. It is promoted
     if a one-sided sign test on the decided games says at ``level`` that it wins more of them than
     it loses. Each look is a test of its own: an agent that is merely as good is promoted in about
-    ``level`` of them.
+    ``level`` of them. An evaluation that a key of the dashboard asks for promotes nobody.
 
     The training environment's opponent must be a
     :class:`lightning_dqn.games.opponents.past_selves.PastSelves`. The pool's weights are in the
@@ -39,7 +40,7 @@ class PromotePastSelf(BoardEvaluation):
         games: in all, half in either seat.
         level: probability above which being better may be chance.
         random_plies: so many moves of each game are random, since the players play greedily.
-        every_n_epochs: play after every n-th validation.
+        every_n_epochs: play after the validations of every n-th epoch.
         seed: of chance; each look plays other games. None: spawned from the data module's.
 
     Attributes:
@@ -110,8 +111,8 @@ class PromotePastSelf(BoardEvaluation):
     def measure(self, trainer: pl.Trainer, module: DQN) -> Mapping[str, float]:
         """Play, promote the agent if it is better, and return how often it won."""
         record = self._play(module)
-        is_fit = trainer.state.fn == "fit"
-        if is_fit and sign_test(record.wins, record.wins + record.losses) <= self.level:
+        is_gate = trainer.state.fn == "fit" and not is_by_key(trainer)
+        if is_gate and sign_test(record.wins, record.wins + record.losses) <= self.level:
             network = deepcopy(self._agent.get_submodule(self._agent.evaluation_network))
             self._fill([*self._networks, network.requires_grad_(False).eval()])
             self.promotions += 1

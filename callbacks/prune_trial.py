@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from lightning_dqn.callbacks.live_dashboard import is_by_key
 from lightning_dqn.dqn import DQN
 from lightning_dqn.reporting.optuna_study import (
     METRIC,
@@ -26,7 +27,8 @@ class PruneTrial(pl.Callback):
 
     Trials are compared at the same step: the env steps of the epochs so far, warm-up left out.
     A run that is ended leaves ``pruned.json`` in its folder, and plays no test episodes. A trial
-    that has ended already, as in a run that is continued by itself, is told nothing.
+    that has ended already, as in a run that is continued by itself, is told nothing, and none of an
+    evaluation that a key of the dashboard asks for.
 
     Args:
         trial: its id in the study.
@@ -46,7 +48,7 @@ class PruneTrial(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tell the trial, and stop behind this epoch if it is to be pruned."""
-        if trainer.sanity_checking or trainer.state.fn != "fit":
+        if trainer.sanity_checking or trainer.state.fn != "fit" or is_by_key(trainer):
             return
         assert isinstance(pl_module, DQN)
         is_pruned = trainer.is_global_zero and self._is_pruned(trainer, pl_module)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytorch_lightning as pl
 
 
 class ExtraEvaluation:
-    """Has a Trainer evaluate after the next batch, once.
+    """Has a Trainer evaluate after the next batch, once; saved with the run until it is over.
 
     Attributes:
         is_asked: it hasn't begun yet.
@@ -15,6 +17,12 @@ class ExtraEvaluation:
     def __init__(self) -> None:
         self.is_asked = False
         self._before: tuple[int | float | None, int | None] | None = None
+        self._was_begun = False
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the evaluation that goes on or comes next is this one, not the Trainer's own."""
+        return self._before is not None
 
     def ask(self, trainer: pl.Trainer) -> None:
         """Ask for an evaluation, where the Trainer has one at all."""
@@ -30,12 +38,31 @@ class ExtraEvaluation:
         if not self.is_asked:
             return
         self.is_asked = False
+        fetcher = trainer.fit_loop._data_fetcher
+        assert fetcher is not None
+        if trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher):  # its own, which does as well
+            return
         self._before = (trainer.val_check_batch, trainer.check_val_every_n_epoch)
         trainer.val_check_batch = batch_idx + 1
         trainer.check_val_every_n_epoch = 1
+
+    def go_on(self, trainer: pl.Trainer) -> None:
+        """Play the evaluation again in whose midst the run was saved, in ``on_train_start``."""
+        if self._was_begun:
+            self._was_begun = False
+            self.let_follow(trainer, trainer.fit_loop.epoch_loop.batch_idx)
 
     def undo(self, trainer: pl.Trainer) -> None:
         """Give the Trainer back its own evaluations."""
         if self._before is not None:
             trainer.val_check_batch, trainer.check_val_every_n_epoch = self._before
             self._before = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return whether it has begun; nothing where there is none to come."""
+        return {"evaluation_is_begun": self.is_begun} if self.is_asked or self.is_begun else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take that back."""
+        self._was_begun = state.get("evaluation_is_begun", False)
+        self.is_asked = "evaluation_is_begun" in state

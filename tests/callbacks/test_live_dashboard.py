@@ -9,6 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from support import resumed_runs
 
 from lightning_dqn import EvaluationConfig
 from lightning_dqn.callbacks import EMATargetNetwork, LiveDashboard
@@ -157,6 +158,33 @@ def test_an_evaluation_follows_the_next_batch_and_no_other(fit, tmp_path):
     assert sum(bool(row.split(",")[column]) for row in rows[1:]) == 1
     assert desk.said == ["evaluation follows"]
     assert trainer.check_val_every_n_epoch == 5
+
+
+@pytest.mark.parametrize("stop", [{"evaluation": 1}, {"iteration": 1}])
+def test_an_evaluation_that_a_signal_ends_is_played_where_the_run_goes_on(
+    make_module, make_data, tmp_path, stop
+):
+    class Ask(pl.Callback):
+        def on_train_batch_end(self, trainer, *args):
+            if trainer.global_step == 1:
+                self.dashboard._evaluation.ask(trainer)
+
+    def make():
+        ask = Ask()
+        ask.dashboard = LiveDashboard(show=False)
+        short = EvaluationConfig(num_envs=1, max_episode_steps=20)
+        data = make_data(env_steps_per_epoch=48, evaluation=short, updates_per_iteration=1)
+        return make_module(), data, [ask, ask.dashboard, EMATargetNetwork(tau=0.1)]
+
+    def evaluations(outcome):
+        return [row for row in outcome.rows if "eval/episode_return" in row[1]]
+
+    whole = resumed_runs.fit(make, tmp_path / "whole", epochs=1, seed=0)
+    stopped = resumed_runs.fit(make, tmp_path / "stopped", epochs=1, seed=0, **stop)
+    again = resumed_runs.fit(make, tmp_path / "stopped", epochs=1, seed=1, resume=True)
+    assert stopped.is_stopped
+    assert len(evaluations(whole)) == 2
+    assert evaluations(stopped) + evaluations(again) == evaluations(whole)
 
 
 def test_where_there_is_no_evaluation_a_key_says_so(fit):

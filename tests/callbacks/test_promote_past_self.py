@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from support.board_runs import board_data, board_module
 
 from lightning_dqn import DQN
-from lightning_dqn.callbacks import PromotePastSelf
+from lightning_dqn.callbacks import LiveDashboard, PromotePastSelf
 from lightning_dqn.games.opponents.past_selves import PastSelves
 from lightning_dqn.games.solved.tree import GameTree
 from lightning_dqn.games.tictactoe import TicTacToe
@@ -144,6 +146,39 @@ def test_a_test_promotes_nobody(tree: GameTree, make_board_trainer: Any) -> None
     trainer.test(module, data, verbose=False)
     trainer.validate(module, data, verbose=False)
     assert gate.promotions == len(pool.policies) == 0
+
+
+@dataclass
+class Key(pl.Callback):
+    """Asks for an evaluation after some iterations, as a key of the dashboard does."""
+
+    dashboard: LiveDashboard
+    iterations: tuple[int, ...]
+    evaluations: int = field(default=0, init=False)
+
+    def on_train_batch_end(self, trainer: Any, *args: Any) -> None:
+        if trainer.global_step // 2 in self.iterations:
+            self.dashboard._evaluation.ask(trainer)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        self.evaluations += 1
+
+
+def test_an_evaluation_by_a_key_changes_nothing_that_is_learned(make_board_trainer: Any) -> None:
+    def fit(*iterations: int) -> tuple[int, PromotePastSelf, DQN]:
+        dashboard, gate = LiveDashboard(show=False), PromotePastSelf(games=2, level=0.99)
+        key, module = Key(dashboard, iterations), board_module()
+        trainer = make_board_trainer(callbacks=[key, dashboard, gate], max_epochs=3)
+        trainer.fit(module, board_data(opponent=PastSelves()))
+        return key.evaluations, gate, module
+
+    evaluations, plain, module = fit()
+    # Of the iterations that end an epoch the evaluation follows anyway, and promotes.
+    more, pressed, again = fit(1, 2, 3)
+    assert (evaluations, more) == (3, 5)
+    assert plain.promotions == pressed.promotions > 1
+    weights, expected = again.q_network.state_dict(), module.q_network.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
 
 
 def test_a_continued_run_has_the_pool_of_the_unbroken_one(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import pytorch_lightning as pl
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayDataModule
-from lightning_dqn.callbacks import EMATargetNetwork, PruneTrial
+from lightning_dqn.callbacks import EMATargetNetwork, LiveDashboard, PruneTrial
 from lightning_dqn.networks.torsos import MLP
 from lightning_dqn.reporting.optuna_study import JOURNAL, METRIC, PRUNER, STUDY, open_storage
 from lightning_dqn.system.files import PRUNED
@@ -33,7 +34,9 @@ def threshold(lower: float) -> dict[str, Any]:
     return {"_target_": "optuna.pruners.ThresholdPruner", "lower": lower}
 
 
-def fit(folder: Path, trial: int = 0, epochs: int = 3) -> DQN:
+def fit(
+    folder: Path, trial: int = 0, epochs: int = 3, callbacks: Sequence[pl.Callback] = ()
+) -> DQN:
     module = DQN("CartPole-v1", network=MLP(hidden=[8]), compile=False)
     data = ReplayDataModule(
         "CartPole-v1",
@@ -49,7 +52,7 @@ def fit(folder: Path, trial: int = 0, epochs: int = 3) -> DQN:
         max_epochs=epochs,
         accelerator="cpu",
         logger=False,
-        callbacks=[EMATargetNetwork(tau=0.1), callback],
+        callbacks=[EMATargetNetwork(tau=0.1), callback, *callbacks],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -66,6 +69,17 @@ def test_each_evaluation_is_told_at_the_env_steps_of_its_epochs(tmp_path: Path) 
     told = study.trials[0].intermediate_values
     assert list(told) == [EPOCH, 2 * EPOCH, 3 * EPOCH]
     assert all(value >= 1 for value in told.values())
+    assert not (tmp_path / PRUNED).exists()
+
+
+def test_of_an_evaluation_by_a_key_a_trial_is_told_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LiveDashboard, "evaluates_by_key", True)
+    study = study_in(tmp_path, threshold(1_000.0))
+    study.ask()
+    fit(tmp_path, callbacks=[LiveDashboard(show=False)])
+    assert study.trials[0].intermediate_values == {}
     assert not (tmp_path / PRUNED).exists()
 
 
