@@ -22,7 +22,7 @@ class BoardEvaluation(pl.Callback, ABC):
     A subclass says in :meth:`prepare` what it needs and in :meth:`measure` what it finds.
 
     Args:
-        every_n_epochs: look at every n-th validation of a fit.
+        every_n_epochs: look after the validations of every n-th epoch of a fit.
 
     Attributes:
         environment: one like those for training.

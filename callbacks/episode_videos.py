@@ -20,7 +20,7 @@ from lightning_dqn.transitions import Episode
 
 
 class EpisodeVideos(pl.Callback):
-    """Films three episodes of every n-th validation, as frames of what its environment draws.
+    """Films three episodes of every n-th epoch's validation, as its environment draws them.
 
     The evaluation is played a second time, by its own seed, so that learning stays the same bit
     for bit. Files are named by env step and return; they go to W&B too, where that is a logger.
@@ -29,7 +29,7 @@ class EpisodeVideos(pl.Callback):
 
     Args:
         folder: of the files.
-        every_n_epochs: film every n-th validation of a fit.
+        every_n_epochs: film the validations of every n-th epoch of a fit.
         format: ``"mp4"``, or ``"gif"``, which takes Pillow alone.
         max_frames: of a video; of a longer episode it shows one frame in every so many, at its own
             pace as long as that makes 10 a second.

@@ -37,7 +37,7 @@ class ExactMetrics(BoardEvaluation):
             environment has it.
         seat: which side the learner has against an opponent; None: as in training.
         rewards: of a win, a draw and a loss; None: as in training.
-        every_n_epochs: look at every n-th validation.
+        every_n_epochs: look after the validations of every n-th epoch.
 
     Raises:
         ValueError: when the fit begins: the game is too large, or its training opponent one whose

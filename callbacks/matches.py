@@ -26,7 +26,7 @@ class Matches(BoardEvaluation):
         games: in each seat against each opponent.
         random_plies: so many moves of each game are random before the players take over; needed
             against an opponent without chance of its own, or all games are the same one.
-        every_n_epochs: play after every n-th validation.
+        every_n_epochs: play after the validations of every n-th epoch.
         seed: of chance, the same in each validation; a test plays other games. None: spawned from
             the data module's.
     """

@@ -59,7 +59,13 @@ def test_validations_use_the_same_chance_and_a_test_another(make_board_trainer: 
     assert tested == pytest.approx([first[name] for name in names], abs=0.25)
 
 
-def test_a_period_in_epochs_is_kept(make_board_trainer: Any) -> None:
+@pytest.mark.parametrize(
+    ("every_n_epochs", "check_val_every_n_epoch", "expected"),
+    [(2, 1, [1, 3, 5]), (2, 2, [1, 3, 5]), (3, 2, [5])],
+)
+def test_a_period_in_epochs_is_kept(
+    every_n_epochs: int, check_val_every_n_epoch: int, expected: list[int], make_board_trainer: Any
+) -> None:
     played = []
 
     class Noting(Matches):
@@ -67,10 +73,15 @@ def test_a_period_in_epochs_is_kept(make_board_trainer: Any) -> None:
             played.append(trainer.current_epoch)
             return super().measure(trainer, agent)
 
-    matches = Noting(["random"], games=2, every_n_epochs=2)
-    trainer = make_board_trainer(callbacks=[matches], max_epochs=4, num_sanity_val_steps=1)
+    matches = Noting(["random"], games=2, every_n_epochs=every_n_epochs)
+    trainer = make_board_trainer(
+        callbacks=[matches],
+        max_epochs=6,
+        check_val_every_n_epoch=check_val_every_n_epoch,
+        num_sanity_val_steps=1,
+    )
     trainer.fit(board_module(), board_data())
-    assert played == [1, 3]
+    assert played == expected
 
 
 @pytest.mark.parametrize(
