@@ -10,10 +10,10 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.jobs import key_of
 from lightning_dqn.runs.lengths import pace_of
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.system.files import write_json
+from lightning_dqn.system.overrides import key_of
 
 BUDGET = CONFIGURATION.with_name("budget.json")
 """Of a run that has one, in its folder: into what epochs it was spread."""
