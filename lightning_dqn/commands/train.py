@@ -27,6 +27,7 @@ from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, take_trust
 from lightning_dqn.safekeeping.folder_lock import locked
+from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.safekeeping.signals import Stopped, heard_before_a_run, requeue
 from lightning_dqn.study.planning import begun
 from lightning_dqn.study.searching import asked_search
@@ -192,6 +193,6 @@ def _tell(stopped: Stopped, config: DictConfig) -> None:
 def _saved(stopped: Stopped, run_dir: Path) -> str:
     if stopped.checkpoint is not None:
         return f"all is saved in {shown(stopped.checkpoint)}"
-    if (run_dir / CHECKPOINT).is_file():
+    if is_kept(run_dir / CHECKPOINT):
         return f"{shown(run_dir / CHECKPOINT)} is as it was"
     return "nothing was learned yet"

@@ -16,6 +16,7 @@ from lightning_dqn.agent import Agent
 from lightning_dqn.formats.tensors import read_tensors, tensor_writer
 from lightning_dqn.former_names import former_hyperparameters, former_tensor_names
 from lightning_dqn.safekeeping.checksums import write_described
+from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.safekeeping.reading import read_checkpoint
 
 WEIGHTS = "module.safetensors"
@@ -142,7 +143,7 @@ def read_saved(path: str | Path) -> Saved:
     path = Path(path)
     if path.is_dir():
         return _read_folder(path)
-    if not path.exists():
+    if not is_kept(path):
         raise ValueError(f"{path}: there is no such file or folder")
     return _read_checkpoint(path)
 

@@ -25,6 +25,7 @@ from lightning_dqn.runs.named import PARTS
 from lightning_dqn.runs.ranks import rank_of
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.secrets import check_secrets
+from lightning_dqn.safekeeping.generations import is_kept
 
 _HERE = "|".join((*PARTS, "hints", "name", "run_dir", "tags", r"total_\w+"))
 _ELSEWHERE = re.compile(rf"\$\{{(?!({_HERE})[.:}}])")
@@ -144,7 +145,7 @@ def _check_root_values(config: DictConfig) -> None:
         raise ConfigError(f"name={config.name!r}: expected the name of a folder")
     if not isinstance(config.test, bool):
         raise ConfigError(f"test={config.test!r}: expected true or false")
-    if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+    if config.ckpt_path is not None and not is_kept(Path(config.ckpt_path)):
         raise ConfigError(f"ckpt_path={config.ckpt_path}: there is no such file")
 
 

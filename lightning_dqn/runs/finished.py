@@ -19,11 +19,12 @@ from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.trust import NOTHING, Trust, check_saved
 from lightning_dqn.safekeeping.checksums import verify
+from lightning_dqn.safekeeping.generations import LAST, is_kept
 
 PUBLISHED_CONFIGURATION = "config.yaml"
 """Of a folder that was written to be published."""
 
-_CHECKPOINTS = ("best.ckpt", "last.ckpt")
+_CHECKPOINTS = ("best.ckpt", LAST)
 _BUILT = ("environment", "data.evaluation.environment", "module.network", "module.head")
 
 
@@ -56,9 +57,9 @@ class FinishedRun:
             ConfigError: there is no run, or none with weights.
         """
         path = fetched(str(path)) if str(path).startswith(OF_WANDB) else Path(path)
-        if not path.exists():
+        if not (path.exists() or is_kept(path)):
             raise ConfigError(f"run={path}: there is no such file or folder")
-        if path.is_file():
+        if not path.is_dir():
             folders = [parent for parent in path.absolute().parents[:2] if _is_run(parent)]
             weights = path.parent if path.name in (WEIGHTS, PUBLISHED.weights) else path
             return cls(folders[0] if folders else None, weights, trust)
@@ -66,7 +67,7 @@ class FinishedRun:
             path = path.parent
         found = [path / "checkpoints" / name for name in _CHECKPOINTS]
         for weights in (path / names_in(path).weights, *found):
-            if weights.is_file():
+            if is_kept(weights):
                 folder = path if _is_run(path) else None
                 return cls(folder, weights if weights in found else path, trust)
         raise ConfigError(f"run={path}: {_what_it_is(path)}")

@@ -28,6 +28,7 @@ from lightning_dqn.runs.recording import record
 from lightning_dqn.runs.secrets import holds_a_secret, without_secrets
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.checksums import add_checksums
+from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.system.files import SUMMARY, staged_folder, write_json, write_text
 from lightning_dqn.system.overrides import is_of, path_of
 
@@ -166,7 +167,7 @@ def _counters(run: FinishedRun, summary: Mapping[str, Any]) -> Mapping[str, int]
     if tested == summary["env_steps"]:
         return {name: int(summary[name]) for name in ("updates", "env_steps")}
     best = run.weights / "checkpoints" / "best.ckpt"
-    found = read_saved(best).counters if best.is_file() else {}
+    found = read_saved(best).counters if is_kept(best) else {}
     return found if found.get("env_steps") == tested else {}
 
 

@@ -13,12 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.keys import flat, typed
 from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved
+from lightning_dqn.safekeeping.generations import LAST, is_kept
 from lightning_dqn.system.overrides import is_of, key_of, last_of_each_key, path_of
 
 CONFIGURATION = Path(".hydra", "config.yaml")
 """Of a run, in its folder; beside it ``overrides.yaml`` and ``hydra.yaml``."""
 
-CHECKPOINT = Path("checkpoints", "last.ckpt")
+CHECKPOINT = Path("checkpoints", LAST)
 """From which a run goes on, in its folder."""
 
 MAY_CHANGE = (
@@ -94,7 +95,8 @@ class Resumed:
         names the run in ``hydra.run.dir``, if there is one by now.
 
         Raises:
-            ConfigError: the folder isn't one of a run, or names what isn't trusted.
+            ConfigError: the folder isn't one of a run, has checkpoints but not the last, or names
+                what isn't trusted.
         """
         resumes = [a for a in arguments if a.startswith("resume=")]
         if not resumes:
@@ -112,8 +114,7 @@ class Resumed:
         if not isinstance(own, list):
             raise ConfigError(f"{saved}: no list of overrides")
         rest = [a for a in rest if not a.startswith("hydra.run.dir=")]
-        checkpoint = folder / CHECKPOINT
-        found = [f"ckpt_path={quoted(checkpoint.absolute())}"] if checkpoint.is_file() else []
+        found = _checkpoint_of(folder)
         flags = _flags(folder / CONFIGURATION.parent / "hydra.yaml", rest)
         kept = [*flags, *(one for one in own if not str(one).startswith(_OWN))]
         check_overrides(kept, trust, str(folder))
@@ -186,6 +187,19 @@ def quoted(path: Path) -> str:
     # A backslash is itself, unless it stands before a quote.
     text = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (r"\'" if m[2] else ""), str(path))
     return f"'{text}'"
+
+
+def _checkpoint_of(folder: Path) -> list[str]:
+    """Return the override that names the checkpoint to go on from; none: there is none at all."""
+    checkpoint = folder / CHECKPOINT
+    if is_kept(checkpoint):
+        return [f"ckpt_path={quoted(checkpoint.absolute())}"]
+    if others := sorted(path.name for path in checkpoint.parent.glob("*.ckpt")):
+        raise ConfigError(
+            f"resume={folder}: {checkpoint} is missing, though {', '.join(others)} is there; copy "
+            f"that to {checkpoint.name} to go on from it, or begin a run in another folder"
+        )
+    return []
 
 
 def _unquoted(argument: str) -> str:

@@ -24,6 +24,7 @@ from lightning_dqn.runs.provenance import provenance
 from lightning_dqn.runs.pruned import Pruned, read_pruned
 from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
 from lightning_dqn.runs.trust import needed_trust
+from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.safekeeping.reading import read_checkpoint
 from lightning_dqn.system.files import FINDINGS, SUMMARY, write_json
 
@@ -190,4 +191,4 @@ def _say(experiment: Experiment, run_dir: Path) -> None:
 
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:
     path = getattr(trainer.checkpoint_callback, "best_model_path", None)
-    return path if path and Path(path).is_file() else None  # one that couldn't be saved isn't there
+    return path if path and is_kept(Path(path)) else None  # one that couldn't be saved isn't there

@@ -25,7 +25,8 @@ from torch.serialization import get_crc32_options, set_crc32_options
 
 from lightning_dqn.safekeeping.failures import Failures, reason_of
 from lightning_dqn.safekeeping.format_version import migrated, stamped
-from lightning_dqn.safekeeping.reading import is_whole, previous_of, read_checkpoint
+from lightning_dqn.safekeeping.generations import previous_of
+from lightning_dqn.safekeeping.reading import is_whole, read_checkpoint
 from lightning_dqn.system.files import staged, sweep_temporaries, sync_folder
 
 

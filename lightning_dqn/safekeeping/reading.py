@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.safekeeping.format_version import migrated
+from lightning_dqn.safekeeping.generations import previous_of
 from lightning_dqn.system.faults import DamagedCheckpoint
 
 _DAMAGES = (
@@ -30,11 +31,6 @@ _DAMAGES = (
     struct.error,
 )
 """What zipfile and torch raise, depending on which byte is wrong."""
-
-
-def previous_of(path: Path) -> Path:
-    """Return where the generation before a checkpoint lies, ``last.previous.ckpt`` as it were."""
-    return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 def read_checkpoint(

@@ -12,6 +12,7 @@ from typing import Any
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.resume import CHECKPOINT
+from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.study.search import Search
 from lightning_dqn.study.suite import Suite
 from lightning_dqn.system.files import FAILURE, PRUNED, SUMMARY, SWEEP, write_json
@@ -71,7 +72,7 @@ class Sweep:
 
     def goes_on(self, job: SweepJob) -> bool:
         """Return whether a job's run has a checkpoint to go on from."""
-        return (self.run_dir(job) / CHECKPOINT).is_file()
+        return is_kept(self.run_dir(job) / CHECKPOINT)
 
     def clear(self, job: SweepJob) -> None:
         """Make room for a job: what one left that never got to a checkpoint is moved aside."""

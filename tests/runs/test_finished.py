@@ -59,6 +59,18 @@ def test_of_an_interrupted_run_a_checkpoint_stands_for_the_weights(
         assert torch.equal(tensor, saved[f"agent.{name}"])
 
 
+def test_the_generation_before_stands_for_a_checkpoint_that_is_gone(
+    run: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "run"
+    shutil.copytree(run, broken)
+    (broken / "module.safetensors").unlink()
+    (broken / "checkpoints" / "best.ckpt").rename(broken / "checkpoints" / "best.previous.ckpt")
+    for named in (broken, broken / "checkpoints" / "best.ckpt"):
+        with pytest.warns(UserWarning, match=r"best\.previous\.ckpt, is taken"):
+            assert FinishedRun.find(named).agent().spec.num_actions == 2
+
+
 def test_a_checkpoint_outside_of_a_run_has_an_agent_and_no_environment(
     run: Path, tmp_path: Path
 ) -> None:

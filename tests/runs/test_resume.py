@@ -76,6 +76,19 @@ def test_a_run_without_a_checkpoint_begins_anew(run: Path) -> None:
     assert not any(one.startswith("ckpt_path") for one in resumed(f"resume={run}").arguments)
 
 
+def test_a_run_goes_on_from_the_generation_before_where_that_alone_is_left(run: Path) -> None:
+    last = run / "checkpoints" / "last.ckpt"
+    last.rename(run / "checkpoints" / "last.previous.ckpt")
+    with Composer(resumed(f"resume={run}").arguments) as composer:
+        assert composer.config().ckpt_path == str(last)
+
+
+def test_a_run_that_has_other_checkpoints_alone_never_begins_anew(run: Path) -> None:
+    (run / "checkpoints" / "last.ckpt").rename(run / "checkpoints" / "best.ckpt")
+    with pytest.raises(ConfigError, match=r"last\.ckpt is missing, though best\.ckpt is there"):
+        resumed(f"resume={run}")
+
+
 def test_auto_goes_on_where_there_is_a_run(run: Path, tmp_path: Path) -> None:
     assert Resumed.find(["resume=auto", "hydra.run.dir=new", "seed=1"]) is None
     plain = run.rename(tmp_path / "plain")

@@ -23,7 +23,8 @@ from lightning_dqn.safekeeping import checkpoint_files
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO, install
 from lightning_dqn.safekeeping.failures import CheckpointsFailed
 from lightning_dqn.safekeeping.format_version import FORMAT_VERSION
-from lightning_dqn.safekeeping.reading import is_whole, previous_of, read_checkpoint
+from lightning_dqn.safekeeping.generations import previous_of
+from lightning_dqn.safekeeping.reading import is_whole, read_checkpoint
 
 
 def names(folder: Path) -> set[str]:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_dqn.safekeeping.reading import is_whole, previous_of, read_checkpoint
+from lightning_dqn.safekeeping.generations import previous_of
+from lightning_dqn.safekeeping.reading import is_whole, read_checkpoint
 from lightning_dqn.system.files import sweep_temporaries
 
 KILLS = 20

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_dqn.safekeeping.reading import is_whole, previous_of, read_checkpoint
+from lightning_dqn.safekeeping.generations import previous_of
+from lightning_dqn.safekeeping.reading import is_whole, read_checkpoint
 
 CONTENT = {"weights": torch.arange(20_000.0), "updates": 3}
 

@@ -60,6 +60,14 @@ def test_room_is_made_for_a_job_that_begins_anew_and_none_is_lost(sweep):
     assert found == ["1", "2"]
 
 
+def test_what_has_the_generation_before_alone_goes_on_too(sweep):
+    job = sweep.jobs[0]
+    (sweep.run_dir(job) / "checkpoints").mkdir(parents=True)
+    (sweep.run_dir(job) / "checkpoints" / "last.previous.ckpt").touch()
+    sweep.clear(job)
+    assert sweep.goes_on(job)
+
+
 def test_what_goes_on_is_left_where_it_is_but_for_its_old_failure(sweep):
     job = sweep.jobs[0]
     (sweep.run_dir(job) / "checkpoints").mkdir(parents=True)
