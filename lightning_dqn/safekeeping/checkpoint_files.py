@@ -41,7 +41,8 @@ class SafeCheckpointIO(TorchCheckpointIO):
     Attributes:
         before_save: called with the checkpoint and its path before it is written, to add what
             has files of its own; an OSError there counts as one of the checkpoint.
-        after_save: called with the path when the checkpoint is in its place.
+        after_save: called with the path when the checkpoint is in its place, of several ranks when
+            what each of them has by itself is too.
     """
 
     def __init__(self, failures: Failures | None = None) -> None:
@@ -65,16 +66,44 @@ class SafeCheckpointIO(TorchCheckpointIO):
         if local is None or storage_options is not None:
             super().save_checkpoint(stamped(checkpoint), path, storage_options)
             return
+        self.conclude(local, self.write(checkpoint, local))
+
+    def write(self, checkpoint: dict[str, Any], path: Path) -> str | None:
+        """Write a checkpoint into a local file; :meth:`conclude` is to follow.
+
+        Returns:
+            Why it couldn't be written; None: it is in its place.
+
+        Raises:
+            OSError: it couldn't be written, and no run is there to go on.
+        """
         try:
-            self._save(checkpoint, local)
+            self._save(checkpoint, path)
         except (OSError, RuntimeError) as error:
             reason = reason_of(error)
             if reason is None or self.failures is None:
                 raise
-            self.failures.count(local, reason)
-        else:
-            if self.failures is not None:
-                self.failures.end()
+            return reason
+        return None
+
+    def conclude(self, path: Path, reason: str | None) -> None:
+        """Tell that a checkpoint is in its place, or count that it isn't.
+
+        Args:
+            path: of the checkpoint.
+            reason: why it couldn't be written; None: it was.
+
+        Raises:
+            CheckpointsFailed: it couldn't, too often for the run to go on.
+        """
+        if reason is not None:
+            assert self.failures is not None, "else it was raised"
+            self.failures.count(path, reason)
+            return
+        if self.failures is not None:
+            self.failures.end()
+        for follow in self.after_save:
+            follow(path)
 
     def load_checkpoint(
         self, path: Any, map_location: Any = "cpu", weights_only: bool | None = None
@@ -115,8 +144,6 @@ class SafeCheckpointIO(TorchCheckpointIO):
             os.replace(temporary, path)
             sync_folder(path.parent)
         self._written.add(path)
-        for follow in self.after_save:
-            follow(path)
 
     def _keep_previous(self, path: Path) -> None:
         """Give the present file the name of the generation before, unless it is damaged."""

@@ -7,7 +7,8 @@ and generators would be the same. So the others write theirs first, and the chec
     checkpoints/rank1/last.3f9a04c2.ckpt     what the second has, of the same moment
 
 Where a checkpoint lies, what it names lies too; a save that is broken off changes nothing that an
-older one names. All ranks must see the same folder.
+older one names. What one rank can't write none of them has saved: all count that as one failure.
+All ranks must see the same folder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO, local_path
 from lightning_dqn.safekeeping.reading import read_checkpoint
@@ -73,16 +73,16 @@ class RankFiles:
         self._ranks = ranks
         self._files = files
         self._own = (key, "dqn")
-        self._save_first_ones = trainer.strategy.save_checkpoint
         self._load_first_ones = trainer.strategy.load_checkpoint
         self._remove_first_ones = trainer.strategy.remove_checkpoint
         self._tokens: dict[Path, list[str]] = {}
 
     def save(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
-        """Write a checkpoint and what it names; all ranks call it.
+        """Write a checkpoint and what it names, or neither; all ranks call it.
 
         Raises:
             ValueError: it isn't to be a local file.
+            CheckpointsFailed: it couldn't be written, too often for the run to go on; in all ranks.
         """
         path = local_path(filepath)
         if path is None or storage_options is not None:
@@ -91,15 +91,16 @@ class RankFiles:
                 "name a local folder that all of them see"
             )
         token = self._ranks.first_ones(secrets.token_hex(4))
-        if self._own[0] in checkpoint:  # not where the weights alone are saved
-            checkpoint[KEY] = {"size": self._ranks.size, "token": token}
-            if not self._ranks.is_first:
-                own = {name: checkpoint[name] for name in self._own}
-                self._files.save_checkpoint(own, _own_file(path, self._ranks.rank, token))
-        self._wait()
-        self._save_first_ones(checkpoint, filepath, storage_options=storage_options)
-        self._wait()
-        self._tidy(path, token)
+        own_file = _own_file(path, self._ranks.rank, token)
+        reason = self._agreed(self._write_own(checkpoint, own_file, token))
+        if reason is None:
+            is_first = self._ranks.is_first
+            reason = self._agreed(self._files.write(checkpoint, path) if is_first else None)
+        if reason is None:
+            self._tidy(path, token)
+        elif not self._ranks.is_first:
+            own_file.unlink(missing_ok=True)
+        self._files.conclude(path, reason)
 
     def load(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
         """Read a checkpoint, with what this rank had by itself where a run goes on with it."""
@@ -125,8 +126,22 @@ class RankFiles:
         for file in own_files(path, self._ranks.rank):
             file.unlink(missing_ok=True)
 
-    def _wait(self) -> None:
-        self._ranks.gather(torch.zeros(1, device=self._ranks.device))
+    def _write_own(self, checkpoint: dict[str, Any], file: Path, token: str) -> str | None:
+        """Let a checkpoint name what each rank has, and write this one's; return why it can't be.
+
+        Of what is saved of the weights alone no rank but the first has anything.
+        """
+        if self._own[0] not in checkpoint:
+            return None
+        checkpoint[KEY] = {"size": self._ranks.size, "token": token}
+        if self._ranks.is_first:
+            return None
+        return self._files.write({name: checkpoint[name] for name in self._own}, file)
+
+    def _agreed(self, reason: str | None) -> str | None:
+        """Return why a rank couldn't write what is its, if one couldn't; all of them call it."""
+        told = enumerate(self._ranks.each_ones(reason))
+        return next((f"{why} (rank {rank})" for rank, why in told if why is not None), None)
 
     def _tidy(self, path: Path, token: str) -> None:
         """Delete what neither this checkpoint nor the generation before it names.

@@ -128,6 +128,15 @@ class Ranks:
             dist.broadcast_object_list(held, device=self.device)
         return held[0]
 
+    def each_ones(self, value: Any) -> list[Any]:
+        """Return what each process has, in their order: anything that can be pickled."""
+        if not self.are_several:
+            return [value]
+        found = [None] * self.size
+        with self._together():
+            dist.all_gather_object(found, value)
+        return found
+
     @contextmanager
     def _together(self) -> Iterator[None]:
         try:

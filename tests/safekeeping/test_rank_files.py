@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 from support.threaded_ranks import in_ranks
 
+from lightning_dqn.safekeeping import checkpoint_files
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO
+from lightning_dqn.safekeeping.failures import MOST_IN_A_ROW, CheckpointsFailed, Failures
 from lightning_dqn.safekeeping.rank_files import KEY, folder_of, own_files, share_files
 from lightning_dqn.system.ranks import Ranks
 
@@ -88,6 +92,81 @@ def test_a_save_that_is_broken_off_changes_nothing_for_the_checkpoint_that_is_th
     in_ranks(2, lambda ranks: save(path, ranks, 2))
     path.write_bytes(whole)  # as if the first rank had been killed before it wrote
     assert in_ranks(2, lambda ranks: loaded(path, ranks)) == [(0, 1, 0, 1), (1, 1, 1, 1)]
+
+
+class FullDisk:
+    """A disk that has no room for what one of the ranks writes, while there is one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rank: int | None = None
+        self._write = checkpoint_files._write
+        monkeypatch.setattr(checkpoint_files, "_write", self._write_or_fail)
+
+    def _write_or_fail(self, checkpoint: dict[str, Any], path: Path) -> None:
+        if self.rank is not None and path.parent.name == ("checkpoints", "rank1")[self.rank]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self._write(checkpoint, path)
+
+    def fill(self, rank: int, ranks: Ranks) -> None:
+        """Have no more room for one of them, when all have come here."""
+        ranks.first_ones(None)
+        self.rank = rank
+        ranks.first_ones(None)
+
+
+def learning(ranks: Ranks) -> Any:
+    """Return what stands for a Trainer that goes on where a checkpoint can't be written."""
+    trainer = trainer_of(ranks)
+    trainer.state = SimpleNamespace(fn=TrainerFn.FITTING, status=TrainerStatus.RUNNING)
+    trainer.loggers, trainer.global_step, trainer.lightning_module = [], 0, None
+    trainer.strategy.checkpoint_io.failures = Failures(trainer)
+    return trainer
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_one_rank_cannot_write_leaves_both_generations_of_all(
+    rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, disk = tmp_path / "checkpoints" / "last.ckpt", FullDisk(monkeypatch)
+
+    def act(ranks: Ranks) -> int:
+        strategy = learning(ranks).strategy
+        for number in (1, 2, 3, 4):
+            if number == 3:
+                disk.fill(rank, ranks)
+            strategy.save_checkpoint(state(ranks, number), path)
+        strategy.remove_checkpoint(path)  # for the one that failed, so that it stays
+        return strategy.checkpoint_io.failures.total
+
+    with pytest.warns(UserWarning, match=rf"No space left on device \(rank {rank}\); the run"):
+        assert in_ranks(3, act) == [2, 2, 2]
+    assert in_ranks(3, lambda ranks: loaded(path, ranks)) == [(r, 2, r, 2) for r in range(3)]
+    assert [len(own_files(path, r)) for r in range(3)] == [0, 2, 2]
+    path.unlink()
+    with pytest.warns(UserWarning, match="the one before it"):
+        found = in_ranks(3, lambda ranks: loaded(path, ranks))
+    assert found == [(r, 1, r, 1) for r in range(3)]
+
+
+@pytest.mark.filterwarnings("ignore:.*the run goes on")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_too_many_failures_of_one_rank_end_all(
+    rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, disk = tmp_path / "checkpoints" / "last.ckpt", FullDisk(monkeypatch)
+
+    def act(ranks: Ranks) -> str:
+        strategy = learning(ranks).strategy
+        disk.fill(rank, ranks)
+        for number in range(MOST_IN_A_ROW - 1):
+            strategy.save_checkpoint(state(ranks, number), path)
+        with pytest.raises(CheckpointsFailed) as failed:
+            strategy.save_checkpoint(state(ranks, MOST_IN_A_ROW), path)
+        return str(failed.value)
+
+    told = in_ranks(2, act)
+    assert told[0] == told[1]
+    assert f"(rank {rank}); that is {MOST_IN_A_ROW} in a row" in told[0]
 
 
 def test_a_removed_checkpoint_takes_along_what_it_names(tmp_path: Path) -> None:

@@ -60,6 +60,10 @@ class ThreadedRanks(Ranks):
         """Return what the first has."""
         return self.meeting.exchange(self.rank, value)[0]
 
+    def each_ones(self, value: Any) -> list[Any]:
+        """Return what each has."""
+        return self.meeting.exchange(self.rank, value)
+
 
 def in_ranks(size: int, act: Callable[[Ranks], Result]) -> list[Result]:
     """Call a function as each of so many ranks at once; return what each returned."""

@@ -15,6 +15,7 @@ def test_one_rank_makes_no_call() -> None:
     assert bucket.tolist() == [1.0, 1.0, 1.0]
     assert ranks.gather(bucket).shape == (1, 3)
     assert ranks.first_ones("mine") == "mine"
+    assert ranks.each_ones("mine") == ["mine"]
     assert ranks.share(7) == 7
 
 
