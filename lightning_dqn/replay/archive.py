@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.segments import Segment, SegmentWriter, delete_unnamed, load
 from lightning_dqn.replay.storage import ring_bytes
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO
+from lightning_dqn.safekeeping.generations import LAST
 
 MOST_BYTES_INSIDE = 64 * 2**20
 """A ring up to this size lies in the checkpoint itself, which is then one file to be moved."""
@@ -21,7 +23,8 @@ FOLDER = "replay"
 """Of the segments, beside the checkpoints."""
 
 KEPT_SAVES = 4
-"""Whose rows stay on the disk: the newest and the best checkpoint, and the generation before.
+"""Whose rows stay on the disk, the newest ones, whatever they are; and beside them those of the
+last checkpoint and the generation before it, from which a run goes on.
 
 A best checkpoint that is older than that has the weights, and its ring would be filled anew.
 """
@@ -40,6 +43,8 @@ class RingArchive:
         self._key = key
         self._writer: SegmentWriter | None = None
         self._saves: deque[list[Segment]] = deque(maxlen=KEPT_SAVES)
+        self._last: deque[list[Segment]] = deque(maxlen=2)
+        self._written: list[Segment] | None = None  # by the save that is under way
 
     @staticmethod
     def is_wanted(ring: ReplayBuffer) -> bool:
@@ -51,13 +56,13 @@ class RingArchive:
     def join(self, files: SafeCheckpointIO) -> None:
         """Write the rows whenever a checkpoint is written."""
         files.before_save.append(self._add)
-        files.after_save.append(self._tidy)
+        files.after_save.append(self._keep)
 
     def leave(self, files: SafeCheckpointIO) -> None:
         """Write them no more."""
         if self._add in files.before_save:
             files.before_save.remove(self._add)
-            files.after_save.remove(self._tidy)
+            files.after_save.remove(self._keep)
 
     def load(self, state: Mapping[str, Any], checkpoints: Path) -> bool:
         """Put the rows that a checkpoint names back into the empty ring.
@@ -79,18 +84,25 @@ class RingArchive:
         self._ring.resume_at(state["total_times"])
         self._writer = SegmentWriter(folder, segments)
         self._saves.append(segments)
+        self._last.append(segments)
         return True
 
     def _add(self, checkpoint: dict[str, Any], path: Path) -> None:
+        self._written = None
         state = checkpoint.get(self._key, {}).get("replay", {})
         if "total_times" not in state:
             return
         folder = path.parent / FOLDER
         if self._writer is None or self._writer.folder != folder:
             self._writer = SegmentWriter(folder)
-        state["segments"] = self._writer.save(self._ring)
-        self._saves.append(state["segments"])
+        state["segments"] = self._written = self._writer.save(self._ring)
 
-    def _tidy(self, path: Path) -> None:
-        if self._writer is not None:
-            delete_unnamed(self._writer.folder, self._saves)
+    def _keep(self, path: Path) -> None:
+        """Count a save that is in its place, and delete what is only of older ones."""
+        if self._writer is None or self._written is None:
+            return
+        self._saves.append(self._written)
+        if path.name == LAST:
+            self._last.append(self._written)
+        with suppress(OSError):  # what can't be deleted is, after another save
+            delete_unnamed(self._writer.folder, [*self._saves, *self._last])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
+from support.counted_ring import CountedRing
 from support.resumed_runs import differences_of_broken_run, fit
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
@@ -13,7 +16,10 @@ from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.networks.torsos import MLP
 from lightning_dqn.replay import archive
+from lightning_dqn.replay.archive import KEPT_SAVES, RingArchive
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
+from lightning_dqn.safekeeping import checkpoint_files
+from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO
 from lightning_dqn.safekeeping.reading import read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*evaluation episodes were cut")
@@ -71,6 +77,49 @@ def test_a_save_writes_what_is_new_and_old_rows_go(tmp_path: Path) -> None:
     times = [int(name.split("_")[2]) for name in before]
     newest = read_checkpoint(tmp_path / "last.ckpt")["ReplayDataModule"]["replay"]["total_times"]
     assert min(times) > newest - 200  # the ring holds 50 times, four saves are kept
+
+
+class Saved:
+    """A ring of 9 times, of which checkpoints are saved in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.ring, self.files = folder, CountedRing(9), SafeCheckpointIO()
+        RingArchive(cast(Any, self.ring), "data").join(self.files)
+
+    def save(self, name: str, num_new: int = 0) -> None:
+        self.ring.collect(num_new)
+        state = {"total_times": self.ring.total_times}
+        self.files.save_checkpoint({"data": {"replay": state}}, self.folder / name)
+
+    def has_rows_of(self, name: str) -> bool:
+        """Tell whether all segments that a checkpoint names are there."""
+        segments = read_checkpoint(self.folder / name)["data"]["replay"]["segments"]
+        return all((self.folder / "replay" / one["file"]).is_file() for one in segments)
+
+
+def test_whatever_else_is_saved_the_last_checkpoint_keeps_its_rows(tmp_path: Path) -> None:
+    saved = Saved(tmp_path)
+    for _ in range(3):
+        saved.save("last.ckpt", 4)
+    for number in range(9):  # as by a key
+        saved.save(f"{number}.ckpt", 4)
+    for name in ("last", "last.previous", *range(9 - KEPT_SAVES, 9)):
+        assert saved.has_rows_of(f"{name}.ckpt"), name
+    assert not saved.has_rows_of("0.ckpt"), "of the others the newest alone"
+
+
+def test_saves_that_fail_take_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = Saved(tmp_path)
+    for name in ("best.ckpt", "last.ckpt"):
+        saved.save(name, 4)
+    with monkeypatch.context() as full:
+        full.setattr(checkpoint_files, "_write", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+        for _ in range(KEPT_SAVES):
+            with pytest.raises(OSError, match="full"):
+                saved.save("last.ckpt", 3)
+    saved.save("best.ckpt", 3)
+    for name in ("best", "best.previous", "last"):
+        assert saved.has_rows_of(f"{name}.ckpt"), name
 
 
 def test_without_its_segments_a_run_fills_the_ring_anew_and_says_so(tmp_path: Path) -> None:
