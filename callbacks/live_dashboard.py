@@ -26,6 +26,7 @@ from lightning_dqn.live.tuning import Tuning
 from lightning_dqn.live.wanted import has_colour, why_not
 from lightning_dqn.live.watch import Watch
 from lightning_dqn.reporting.metrics_file import METRICS
+from lightning_dqn.safekeeping.checkpoint_files import save
 from lightning_dqn.safekeeping.signals import Listener
 from lightning_dqn.system.files import CHANGED_BY_HAND, write_json
 
@@ -218,8 +219,8 @@ class LiveDashboard(pl.Callback):
         module, _ = self._parts()
         name = f"by_key_env_step_{module.env_steps:09d}.ckpt"
         path = Path(self._trainer.default_root_dir, "checkpoints", name)
-        self._trainer.save_checkpoint(path, False)  # not the weights alone
-        desk.say(f"saved {path.name}")
+        is_saved = save(self._trainer, path)
+        desk.say(f"saved {path.name}" if is_saved else f"{path.name} couldn't be saved")
 
     def _change(self, desk: Desk, request: Request) -> None:
         module, data = self._parts()

@@ -11,6 +11,8 @@ from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.environments.workers import WorkerVectorEnv
+from lightning_dqn.safekeeping.checkpoint_files import save
+from lightning_dqn.safekeeping.generations import LAST
 from lightning_dqn.safekeeping.signals import Listener, Stopped
 from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.system.seeding import global_generators, set_global_generators
@@ -82,7 +84,7 @@ class SafeStop(Checkpoint):
         """Save and end the run, if a signal came."""
         number = self._agreed() if self._ranks.are_several else self.listener.number
         if number is not None:
-            raise Stopped(number, self._save())
+            raise Stopped(number, self._path, is_saved=save(self._trainer, self._path))
 
     def stop_if_busy(self) -> None:
         """End a warm-up as it is, an evaluation with the state before it, if a signal came."""
@@ -105,7 +107,13 @@ class SafeStop(Checkpoint):
         """Save and end the run, if no more rows will come, as where Ray has died."""
         source = self._trainer.datamodule.source  # type: ignore[attr-defined]
         if (fault := getattr(source, "fault", None)) is not None:
-            raise type(fault)(f"{fault}; all so far is saved in {self._save()}")
+            is_saved = save(self._trainer, self._path)
+            saved = (
+                f"all so far is saved in {self._path}"
+                if is_saved
+                else ("what is new couldn't be saved, what was before is as it was")
+            )
+            raise type(fault)(f"{fault}; {saved}")
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -135,10 +143,9 @@ class SafeStop(Checkpoint):
         heard = torch.tensor(self.listener.number or 0)
         return int(self._ranks.gather(heard).max()) or None
 
-    def _save(self) -> Path:
-        path = self.path or Path(self._trainer.default_root_dir, "checkpoints", "last.ckpt")
-        self._trainer.save_checkpoint(path, False)  # not the weights alone
-        return path
+    @property
+    def _path(self) -> Path:
+        return self.path or Path(self._trainer.default_root_dir, "checkpoints", LAST)
 
     def _end(self, trainer: pl.Trainer) -> None:
         self.listener.stop()

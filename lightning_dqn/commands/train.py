@@ -191,8 +191,9 @@ def _tell(stopped: Stopped, config: DictConfig) -> None:
 
 
 def _saved(stopped: Stopped, run_dir: Path) -> str:
-    if stopped.checkpoint is not None:
+    if stopped.checkpoint is not None and stopped.is_saved:
         return f"all is saved in {shown(stopped.checkpoint)}"
+    failed = "" if stopped.checkpoint is None else "what is new couldn't be saved; "
     if is_kept(run_dir / CHECKPOINT):
-        return f"{shown(run_dir / CHECKPOINT)} is as it was"
-    return "nothing was learned yet"
+        return f"{failed}{shown(run_dir / CHECKPOINT)} is as it was"
+    return f"{failed}nothing was saved before" if failed else "nothing was learned yet"

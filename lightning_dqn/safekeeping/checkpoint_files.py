@@ -173,10 +173,32 @@ def install(trainer: pl.Trainer) -> SafeCheckpointIO | None:
     return found if isinstance(found, SafeCheckpointIO) else None
 
 
+def save(trainer: pl.Trainer, path: Path) -> bool:
+    """Let a Trainer save the whole of a fit, not the weights alone.
+
+    Returns:
+        Whether the checkpoint is in its place; else a warning said why, and what was saved before
+        is as it was.
+
+    Raises:
+        CheckpointsFailed: it couldn't be written, too often for the run to go on.
+    """
+    before = _num_failed(trainer)
+    trainer.save_checkpoint(path, False)
+    return _num_failed(trainer) == before
+
+
 def local_path(path: Any) -> Path | None:
     """Return the path of a local file, None for one elsewhere."""
     files, name = url_to_fs(os.fspath(path))
     return Path(name) if isinstance(files, LocalFileSystem) else None
+
+
+def _num_failed(trainer: pl.Trainer) -> int:
+    files = trainer.strategy.checkpoint_io
+    if isinstance(files, SafeCheckpointIO) and files.failures is not None:
+        return files.failures.total
+    return 0
 
 
 def _write(checkpoint: dict[str, Any], path: Path) -> None:

@@ -25,13 +25,17 @@ class Stopped(BaseException):
 
     Attributes:
         number: of the signal.
-        checkpoint: from which the run can go on; None: none was written for this.
+        checkpoint: that was saved for this; None: none was to be.
+        is_saved: whether it could be written; else what was saved before is as it was.
     """
 
-    def __init__(self, number: int, checkpoint: Path | None = None) -> None:
+    def __init__(
+        self, number: int, checkpoint: Path | None = None, *, is_saved: bool = True
+    ) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
         self.number = number
         self.checkpoint = checkpoint
+        self.is_saved = is_saved
 
     @property
     def exit_status(self) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+from unittest.mock import Mock
 
 import pytest
 import pytorch_lightning as pl
@@ -18,6 +21,7 @@ from lightning_dqn.live.choice import Request
 from lightning_dqn.live.state import State
 from lightning_dqn.live.tuning import EPSILON, LEARNING_RATE
 from lightning_dqn.reporting.csv_logger import csv_logger
+from lightning_dqn.safekeeping import checkpoint_files
 
 
 class Desk:
@@ -131,6 +135,15 @@ def test_save_writes_a_checkpoint_from_which_a_run_goes_on(fit, tmp_path):
     [path] = (tmp_path / "run" / "checkpoints").glob("by_key_*.ckpt")
     *_, module, _ = fit(checkpoint=path, folder="again")
     assert module.updates == 24
+
+
+@pytest.mark.filterwarnings("ignore:.*the checkpoint couldn't be written")
+def test_a_save_that_fails_is_told_as_one(fit, tmp_path, monkeypatch):
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr(checkpoint_files, "_write", full)
+    _, desk, *_ = fit({4: [Request("save")]})
+    [said] = desk.said
+    assert re.fullmatch(r"by_key_env_step_\d+\.ckpt couldn't be saved", said)
 
 
 def test_a_run_that_goes_on_shows_its_history_as_one_that_was_never_ended(fit, tmp_path):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import pytorch_lightning as pl
@@ -21,6 +23,7 @@ from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.collecting.remote.probe import RayLost
 from lightning_dqn.networks.torsos import MLP
 from lightning_dqn.reporting.csv_logger import csv_logger
+from lightning_dqn.safekeeping import checkpoint_files
 from lightning_dqn.safekeeping.signals import Stopped
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
@@ -80,6 +83,23 @@ def test_a_signal_ends_a_fit_after_its_iteration(name: str, tmp_path: Path) -> N
     assert {number: signal.getsignal(number) for number in (2, 10, 15)} == before
 
 
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(checkpoint_files, "_write", Mock(side_effect=full))
+
+
+@pytest.mark.filterwarnings("ignore:.*the checkpoint couldn't be written")
+def test_on_a_full_disk_a_stop_says_that_nothing_was_saved(full_disk: None, tmp_path: Path) -> None:
+    send = Send(signal.SIGTERM, 5)
+    with pytest.raises(Stopped) as stopped:
+        trainer_in(tmp_path, send, SafeStop()).fit(*parts())
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    assert not path.exists()
+    assert (stopped.value.checkpoint, stopped.value.is_saved) == (path, False)
+    assert stopped.value.exit_status == 143
+
+
 class LoseRay(pl.Callback):
     """Lets the control service of Ray be dead after an iteration."""
 
@@ -88,16 +108,28 @@ class LoseRay(pl.Callback):
             trainer.datamodule.source._probe._failure = "fails (ConnectionError)"
 
 
-def test_where_ray_is_lost_the_run_is_saved_and_goes_on_later(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def with_actors() -> tuple[DQN, ReplayDataModule]:
+    module, data = parts()
+    data.collection = RayCollectionConfig(warmup_env_steps=40)
+    return module, data
+
+
+@pytest.fixture
+def fake_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_config, "Session", lambda address: FakeRay())
 
-    def with_actors() -> tuple[DQN, ReplayDataModule]:
-        module, data = parts()
-        data.collection = RayCollectionConfig(warmup_env_steps=40)
-        return module, data
 
+@pytest.mark.filterwarnings("ignore:.*the checkpoint couldn't be written")
+def test_where_ray_is_lost_and_the_disk_is_full_the_error_says_so(
+    fake_ray: None, full_disk: None, tmp_path: Path
+) -> None:
+    with pytest.raises(RayLost, match="what is new couldn't be saved, what was before is as it"):
+        trainer_in(tmp_path, LoseRay(), SafeStop()).fit(*with_actors())
+
+
+def test_where_ray_is_lost_the_run_is_saved_and_goes_on_later(
+    fake_ray: None, tmp_path: Path
+) -> None:
     path = tmp_path / "checkpoints" / "last.ckpt"
     with pytest.raises(RayLost, match=f"control service fails .*; all so far is saved in {path}"):
         trainer_in(tmp_path, LoseRay(), SafeStop()).fit(*with_actors())

@@ -2,12 +2,17 @@
 
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import yaml
 from omegaconf import OmegaConf
 from support.processes import SHORT, command
+
+from lightning_dqn.commands import train
+from lightning_dqn.safekeeping.signals import Stopped
 
 
 def test_a_run_ends_with_a_summary_of_what_it_came_to(finished_run):
@@ -63,6 +68,19 @@ def test_a_run_is_continued_with_its_own_configuration(finished_run, tmp_path):
     column = before[0].split(",").index("step")
     steps = [int(row.split(",")[column]) for row in after[1:-1]]
     assert steps == sorted(steps)
+
+
+def test_a_stop_says_what_is_saved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run, last = Path("run"), Path("run/checkpoints/last.ckpt")
+    unsaved = Stopped(signal.SIGTERM, last, is_saved=False)
+    assert train._saved(Stopped(signal.SIGTERM), run) == "nothing was learned yet"
+    assert train._saved(unsaved, run).endswith("couldn't be saved; nothing was saved before")
+    last.parent.mkdir(parents=True)
+    last.touch()
+    assert train._saved(unsaved, run) == f"what is new couldn't be saved; {last} is as it was"
+    assert train._saved(Stopped(signal.SIGTERM), run) == f"{last} is as it was"
+    assert train._saved(Stopped(signal.SIGTERM, last), run) == f"all is saved in {last}"
 
 
 def test_a_mistake_exits_with_2_and_leaves_nothing_behind(tmp_path):
