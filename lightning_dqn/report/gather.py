@@ -99,6 +99,8 @@ def _told_reasons(folder: Path) -> dict[str, str]:
 
 
 def _run(sweep: Path, folder: Path, seed: int | None, told: str = "") -> ReportedRun:
+    if failure := _failure(folder):  # before a summary, which may be of an earlier part
+        return ReportedRun(folder, seed, "failed", failure)
     if (folder / SUMMARY).is_file():
         try:
             return ReportedRun(folder, seed, "finished", result=read_run(sweep, folder))
@@ -106,9 +108,8 @@ def _run(sweep: Path, folder: Path, seed: int | None, told: str = "") -> Reporte
             return ReportedRun(folder, seed, "finished", str(error))
     if (pruned := read_pruned(folder)) is not None:
         return ReportedRun(folder, seed, "pruned", str(pruned))
-    failure = _failure(folder) or told
-    if failure:
-        return ReportedRun(folder, seed, "failed", failure)
+    if told:
+        return ReportedRun(folder, seed, "failed", told)
     if not is_run(folder):
         return ReportedRun(folder, seed, "not begun")
     return ReportedRun(folder, seed, "unfinished", "it is running, or was ended without a word")

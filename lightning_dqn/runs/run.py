@@ -6,13 +6,16 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import LambdaCallback
 
-from lightning_dqn.formats.saved import save_weights
+from lightning_dqn.formats.saved import HYPERPARAMETERS, WEIGHTS, save_weights
 from lightning_dqn.reporting.rows import Trained
 from lightning_dqn.runs.budget import keep_budget
 from lightning_dqn.runs.by_hand import changed_by_hand
@@ -80,8 +83,8 @@ def run(experiment: Experiment) -> Summary | Pruned:
     """Train, test the best checkpoint, save its weights and return the summary.
 
     The summary is also the run folder's ``summary.json``, written last: where it lies, the run is
-    complete. A trial that was given up is neither tested nor summed up. Of several ranks the first
-    alone tells and writes.
+    complete; when it learns on, summary and weights are taken away until its end. A trial that was
+    given up is neither tested nor summed up. Of several ranks the first alone tells and writes.
     """
     began = time.perf_counter()
     config, module, trainer = experiment.config, experiment.module, experiment.trainer
@@ -92,6 +95,8 @@ def run(experiment: Experiment) -> Summary | Pruned:
     if is_first:
         _say(experiment, run_dir)
         keep_budget(config)
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.append(LambdaCallback(on_train_start=partial(_begin, config)))
     with following(experiment), as_ranks(trainer):
         trainer.fit(module, experiment.data, ckpt_path=config.ckpt_path, weights_only=True)
         if (pruned := read_pruned(run_dir)) is not None:
@@ -109,6 +114,13 @@ def run(experiment: Experiment) -> Summary | Pruned:
         run_dir.mkdir(parents=True, exist_ok=True)
         write_json(run_dir / SUMMARY, {**asdict(summary), **record})
     return summary
+
+
+def _begin(config: DictConfig, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Take away what no longer holds once a run learns on: what it came to before."""
+    if config.ckpt_path is not None:
+        for name in (WEIGHTS, HYPERPARAMETERS, SUMMARY):
+            Path(config.run_dir, name).unlink(missing_ok=True)
 
 
 class _Fitted(NamedTuple):

@@ -38,15 +38,16 @@ def test_its_numbers_are_those_of_the_sweeps_own_results(tmp_path):
 
 
 def test_every_end_of_a_run_is_named(tmp_path):
-    names = ("done", "pruned", "failed", "told", "cut", "never", "untested")
+    names = ("done", "pruned", "failed", "told", "cut", "never", "untested", "again")
     jobs = [SweepJob(name, ("a=1", f"seed={n}")) for n, name in enumerate(names)]
     Sweep("mixed", tmp_path, ("study", "a=1"), tuple(jobs), num_at_once=1).write()
     for seed, name in enumerate(names):
         if name != "never":
-            make_run(tmp_path / name, seed=seed, is_finished=name == "done")
+            make_run(tmp_path / name, seed=seed, is_finished=name in ("done", "again"))
     pruned = {"env_steps": 200, "metric": "eval/episode_return", "value": 2.0}
     (tmp_path / "pruned" / "pruned.json").write_text(json.dumps(pruned))
-    (tmp_path / "failed" / "failure.json").write_text(json.dumps({"error": "it broke"}))
+    for name in ("failed", "again"):
+        (tmp_path / name / "failure.json").write_text(json.dumps({"error": "it broke"}))
     (tmp_path / "untested" / "metrics.csv").unlink()
     content = json.loads((tmp_path / "done" / "summary.json").read_text())
     content["episode_return"] = None
@@ -67,6 +68,7 @@ def test_every_end_of_a_run_is_named(tmp_path):
         "cut": "unfinished",
         "never": "not begun",
         "untested": "finished",
+        "again": "failed",
     }
     reasons = {run.folder.name: run.reason for run in setting.runs}
     assert reasons["failed"] == "it broke"
@@ -74,7 +76,7 @@ def test_every_end_of_a_run_is_named(tmp_path):
     assert "pruned at 200" in reasons["pruned"]
     assert "neither tested nor evaluated" in reasons["untested"]
     assert [run.seed for run in setting.results.runs] == [0]
-    assert len(setting.results.failures) == 4
+    assert len(setting.results.failures) == 5
 
 
 def test_runs_by_themselves_that_differ_by_their_seed_are_one_setting(tmp_path):

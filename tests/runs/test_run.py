@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from support.short_runs import small_config, small_run
 
 from lightning_dqn.formats.saved import load_agent, read_saved
 from lightning_dqn.runs.experiment import prepare
+from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.run import Summary, run
 
 # The checkpoint after the first epoch is the best of both.
@@ -153,6 +155,32 @@ def test_the_env_steps_of_a_continued_run_add_up_to_all(tmp_path: Path) -> None:
     last = read_saved(checkpoint).counters
     assert last["updates"] == 1.5 * before.updates
     assert last["env_steps"] == saved["first_env_step"] + found.env_steps > before.env_steps
+
+
+class Broken(pl.Callback):
+    """Ends a fit or a test by an error."""
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        raise RuntimeError("broken")
+
+    on_test_batch_end = on_train_batch_end
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+@pytest.mark.parametrize("epochs", [2, 3])
+def test_a_finished_run_is_one_until_it_learns_on(epochs: int, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    small_run(folder)
+    assert FinishedRun.find(folder).weights == folder
+    last = folder / "checkpoints" / "last.ckpt"
+    again = prepare(small_config(folder, f"ckpt_path='{last}'", f"trainer.max_epochs={epochs}"))
+    again.trainer.callbacks.append(Broken())  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match="broken"):
+        run(again)
+    has_learned_on = epochs == 3
+    assert (folder / "summary.json").is_file() != has_learned_on
+    best = folder / "checkpoints" / "best.ckpt"
+    assert FinishedRun.find(folder).weights == (best if has_learned_on else folder)
 
 
 def test_threads_are_those_of_the_configuration(tmp_path: Path) -> None:
