@@ -117,10 +117,17 @@ def run(experiment: Experiment) -> Summary | Pruned:
 
 
 def _begin(config: DictConfig, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-    """Take away what no longer holds once a run learns on: what it came to before."""
+    """Take away what doesn't hold once it learns: of a run that goes on what it came to before.
+
+    Of one that begins anew, the rows of an attempt that was ended before it had a checkpoint.
+    """
     if config.ckpt_path is not None:
         for name in (WEIGHTS, HYPERPARAMETERS, SUMMARY):
             Path(config.run_dir, name).unlink(missing_ok=True)
+        return
+    for logger in trainer.loggers:
+        if hasattr(logger, "rewind"):
+            logger.rewind(0)
 
 
 class _Fitted(NamedTuple):

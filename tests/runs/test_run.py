@@ -13,6 +13,7 @@ import torch
 from support.short_runs import small_config, small_run
 
 from lightning_dqn.formats.saved import load_agent, read_saved
+from lightning_dqn.reporting.metrics_file import read_rows
 from lightning_dqn.runs.experiment import prepare
 from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.run import Summary, run
@@ -181,6 +182,22 @@ def test_a_finished_run_is_one_until_it_learns_on(epochs: int, tmp_path: Path) -
     assert (folder / "summary.json").is_file() != has_learned_on
     best = folder / "checkpoints" / "best.ckpt"
     assert FinishedRun.find(folder).weights == (best if has_learned_on else folder)
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+def test_a_run_that_begins_anew_has_no_rows_of_the_attempt_before(tmp_path: Path) -> None:
+    broken = prepare(small_config(tmp_path / "run"))
+    broken.trainer.callbacks.append(Broken())  # type: ignore[attr-defined]
+    with pytest.raises(RuntimeError, match="broken"):
+        run(broken)
+    assert env_steps_of_rows(tmp_path / "run")
+    run(prepare(small_config(tmp_path / "run", "test=false")))
+    run(prepare(small_config(tmp_path / "other", "test=false")))
+    assert env_steps_of_rows(tmp_path / "run") == env_steps_of_rows(tmp_path / "other")
+
+
+def env_steps_of_rows(folder: Path) -> list[float]:
+    return [row.env_steps for row in read_rows(folder / "metrics.csv")]
 
 
 def test_threads_are_those_of_the_configuration(tmp_path: Path) -> None:
