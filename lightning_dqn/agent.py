@@ -37,7 +37,7 @@ from lightning_dqn.networks.plain import (
     spec_to_plain,
 )
 from lightning_dqn.policy import GreedyPolicy
-from lightning_dqn.system.seeding import seed_of
+from lightning_dqn.system.seeding import seed_of, set_generator
 
 
 class Agent(nn.Module):
@@ -173,9 +173,8 @@ class Agent(nn.Module):
             network = deepcopy(self.q_network).requires_grad_(False).eval()
             seed = seed_of(torch.initial_seed(), *self.noise_user)
             self._noise = torch.Generator(self.device).manual_seed(seed)
-            if self._noise_state is not None:
-                self._noise.set_state(self._noise_state)
-                self._noise_state = None
+            set_generator(self._noise, self._noise_state)
+            self._noise_state = None
             self._behaviour = GreedyPolicy(
                 draw_noise(network, self._noise), self.head, self.spec, explores=has_noise(network)
             )

@@ -190,6 +190,15 @@ def test_priorities_draw_no_noise_and_leave_the_layers_as_they_were() -> None:
     assert [layer.training for layer in policy.network.modules()] == modes
 
 
+def test_noise_begins_anew_where_its_state_is_of_another_kind_of_device() -> None:
+    module = DQN(VECTOR, network=MLP(hidden=[8], noisy=True), compile=False)
+    observation = np.ones((1, 3), np.float32)
+    expected = module.behaviour_policy().q_values(observation)
+    module.agent.forget_behaviour()
+    module.agent.go_on_with_noise(torch.zeros(16, dtype=torch.uint8))
+    assert torch.equal(module.behaviour_policy().q_values(observation), expected)
+
+
 def agent_of(spec: EnvironmentSpec) -> Agent:
     torch.manual_seed(0)
     return Agent(spec, network=["Flatten", {"Linear": 8}, "ReLU"])

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.system.numbers import keep_plain, whole_number
-from lightning_dqn.system.seeding import seed_of
+from lightning_dqn.system.seeding import seed_of, set_generator
 from lightning_dqn.transitions import Transitions
 
 
@@ -160,8 +160,7 @@ class AugmentationStream:
         if self._generator is None:
             seed = seed_of(torch.initial_seed(), "augmentation")
             self._generator = torch.Generator(device).manual_seed(seed)
-            if self._state is not None:
-                self._generator.set_state(self._state)
+            set_generator(self._generator, self._state)
         return self._generator
 
 

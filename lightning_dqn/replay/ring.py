@@ -22,7 +22,7 @@ from lightning_dqn.replay.gathering import Gathering
 from lightning_dqn.replay.reading import Cells, check_discount
 from lightning_dqn.replay.starts import Starts
 from lightning_dqn.replay.storage import ReplayConfig, check_ring_fits, ring_device, ring_folder
-from lightning_dqn.system.seeding import seed_of
+from lightning_dqn.system.seeding import seed_of, set_generator
 from lightning_dqn.transitions import NO_ACTION, Rows, Transitions
 
 
@@ -292,7 +292,7 @@ class ReplayBuffer:
         Raises:
             ValueError: it was one of another size.
         """
-        self.generator.set_state(state["generator"].cpu())
+        set_generator(self.generator, state["generator"])
         if "num_times" not in state:  # of 0.1, without rows
             return
         size, own = (state["num_times"], state["num_envs"]), (self.num_times, self.num_envs)

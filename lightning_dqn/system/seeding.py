@@ -99,6 +99,15 @@ def set_device_generator(device: torch.device, saved: dict[str, Any] | None) -> 
         module.set_rng_state(state, device)
 
 
+def set_generator(generator: torch.Generator, state: torch.Tensor | None) -> None:
+    """Take back a generator's state, where it was of such a device, by its size: 16 bytes of CUDA.
+
+    Else the generator stays as it is seeded: a run may be continued on another kind of device.
+    """
+    if state is not None and state.shape == generator.get_state().shape:
+        generator.set_state(state.cpu())
+
+
 @contextmanager
 def generators_kept() -> Iterator[None]:
     """Give Python's, NumPy's and torch's own generators back as they were before the block."""

@@ -193,6 +193,13 @@ def test_a_stream_goes_on_from_its_state_and_draws_from_no_other_generator() -> 
     assert not torch.equal(other(given).observation, expected)
 
 
+def test_a_stream_draws_from_its_seed_where_its_state_is_of_another_kind_of_device() -> None:
+    given, stream = batch(noise(5, 4, 12, 14), None), AugmentationStream(SHIFTS)
+    expected = stream(given).observation
+    stream.begin_fit(torch.zeros(16, dtype=torch.uint8))
+    assert torch.equal(stream(given).observation, expected)
+
+
 def test_without_augmentation_transitions_are_the_same_objects() -> None:
     given = batch(noise(2, 4, 12, 14), None)
     assert AugmentationStream(None)(given) is given

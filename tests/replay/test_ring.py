@@ -350,6 +350,13 @@ def test_the_generator_state_continues_the_draws():
     assert torch.equal(ring.sample(1, 40).observation, drawn)
 
 
+def test_the_generator_state_of_another_kind_of_device_changes_no_draw():
+    ring, same = (ring_of([episodes(50)], 50) for _ in range(2))
+    of_cuda = {"generator": torch.zeros(16, dtype=torch.uint8)}
+    ring.load_state_dict({**ring.state_dict(with_rows=False), **of_cuda})
+    assert torch.equal(ring.sample(1, 40).observation, same.sample(1, 40).observation)
+
+
 @pytest.mark.parametrize("num_times", [0, 1])
 def test_sampling_before_a_row_has_a_successor_raises(num_times):
     ring = ReplayBuffer(spec_of(), 2, ReplayConfig(20))

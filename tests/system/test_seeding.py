@@ -17,6 +17,7 @@ from lightning_dqn.system.seeding import (
     seed_of,
     seeds_of,
     set_device_generator,
+    set_generator,
     set_global_generators,
     spawned,
 )
@@ -113,3 +114,13 @@ def test_the_generator_of_another_kind_of_device_is_left_alone(
     set_device_generator(torch.device("cuda:0"), None)
     assert module.states == {}
     assert device_generator(torch.device("cpu")) is None
+
+
+def test_a_generator_takes_back_its_own_state_and_none_of_another_kind_of_device() -> None:
+    generator = torch.Generator().manual_seed(3)
+    state, own = generator.get_state(), torch.rand(4, generator=generator)
+    for other in (torch.zeros(16, dtype=torch.uint8), None):
+        set_generator(generator.manual_seed(3), other)
+        assert torch.equal(torch.rand(4, generator=generator), own)
+    set_generator(generator.manual_seed(4), state)
+    assert torch.equal(torch.rand(4, generator=generator), own)
