@@ -5,8 +5,6 @@ Shapes: B batch, M transitions, A actions, N outputs per action.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 from lightning_dqn import td
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.head import Head
+from lightning_dqn.networks.operations import in_evaluation_mode
 
 
 class GreedyPolicy:
@@ -63,13 +62,10 @@ class GreedyPolicy:
             )
         device = next(self.network.parameters()).device
         batch = torch.as_tensor(observation).to(device, self._dtype)
-        if not self.network.training:
+        if not self.network.training:  # noise is drawn all the same, where it is to be
             return self.head.q_values(self.network(batch))
-        self.network.eval()
-        try:
+        with in_evaluation_mode(self.network):
             return self.head.q_values(self.network(batch))
-        finally:
-            self.network.train()
 
     @torch.inference_mode()
     def priorities(
@@ -95,10 +91,11 @@ class GreedyPolicy:
             next_action_mask: bool[M, A], the legal actions there, or None.
         """
         head, device = self.head, next(self.network.parameters()).device
-        output, following = (
-            self._quiet_output(torch.as_tensor(one).to(device, self._dtype))
-            for one in (observation, next_observation)
-        )
+        given = [
+            torch.as_tensor(one).to(device, self._dtype) for one in (observation, next_observation)
+        ]
+        with in_evaluation_mode(self.network):  # without a draw of noise
+            output, following = map(self.network, given)
         mask = None if next_action_mask is None else torch.as_tensor(next_action_mask).to(device)
         next_action = td.greedy_action(head.q_values(following), mask)
         bootstrap = head.select(head.distribution(following), next_action)
@@ -107,17 +104,6 @@ class GreedyPolicy:
         )
         error = head.loss(head.select(output, taken), gain, factor, bootstrap)
         return error.priority.float().cpu().numpy()
-
-    def _quiet_output(self, observation: Tensor) -> Any:
-        """Return the network's output without a draw of noise, and leave it as it was."""
-        training = [layer for layer in self.network.modules() if layer.training]
-        for layer in training:
-            layer.training = False
-        try:
-            return self.network(observation)
-        finally:
-            for layer in training:
-                layer.training = True
 
     @torch.inference_mode()
     def act(

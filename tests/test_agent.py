@@ -190,6 +190,31 @@ def test_priorities_draw_no_noise_and_leave_the_layers_as_they_were() -> None:
     assert [layer.training for layer in policy.network.modules()] == modes
 
 
+class FrozenBody(nn.Module):
+    """A pretrained body that stays in evaluation mode, and a layer that learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.BatchNorm1d(3).requires_grad_(False).eval()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, observation: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.layer(self.body(observation))
+        return out
+
+
+def test_asking_for_values_leaves_each_layer_in_its_own_mode() -> None:
+    module = DQN(VECTOR, network=FrozenBody(), compile=False)
+    network = module.q_network
+    modes = [layer.training for layer in network.modules()]
+    assert modes == [True, False, True]
+    observation = np.ones((2, 3), np.float32)
+    module.q_values(observation)
+    module.act(observation)
+    module.agent.greedy_value(torch.ones(2, 3))
+    assert [layer.training for layer in network.modules()] == modes
+
+
 def test_noise_begins_anew_where_its_state_is_of_another_kind_of_device() -> None:
     module = DQN(VECTOR, network=MLP(hidden=[8], noisy=True), compile=False)
     observation = np.ones((1, 3), np.float32)

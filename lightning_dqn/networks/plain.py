@@ -27,6 +27,7 @@ from lightning_dqn.networks.heads.quantile import (
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.keras_network import KerasNetwork, check_backend, is_keras
+from lightning_dqn.networks.operations import in_evaluation_mode
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.table import build_table, is_table
 from lightning_dqn.networks.torsos import MLP, Layer, Layers, Network, NetworkOptions
@@ -166,18 +167,14 @@ def _check_own_network(network: nn.Module, name: str, spec: EnvironmentSpec, hea
             "their weights; hand the Keras model over by itself"
         )
     observation = spec.example_observations(2)
-    modes = {module: module.training for module in network.modules()}
     try:
-        with torch.no_grad():
-            found = tuple(head.q_values(network.eval()(observation)).shape)
+        with torch.no_grad(), in_evaluation_mode(network):
+            found = tuple(head.q_values(network(observation)).shape)
     except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"network={name} doesn't take observations of the shape {tuple(observation.shape)} "
             f"and type {observation.dtype}, as the environment gives them: {error}"
         ) from error
-    finally:  # a look changes no statistics and no mode
-        for module, mode in modes.items():
-            module.training = mode
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError(f"network={name} has no parameter that could learn")
     if found != (2, spec.num_actions):
