@@ -102,8 +102,9 @@ class Diagnostics(pl.Callback):
             row |= as_row(percentiles("eval/return", returns, OF_RETURNS, least=1))
         if self._evaluated is not None:
             data: Any = trainer.datamodule  # type: ignore[attr-defined]
-            gamma = data.replay_config.gamma_at(module.env_steps)
-            found = self._evaluated.overestimation(module.agent, gamma)
+            reading = data.replay_config
+            gamma = reading.gamma_at(module.env_steps)
+            found = self._evaluated.overestimation(module.agent, gamma, reading.reward_clip)
             row |= {f"eval/{name}": value for name, value in found.items()}
         tell_values(module, row)
 

@@ -81,21 +81,26 @@ class EvaluatedStates:
         if time in self._states:
             self._actions[time] = step.action.copy()
         self._rewards.append(step.reward.copy())
+        closed = step.terminated if step.life_lost is None else step.terminated | step.life_lost
         is_last = actor.ended | is_cut
-        self._is_last.append(is_last)
+        self._is_last.append(is_last | closed)
         if is_last.any():
-            self._note_ends(time, step, actor, is_last)
+            self._note_ends(time, step, actor, is_last, closed)
 
-    def overestimation(self, agent: Agent, gamma: float) -> dict[str, float]:
+    def overestimation(
+        self, agent: Agent, gamma: float, reward_clip: float | None = None
+    ) -> dict[str, float]:
         """Return how far the evaluation network's values lie above what came.
 
-        What follows a truncation is taken to be worth what the network says, which draws the
+        Returns are as learning counts them: rewards clipped, and nothing after a lost life. What
+        follows a truncation is taken to be worth what the network says, which draws the
         difference toward 0 for the states shortly before. Where evaluation acts at random now and
         then, the returns are those of that policy.
 
         Args:
             agent: that acted.
             gamma: discount of one env step.
+            reward_clip: the largest reward that it learned from, of either sign; None: all.
 
         Returns:
             See :func:`lightning_dqn.diagnostics.returns.overestimation`.
@@ -108,14 +113,16 @@ class EvaluatedStates:
             return {}
         observation = np.stack([self._states[time][0] for time in chosen])[decides]
         action = np.stack([self._actions[time] for time in chosen])[decides]
-        returns = self._returns(agent, gamma)[chosen][decides]
+        returns = self._returns(agent, gamma, reward_clip)[chosen][decides]
         q_values = agent.q_values(observation)
         q_value = td.select_action(q_values, torch.from_numpy(action).to(q_values.device))
         return overestimation(_as_array(q_value), returns)
 
-    def _returns(self, agent: Agent, gamma: float) -> np.ndarray:
+    def _returns(self, agent: Agent, gamma: float, reward_clip: float | None) -> np.ndarray:
         """Return what followed each step, float64[T, E]."""
         reward = np.stack(self._rewards)
+        if reward_clip is not None:
+            reward = reward.clip(-reward_clip, reward_clip)
         beyond = np.zeros(reward.shape)
         for place in self._unknown:
             beyond[place] = np.nan
@@ -130,13 +137,15 @@ class EvaluatedStates:
         mask = torch.from_numpy(np.stack(masks)).to(q_values.device) if masks else None
         return _as_array(td.select_action(q_values, td.greedy_action(q_values, mask)))
 
-    def _note_ends(self, time: int, step: Step, actor: Actor, is_last: np.ndarray) -> None:
+    def _note_ends(
+        self, time: int, step: Step, actor: Actor, is_last: np.ndarray, closed: np.ndarray
+    ) -> None:
         whole = {environment for environment, _ in step.episodes}
         for environment in map(int, np.flatnonzero(is_last)):
             is_broken = bool(actor.ended[environment]) and environment not in whole
             if is_broken:  # a worker was replaced: what is seen now is another episode's
                 self._unknown.append((time, environment))
-            elif not step.terminated[environment]:
+            elif not closed[environment]:
                 mask = None if actor.action_mask is None else actor.action_mask[environment].copy()
                 observation = actor.stacked[environment].copy()
                 self._ends.append(_End((time, environment), observation, mask))

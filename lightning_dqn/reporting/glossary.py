@@ -104,7 +104,10 @@ GLOSSARY = {
         "near 0, above it values are too high"
     ),
     "eval/predicted_return": "of that, the mean predicted value",
-    "eval/discounted_return": "of that, the mean return, in the reward that is learned from",
+    "eval/discounted_return": (
+        "of that, the mean return, in the reward that is learned from, until a life's end where "
+        "learning ends there too"
+    ),
     "values/q_value_p<share>": (
         "with `Diagnostics`, of the newest minibatch: percentiles (5 to 95) of the predicted "
         "values of its actions, in units of return; healthy: within what returns can be"

@@ -22,6 +22,7 @@ from lightning_dqn.callbacks import Diagnostics, EMATargetNetwork
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
+from lightning_dqn.replay.storage import ReplayConfig
 from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.reporting.glossary import GLOSSARY
 
@@ -208,6 +209,15 @@ def test_a_validation_alone_is_told_of(make_trainer: Any, make_data: Any, make_m
     difference = results["eval/predicted_return"] - results["eval/discounted_return"]
     assert results["eval/overestimation"] == pytest.approx(difference)
     assert data.observers == data.step_observers == []
+
+
+def test_returns_are_in_the_reward_that_is_learned_from(
+    make_trainer: Any, make_data: Any, make_module: Any
+) -> None:
+    trainer = make_trainer(callbacks=[Diagnostics()], limit_val_batches=1.0)
+    data = make_data(replay=ReplayConfig(gamma=0.0, reward_clip=0.5))
+    [results] = trainer.validate(make_module(), data, verbose=False)
+    assert results["eval/discounted_return"] == 0.5  # CartPole pays 1
 
 
 def test_a_sanity_check_is_not_told_of(make_trainer: Any, make_data: Any, make_module: Any) -> None:

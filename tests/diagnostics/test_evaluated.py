@@ -23,7 +23,13 @@ from lightning_dqn.networks.torsos import Tabular
 
 
 def look(
-    environment: Any, agent: Agent, gamma: float, *, most_states: int = 512, **options: Any
+    environment: Any,
+    agent: Agent,
+    gamma: float,
+    *,
+    most_states: int = 512,
+    reward_clip: float | None = None,
+    **options: Any,
 ) -> dict[str, float]:
     """Play an episode of each environment and return what is told of it."""
     states = EvaluatedStates(most_states)
@@ -36,7 +42,7 @@ def look(
         step_observers=[states.after_step],
     )
     assert list(played)
-    return states.overestimation(agent, gamma)
+    return states.overestimation(agent, gamma, reward_clip)
 
 
 def table_of(spec: Any, q_values: np.ndarray) -> Agent:
@@ -130,6 +136,35 @@ def test_waiting_environments_do_not_count() -> None:
     agent = DQN(spec, network=[{"Linear": 2}], compile=False).agent.eval()
     found = look(scripted_vector(scripts), agent, 1.0)
     assert found["discounted_return"] == pytest.approx((1 + 4 + 3 + 2 + 1) / 5)
+
+
+@pytest.mark.parametrize(
+    ("clip", "lives", "expected"),
+    [
+        (None, False, (5 - 4 + 1 - 4 + 1 + 1) / 3),
+        (1.0, False, (1 - 1 + 1 - 1 + 1 + 1) / 3),
+        (1.0, True, (1 - 1 - 1 + 1) / 3),
+    ],
+)
+def test_returns_count_as_in_learning_clipped_and_until_a_life_is_lost(
+    clip: float | None, lives: bool, expected: float
+) -> None:
+    script = EpisodeScript((5.0, -4.0, 1.0), lives_lost=(1,))
+    agent = DQN(spec_of(has_life_losses=lives), network=[{"Linear": 2}], compile=False).agent.eval()
+    found = look(scripted_vector([[script]], tells_lives=lives), agent, 1.0, reward_clip=clip)
+    assert found["discounted_return"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("lives_lost", [(), (1,)])
+def test_an_end_that_cost_a_life_has_nothing_after_it_also_where_it_is_truncated(
+    lives_lost: tuple[int, ...],
+) -> None:
+    script = EpisodeScript((1.0, 1.0), terminated=False, truncated=True, lives_lost=lives_lost)
+    spec = spec_of(has_life_losses=True)
+    agent = DQN(spec, network=[{"Linear": 2}], compile=False).agent.eval()
+    found = look(scripted_vector([[script]], tells_lives=True), agent, 1.0)
+    is_known = found["discounted_return"] == pytest.approx((2 + 1) / 2)
+    assert is_known == bool(lives_lost)
 
 
 class ActorOf:
