@@ -8,11 +8,14 @@ optimizer gets its ``.grad`` and its ``step``. Both give the same weights bit fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from operator import is_
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim import optimizer as torch_optimizer
 
 from lightning_dqn.learning.gradients import laid_out_like
 
@@ -42,6 +45,7 @@ class OptimizerStep:
         self.optimizer = optimizer
         self.parameters = list(parameters)
         self._groups: list[_Group] | None = None
+        self._parts: list[Any] = []
 
     @torch.no_grad()
     def __call__(self, gradients: Sequence[Tensor]) -> None:
@@ -50,7 +54,8 @@ class OptimizerStep:
             raise ValueError(f"{len(gradients)} gradients for {len(self.parameters)} parameters")
         if self._groups is None and self._can_step_directly():
             self._groups = self._lay_out()
-        if self._groups is None or not self._is_current(self._groups):
+            self._parts = parts_of(self.optimizer)
+        if self._groups is None or not self._is_current():
             self._groups = None
             self._step_by_optimizer(gradients)
             return
@@ -65,9 +70,9 @@ class OptimizerStep:
 
     def _can_step_directly(self) -> bool:
         optimizer = self.optimizer
-        if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
+        if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW) or has_hooks(optimizer):
             return False
-        if not all(parameter in optimizer.state for parameter in self.parameters):
+        if not all(map(optimizer.state.get, self.parameters)):
             return False  # its own step makes the state
         return all(group["fused"] and not group["amsgrad"] for group in optimizer.param_groups)
 
@@ -96,14 +101,9 @@ class OptimizerStep:
             )
         return groups
 
-    def _is_current(self, groups: list[_Group]) -> bool:
-        """Tell whether the optimizer still has the state that was laid out."""
-        state = self.optimizer.state
-        return all(
-            state[group.parameters[0]]["step"] is group.steps[0]
-            and any(group.options is options for options in self.optimizer.param_groups)
-            for group in groups
-        )
+    def _is_current(self) -> bool:
+        """Tell whether the optimizer still has the state that was laid out, and nobody looks on."""
+        return has_parts(self.optimizer, self._parts) and not has_hooks(self.optimizer)
 
 
 def _fused_adam(group: _Group, gradients: list[Tensor]) -> None:
@@ -127,6 +127,28 @@ def _fused_adam(group: _Group, gradients: list[Tensor]) -> None:
         grad_scale=None,
         found_inf=None,
     )
+
+
+def has_hooks(optimizer: Optimizer) -> bool:
+    """Tell whether somebody is called at each of an optimizer's steps."""
+    return bool(
+        optimizer._optimizer_step_pre_hooks
+        or optimizer._optimizer_step_post_hooks
+        or torch_optimizer._global_optimizer_pre_hooks
+        or torch_optimizer._global_optimizer_post_hooks
+    )
+
+
+def parts_of(optimizer: Optimizer) -> list[Any]:
+    """Return an optimizer's groups and all that it remembers of its parameters."""
+    remembered = map(dict.values, optimizer.state.values())
+    return [*optimizer.param_groups, *chain.from_iterable(remembered)]
+
+
+def has_parts(optimizer: Optimizer, parts: Sequence[Any]) -> bool:
+    """Tell whether these are still its parts, each the same object."""
+    now = parts_of(optimizer)
+    return len(now) == len(parts) and all(map(is_, now, parts))
 
 
 def forget_moments(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:

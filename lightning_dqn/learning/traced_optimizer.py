@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim import optimizer as torch_optimizer
 
+from lightning_dqn.learning.optimizer_step import has_hooks, has_parts, parts_of
 from lightning_dqn.learning.rules import GroupTensors, Rule, rule_of
 
 
@@ -33,7 +33,6 @@ class TracedOptimizer:
         self.groups: list[GroupTensors] = []
         self._options: list[dict[str, Any]] = []
         self._rates: list[float | None] = []
-        self._counts: list[Tensor | None] = []
         _make_state(optimizer, parameters)
         place_of = {parameter: place for place, parameter in enumerate(parameters)}
         for options in optimizer.param_groups:
@@ -46,6 +45,7 @@ class TracedOptimizer:
                 self.groups.append(self._lay_out(rule, learning))
                 self._options.append(options)
                 self._rates.append(None)
+        self._parts = parts_of(optimizer)
 
     def refresh(self) -> None:
         """Read the learning rates, which a schedule may have changed."""
@@ -59,13 +59,7 @@ class TracedOptimizer:
 
     def has_its_tensors(self) -> bool:
         """Tell whether the optimizer still has the state that was laid out."""
-        state = self.optimizer.state
-        return all(
-            any(options is one for one in self.optimizer.param_groups)
-            and all(state[g.parameters[0]].get(name) is t[0] for name, t in g.state.items())
-            and (count is None or state[g.parameters[0]].get("step") is count)
-            for options, g, count in zip(self._options, self.groups, self._counts, strict=True)
-        )
+        return has_parts(self.optimizer, self._parts)
 
     def has_its_rules(self) -> bool:
         """Tell whether all options but the learning rate are as they were."""
@@ -89,7 +83,6 @@ class TracedOptimizer:
             steps = torch.stack([state["step"] for state in states])
             for state, count in zip(states, steps.unbind(), strict=True):
                 state["step"] = count
-        self._counts.append(states[0]["step"] if rule.counts_steps else None)
         rate = torch.zeros((), dtype=torch.float64, device=parameters[0].device)
         named = {name: [state[name] for state in states] for name in rule.names}
         return GroupTensors(parameters, named, steps, rate)
@@ -97,13 +90,8 @@ class TracedOptimizer:
 
 def can_be_traced(optimizer: Optimizer) -> bool:
     """Tell whether graphs may step an optimizer: one of torch's own, with nobody looking on."""
-    hooks = (
-        optimizer._optimizer_step_pre_hooks,
-        optimizer._optimizer_step_post_hooks,
-        torch_optimizer._global_optimizer_pre_hooks,
-        torch_optimizer._global_optimizer_post_hooks,
-    )
-    return not any(hooks) and all(rule_of(optimizer, g) is not None for g in optimizer.param_groups)
+    rules = (rule_of(optimizer, options) for options in optimizer.param_groups)
+    return not has_hooks(optimizer) and all(rule is not None for rule in rules)
 
 
 @torch.no_grad()

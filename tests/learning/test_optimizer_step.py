@@ -120,6 +120,61 @@ def test_a_subclass_with_a_step_of_its_own_is_not_bypassed() -> None:
     assert len(calls) == 3
 
 
+@pytest.mark.parametrize("register", ["register_step_pre_hook", "register_step_post_hook"])
+def test_who_looks_on_is_called_at_each_step_also_from_the_midst_of_a_run(register: str) -> None:
+    parameters = weights()
+    optimizer = MAKERS["adam fused"](parameters)
+    own_step = OptimizerStep(optimizer, parameters)
+    for step in range(4):
+        own_step(gradients(step))
+    calls: list[int] = []
+    handle = getattr(optimizer, register)(lambda *_: calls.append(1))
+    for step in range(16):
+        own_step(gradients(step))
+    assert len(calls) == 16
+    handle.remove()
+    with patch.object(optimizer, "step", side_effect=AssertionError("the slow way")):
+        own_step(gradients(0))
+
+
+def drop_all(optimizer: Optimizer, parameters: list[nn.Parameter]) -> None:
+    optimizer.state.clear()
+
+
+def drop_the_last(optimizer: Optimizer, parameters: list[nn.Parameter]) -> None:
+    for parameter in parameters[2:]:
+        del optimizer.state[parameter]
+
+
+def empty_the_last(optimizer: Optimizer, parameters: list[nn.Parameter]) -> None:
+    for parameter in parameters[2:]:
+        optimizer.state[parameter] = {}
+
+
+def replace_a_moment(optimizer: Optimizer, parameters: list[nn.Parameter]) -> None:
+    optimizer.state[parameters[3]]["exp_avg"] = torch.ones_like(parameters[3])
+
+
+@pytest.mark.parametrize("change", [drop_all, drop_the_last, empty_the_last, replace_a_moment])
+@pytest.mark.parametrize("name", ["adam fused", "adamw fused"])
+def test_a_state_that_is_dropped_in_whole_or_in_part_is_as_in_the_optimizers_own_steps(
+    name: str, change: Callable[[Optimizer, list[nn.Parameter]], None]
+) -> None:
+    ours, theirs = weights(), weights()
+    our_optimizer, their_optimizer = MAKERS[name](ours), MAKERS[name](theirs)
+    our_step = OptimizerStep(our_optimizer, ours)
+    for step in range(8):
+        if step == 4:
+            change(our_optimizer, ours)
+            change(their_optimizer, theirs)
+        our_step(gradients(step))
+        for parameter, gradient in zip(theirs, gradients(step), strict=True):
+            parameter.grad = gradient
+        their_optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    _assert_same_state(our_optimizer, their_optimizer)
+
+
 def test_a_group_whose_parameters_get_no_gradient_stays() -> None:
     learns, frozen = weights(), weights(requires_grad=False)
     optimizer = Adam([{"params": learns}, {"params": frozen}], lr=1e-2, fused=True)

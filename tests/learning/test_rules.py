@@ -149,6 +149,20 @@ def test_a_state_that_is_loaded_meanwhile_is_noticed() -> None:
     assert not traced.has_its_tensors()
 
 
+def test_a_state_of_which_a_part_is_dropped_is_noticed() -> None:
+    parameters = weights()
+    optimizer = Adam(parameters, lr=1e-2)
+    traced = TracedOptimizer(optimizer, parameters)
+    dropped = optimizer.state.pop(parameters[-1])
+    assert not traced.has_its_tensors()
+    optimizer.state[parameters[-1]] = dropped
+    assert traced.has_its_tensors()
+    optimizer.state[parameters[-1]]["exp_avg"] = torch.zeros_like(parameters[-1])
+    assert not traced.has_its_tensors()
+    optimizer.state.clear()
+    assert not traced.has_its_tensors()
+
+
 def test_an_option_that_changes_is_noticed_but_not_the_rate() -> None:
     parameters = weights()
     optimizer = Adam(parameters, lr=1e-2)
