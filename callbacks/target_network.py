@@ -11,7 +11,7 @@ from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.operations import Aligned, BufferPolicy
-from lightning_dqn.schedules import Schedule, as_schedule
+from lightning_dqn.schedules import Schedule, as_schedule, ends
 
 
 class EMATargetNetwork(ModelOperation):
@@ -49,12 +49,11 @@ class EMATargetNetwork(ModelOperation):
     ) -> None:
         if (tau is None) == (decay is None):
             operations.step_size(tau, decay)  # type: ignore[arg-type]  # refuses, with the reason
-        given = tau if tau is not None else decay
-        if not callable(given):
-            operations.step_size(tau, decay)  # type: ignore[arg-type]
+        self._name, given = ("tau", tau) if tau is not None else ("decay", decay)
+        for name, value in ends(self._name, given):  # type: ignore[arg-type]
+            operations.check_share(name, value)
         super().__init__(**period)
         self.schedule = as_schedule(given)  # type: ignore[arg-type]
-        self.is_decay = decay is not None
         self.buffers = buffers
         self.network = network
         self.evaluate = evaluate
@@ -114,4 +113,5 @@ class EMATargetNetwork(ModelOperation):
 
     def _weight(self, updates: int) -> float:
         value = self.schedule(updates)
-        return 1 - value if self.is_decay else value
+        operations.check_share(self._name, value)  # a function of the user's own may say anything
+        return 1 - value if self._name == "decay" else value

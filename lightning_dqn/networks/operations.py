@@ -360,11 +360,19 @@ def step_size(tau: float | None, decay: float | None) -> float:
             f"tau={tau}, decay={decay}: give exactly one of the two (decay = 1 - tau is the share "
             "of the old weights that stays)"
         )
-    step = tau if tau is not None else 1 - decay  # type: ignore[operator]
-    if not 0 <= step <= 1:
-        name, value = ("tau", tau) if tau is not None else ("decay", decay)
+    name, value = ("tau", tau) if tau is not None else ("decay", decay)
+    check_share(name, value)  # type: ignore[arg-type]
+    return tau if tau is not None else 1 - decay  # type: ignore[operator]
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse a tau or a decay outside [0, 1].
+
+    Raises:
+        ValueError: with its name.
+    """
+    if not 0 <= value <= 1:
         raise ValueError(f"{name}={value}: must lie between 0 and 1")
-    return step
 
 
 def _aligned(model: Models, other: nn.Module | None = None) -> Aligned:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.schedules import Schedule
+from lightning_dqn.schedules import Schedule, ends
 from lightning_dqn.system.numbers import keep_plain, whole_number
 from lightning_dqn.transitions import NO_ACTION
 
@@ -55,6 +55,11 @@ class Reading:
 
     def __post_init__(self) -> None:
         keep_plain(self)
+        for name, value in ends("gamma", self.gamma):
+            _check_gamma(name, value)
+        for name, value in ends("n_step", self.n_step) if callable(self.n_step) else ():
+            if not value > 0.5:  # what is rounded to 1
+                raise ValueError(f"{name}={value}: at least 1")
         self.gamma_at(0)
         self.n_step_at(0)
         if self.reward_clip is not None and not 0 < self.reward_clip < math.inf:
@@ -65,8 +70,7 @@ class Reading:
     def gamma_at(self, env_steps: int) -> float:
         """Return the discount after so many env steps."""
         gamma = float(self.gamma(env_steps) if callable(self.gamma) else self.gamma)
-        if not -1 <= gamma <= 1:
-            raise ValueError(f"gamma={gamma}: must lie between -1 and 1")
+        _check_gamma("gamma", gamma)
         return gamma
 
     def n_step_at(self, env_steps: int) -> tuple[int, int]:
@@ -80,6 +84,11 @@ class Reading:
         if not 1 <= bounds[0] <= bounds[1]:
             raise ValueError(f"n_step={n_step}: at least 1, and the range must rise")
         return bounds
+
+
+def _check_gamma(name: str, value: float) -> None:
+    if not -1 <= value <= 1:
+        raise ValueError(f"{name}={value}: must lie between -1 and 1")
 
 
 class Cells(NamedTuple):

@@ -83,6 +83,8 @@ def fit(make_trainer: Make, make_data: Make, make_module: Make) -> Make:
         ({"tau": LinearSchedule(1, 0, 5), "decay": 0.9}, "give exactly one"),
         ({"tau": 1.5}, r"tau=1\.5: must lie between 0 and 1"),
         ({"decay": -0.1}, r"decay=-0\.1: must lie between 0 and 1"),
+        ({"tau": LinearSchedule(1, 3, 5)}, r"tau\.end=3: must lie between 0 and 1"),
+        ({"decay": LinearSchedule(-1, 1, 5)}, r"decay\.start=-1: must lie between 0 and 1"),
         ({"tau": 1, "every_n_updates": 0}, "every_n_updates=0: at least 1"),
         ({"tau": 1, "every_n_updates": -2}, "every_n_updates=-2: at least 1"),
         ({"tau": 1, "every_n_env_steps": 0}, "every_n_env_steps=0: at least 1"),
@@ -93,6 +95,13 @@ def fit(make_trainer: Make, make_data: Make, make_module: Make) -> Make:
 def test_wrong_arguments_are_refused_by_name(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         EMATargetNetwork(**arguments)
+
+
+@pytest.mark.parametrize("name", ["tau", "decay"])
+def test_a_value_of_ones_own_function_is_refused_where_it_is_used(fit: Make, name: str) -> None:
+    given: dict[str, Any] = {name: lambda updates: 0.5 if updates < 6 else 1.5}
+    with pytest.raises(ValueError, match=rf"^{name}=1\.5: must lie between 0 and 1$"):
+        fit(EMATargetNetwork(**given))
 
 
 @pytest.mark.parametrize("name", ["q_network", "spec", "forward"])

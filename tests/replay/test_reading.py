@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_dqn.replay.reading import Cells, Reading, check_discount, follow_chain, stacked_cells
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.storage import ReplayConfig
-from lightning_dqn.schedules import ConstantSchedule, LinearSchedule
+from lightning_dqn.schedules import ConstantSchedule, LinearSchedule, RestartedSchedule
 from lightning_dqn.transitions import NO_ACTION
 
 TIMES = 8
@@ -284,10 +284,11 @@ def test_the_stack_of_a_final_observation_ends_with_it():
         ("n_step", [1, 2, 3]),
         ("n_step", [1, 2.5]),
         ("n_step", ConstantSchedule(0.4)),
+        ("n_step", float("nan")),
     ],
 )
 def test_a_setting_that_means_nothing_is_refused_by_name(kind, key, value):
-    with pytest.raises(ValueError, match=f"{key}="):
+    with pytest.raises(ValueError, match=rf"^{key}(\.value)?="):
         kind(**{key: value})
 
 
@@ -298,8 +299,30 @@ def test_a_fixed_gamma_is_the_same_number_after_any_env_steps(gamma):
         assert (found, type(found)) == (gamma, float)
 
 
-def test_a_gamma_that_leaves_its_bounds_later_is_refused_then():
-    reading = Reading(gamma=LinearSchedule(0.5, 1.5, 100))
+@pytest.mark.parametrize(
+    ("key", "schedule", "message"),
+    [
+        ("gamma", LinearSchedule(0.9, 1.1, 100), r"^gamma\.end=1\.1: must lie between -1 and 1$"),
+        ("gamma", LinearSchedule(-2, 0.9, 100), r"^gamma\.start=-2: must lie between -1 and 1$"),
+        ("n_step", LinearSchedule(5, 0, 100), r"^n_step\.end=0: at least 1$"),
+        (
+            "n_step",
+            RestartedSchedule(LinearSchedule(5, 0, 100), 50),
+            r"^n_step\.schedule\.end=0: at least 1$",
+        ),
+    ],
+)
+def test_a_schedule_that_would_leave_its_bounds_is_refused_at_once(key, schedule, message):
+    with pytest.raises(ValueError, match=message):
+        Reading(**{key: schedule})
+
+
+def test_a_length_may_end_at_what_is_rounded_to_1():
+    assert Reading(n_step=LinearSchedule(5, 0.6, 100)).n_step_at(100) == (1, 1)
+
+
+def test_a_gamma_that_a_function_gives_is_refused_where_it_leaves_its_bounds():
+    reading = Reading(gamma=lambda env_steps: 0.5 + env_steps / 100)
     assert reading.gamma_at(50) == 1.0
     with pytest.raises(ValueError, match=r"gamma=1\.25: must lie between -1 and 1"):
         reading.gamma_at(75)
@@ -320,8 +343,8 @@ def test_a_length_is_the_range_from_its_shortest_to_its_longest(n_step, bounds):
     assert Reading(n_step=n_step).n_step_at(60) == bounds
 
 
-def test_a_length_that_falls_below_1_later_is_refused_then():
-    reading = Reading(n_step=LinearSchedule(2, 0, 100))
+def test_a_length_that_a_function_gives_is_refused_where_it_falls_below_1():
+    reading = Reading(n_step=lambda env_steps: 2 - env_steps / 50)
     assert reading.n_step_at(50) == (1, 1)
     with pytest.raises(ValueError, match="n_step=0: at least 1"):
         reading.n_step_at(100)
