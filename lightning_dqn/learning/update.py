@@ -249,7 +249,24 @@ class Update:
         Yields:
             After each turn the updates made so far, and what is told of the newest; of several,
             with a leading K.
+
+        Raises:
+            ValueError: the loss doesn't depend on a parameter that learns.
         """
+        try:
+            yield from self._turns(minibatches, counts, operations, optimizer)
+        except RuntimeError as error:
+            if "not have been used in the graph" in str(error):
+                raise ValueError(self._unused(minibatches[0])) from error
+            raise
+
+    def _turns(
+        self,
+        minibatches: Sequence[Transitions],
+        counts: Sequence[Counts],
+        operations: Sequence[Any],
+        optimizer: LightningOptimizer,
+    ) -> Iterator[tuple[int, LearningStep]]:
         done, blocks, is_ready = 0, None, False
         while done < len(minibatches):
             if blocks is not self._blocks:  # at first, and where others learn from now on
@@ -271,6 +288,18 @@ class Update:
             if done == len(minibatches):
                 self._count_step(step.gradients, optimizer)
             yield done, step
+
+    def _unused(self, batch: Transitions) -> str:
+        """Return what is wrong where the loss of a minibatch has no gradient of a parameter."""
+        loss = self.loss(batch.brightened()).loss
+        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        pairs = zip(self.parameters, gradients, strict=True)
+        unused = {parameter for parameter, gradient in pairs if gradient is None}
+        names = [name for name, one in self.network.named_parameters() if one in unused]
+        return (
+            f"network: the loss doesn't depend on {', '.join(names)}, which therefore can't learn; "
+            "use what they give, or leave them out by requires_grad_(False)"
+        )
 
     def _count_step(self, gradients: Sequence[Tensor], optimizer: LightningOptimizer) -> None:
         """Let Lightning count an iteration whose last step is made, and show its gradients."""

@@ -74,6 +74,25 @@ def prepare(update: Update, **changed: Any) -> None:
 # --- gradients, and what is told
 
 
+def first_turn(update: Update, minibatch: Transitions) -> None:
+    optimizer: Any = None  # it doesn't come to a step
+    prepare(update)
+    next(update.in_turn([minibatch], [], [], optimizer))
+
+
+def test_a_parameter_that_is_not_used_is_refused_by_name() -> None:
+    network = linear()
+    network.extra = nn.Linear(2, 2)
+    refusal = r"^network: the loss doesn't depend on extra\.weight, extra\.bias, .*requires_grad_"
+    with pytest.raises(ValueError, match=refusal):
+        first_turn(make_update(network), batch())
+
+
+def test_another_error_of_the_loss_is_its_own() -> None:
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        first_turn(make_update(), batch(observation=torch.zeros(2, 5)))
+
+
 def test_the_step_by_hand() -> None:
     step = make_update().step(batch())
     weight, bias = step.gradients
