@@ -44,7 +44,7 @@ class Doctor(pl.Callback):
             raise TypeError(f"Doctor looks at a DQN, not at a {type(pl_module).__name__}")
         data = trainer.datamodule  # type: ignore[attr-defined]
         is_ours = isinstance(data, ReplayDataModule)
-        facts = facts_of(pl_module, data, _env_steps(trainer, data)) if is_ours else Facts()
+        facts = facts_of(pl_module, data) if is_ours else Facts()
         self._examination = Examination(facts)
         if self._restored is not None:
             self._examination.load_state_dict(self._restored)
@@ -82,9 +82,3 @@ class Doctor(pl.Callback):
             rank_zero_warn(
                 f"{self.run_dir / FINDINGS}: couldn't be written: {error.strerror}; the run goes on"
             )
-
-
-def _env_steps(trainer: pl.Trainer, data: ReplayDataModule) -> int:
-    """Return about how many there are at the end of a fit; 0 where it has none."""
-    epochs = trainer.max_epochs or 0
-    return max(0, epochs) * data.env_steps_per_epoch + data.pace.warmup_env_steps

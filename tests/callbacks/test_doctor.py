@@ -15,9 +15,11 @@ from pytorch_lightning.demos.boring_classes import BoringModel
 
 from lightning_dqn import ReplayConfig
 from lightning_dqn.callbacks import Diagnostics, Doctor, EMATargetNetwork
+from lightning_dqn.diagnostics.doctor.facts import facts_of
 from lightning_dqn.diagnostics.doctor.rule import Facts
 from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.runs.examined import facts_of_run, findings_of
+from lightning_dqn.schedules import HorizonSchedule, LinearSchedule, RestartedSchedule
 
 
 def sick(make_data: Any) -> Any:
@@ -57,6 +59,27 @@ def test_a_finding_is_told_once_and_kept_in_the_run_folder(
     assert finding["env_steps"] < finding["last_env_steps"] <= 80
     assert finding["remedy"] in told[0]
     assert Facts.of(kept["facts"]).gamma == 0.01
+
+
+RISING = HorizonSchedule(0.9, 0.99, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("gamma", "largest"),
+    [
+        (0.9, 0.9),
+        (-0.9, -0.9),
+        (RISING, 0.99),
+        (RestartedSchedule(RISING, 50), 0.99),
+        (LinearSchedule(0.99, 0.9, 50), 0.99),
+        (lambda env_steps: 0.9, None),
+    ],
+)
+def test_returns_are_bounded_by_the_largest_discount_there_is(
+    make_data: Any, make_module: Any, gamma: Any, largest: float | None
+) -> None:
+    data = make_data(replay=ReplayConfig(gamma=gamma))
+    assert facts_of(make_module(), data).gamma == largest
 
 
 def test_a_healthy_run_says_so_in_its_folder(

@@ -13,7 +13,7 @@ class Facts(NamedTuple):
     """What a run was told to do, which rules hold against what it does; None: not known.
 
     Attributes:
-        gamma: discount of one env step, at the end of its schedule.
+        gamma: discount of one env step, the largest of its schedule.
         max_gradient_norm: that gradients are clipped to; infinite: never.
         updates_per_env_step: that were asked for.
         batch_size: B.
