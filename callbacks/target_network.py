@@ -73,18 +73,18 @@ class EMATargetNetwork(ModelOperation):
         module.agent.add_network(self.network)
         if self.evaluate:
             module.agent.evaluation_network = self.network
-        if self.collect:
-            module.agent.behaviour_network = self.network
 
     def applies_to(self, module: DQN) -> bool:
         """Tell whether the module has the network, or takes one more."""
         return self.network != "target_network" or module.target.slow_copy
 
     def join(self, module: DQN) -> None:
-        """Put the copy beside the online network."""
+        """Put the copy beside the online network, and let it collect where it is to."""
         self._aligned = operations.align(
             module.agent.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
+        if self.collect:
+            module.agent.behaviour_network = self.network
 
     def leave(self, module: DQN) -> None:
         """Let the online network collect again."""

@@ -285,6 +285,15 @@ def test_a_collecting_copy_chooses_the_actions_of_training_while_the_fit_lasts(
     torch.testing.assert_close(module.behaviour_policy().q_values(observation), expected)
 
 
+def test_a_test_alone_leaves_it_to_the_online_network_to_collect(
+    make_trainer: Make, make_data: Make, make_module: Make
+) -> None:
+    module = make_module()
+    trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.01, collect=True)])
+    trainer.test(module, make_data(), verbose=False)
+    assert module.agent.behaviour_network == "q_network"
+
+
 def test_without_an_evaluating_average_the_online_network_acts(fit: Make) -> None:
     module, _ = fit(EMATargetNetwork(tau=1e-3), EMATargetNetwork(tau=1e-3, network="average"))
     observation = torch.randn(5, 4)
