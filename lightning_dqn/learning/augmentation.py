@@ -68,11 +68,14 @@ class Augmentation:
         """
         shape = spec.observation_shape
         is_image = len(shape) >= 2 and min(shape[-2:]) > 2 * self.padding
+        if self.padding and len(shape) == 3 and shape[0] >= shape[-1]:
+            is_image = False  # channels come last, and a shift would mix them
         if spec.observation_dtype != "uint8" or not is_image:
             found = f"{spec.observation_dtype}[{', '.join(map(str, shape))}]"
             raise ValueError(
                 f"augmentation: the observations are {found}; it takes uint8 images, height and "
-                f"width last and above {2 * self.padding}; set augmentation=None "
+                f"width last and above {2 * self.padding}; bring images to that "
+                "form (environment.image.channels=first), or set augmentation=None "
                 "(module/augmentation=none)"
             )
 

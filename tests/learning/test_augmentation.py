@@ -226,6 +226,14 @@ def test_acting_is_not_augmented() -> None:
 # --- mistakes
 
 
+def test_channels_that_come_last_are_brightened_but_not_shifted() -> None:
+    spec = EnvironmentSpec((10, 10, 3), "uint8", num_actions=2)
+    with pytest.raises(ValueError, match=r"uint8\[10, 10, 3\].*environment\.image\.channels=first"):
+        Augmentation(padding=1).check_fits(spec)
+    Augmentation(padding=0).check_fits(spec)
+    Augmentation(padding=1).check_fits(EnvironmentSpec((3, 10, 10), "uint8", num_actions=2))
+
+
 @pytest.mark.parametrize(
     "spec",
     [
