@@ -115,6 +115,8 @@ class Resumed:
             raise ConfigError(f"{saved}: no list of overrides")
         rest = [a for a in rest if not a.startswith("hydra.run.dir=")]
         found = _checkpoint_of(folder)
+        if path == _AUTO and found:  # what it was begun from is typed each time
+            rest = [a for a in rest if not a.startswith("ckpt_path=")]
         flags = _flags(folder / CONFIGURATION.parent / "hydra.yaml", rest)
         kept = [*flags, *(one for one in own if not str(one).startswith(_OWN))]
         check_overrides(kept, trust, str(folder))

@@ -94,6 +94,9 @@ def test_auto_goes_on_where_there_is_a_run(run: Path, tmp_path: Path) -> None:
     plain = run.rename(tmp_path / "plain")
     again = resumed("resume=auto", f"hydra.run.dir={plain}", "data.batch_size=64")
     assert (again.folder, again.asked) == (plain, [])
+    started = resumed("resume=auto", f"hydra.run.dir={plain}", "ckpt_path=other.ckpt")
+    with Composer(started.arguments) as composer:
+        assert composer.config().ckpt_path == str(plain / "checkpoints" / "last.ckpt")
     with pytest.raises(ConfigError, match=r"resume=auto: .* name it by hydra.run.dir=<folder>"):
         Resumed.find(["resume=auto"])
 
