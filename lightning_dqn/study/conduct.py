@@ -12,7 +12,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.pruned import read_pruned
 from lightning_dqn.safekeeping.folder_lock import locked
-from lightning_dqn.safekeeping.signals import Stopped
+from lightning_dqn.safekeeping.signals import HEARD, Stopped
 from lightning_dqn.study.launcher import Launcher
 from lightning_dqn.study.results import read_run
 from lightning_dqn.study.results_files import write_results
@@ -116,7 +116,7 @@ def _opening(sweep: Sweep, num_pending: int) -> str:
 
 @contextmanager
 def interrupted_when_terminated() -> Iterator[None]:
-    """Let a request to terminate end what is done here as Ctrl-C does, with the jobs it started.
+    """Let what schedulers and ``kill`` send end what is done here as Ctrl-C does, with its jobs.
 
     It is :class:`lightning_dqn.safekeeping.signals.Stopped`.
     """
@@ -124,8 +124,10 @@ def interrupted_when_terminated() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    others = [number for number in HEARD if number != signal.SIGINT]
+    before = {number: signal.signal(number, interrupt) for number in others}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

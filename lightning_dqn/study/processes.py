@@ -17,7 +17,8 @@ from lightning_dqn.system.files import SUMMARY
 from lightning_dqn.system.processes import PARENT
 
 POLL_SECONDS = 0.2
-STOP_SECONDS = 10.0
+STOP_SECONDS = 600.0
+"""A job has to save what it has, as a large replay ring to a slow disk."""
 _MOST_NAMED = 8
 
 Running = dict[SweepJob, subprocess.Popen[bytes]]
@@ -26,7 +27,8 @@ Running = dict[SweepJob, subprocess.Popen[bytes]]
 class Processes:
     """Runs each job as a command of its own, whose output goes to a file beside its folder.
 
-    Whatever ends it early, as Ctrl-C, ends the jobs, which save what they have.
+    Whatever ends it early, as Ctrl-C, ends the jobs, which save what they have; what comes while
+    they do, as another Ctrl-C, ends them at once.
 
     Args:
         n_jobs: at once.
@@ -53,7 +55,7 @@ class Processes:
                         del running[job]
                         ended(job, _reason(sweep, job, code))
         finally:
-            _stop(running.values())
+            _stop(running)
 
     def _fill(self, running: Running, sweep: Sweep, jobs: Iterator[SweepJob]) -> bool:
         """Start jobs up to the number that runs at once; return whether there were any."""
@@ -71,6 +73,9 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # A terminal's Ctrl-C reaches a whole group; from here it comes to a job once more,
+                # and a second signal ends a run before it has saved.
+                process_group=0,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
             )
 
@@ -102,13 +107,19 @@ def _named(jobs: Iterable[SweepJob]) -> str:
     return ", ".join(names) if len(names) <= _MOST_NAMED else f"{len(names)} jobs"
 
 
-def _stop(processes: Iterable[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        process.terminate()
+def _stop(running: Running) -> None:
+    """Let jobs save and end; a further signal, or one that never ends, kills them."""
+    if not running:
+        return
     deadline = time.monotonic() + STOP_SECONDS
-    for process in processes:
-        try:
+    try:
+        for process in running.values():
+            process.terminate()
+        print(f"stopping: {_named(running)}; Ctrl-C once more ends them unsaved", flush=True)
+        for process in running.values():
             process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except (subprocess.TimeoutExpired, KeyboardInterrupt, Stopped):
+    except (subprocess.TimeoutExpired, KeyboardInterrupt, Stopped):
+        for process in running.values():
             process.kill()
+        for process in running.values():
             process.wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.fake_studies import FAKE, replace_training
+from support.interrupted_runs import has_rows, hear_ctrl_c
 from support.processes import SHORT, command
 
 from lightning_dqn.commands import study as study_command
@@ -157,22 +158,36 @@ command.main(["seeds=3", "jobs=2", "folder=study"])
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_study_stops_its_runs_and_tells_how_to_go_on(number, tmp_path):
+def stoppable(folder: Path, order: str, **environment: str) -> subprocess.Popen[str]:
+    """Start a study whose first two runs, of three, have begun; in a group as a terminal's."""
     for seed in range(3):
-        (tmp_path / f"order_{seed}").write_text("sleep")
+        (folder / f"order_{seed}").write_text(order)
     process = subprocess.Popen(
         [sys.executable, "-c", STOPPABLE],
-        cwd=tmp_path,
+        cwd=folder,
+        env={**os.environ, **environment},
+        preexec_fn=hear_ctrl_c,
+        start_new_session=True,
         stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         text=True,
     )
     deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("study/seed=*/began"))) < 2 and time.monotonic() < deadline:
+    while len(list(folder.glob("study/seed=*/began"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
+    return process
+
+
+def runs_of(process: subprocess.Popen[str]) -> list[int]:
+    """Return the processes of a study's runs, where the system tells them."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
+    return [int(pid) for pid in children.read_text().split()] if children.exists() else []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_stopped_study_stops_its_runs_and_tells_how_to_go_on(number, tmp_path):
+    process = stoppable(tmp_path, "sleep")
+    pids = runs_of(process)
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 128 + number
@@ -182,6 +197,52 @@ def test_a_stopped_study_stops_its_runs_and_tells_how_to_go_on(number, tmp_path)
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
     assert not (tmp_path / "study" / "results.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_of_a_terminal_comes_to_each_run_once(number, tmp_path):
+    """A second one would end a run before it has saved."""
+    process = stoppable(tmp_path, "save")
+    os.killpg(process.pid, number)
+    told, _ = process.communicate(timeout=30)
+    assert "stopping: seed=0, seed=1; Ctrl-C once more ends them unsaved" in told
+    for seed in (0, 1):
+        assert (tmp_path / "study" / f"seed={seed}" / "heard").read_text() == "SIGTERM"
+
+
+def test_runs_that_save_for_long_are_waited_for_until_ctrl_c_comes_once_more(tmp_path):
+    process = stoppable(tmp_path, "save", SECONDS_TO_SAVE="60")
+    pids = runs_of(process)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a run can't hear of it")
+def test_runs_hear_of_the_end_of_a_study_that_is_killed(tmp_path):
+    asked = ("seeds=1", "folder=study", *SHORT[1:], "trainer.max_epochs=100000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lightning_dqn", "study", *asked],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    run = tmp_path / "study" / "seed=0"
+    deadline = time.monotonic() + 120
+    while not has_rows(run, 3)() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    log = tmp_path / "study" / "seed=0.log"
+    deadline = time.monotonic() + 30
+    while "all is saved" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "stopped by SIGTERM; all is saved" in log.read_text()
 
 
 MISTAKES = {

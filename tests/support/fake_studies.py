@@ -17,17 +17,27 @@ from lightning_dqn.study.results import Results, Run
 from lightning_dqn.study.sweep import Sweep
 
 FAKE = """
-import json, os, sys, time
+import json, os, signal, sys, time
 from pathlib import Path
 
 run_dir, seed = Path(sys.argv[1]), int(sys.argv[2])
 order = run_dir.parent.parent / f"order_{seed}"
 order = order.read_text() if order.exists() else ""
 run_dir.mkdir()
+heard = []
+if order == "save":
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda number, frame: heard.append(signal.Signals(number).name))
 (run_dir / "began").touch()
 print("began, WANDB_RUN_ID", os.environ.get("WANDB_RUN_ID"))
 if order == "sleep":
     time.sleep(60)
+if order == "save":
+    while not heard:
+        time.sleep(0.02)
+    time.sleep(float(os.environ.get("SECONDS_TO_SAVE", 0.5)))
+    (run_dir / "heard").write_text(" ".join(heard))
+    sys.exit(143)
 if order == "fail":
     sys.exit("boom")
 if order == "vanish":

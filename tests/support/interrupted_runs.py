@@ -47,15 +47,15 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "lightning_dqn", *arguments],
         cwd=folder,
-        preexec_fn=_hear_ctrl_c,
+        preexec_fn=hear_ctrl_c,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def _hear_ctrl_c() -> None:
-    # What starts the tests in the background may have switched it off for all that it starts.
+def hear_ctrl_c() -> None:
+    """Hear it in a new process: what runs the tests in the background may have switched it off."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
