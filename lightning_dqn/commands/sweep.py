@@ -60,5 +60,5 @@ def resume(folder: Path, arguments: Sequence[str], task: Task) -> NoReturn:
         composer = gone_on_with(sweep, rest)
     with composer:
         with told(composer.explain):
-            check_pending(composer, sweep, trust)
+            sweep = check_pending(composer, sweep, trust)
         run(composer, sweep, task)

@@ -14,6 +14,7 @@ from lightning_dqn.runs.compose import Composer, Job, without_hydra
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.ranks import check_common_folder, check_launcher, rank_of
 from lightning_dqn.runs.training import training_module
+from lightning_dqn.runs.trust import needed_trust, trust_of_overrides
 from lightning_dqn.safekeeping.folder_lock import refuse_used
 
 
@@ -28,11 +29,13 @@ class Plan(NamedTuple):
         name: of the runs; of a sweep over several names how many there are.
         folder: of the sweep; None: it is a single run, or a sweeper makes the jobs up.
         jobs: of the sweep.
+        trust: what its jobs name that is to be trusted when they go on.
     """
 
     name: str
     folder: Path | None
     jobs: tuple[SweepJob, ...]
+    trust: tuple[str, ...] = ()
 
 
 def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> Plan:
@@ -52,6 +55,7 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
     seen: set[str] = set()
     jobs: list[SweepJob] = []
     names: list[str] = []
+    trust: list[str] = []
     folder = None
     for job in composer.jobs():
         try:
@@ -72,9 +76,10 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
         if job.name:
             jobs.append(SweepJob(job.name, job.overrides))
             folder = composer.sweep_folder
+            trust += [*trust_of_overrides(job.overrides), *needed_trust(job.config)]
     different = list(dict.fromkeys(names))
     name = different[0] if len(different) == 1 else f"{len(different)} experiments"
-    return Plan(name, folder, tuple(jobs))
+    return Plan(name, folder, tuple(jobs), tuple(dict.fromkeys(trust)))
 
 
 def _check(job: Job, seen: set[str]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
+from lightning_dqn.runs.trust import trusted
+
 
 def evaluate_command(run_dir: Path, trust: Iterable[str] = ()) -> str:
     """Return the command that plays test episodes with a run's policy.
@@ -17,7 +19,7 @@ def evaluate_command(run_dir: Path, trust: Iterable[str] = ()) -> str:
         run_dir: of the run.
         trust: modules of the user's own that its configuration names.
     """
-    return " ".join([_program(), "evaluate", _quoted(run_dir), *_trust(trust)])
+    return " ".join([_program(), "evaluate", _quoted(run_dir), *trusted(trust)])
 
 
 def continue_command(run_dir: Path, trust: Iterable[str] = (), *more: str) -> str:
@@ -28,7 +30,7 @@ def continue_command(run_dir: Path, trust: Iterable[str] = (), *more: str) -> st
         trust: modules of the user's own that its configuration names.
         more: arguments.
     """
-    return " ".join([_program(), "resume", _quoted(run_dir), *more, *_trust(trust), *_flags()])
+    return " ".join([_program(), "resume", _quoted(run_dir), *more, *trusted(trust), *_flags()])
 
 
 def shown(path: Path) -> Path:
@@ -39,11 +41,6 @@ def shown(path: Path) -> Path:
 
 def _quoted(run_dir: Path) -> str:
     return shlex.quote(str(shown(run_dir)))
-
-
-def _trust(modules: Iterable[str]) -> list[str]:
-    named = ",".join(modules)
-    return [f"trust={named}"] if named else []
 
 
 def _flags() -> list[str]:

@@ -8,7 +8,7 @@ folder's choice, or hand out what is secret, unless the user trusts them by name
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,12 @@ def take_trust(arguments: Sequence[str]) -> tuple[Trust, list[str]]:
     given = [text.removeprefix("trust=") for text in arguments if text not in rest]
     typed = (name for text in rest for name in _TYPED.findall(text))
     return Trust((*Trust.of(",".join(given)).modules, *typed)), rest
+
+
+def trusted(modules: Iterable[str]) -> list[str]:
+    """Return the argument that trusts modules, if there are any."""
+    named = ",".join(modules)
+    return [f"trust={named}"] if named else []
 
 
 def check_saved(

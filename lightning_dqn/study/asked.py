@@ -78,7 +78,7 @@ def going_on(sweep: Sweep, flags: Sequence[str], trust: Trust | None) -> Study:
     composer = gone_on_with(sweep, flags)
     with composer:
         try:
-            check_pending(composer, sweep, trust)
+            sweep = check_pending(composer, sweep, trust)
         except MISTAKES as error:
             raise ConfigError(composer.explain(error)) from error
     return Study(composer, sweep)

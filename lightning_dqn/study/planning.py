@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, Job
 from lightning_dqn.runs.jobs_check import Plan, check_jobs
 from lightning_dqn.runs.resume import Resumed, quoted
-from lightning_dqn.runs.trust import (
-    Trust,
-    check_overrides,
-    check_saved,
-    needed_trust,
-    trust_of_overrides,
-)
+from lightning_dqn.runs.trust import Trust, check_overrides, check_saved, needed_trust, trusted
 from lightning_dqn.study.sweep import Sweep, is_sweep
 from lightning_dqn.system.files import SWEEP
 from lightning_dqn.system.overrides import key_of
@@ -36,7 +31,7 @@ def begun(plan: Plan, command: Sequence[str], num_at_once: int | None = None) ->
     assert folder is not None, "a plan of several jobs"
     if is_sweep(folder):
         raise ConfigError(f"{folder}: holds a sweep already; go on with it: resume {folder}")
-    return Sweep(plan.name, folder, tuple(command), plan.jobs, num_at_once)
+    return Sweep(plan.name, folder, tuple(command), plan.jobs, num_at_once, trust=plan.trust)
 
 
 def gone_on_with(sweep: Sweep, arguments: Sequence[str] = ()) -> Composer:
@@ -59,8 +54,8 @@ def gone_on_with(sweep: Sweep, arguments: Sequence[str] = ()) -> Composer:
     return Composer([*_launched(sweep, arguments), *arguments, placed], sweep.pending)
 
 
-def check_pending(composer: Composer, sweep: Sweep, trust: Trust | None) -> None:
-    """Check what isn't finished of a sweep, as :func:`check_jobs` does.
+def check_pending(composer: Composer, sweep: Sweep, trust: Trust | None) -> Sweep:
+    """Check what isn't finished of a sweep, as :func:`check_jobs` does; return it as it may run.
 
     Args:
         composer: of :func:`gone_on_with`.
@@ -74,7 +69,9 @@ def check_pending(composer: Composer, sweep: Sweep, trust: Trust | None) -> None
     if trust is not None:
         for job in sweep.pending:
             check_overrides(job.overrides, trust, str(sweep.folder / SWEEP))
-    check_jobs(composer, _goes_on(sweep, trust))
+    plan = check_jobs(composer, _goes_on(sweep, trust))
+    named = (name for name in plan.trust if trust is None or trust.covers(name))
+    return replace(sweep, trust=tuple(named))
 
 
 def _goes_on(sweep: Sweep, trust: Trust | None) -> Callable[[Job], bool]:
@@ -99,12 +96,8 @@ def again(sweep: Sweep, composer: Composer) -> str:
     hydras = [one for one in composer.overrides if _is_hydras(one)]
     if sweep.num_at_once is not None:  # which the folder says
         hydras = [one for one in hydras if not one.startswith(("hydra/launcher", "hydra.launcher"))]
-    modules = trust_of_overrides(
-        list(dict.fromkeys(o for job in sweep.jobs for o in job.overrides))
-    )
-    trust = [f"trust={','.join(modules)}"] if modules else []
-    words = ["python", "-m", "lightning_dqn", "resume", str(sweep.folder), *flags, *hydras, *trust]
-    return shlex.join(words)
+    own = [*flags, *hydras, *trusted(sweep.trust)]
+    return shlex.join(["python", "-m", "lightning_dqn", "resume", str(sweep.folder), *own])
 
 
 def _is_hydras(override: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.resume import quoted
+from lightning_dqn.runs.trust import trusted
 from lightning_dqn.safekeeping.signals import Stopped
 from lightning_dqn.study.launcher import Ended
 from lightning_dqn.study.sweep import Sweep
@@ -81,9 +82,10 @@ class Processes:
 
     def _command(self, sweep: Sweep, job: SweepJob) -> list[str]:
         run_dir = sweep.run_dir(job).absolute()
-        # What was typed for the sweep is typed again, and so trusted; none of it is new to a run
-        # that goes on.
-        own = [f"resume={run_dir}"] if sweep.goes_on(job) else [f"hydra.run.dir={quoted(run_dir)}"]
+        own = [f"hydra.run.dir={quoted(run_dir)}"]
+        if sweep.goes_on(job):
+            # Its configuration may name what the overrides, none of them new to it, don't.
+            own = [f"resume={run_dir}", *trusted(sweep.trust)]
         return [sys.executable, "-m", "lightning_dqn", *self._arguments, *job.overrides, *own]
 
 

@@ -94,11 +94,11 @@ def continued(sweep: Sweep, arguments: Sequence[str], trust: Trust) -> Searching
     checked = replace(sweep, jobs=(*sweep.pending, *_samples(search)))
     composer = gone_on_with(checked, [one for one in arguments if one not in own])
     try:
-        check_pending(composer, checked, trust)
+        trusted = check_pending(composer, checked, trust).trust
         pruner = _pruner(search, composer)
     except MISTAKES as error:
         raise ConfigError(composer.explain(error)) from error
-    return Searching(composer, replace(sweep, search=search), pruner)
+    return Searching(composer, replace(sweep, search=search, trust=trusted), pruner)
 
 
 def _parted(composer: Composer) -> tuple[list[str], dict[str, str]]:

@@ -34,6 +34,7 @@ class Sweep:
             another launcher.
         search: that makes the jobs up as it goes; None: all are known from the start.
         suite: whose games the jobs play; None: it is of none.
+        trust: what its jobs name that is trusted; a folder doesn't say it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Sweep:
     num_at_once: int | None = None
     search: Search | None = None
     suite: Suite | None = None
+    trust: tuple[str, ...] = ()
 
     @property
     def command_line(self) -> str:

@@ -25,6 +25,19 @@ def sweep_of(folder: Path, *overrides: str, **more) -> Sweep:
     return Sweep("a", folder, ("-m", *overrides), jobs, **more)
 
 
+def own_environment(folder: Path, monkeypatch) -> list[str]:
+    """Make an environment that the experiment ``own`` names; return where that is found."""
+    (folder / "a_game.py").write_text(
+        "from gymnasium import register, spec\n"
+        "register('Own-v0', spec('CartPole-v1').entry_point)\n"
+    )
+    (folder / "experiment").mkdir()
+    yaml = "# @package _global_\nenvironment: {id: 'a_game:Own-v0'}\n"
+    (folder / "experiment" / "own.yaml").write_text(yaml)
+    monkeypatch.syspath_prepend(str(folder))
+    return [f"--config-dir={folder}"]
+
+
 def test_a_sweep_over_experiments_lies_in_one_folder():
     plan = planned("+experiment=cartpole,acrobot", "seed=0,1")
     assert plan.name == "2 experiments"
@@ -76,6 +89,23 @@ def test_a_sweep_goes_on_as_it_was_asked_for(argument, tmp_path):
         gone_on_with(sweep_of(tmp_path), [argument])
 
 
+@pytest.mark.parametrize("trust", [Trust(("a_game",)), None])
+def test_jobs_may_name_what_a_sweep_that_goes_on_may(trust, tmp_path, monkeypatch):
+    """Also what their YAML names alone."""
+    own = own_environment(tmp_path, monkeypatch)
+    sweep = sweep_of(tmp_path / "sweep", "+experiment=own")
+    with gone_on_with(sweep, own) as composer:
+        going_on = check_pending(composer, sweep, trust)
+    assert going_on.trust == ("a_game",)
+    assert again(going_on, composer).endswith(" trust=a_game")
+
+
+def test_a_new_sweep_says_what_has_to_be_trusted_when_it_goes_on(tmp_path, monkeypatch):
+    own = own_environment(tmp_path, monkeypatch)
+    asked = begun(planned(*own, "+experiment=own", "notes=${oc.env:HOME}", "seed=0,1"), [])
+    assert asked.trust == ("oc.env", "a_game")
+
+
 @pytest.mark.parametrize(
     ("override", "trusted"),
     [
@@ -88,7 +118,6 @@ def test_a_sweep_that_was_sent_runs_no_code_of_its_own(override, trusted, tmp_pa
     sweep = sweep_of(tmp_path, override)
     with gone_on_with(sweep) as composer, pytest.raises(ConfigError, match=f"trust={trusted}"):
         check_pending(composer, sweep, NOTHING)
-    assert again(sweep, composer).endswith(f" trust={trusted}")
 
 
 def test_a_launcher_is_not_taken_from_a_folder(tmp_path):

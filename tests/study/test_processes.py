@@ -1,6 +1,7 @@
 """Jobs in processes: a process for each, several at once, none forgotten."""
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,4 +121,7 @@ def test_a_run_with_a_checkpoint_goes_on(tmp_path):
     sweep = Sweep("a", tmp_path, (), (job,))
     (tmp_path / "seed=3" / "checkpoints").mkdir(parents=True)
     (tmp_path / "seed=3" / "checkpoints" / "last.ckpt").touch()
-    assert Processes()._command(sweep, job)[3:] == ["seed=3", f"resume={tmp_path / 'seed=3'}"]
+    resumed = ["seed=3", f"resume={tmp_path / 'seed=3'}"]
+    assert Processes()._command(sweep, job)[3:] == resumed
+    trusting = replace(sweep, trust=("mine", "oc.env"))
+    assert Processes()._command(trusting, job)[3:] == [*resumed, "trust=mine,oc.env"]

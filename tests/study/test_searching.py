@@ -8,7 +8,8 @@ import pytest
 from support.searches import Scripted, finish, sweep_in
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.trust import NOTHING
+from lightning_dqn.runs.trust import NOTHING, Trust
+from lightning_dqn.study.planning import again
 from lightning_dqn.study.search_conduct import conduct_search
 from lightning_dqn.study.searching import continued
 from lightning_dqn.study.study import plan
@@ -28,6 +29,13 @@ def test_more_trials_may_be_asked_for(tmp_path: Path) -> None:
     searching = continued(saved(tmp_path), ["sweep.n_trials=9", "sweep.n_jobs=2"], NOTHING)
     assert searching.sweep.search is not None
     assert (searching.sweep.search.n_trials, searching.sweep.search.n_jobs) == (9, 2)
+
+
+def test_its_trials_may_name_what_is_trusted(tmp_path: Path) -> None:
+    sweep = saved(tmp_path, LR, "notes=${oc.env:HOME}")
+    searching = continued(sweep, [], Trust.of("oc.env"))
+    assert searching.sweep.trust == ("oc.env",)
+    assert again(searching.sweep, searching.composer).endswith(" trust=oc.env")
 
 
 @pytest.mark.parametrize("argument", ["seed=3", "sweep.direction=minimize", "sweep.pruner=none"])
