@@ -21,10 +21,12 @@ class SweepJob:
     Attributes:
         name: of its folder in that of the sweep.
         overrides: that it is composed from, Hydra's own left out.
+        composed_seed: that its configuration has; None: it wasn't composed.
     """
 
     name: str
     overrides: tuple[str, ...]
+    composed_seed: int | None = None
 
     @property
     def setting(self) -> tuple[str, ...]:
@@ -33,7 +35,9 @@ class SweepJob:
 
     @property
     def seed(self) -> int | None:
-        """Its seed, where one is set."""
+        """Its seed, where it is known."""
+        if self.composed_seed is not None:
+            return self.composed_seed
         seeds = [_value(one) for one in self.overrides if key_of(one) == SEED]
         return int(seeds[-1]) if seeds and seeds[-1].lstrip("-").isdecimal() else None
 

@@ -74,7 +74,7 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
             raise ConfigError(f"{error} (job {job.number}: {' '.join(job.overrides)})") from error
         names.append(str(job.config.name))
         if job.name:
-            jobs.append(SweepJob(job.name, job.overrides))
+            jobs.append(SweepJob(job.name, job.overrides, job.config.seed))
             folder = composer.sweep_folder
             trust += [*trust_of_overrides(job.overrides), *needed_trust(job.config)]
     different = list(dict.fromkeys(names))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, Job
+from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.jobs_check import Plan, check_jobs
 from lightning_dqn.runs.resume import Resumed, quoted
 from lightning_dqn.runs.trust import Trust, check_overrides, check_saved, needed_trust, trusted
@@ -25,12 +26,13 @@ def begun(plan: Plan, command: Sequence[str], num_at_once: int | None = None) ->
         num_at_once: jobs at once, in processes; None: another launcher has them.
 
     Raises:
-        ConfigError: its folder has another one.
+        ConfigError: its folder has another one, or two of its jobs are the same.
     """
     folder = plan.folder
     assert folder is not None, "a plan of several jobs"
     if is_sweep(folder):
         raise ConfigError(f"{folder}: holds a sweep already; go on with it: resume {folder}")
+    _check_different(plan.jobs)
     return Sweep(plan.name, folder, tuple(command), plan.jobs, num_at_once, trust=plan.trust)
 
 
@@ -64,14 +66,30 @@ def check_pending(composer: Composer, sweep: Sweep, trust: Trust | None) -> Swee
             was typed again.
 
     Raises:
-        ConfigError: a job can't run, or isn't trusted.
+        ConfigError: a job can't run, isn't trusted, or is the same as another.
     """
     if trust is not None:
         for job in sweep.pending:
             check_overrides(job.overrides, trust, str(sweep.folder / SWEEP))
     plan = check_jobs(composer, _goes_on(sweep, trust))
     named = (name for name in plan.trust if trust is None or trust.covers(name))
-    return replace(sweep, trust=tuple(named))
+    composed = {job.name: job for job in plan.jobs}
+    jobs = tuple(composed.get(job.name, job) for job in sweep.jobs)
+    if sweep.search is None:
+        _check_different(jobs)
+    return replace(sweep, jobs=jobs, trust=tuple(named))
+
+
+def _check_different(jobs: Sequence[SweepJob]) -> None:
+    """Refuse two jobs of the same setting and seed, which would count as independent."""
+    seen: dict[tuple[tuple[str, ...], int | None], SweepJob] = {}
+    for job in jobs:
+        same = seen.setdefault((job.setting, job.seed), job)
+        if same is not job:
+            raise ConfigError(
+                f"seed={job.seed}: {same.name} and {job.name} are the same run, which would count "
+                "twice; ask for each seed of a setting once"
+            )
 
 
 def _goes_on(sweep: Sweep, trust: Trust | None) -> Callable[[Job], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,10 @@ class Sweep:
             "name": self.name,
             "command": self.command,
             "num_at_once": self.num_at_once,
-            "jobs": [{"name": job.name, "overrides": job.overrides} for job in self.jobs],
+            "jobs": [
+                {"name": job.name, "overrides": job.overrides, "seed": job.composed_seed}
+                for job in self.jobs
+            ],
         }
         if self.search is not None:
             asked["search"] = asdict(self.search)
@@ -134,7 +137,10 @@ def read_sweep(folder: Path) -> Sweep:
             name=str(asked["name"]),
             folder=folder,
             command=_texts(asked["command"]),
-            jobs=tuple(_job(one["name"], one["overrides"]) for one in asked["jobs"]),
+            jobs=tuple(
+                _job(folder, one["name"], one["overrides"], one.get("seed"))
+                for one in asked["jobs"]
+            ),
             num_at_once=None if asked["num_at_once"] is None else int(asked["num_at_once"]),
             search=None if asked.get("search") is None else Search.of(asked["search"]),
             suite=None if asked.get("suite") is None else Suite.of(asked["suite"]),
@@ -149,16 +155,25 @@ def _read_former(folder: Path) -> Sweep:
     asked = json.loads((folder / FORMERLY).read_text())
     arguments, seeds = _texts(asked["arguments"]), [int(seed) for seed in asked["seeds"]]
     overrides = tuple(one for one in arguments if not one.startswith("-"))
-    jobs = tuple(_job(f"seed_{seed}", (*overrides, f"seed={seed}")) for seed in seeds)
+    jobs = tuple(_job(folder, f"seed_{seed}", (*overrides, f"seed={seed}")) for seed in seeds)
     command = ("study", *arguments, seeds_text(seeds))
     return Sweep(str(asked["name"]), folder, command, jobs, num_at_once=1)
 
 
-def _job(name: str, overrides: Sequence[str]) -> SweepJob:
+def _job(folder: Path, name: str, overrides: Sequence[str], seed: int | None = None) -> SweepJob:
     path = Path(name)
     if not path.parts or path.is_absolute() or ".." in path.parts:
         raise ValueError(f"{name!r} is no name of a job's folder")
-    return SweepJob(name, _texts(overrides))
+    job = SweepJob(name, _texts(overrides), None if seed is None else int(seed))
+    return job if job.seed is not None else replace(job, composed_seed=_told_seed(folder / name))
+
+
+def _told_seed(run_dir: Path) -> int | None:
+    """Return the seed that a finished run tells, of whose sweep 0.2 noted none."""
+    try:
+        return int(json.loads((run_dir / SUMMARY).read_text())["seed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _texts(values: Sequence[str]) -> tuple[str, ...]:

@@ -164,7 +164,7 @@ def _setting(
 
 
 def setting_command(sweep: Sweep, setting: tuple[str, ...], jobs: Sequence[SweepJob]) -> str:
-    """Return the command that runs a setting again, with all its seeds if they were named."""
+    """Return the command that runs a setting again, with all its seeds that are known."""
     flags = [one for one in sweep.command if one.startswith("--config")]
     seeds = [job.seed for job in jobs if job.seed is not None]
     several = len(seeds) > 1 or sweep.num_at_once is not None

@@ -10,7 +10,7 @@ from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.trust import NOTHING, Trust
 from lightning_dqn.study.planning import again, begun, check_pending, gone_on_with
-from lightning_dqn.study.sweep import Sweep
+from lightning_dqn.study.sweep import Sweep, read_sweep
 
 CPU = "trainer.accelerator=cpu"
 
@@ -69,6 +69,18 @@ def test_a_folder_with_a_sweep_is_not_taken_for_another(tmp_path):
     plan = planned("seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}")
     with pytest.raises(ConfigError, match=r"holds a sweep already; go on with it: resume"):
         begun(plan, [])
+
+
+@pytest.mark.parametrize("argument", ["seed=0,0", "data.batch_size=32,32"])
+def test_no_run_counts_twice(argument):
+    with pytest.raises(ConfigError, match=r"^seed=0: .* and .* are the same run"):
+        begun(planned(argument), [])
+
+
+def test_a_sweep_without_seeds_has_those_of_its_configuration(tmp_path):
+    asked = begun(planned("module.optimizer.lr=1e-3,1e-4", f"hydra.sweep.dir={tmp_path}"), [])
+    asked.write()
+    assert [job.seed for job in read_sweep(tmp_path).jobs] == [0, 0]
 
 
 def test_a_sweep_goes_on_with_what_is_missing(tmp_path):

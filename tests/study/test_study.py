@@ -5,12 +5,14 @@ import os
 from pathlib import Path
 
 import pytest
+from support.searches import finish
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.study import study
 from lightning_dqn.study.results import Failure
 from lightning_dqn.study.results_files import read_results
-from lightning_dqn.study.sweep import read_sweep
+from lightning_dqn.study.sweep import Sweep, read_sweep
 
 
 def test_what_a_study_comes_to_is_returned_and_written(fake_runs):
@@ -63,6 +65,20 @@ def test_further_seeds_are_of_every_setting(fake_runs):
     study.run_study(["+a=1,2"], seeds=[1], folder="study")
     found = study.run_study([], seeds=[2], folder="study")
     assert [one.returns.tolist() for one in found.settings] == [[10, 20], [10, 20]]
+
+
+@pytest.mark.parametrize("version", ["now", "0.2"])
+def test_further_seeds_of_a_sweep_that_named_none_are_others_than_its_own(version, fake_runs):
+    jobs = [SweepJob(f"a={a}", (f"+a={a}",), 0 if version == "now" else None) for a in (1, 2)]
+    sweep = Sweep("fake", Path("sweep"), ("-m", "+a=1,2"), tuple(jobs))
+    sweep.write()
+    for job in jobs:
+        finish(sweep.run_dir(job), 7.0, seed=0)
+    found = study.run_study([], seeds=[0, 1], jobs=1, folder="sweep")
+    assert [one.returns.tolist() for one in found.settings] == [[7, 10], [7, 10]]
+    assert [[run.seed for run in one.runs] for one in found.settings] == [[0, 1], [0, 1]]
+    assert [job.seed for job in read_sweep(Path("sweep")).jobs] == [0, 0, 1, 1]
+    assert found.settings[0].command == "python -m lightning_dqn study +a=1 seeds=0,1"
 
 
 def test_a_study_that_0_1_began_goes_on_in_its_folders(fake_runs):

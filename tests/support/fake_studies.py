@@ -58,7 +58,7 @@ if order == "fail late":
 
 def unchecked(composer: Composer, goes_on: object = None) -> Plan:
     """Return the plan of a command line whose keys training doesn't have."""
-    jobs = tuple(SweepJob(job.name, job.overrides) for job in composer.jobs())
+    jobs = tuple(SweepJob(job.name, job.overrides, job.config.seed) for job in composer.jobs())
     return Plan("fake", composer.sweep_folder, jobs)
 
 

@@ -40,12 +40,12 @@ def sweep_in(folder: Path, **changed: Any) -> Sweep:
     return Sweep("fake", folder, ("sweep=optuna",), (), search=asked(**changed))
 
 
-def finish(run_dir: Path, value: float) -> None:
+def finish(run_dir: Path, value: float, seed: int = 100) -> None:
     """Leave what a run leaves that returned ``value``, and half of it in an evaluation."""
     run_dir.mkdir(parents=True, exist_ok=True)
     rows = f"time/env_steps,eval/episode_return,eval/length\n100,{value / 2},7\n200,{value},5\n"
     (run_dir / "metrics.csv").write_text(rows)
-    result = {"episode_return": value, "episode_return_std": 1.0, "episodes": 3, "seed": 100}
+    result = {"episode_return": value, "episode_return_std": 1.0, "episodes": 3, "seed": seed}
     result |= {"env_steps": 200, "first_env_step": 0, "updates": 7, "wall_seconds": 1.5}
     result |= {"commit": None, "versions": {}, "hardware": {"cpu": "a CPU", "device": "cpu"}}
     (run_dir / SUMMARY).write_text(json.dumps(result))
