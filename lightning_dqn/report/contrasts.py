@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from lightning_dqn.report.panels import MOST_LINES, ranked
-from lightning_dqn.report.reported import Reported, Source
+from lightning_dqn.report.reported import Reported
 from lightning_dqn.study.aggregates import WAYS, Estimate, Scores, Way, aggregates
 from lightning_dqn.study.improvement import probability_of_improvement
+from lightning_dqn.study.namesakes import told_apart
 from lightning_dqn.study.profiles import Profile, performance_profile
 from lightning_dqn.study.suite_results import SuiteResults
 
@@ -118,21 +120,18 @@ def suite_aggregates(reported: Reported) -> list[Aggregate]:
 
 def _suites(reported: Reported) -> dict[str, SuiteResults]:
     """Return the suites that have the first one's table of scores, by labels of their own."""
-    found: dict[str, SuiteResults] = {}
-    tables: list[str] = []
-    for source in reported.sources:
-        if source.suite is None or source.suite.table is None:
-            continue
-        tables.append(source.suite.table)
-        if source.suite.table == tables[0]:
-            settings = [one.results for one in source.settings]
-            found[_free(source, found)] = SuiteResults.of(source.suite, settings)
-    return found
-
-
-def _free(source: Source, taken: dict[str, SuiteResults]) -> str:
-    place = source.folder.name if source.folder is not None else ""
-    return source.name if source.name not in taken else f"{source.name} ({place})"
+    found = [
+        (source, source.suite)
+        for source in reported.sources
+        if source.suite is not None and source.suite.table is not None
+    ]
+    alike = [(source, suite) for source, suite in found if suite.table == found[0][1].table]
+    names = [source.name for source, _ in alike]
+    labels = told_apart(names, [source.folder or Path() for source, _ in alike])
+    return {
+        label: SuiteResults.of(suite, [one.results for one in source.settings])
+        for label, (source, suite) in zip(labels, alike, strict=True)
+    }
 
 
 def _games_of_all(suites: dict[str, SuiteResults]) -> list[str]:

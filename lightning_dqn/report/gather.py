@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +16,7 @@ from lightning_dqn.reporting.metrics_file import METRICS
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob, label_of
 from lightning_dqn.runs.pruned import read_pruned
+from lightning_dqn.study.namesakes import told_apart
 from lightning_dqn.study.results import read_run
 from lightning_dqn.study.results_files import RESULTS, read_results
 from lightning_dqn.study.sweep import Sweep, is_sweep, read_sweep
@@ -165,33 +164,24 @@ def _of_seeds(setting: Setting, runs: Sequence[ReportedRun]) -> str | None:
 def _labelled(sources: Sequence[Source]) -> tuple[Source, ...]:
     """Give every setting a label that no other one has, by its source where need be."""
     several = len(sources) > 1
-    labels = {
-        id(one): f"{source.name} {one.label}"
+    settings = [(source, one) for source in sources for one in source.settings]
+    labels = [
+        f"{source.name} {one.label}"
         if several and source.folder is not None and one.label != source.name
         else one.label
-        for source in sources
-        for one in source.settings
-    }
-    shared = Counter(labels.values())
-    seen: set[str] = set()
-
-    def labelled(setting: Setting) -> Setting:
-        label = labels[id(setting)]
-        own = f"{label} ({_place(setting)})" if shared[label] > 1 else label
-        numbered = (f"{own} #{number}" for number in itertools.count(2))
-        free = next(one for one in itertools.chain([own], numbered) if one not in seen)
-        seen.add(free)
-        return replace(setting, label=free)
-
+        for source, one in settings
+    ]
+    free = iter(told_apart(labels, [_place(one) for _, one in settings]))
     return tuple(
-        replace(source, settings=tuple(map(labelled, source.settings))) for source in sources
+        replace(source, settings=tuple(replace(one, label=next(free)) for one in source.settings))
+        for source in sources
     )
 
 
-def _place(setting: Setting) -> str:
+def _place(setting: Setting) -> Path:
     """Return the folder of a setting's runs, of a single run its own."""
     folder = setting.runs[0].folder
-    return folder.name if len(setting.runs) == 1 else folder.parent.name
+    return folder if len(setting.runs) == 1 else folder.parent
 
 
 def _notes(sources: Sequence[Source]) -> Iterator[str]:

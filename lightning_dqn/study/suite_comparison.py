@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.study.improvement import probability_of_improvement
+from lightning_dqn.study.namesakes import told_apart
 from lightning_dqn.study.results_files import TABLE, read_results
 from lightning_dqn.study.suite_files import write_suites
 from lightning_dqn.study.suite_results import SuiteResults, spread
@@ -124,12 +125,9 @@ def _labels(found: Sequence[SweepResults]) -> list[str]:
     ]
     shared = set.intersection(*map(set, words))
     own = [" ".join(word for word in some if word not in shared) for some in words]
-    folders = [one.folder.resolve().name for one in found]
-    named = [text or folder for text, folder in zip(own, folders, strict=True)]
-    return [
-        f"{label} ({folder})" if named.count(label) > 1 else label
-        for label, folder in zip(named, folders, strict=True)
-    ]
+    folders = [one.folder.resolve() for one in found]
+    named = [text or folder.name for text, folder in zip(own, folders, strict=True)]
+    return told_apart(named, folders)
 
 
 def _common(suites: Mapping[str, SuiteResults]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from lightning_dqn.reporting.statistics import interquartile_mean
+from lightning_dqn.study.namesakes import told_apart
 from lightning_dqn.study.results import CONFIDENCE, Results, Run
 
 INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
@@ -53,12 +54,12 @@ def labels(studies: Sequence[Results]) -> list[str]:
     """Return a short label for each study: its name, and what sets it apart from its namesakes."""
     shared = set.intersection(*(set(study.overrides) for study in studies))
     names = [study.name for study in studies]
-    found: list[str] = []
-    for study in studies:
-        own = " ".join(one for one in study.overrides if one not in shared)
-        label = f"{study.name} {own}".strip() if names.count(study.name) > 1 else study.name
-        found.append(label if label not in found else f"{label} ({study.folder.name})")
-    return found
+    own = [" ".join(one for one in study.overrides if one not in shared) for study in studies]
+    found = [
+        f"{name} {more}".strip() if names.count(name) > 1 else name
+        for name, more in zip(names, own, strict=True)
+    ]
+    return told_apart(found, [study.folder for study in studies])
 
 
 def iqm_text(study: Results) -> str:

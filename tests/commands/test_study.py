@@ -306,6 +306,19 @@ def test_a_report_puts_studies_into_one_table_and_one_plot(fake_runs, monkeypatc
     assert Path("both", "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_report_leaves_out_no_study_of_a_folder_of_the_same_name(fake_runs, monkeypatch, capsys):
+    for number, name in enumerate(("one", "two", "three")):
+        study.run_study(["+a=1"], seeds=[number], folder=Path(name, "cp"))
+    capsys.readouterr()
+    assert main("report=one/cp,two/cp,three/cp", "folder=all", monkeypatch=monkeypatch) == 0
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if "fake" in line]
+    assert [(row[1].strip(), row[3].strip()) for row in rows] == [
+        ("fake (one/cp)", "0.0"),
+        ("fake (two/cp)", "10.0"),
+        ("fake (three/cp)", "20.0"),
+    ]
+
+
 def test_a_report_draws_the_metric_that_is_asked_for(fake_runs, monkeypatch, capsys):
     drawn = {}
 

@@ -82,5 +82,11 @@ def test_suites_are_compared_over_the_games_that_both_played(tmp_path):
     assert of_suites[0].improvements[0].estimate.value == 0
 
 
+def test_suites_of_the_same_name_and_folders_name_are_told_apart(tmp_path):
+    suites = [make_suite(tmp_path / name / "s", {"Pong": [1, 2]}) for name in "abc"]
+    found = suite_aggregates(gather(suites))
+    assert list(dict.fromkeys(one.agent for one in found))[:3] == ["s (a/s)", "s (b/s)", "s (c/s)"]
+
+
 def test_without_a_suite_there_are_no_aggregates(tmp_path):
     assert suite_aggregates(gather([make_run(tmp_path)])) == []

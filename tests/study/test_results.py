@@ -181,7 +181,7 @@ def test_namesakes_are_told_apart_by_what_differs(tmp_path):
 
     assert labels([asked("a", "x=1"), asked("b", "x=2")]) == ["a", "b"]
     assert labels([asked("a", "x=1"), asked("a", "x=1", "y=2")]) == ["a", "a y=2"]
-    assert labels([asked("a"), asked("a", folder="other")]) == ["a", "a (other)"]
+    assert labels([asked("a"), asked("a", folder="other")]) == ["a (study)", "a (other)"]
 
 
 def test_a_single_run_has_no_interval(tmp_path):

@@ -57,6 +57,12 @@ def test_suites_of_the_same_command_are_told_apart_by_their_folders(tmp_path: Pa
     assert "second |" in text
 
 
+def test_suites_in_folders_of_the_same_name_are_told_apart_by_those_above(tmp_path: Path) -> None:
+    suites = [made_suite(tmp_path / name / "atari", BAD) for name in ("first", "second")]
+    text, _ = write_suite_comparison(suites, tmp_path / "both")
+    assert "| atari (first/atari) | atari (second/atari) |" in text
+
+
 def test_suites_without_scores_of_others_are_compared_by_their_own(tmp_path: Path) -> None:
     suites = [made_suite(tmp_path / name, BAD, table=None) for name in ("first", "second")]
     text, notes = write_suite_comparison(suites, tmp_path / "both")
