@@ -16,16 +16,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from lightning_dqn.runs.build import ConfigError, as_type
+from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.keys import typed
 from lightning_dqn.runs.mistakes import near, told
 
 Options = TypeVar("Options")
 
 _REQUIRED = dataclasses.MISSING
-_TAKE_VALUE = (
-    *("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"),
-    *("--cfg", "-c", "--package", "-p", "--info", "-i"),
-)
 
 
 def option(
@@ -116,7 +113,10 @@ def read_options(arguments: Sequence[str], kind: type[Options]) -> Options:
 
 
 def part_arguments(arguments: Sequence[str], kind: type) -> tuple[list[str], list[str]]:
-    """Part a command's own arguments from those of the configuration that it takes too."""
+    """Part a command's own arguments from those of the configuration that it takes too.
+
+    A flag and its value are one word then.
+    """
     names = {
         name
         for one in dataclasses.fields(kind)
@@ -125,12 +125,9 @@ def part_arguments(arguments: Sequence[str], kind: type) -> tuple[list[str], lis
     has_path = any(one.metadata["is_path"] for one in dataclasses.fields(kind))
     own: list[str] = []
     rest: list[str] = []
-    flag = ""
-    for argument in arguments:
-        key = argument.partition("=")[0]
-        is_path = has_path and flag not in _TAKE_VALUE and _is_path(argument)
-        flag = argument
-        (own if key in names or is_path else rest).append(argument)
+    for argument in in_one_word(arguments):
+        is_own = argument.partition("=")[0] in names or (has_path and _is_path(argument))
+        (own if is_own else rest).append(argument)
     return own, rest
 
 

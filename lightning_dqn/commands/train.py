@@ -19,6 +19,7 @@ from lightning_dqn.commands import sweep
 from lightning_dqn.commands.help import print_help
 from lightning_dqn.runs.budget import refuse_epochs
 from lightning_dqn.runs.compose import Composer, Job
+from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.mistakes import one_line, told
 from lightning_dqn.runs.ranks import let_the_first_end, rank_of
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str]) -> None:
         with told():
             print_help([a for a in arguments if a not in ("--help", "-h")])
         return
+    arguments = in_one_word(arguments)
     if (folder := sweep_of(arguments)) is not None:
         sweep.resume(folder, without_resume(arguments), train)
     with told():

@@ -32,6 +32,25 @@ def flags() -> set[str]:
     return set(parser._option_string_actions)
 
 
+def in_one_word(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with ``--config-dir=x`` for ``--config-dir x`` and ``-cd x``.
+
+    So with each flag that takes a value: by itself it can be told from an override then.
+    """
+    options = get_args_parser()._option_string_actions
+    found: list[str] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        flag, equals, value = word.partition("=")
+        takes_value = flag in options and options[flag].nargs in (None, "?")
+        if takes_value and not equals and words and not words[0].startswith("-"):
+            equals, value = "=", words.pop(0)
+        name = options[flag].option_strings[0] if takes_value else flag
+        found.append(f"{name}{equals}{value}")
+    return found
+
+
 def check_flags(flags: Namespace) -> None:
     """Refuse flags that can't go together, as Hydra does."""
     if flags.resolve and flags.cfg is None:

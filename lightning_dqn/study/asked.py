@@ -121,6 +121,12 @@ def check_number_at_once(jobs: int | None) -> None:
         raise ConfigError(f"jobs={jobs}: expected a whole number from 1")
 
 
+def parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part flags, each one word, from what else was typed."""
+    flags = [one for one in arguments if one.startswith("-")]
+    return flags, [one for one in arguments if one not in flags]
+
+
 def check_flags(arguments: Sequence[str], what: str) -> None:
     """Refuse flags of Hydra's that ``what`` has no use for."""
     for flag in arguments:

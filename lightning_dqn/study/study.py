@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.jobs import SEED
 from lightning_dqn.runs.trust import NOTHING, Trust
 from lightning_dqn.study.asked import (
@@ -18,6 +19,7 @@ from lightning_dqn.study.asked import (
     check_seeds,
     checked,
     going_on,
+    parted,
     seeds_of,
     with_jobs,
 )
@@ -82,6 +84,7 @@ def plan(
     Raises:
         ConfigError: an argument is wrong.
     """
+    arguments = in_one_word(arguments)
     chosen = None if seeds is None else tuple(seeds)
     check_seeds(chosen)
     check_number_at_once(jobs)
@@ -109,14 +112,14 @@ def _continued(
     if sweep.search is not None:
         raise ConfigError(f"folder={sweep.folder}: holds a search; resume {sweep.folder} goes on")
     asked = sweep.command[1:-1] if sweep.command[0] == "study" else sweep.command
-    if arguments and tuple(arguments) != asked:
+    flags, typed = parted(arguments)
+    if typed and typed != parted(asked)[1]:
         raise ConfigError(
             f"folder={sweep.folder}: holds a study of {shlex.join(asked)}; leave the keys away to "
             "continue it, or choose another folder"
         )
     sweep = replace(with_seeds(sweep, seeds), num_at_once=jobs or sweep.num_at_once)
-    flags = [one for one in arguments if one.startswith("-")]
-    return going_on(sweep, flags, None if arguments else trust)
+    return going_on(sweep, flags, None if typed else trust)
 
 
 def with_seeds(sweep: Sweep, seeds: Sequence[int]) -> Sweep:

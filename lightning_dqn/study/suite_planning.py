@@ -20,6 +20,7 @@ from lightning_dqn.study.asked import (
     check_seeds,
     checked,
     going_on,
+    parted,
     seeds_of,
     with_jobs,
 )
@@ -69,14 +70,15 @@ def plan_suite(
     check_seeds(None if seeds is None else tuple(seeds))
     check_number_at_once(jobs)
     if folder is not None and not is_unused(Path(folder)):
-        _check_same(Path(folder), suite, arguments)
+        flags, typed = parted(arguments)
+        _check_same(Path(folder), suite, typed)
         return continue_suite(
             Path(folder),
-            [one for one in arguments if one.startswith("-")],
+            flags,
             games=games,
             seeds=seeds,
             jobs=jobs,
-            trust=None if arguments else trust,
+            trust=None if typed else trust,
             known=suite,
         )
     check_flags(arguments, "a suite")
@@ -162,10 +164,10 @@ def _with_games(sweep: Sweep, had: Suite, named: Suite) -> Sweep:
     return replace(with_jobs(sweep, added), suite=suite, command=command)
 
 
-def _check_same(folder: Path, suite: Suite, arguments: Sequence[str]) -> None:
+def _check_same(folder: Path, suite: Suite, typed: Sequence[str]) -> None:
     """Refuse a folder of something else."""
     asked = read_sweep(folder).command
-    if asked[:-2] != (VERB, suite.name, *arguments):
+    if parted(asked[:-2])[1] != [VERB, suite.name, *typed]:
         raise ConfigError(
             f"folder={folder}: holds what {shlex.join(asked)} asked for; continue it by its "
             "folder alone, or choose another folder"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.resume import CHECKPOINT
 from lightning_dqn.safekeeping.generations import is_kept
@@ -136,7 +137,7 @@ def read_sweep(folder: Path) -> Sweep:
         return Sweep(
             name=str(asked["name"]),
             folder=folder,
-            command=_texts(asked["command"]),
+            command=tuple(in_one_word(_texts(asked["command"]))),
             jobs=tuple(
                 _job(folder, one["name"], one["overrides"], one.get("seed"))
                 for one in asked["jobs"]
@@ -153,7 +154,8 @@ def read_sweep(folder: Path) -> Sweep:
 
 def _read_former(folder: Path) -> Sweep:
     asked = json.loads((folder / FORMERLY).read_text())
-    arguments, seeds = _texts(asked["arguments"]), [int(seed) for seed in asked["seeds"]]
+    arguments = in_one_word(_texts(asked["arguments"]))
+    seeds = [int(seed) for seed in asked["seeds"]]
     overrides = tuple(one for one in arguments if not one.startswith("-"))
     jobs = tuple(_job(folder, f"seed_{seed}", (*overrides, f"seed={seed}")) for seed in seeds)
     command = ("study", *arguments, seeds_text(seeds))

@@ -145,7 +145,7 @@ def test_a_commands_own_arguments_are_parted_from_those_of_a_configuration() -> 
         Example,
     )
     assert own == ["runs/a", "num_envs=2", "--json"]
-    assert rest == ["+experiment=x", "--config-dir", "d", "seed=1", "-m"]
+    assert rest == ["+experiment=x", "--config-dir=d", "seed=1", "-m"]
 
 
 def test_folders_that_are_named_by_keys_are_paths(

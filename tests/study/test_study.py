@@ -67,6 +67,26 @@ def test_further_seeds_are_of_every_setting(fake_runs):
     assert [one.returns.tolist() for one in found.settings] == [[10, 20], [10, 20]]
 
 
+@pytest.mark.parametrize("typed", [["--config-dir", "own"], ["-cd", "own"], ["--config-dir=own"]])
+def test_a_study_with_a_folder_of_ones_own_goes_on_however_that_is_typed(typed, fake_runs):
+    Path("own").mkdir()
+    found = study.run_study(["+a=1", *typed], seeds=[0], folder="study")
+    command = "python -m lightning_dqn study --config-dir=own +a=1 seeds=0,"
+    assert found.settings[0].command == command
+    for again in (["+a=1", *typed], ["+a=1"], typed):
+        going_on = study.plan(again, folder="study")
+        assert going_on.sweep.jobs == read_sweep(Path("study")).jobs
+        assert going_on.composer.flags.config_dir == (None if again == ["+a=1"] else "own")
+
+
+def test_a_flag_by_itself_trusts_nothing(fake_runs):
+    study.run_study(["notes=${oc.env:HOME}"], seeds=[0], folder="study")
+    Path("study", "seed=0", "summary.json").unlink()
+    with pytest.raises(ConfigError, match=r"trust=oc\.env takes it"):
+        study.plan(["--config-dir", "."], folder="study")
+    assert study.plan(["notes=${oc.env:HOME}"], folder="study").sweep.pending
+
+
 @pytest.mark.parametrize("version", ["now", "0.2"])
 def test_further_seeds_of_a_sweep_that_named_none_are_others_than_its_own(version, fake_runs):
     jobs = [SweepJob(f"a={a}", (f"+a={a}",), 0 if version == "now" else None) for a in (1, 2)]
@@ -126,7 +146,7 @@ def test_a_wrong_summary_is_refused_before_anything_runs(fake_runs):
         (["data.batchsize=3"], "data.batchsize: no such key; did you mean data.batch_size?"),
         (["data.batch_size=0"], "data.batch_size=0: at least 1"),
         (["data.batch_size=8,0"], "data.batch_size=0: at least 1 (job 1: data.batch_size=0"),
-        (["--cfg", "job"], "--cfg: of the flags a study takes --config-dir only"),
+        (["--cfg", "job"], "--cfg=job: of the flags a study takes --config-dir only"),
     ],
     ids=str,
 )

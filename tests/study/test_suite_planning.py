@@ -109,6 +109,15 @@ def test_the_same_command_goes_on_in_its_folder_and_another_is_refused(fake: Sui
         plan_suite(fake, ["+a=2"], folder="suite")
 
 
+def test_a_suite_goes_on_with_a_folder_of_ones_own_or_another(fake: Suite, fake_runs: Path) -> None:
+    asked = ["+a=1", "--config-dir=conf"]
+    run(plan_suite(fake, asked, games="Pong", seeds=[1], folder="suite"))
+    for again in (asked, ["+a=1"], ["+a=1", "--config-dir=."]):
+        study = plan_suite(fake, again, games="Pong", seeds=[1], folder="suite")
+        assert names(study) == ["seed=1"]
+    assert study.composer.flags.config_dir == "."
+
+
 def test_the_folder_of_a_study_is_none_of_a_suite(fake: Suite, fake_runs: Path) -> None:
     study = plan_suite(fake, [], games="Pong", seeds=[1], folder="study")
     study.sweep.write()
