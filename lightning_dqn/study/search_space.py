@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from lightning_dqn.runs.mistakes import one_line
 FORMS = "choice(32,64), range(1,5), interval(0.0,1.0) or tag(log,interval(1e-5,1e-2))"
 _DIGITS = 4
 _LOG = "log"
+_WITHIN = (3 - 5**0.5) / 2  # a part of a whole number that is none
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,10 @@ class Number:
         return self.text(value) if self.is_whole else f"{float(value):.{_DIGITS}g}"
 
     def samples(self) -> list[str]:
-        """Return the least and the most."""
-        return [self.text(self.low), self.text(self.high)]
+        """Return the least, the most, and one between that isn't whole where none has to be."""
+        span = self.high - self.low
+        between = self.low + (_WITHIN * span if self.step is None else min(self.step, span))
+        return [self.text(one) for one in (self.low, between, self.high)]
 
 
 Dimension = Choice | Number
@@ -176,11 +179,12 @@ class SearchSpace:
         """Return the values of a trial for people."""
         return {key: one.short(values[key]) for key, one in self.dimensions.items()}
 
-    def samples(self) -> list[Sequence[str]]:
-        """Return the overrides of a few trials, in which each choice and each end occurs."""
+    def samples(self) -> list[tuple[str, ...]]:
+        """Return the overrides of a few trials, all different, in which each sample occurs."""
         columns = {key: one.samples() for key, one in self.dimensions.items()}
         count = max(len(column) for column in columns.values())
-        return [
-            [f"{key}={column[row % len(column)]}" for key, column in columns.items()]
+        rows = (
+            tuple(f"{key}={column[row % len(column)]}" for key, column in columns.items())
             for row in range(count)
-        ]
+        )
+        return list(dict.fromkeys(rows))

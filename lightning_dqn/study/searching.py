@@ -54,7 +54,7 @@ def asked_search(composer: Composer) -> Search | None:
 
 
 def begun(search: Search, composer: Composer, command: Sequence[str]) -> Searching:
-    """Return a new search, of which values at the ends of its space were checked.
+    """Return a new search, of which values at the ends of its space and within were checked.
 
     Args:
         search: what is asked for.
@@ -119,7 +119,7 @@ def _bare(key: str) -> str:
 
 
 def _samples(search: Search) -> list[SweepJob]:
-    """Return jobs in which each choice and each end occurs, to be checked, not run."""
+    """Return jobs in which all samples of the space occur, to be checked, not run."""
     return [
         _as_run(search, SweepJob(f"sample_{number}", (*search.fixed, *overrides)))
         for number, overrides in enumerate(search.space.samples())

@@ -60,9 +60,27 @@ def test_a_value_that_is_none_of_the_space_is_refused() -> None:
         space.overrides({"size": "32"})
 
 
-def test_samples_have_each_choice_and_both_ends() -> None:
-    space = SearchSpace.of({"lr": "interval(0.5,1.0)", "size": "choice(8,16,32)"})
-    assert space.samples() == [["lr=0.5", "size=8"], ["lr=1.0", "size=16"], ["lr=0.5", "size=32"]]
+def test_samples_have_each_choice_both_ends_and_one_between() -> None:
+    space = SearchSpace.of({"n": "range(1,10,3)", "size": "choice(8,16,32,64)"})
+    assert space.samples() == [
+        ("n=1", "size=8"),
+        ("n=4", "size=16"),
+        ("n=7", "size=32"),
+        ("n=1", "size=64"),
+    ]
+
+
+def test_between_whole_ends_lies_what_is_not_whole() -> None:
+    """So that an interval is refused of a key that takes whole numbers."""
+    low, between, high = SearchSpace.of({"n": "interval(32,64)"}).dimensions["n"].samples()
+    assert (low, high) == ("32.0", "64.0")
+    assert 32 < float(between) < 64
+    assert not float(between).is_integer()
+    assert SearchSpace.of({"n": "range(0.0,2.0,0.5)"}).dimensions["n"].samples()[1] == "0.5"
+
+
+def test_no_sample_comes_twice() -> None:
+    assert SearchSpace.of({"n": "interval(3,3)"}).samples() == [("n=3.0",)]
 
 
 def test_optuna_draws_from_what_was_written() -> None:

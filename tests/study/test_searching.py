@@ -8,10 +8,11 @@ import pytest
 from support.searches import Scripted, finish, sweep_in
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.trust import NOTHING, Trust
 from lightning_dqn.study.planning import again
 from lightning_dqn.study.search_conduct import conduct_search
-from lightning_dqn.study.searching import continued
+from lightning_dqn.study.searching import begun, continued
 from lightning_dqn.study.study import plan
 from lightning_dqn.study.sweep import Sweep, read_sweep
 
@@ -29,6 +30,13 @@ def test_more_trials_may_be_asked_for(tmp_path: Path) -> None:
     searching = continued(saved(tmp_path), ["sweep.n_trials=9", "sweep.n_jobs=2"], NOTHING)
     assert searching.sweep.search is not None
     assert (searching.sweep.search.n_trials, searching.sweep.search.n_jobs) == (9, 2)
+
+
+def test_an_interval_is_refused_of_a_key_that_takes_whole_numbers(tmp_path: Path) -> None:
+    search = saved(tmp_path, {"data.batch_size": "interval(32,64)"}).search
+    assert search is not None
+    with pytest.raises(ConfigError, match=r"^data\.batch_size=44\.2"):
+        begun(search, Composer([]), [])
 
 
 def test_its_trials_may_name_what_is_trusted(tmp_path: Path) -> None:
