@@ -104,7 +104,7 @@ class Resumed:
         rest = without_resume(arguments)
         path = _unquoted(resumes[-1])
         folder = Path(_placed(rest) if path == _AUTO else path)
-        folder = folder.parents[1] if folder.name == CHECKPOINT.name else folder
+        folder = folder.absolute().parents[1] if folder.name == CHECKPOINT.name else folder
         if path == _AUTO and not (folder / CONFIGURATION).is_file():
             return None
         saved = folder / CONFIGURATION.parent / "overrides.yaml"

@@ -67,8 +67,10 @@ def test_a_value_of_before_may_be_asked_for_again(run: Path) -> None:
     assert resumed(f"resume={run}", *own).asked == []
 
 
-def test_a_checkpoint_stands_for_its_run(run: Path) -> None:
+def test_a_checkpoint_stands_for_its_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert resumed(f"resume={run}/checkpoints/last.ckpt").folder == run
+    monkeypatch.chdir(run / "checkpoints")
+    assert resumed("resume=last.ckpt").folder == run
 
 
 def test_a_run_without_a_checkpoint_begins_anew(run: Path) -> None:
