@@ -16,7 +16,7 @@ from lightning_dqn.runs.trust import Trust
 from lightning_dqn.study.asked import Study
 from lightning_dqn.study.comparison import write_comparison
 from lightning_dqn.study.curve import METRIC
-from lightning_dqn.study.results_files import read_results
+from lightning_dqn.study.results_files import read_finished
 from lightning_dqn.study.study import plan
 from lightning_dqn.study.sweep import is_sweep
 
@@ -82,7 +82,7 @@ def _report(options: StudyOptions, rest: Sequence[str]) -> None:
         raise ConfigError(
             f"{superfluous[0]}: report= takes folder=, metric= and log= beside it, nothing else"
         )
-    sweeps = [read_results(folder) for folder in str(options.report).split(",")]
+    sweeps = [read_finished(Path(folder)) for folder in str(options.report).split(",")]
     studies = [setting for one in sweeps for setting in one.settings]
     default = Path("runs", f"report_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
     folder = Path(options.folder or default)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from lightning_dqn.study.results import CONFIDENCE, Failure, PrunedRun, Results,
 from lightning_dqn.study.suite import Suite
 from lightning_dqn.study.suite_files import table_text, write_suite
 from lightning_dqn.study.suite_results import SuiteResults
+from lightning_dqn.study.sweep import is_sweep, read_sweep
 from lightning_dqn.study.sweep_results import SweepResults
 from lightning_dqn.study.tables import INTERVAL
 from lightning_dqn.system.files import write_json, write_text
@@ -140,6 +142,32 @@ def _plot(
     what = f"IQM and {INTERVAL} over seeds" if has_seeds else "one seed each"
     title = ", ".join(filter(None, [results.name, which, what]))
     return plot(shown, path, title=title)
+
+
+def read_finished(folder: Path) -> SweepResults:
+    """Read the results of a sweep, for a report.
+
+    Raises:
+        ConfigError: there are none, or not of all runs that were asked for.
+    """
+    if _is_open(folder):
+        raise ConfigError(
+            f"report={folder}: isn't finished; go on with it: python -m lightning_dqn resume "
+            f"{shlex.quote(str(folder))}"
+        )
+    return read_results(folder)
+
+
+def _is_open(folder: Path) -> bool:
+    """Return whether runs were asked for that nothing was said of yet."""
+    if not is_sweep(folder):
+        return False
+    try:
+        settings = read_results(folder).settings
+    except ConfigError:
+        return True
+    told = sum(len(one.runs) + len(one.failures) + len(one.pruned) for one in settings)
+    return told < len(read_sweep(folder).jobs)
 
 
 def read_results(folder: str | Path) -> SweepResults:

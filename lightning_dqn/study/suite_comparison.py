@@ -11,7 +11,7 @@ from pathlib import Path
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.study.improvement import probability_of_improvement
 from lightning_dqn.study.namesakes import told_apart
-from lightning_dqn.study.results_files import TABLE, read_results
+from lightning_dqn.study.results_files import TABLE, read_finished
 from lightning_dqn.study.suite_files import write_suites
 from lightning_dqn.study.suite_results import SuiteResults, spread
 from lightning_dqn.study.suite_tables import (
@@ -22,7 +22,6 @@ from lightning_dqn.study.suite_tables import (
     protocol,
     score,
 )
-from lightning_dqn.study.sweep import is_sweep, read_sweep
 from lightning_dqn.study.sweep_results import SweepResults
 from lightning_dqn.study.tables import INTERVAL, markdown
 from lightning_dqn.system.files import write_text
@@ -34,12 +33,7 @@ def read_suite(folder: Path) -> SweepResults:
     Raises:
         ConfigError: it is none, or isn't finished.
     """
-    found = read_results(folder) if not _is_open(folder) else None
-    if found is None:
-        raise ConfigError(
-            f"report={folder}: isn't finished; go on with it: python -m lightning_dqn suite "
-            f"{shlex.quote(str(folder))}"
-        )
+    found = read_finished(folder)
     if found.suite is None:
         raise ConfigError(f"report={folder}: holds no suite; study report={folder} tells of it")
     return found
@@ -104,17 +98,6 @@ def suites_text(suites: Mapping[str, SuiteResults], games: Sequence[str]) -> str
             parts.append(_improvements(suites))
     parts.append("\n".join(f"- {label}: {protocol(one.runs)}" for label, one in suites.items()))
     return "\n\n".join(parts)
-
-
-def _is_open(folder: Path) -> bool:
-    """Return whether runs were asked for that nothing was said of yet."""
-    if not is_sweep(folder):
-        return False
-    try:
-        settings = read_results(folder).settings
-    except ConfigError:
-        return True
-    return sum(len(one.runs) + len(one.failures) for one in settings) < len(read_sweep(folder).jobs)
 
 
 def _labels(found: Sequence[SweepResults]) -> list[str]:

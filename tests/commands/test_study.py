@@ -319,6 +319,16 @@ def test_a_report_leaves_out_no_study_of_a_folder_of_the_same_name(fake_runs, mo
     ]
 
 
+def test_a_report_of_a_study_with_further_seeds_waits_for_them(fake_runs, monkeypatch, capsys):
+    study.run_study([], seeds=[1], folder="first")
+    study.plan([], seeds=[2], folder="first").sweep.write()
+    assert main("report=first", "folder=all", monkeypatch=monkeypatch) == 2
+    told = "report=first: isn't finished; go on with it: python -m lightning_dqn resume first"
+    assert told in capsys.readouterr().err
+    study.run_study([], folder="first")
+    assert main("report=first", "folder=all", monkeypatch=monkeypatch) == 0
+
+
 def test_a_report_draws_the_metric_that_is_asked_for(fake_runs, monkeypatch, capsys):
     drawn = {}
 
