@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -76,13 +77,12 @@ def times_of(experiment: Experiment, trial: Trial, episode_length: float | None)
     """Return how long the run takes; without end where the run is."""
     data, config = experiment.data, experiment.config
     pace = data.pace
-    epochs = experiment.trainer.max_epochs or -1
-    iterations = epochs * data.iterations_per_epoch if epochs > 0 else float("inf")
+    iterations = _iterations(experiment)
     rate = trial.warmup_env_steps / trial.warmup_seconds if trial.warmup_seconds else float("inf")
     training = iterations * (trial.collecting_seconds + trial.learning_seconds)
     per_env_step = trial.collecting_seconds / pace.env_steps_per_iteration
     asked = data.evaluation
-    validations = asked.num_envs * asked.episodes_per_env * max(epochs, 1)
+    validations = asked.num_envs * asked.episodes_per_env * _evaluations(experiment)
     tests = asked.num_envs * asked.test_episodes_per_env if config.test else 0
     limit = longest_episode(data.environment, asked.max_episode_steps)
     length = limit if episode_length is None else min(episode_length, limit)
@@ -93,6 +93,23 @@ def times_of(experiment: Experiment, trial: Trial, episode_length: float | None)
         evaluation=env_steps * length * per_env_step,
         longest_evaluation=env_steps * limit * per_env_step,
     )
+
+
+def _iterations(experiment: Experiment) -> float:
+    """Return those of the whole run, inf where neither epochs nor steps end it."""
+    epochs, steps = experiment.trainer.max_epochs or -1, experiment.trainer.max_steps
+    by_epochs = epochs * experiment.data.iterations_per_epoch if epochs > 0 else math.inf
+    return min(by_epochs, steps) if steps >= 0 else by_epochs
+
+
+def _evaluations(experiment: Experiment) -> int:
+    """Return those between epochs of the whole run, one where the run is without end."""
+    trainer, iterations = experiment.trainer, _iterations(experiment)
+    if trainer.limit_val_batches == 0:
+        return 0
+    every = trainer.check_val_every_n_epoch or 1
+    an_evaluation = every * experiment.data.iterations_per_epoch
+    return 1 if math.isinf(iterations) else int(iterations // an_evaluation)
 
 
 def longest_episode(factory: EnvironmentFactory, cut: int | str | None) -> int:
@@ -156,8 +173,9 @@ def _disk(experiment: Experiment, trial: Trial) -> list[Line]:
 def _log_bytes(experiment: Experiment) -> float:
     data, trainer = experiment.data, experiment.trainer
     period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    epochs = max(trainer.max_epochs or 1, 1)
-    iterations = epochs * data.iterations_per_epoch
+    an_epoch, iterations = data.iterations_per_epoch, _iterations(experiment)
+    iterations = an_epoch if math.isinf(iterations) else iterations
+    epochs = iterations / an_epoch
     rows = iterations / max(1, period) + 2 * epochs
     looks = epochs * data.env_steps_per_epoch / _LOOK_ENV_STEPS
     return (rows / 3 + looks) * _ROW_BYTES

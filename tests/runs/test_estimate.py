@@ -34,6 +34,10 @@ TRIAL = Trial(
 )
 
 
+AN_EPOCH = 2
+"""Iterations of a small run's epoch."""
+
+
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:
     return prepare(small_config(tmp_path))
@@ -51,6 +55,30 @@ def test_times_are_counts_times_medians(experiment: Experiment) -> None:
     per_env_step = 0.02 / data.pace.env_steps_per_iteration
     assert times.evaluation == pytest.approx(episodes * 20 * per_env_step)
     assert times.longest_evaluation == pytest.approx(episodes * 500 * per_env_step)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "iterations", "evaluations"),
+    [
+        (["trainer.max_epochs=7"], 7 * AN_EPOCH, 7),
+        (["trainer.max_epochs=7", "trainer.check_val_every_n_epoch=3"], 7 * AN_EPOCH, 2),
+        (["trainer.max_epochs=2", "trainer.check_val_every_n_epoch=3"], 2 * AN_EPOCH, 0),
+        (["trainer.max_epochs=7", f"+trainer.max_steps={2 * AN_EPOCH + 1}"], 2 * AN_EPOCH + 1, 2),
+        (["trainer.max_epochs=-1", f"+trainer.max_steps={AN_EPOCH}"], AN_EPOCH, 1),
+        (["callbacks.best_checkpoint=null", "+trainer.limit_val_batches=0"], 2 * AN_EPOCH, 0),
+        (["trainer.max_epochs=-1"], float("inf"), 1),
+    ],
+)
+def test_what_ends_a_run_and_skips_evaluations_counts(
+    overrides: list[str], iterations: float, evaluations: int, tmp_path: Path
+) -> None:
+    made = prepare(small_config(tmp_path, *overrides, "test=false"))
+    times, data = times_of(made, TRIAL, 20.0), made.data
+    assert data.iterations_per_epoch == AN_EPOCH
+    assert times.training == pytest.approx(iterations * 0.1)
+    an_evaluation = data.evaluation.num_envs * data.evaluation.episodes_per_env * 20
+    per_env_step = 0.02 / data.pace.env_steps_per_iteration
+    assert times.evaluation == pytest.approx(evaluations * an_evaluation * per_env_step)
 
 
 def test_episodes_without_an_end_count_as_long_as_they_may_be(experiment: Experiment) -> None:
