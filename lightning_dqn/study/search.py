@@ -85,10 +85,12 @@ class Search:
             num_before: trials that there are; a search that goes on doesn't draw the same again.
         """
         if not isinstance(self.sampler, str):
-            return dict(self.sampler)
+            seed = self.sampler.get("seed")
+            own = {"seed": seed + num_before} if isinstance(seed, int) else {}
+            return {**self.sampler, **own}
         asked = {"_target_": _target("sampler", self.sampler, _SAMPLERS)}
-        own = {"constant_liar": at_once > 1} if self.sampler == "tpe" else {}
-        return {**asked, "seed": self.seed + num_before, **own}
+        more = {"constant_liar": at_once > 1} if self.sampler == "tpe" else {}
+        return {**asked, "seed": self.seed + num_before, **more}
 
     def pruner_asked(self, env_steps_per_epoch: int, epochs: int) -> dict[str, Any]:
         """Return who stops trials, for :func:`make_pruner`.

@@ -54,6 +54,14 @@ def test_trials_beside_each_other_are_kept_apart_by_the_sampler() -> None:
     assert search.sampler_asked(2, 0)["constant_liar"] is True
 
 
+@pytest.mark.parametrize(
+    "sampler", ["random", {"_target_": "optuna.samplers.RandomSampler", "seed": 0}]
+)
+def test_a_search_that_goes_on_doesnt_draw_the_same_again(sampler: Any) -> None:
+    search = asked(sampler=sampler)
+    assert [search.sampler_asked(1, before)["seed"] for before in (0, 3)] == [0, 3]
+
+
 def test_hyperband_reaches_from_one_epoch_to_the_whole_run() -> None:
     made = asked(pruner="hyperband").pruner_asked(1_000, 8)
     assert (made["min_resource"], made["max_resource"]) == (1_000, 8_000)
