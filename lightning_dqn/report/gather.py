@@ -16,6 +16,7 @@ from lightning_dqn.reporting.metrics_file import METRICS
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob, label_of
 from lightning_dqn.runs.pruned import read_pruned
+from lightning_dqn.runs.resume import flags_of_run
 from lightning_dqn.study.namesakes import told_apart
 from lightning_dqn.study.results import read_run
 from lightning_dqn.study.results_files import RESULTS, read_results
@@ -130,7 +131,7 @@ def _alone(folder: Path) -> Setting:
     name = str(config.get("name") or folder.name)
     overrides = own_overrides(folder)
     shared = SweepJob(name, overrides or ()).setting
-    command = None if overrides is None else _command(overrides)
+    command = None if overrides is None else _command([*flags_of_run(folder), *overrides])
     return Setting(name, name, command, shared, (replace(run, seed=seed),))
 
 
@@ -157,8 +158,8 @@ def _of_seeds(setting: Setting, runs: Sequence[ReportedRun]) -> str | None:
     if setting.command is None:
         return None
     seeds = ",".join(str(run.seed) for run in runs)
-    words = ["study", *setting.overrides, f"seeds={seeds}"]
-    return _command(words)
+    flags = flags_of_run(runs[0].folder)
+    return _command(["study", *flags, *setting.overrides, f"seeds={seeds}"])
 
 
 def _labelled(sources: Sequence[Source]) -> tuple[Source, ...]:

@@ -117,7 +117,7 @@ class Resumed:
         found = _checkpoint_of(folder)
         if path == _AUTO and found:  # what it was begun from is typed each time
             rest = [a for a in rest if not a.startswith("ckpt_path=")]
-        flags = _flags(folder / CONFIGURATION.parent / "hydra.yaml", rest)
+        flags = flags_of_run(folder, rest)
         kept = [*flags, *(one for one in own if not str(one).startswith(_OWN))]
         check_overrides(kept, trust, str(folder))
         rest = _new(rest, own)
@@ -251,8 +251,13 @@ def flags_of(hydra: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flags(path: Path, given: Sequence[str]) -> list[str]:
-    """Return the flags that the run found its configuration by, unless they are given anew."""
+def flags_of_run(folder: Path, given: Sequence[str] = ()) -> list[str]:
+    """Return the flags that a run found its configuration by, unless they are given anew.
+
+    Raises:
+        ConfigError: its folder doesn't tell.
+    """
+    path = folder / CONFIGURATION.with_name("hydra.yaml")
     if not path.is_file():
         return []
     hydra: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)

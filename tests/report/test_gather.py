@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+import yaml
 from support.reported_runs import make_run, make_sweep
 
 from lightning_dqn.report.gather import gather
@@ -103,6 +104,18 @@ def test_the_command_of_a_run_that_went_on_begins_anew(tmp_path):
     assert setting.command == f"python -m lightning_dqn study {own} seeds=0,1"
     [setting] = gather(folders[:1]).settings
     assert setting.command == f"python -m lightning_dqn {own} seed=0"
+
+
+def test_a_command_finds_the_configuration_where_the_run_found_it(tmp_path):
+    source = {"provider": "command-line", "schema": "file", "path": "alt"}
+    hydra = {"runtime": {"config_sources": [source]}, "job": {"config_name": "config"}}
+    folders = [make_run(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+    for folder in folders:
+        (folder / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+    [setting] = gather(folders).settings
+    assert setting.command.startswith("python -m lightning_dqn study --config-dir=alt ")
+    [setting] = gather(folders[:1]).settings
+    assert setting.command.startswith("python -m lightning_dqn --config-dir=alt ")
 
 
 def test_a_run_twice_of_one_seed_is_two_settings(tmp_path):
