@@ -77,7 +77,12 @@ def rows_from_plain(columns: Mapping[str, Any]) -> Rows:
 
 
 def truncated_by(rows: Rows, last: Rows) -> Rows:
-    """Return rows with ``last`` after them, before which the open episodes end as truncated."""
+    """Return rows with ``last`` after them, before which the open episodes end as truncated.
+
+    Where there are no rows, the ones before are in the ring, which sees that they end there.
+    """
+    if not len(rows.action):
+        return last
     is_open = (rows.action[-1] != NO_ACTION) & ~rows.terminated[-1]
     rows.truncated[-1] |= is_open
     return joined([rows, last], axis=0)

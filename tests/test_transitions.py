@@ -149,6 +149,12 @@ def test_extra_columns_of_rows_go_where_their_rows_go() -> None:
     assert cut.truncated.tolist() == [[False, False], [True, True], [False, False]]
 
 
+def test_where_no_time_was_collected_only_the_last_rows_end_the_episodes() -> None:
+    cut = truncated_by(rows(0, 0), rows(0, 1))
+    assert cut.action.shape == (1, 2)
+    assert not cut.truncated.any()
+
+
 def test_rows_come_back_from_what_a_checkpoint_may_hold() -> None:
     again = rows_from_plain(rows_to_plain(rows(5, 2)))
     assert again.life_lost is None
