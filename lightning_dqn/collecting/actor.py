@@ -235,7 +235,10 @@ class Actor:
                 greedy = greedy - self.spec.action_start
             epsilon = self.epsilon(policy, env_steps)
             action, explores = epsilon_greedy(greedy, epsilon, num_actions, mask, self.generator)
-        return action if self._held is None else self._held.apply(action, explores, mask)
+        if self._held is None:
+            return action
+        # The action of a step that only begins an episode is ignored: no hold begins with it.
+        return self._held.apply(action, explores & ~self.ended, mask)
 
     def _finish_episodes(self, restarted: np.ndarray | None) -> list[tuple[int, Episode]]:
         if self._held is not None:

@@ -425,7 +425,8 @@ def test_random_actions_are_held_as_a_naive_twin_holds_them():
     held = HeldActions(3, 4, generator)
     for step in taken:
         greedy = np.full(3, 3)
-        action = held.apply(*epsilon_greedy(greedy, 0.5, 4, None, generator), None)
+        action, explores = epsilon_greedy(greedy, 0.5, 4, None, generator)
+        action = held.apply(action, explores & ~step.is_reset, None)
         held.forget(step.terminated | step.truncated)
         np.testing.assert_array_equal(step.action, action)
     without = take(actor_of(scripts, epsilon=0.5, seed=8), LastLegalAction(), 60)
@@ -440,6 +441,12 @@ def test_a_held_action_ends_with_its_episode():
     np.testing.assert_array_equal(later[0], first)
     np.testing.assert_array_equal(later[1], first)
     assert all((action == 3).all() for action in later[2:])
+
+
+def test_a_step_that_only_begins_an_episode_begins_no_hold():
+    actor = actor_of([episodes(1)] * 20, random_action_max_steps=1_000)
+    assert [step.is_reset.all() for step in take(actor, None, 2)] == [False, True]
+    assert (actor.step(LastLegalAction(), 0).action == 3).all()
 
 
 def test_a_reset_holds_nothing_of_the_episodes_before():
@@ -497,15 +504,23 @@ def shown_or_refused(actor: Actor) -> list[Any] | None:
 HOLDING = Exploration(epsilon=0.5, random_action_max_steps=4)
 
 
+def holds(state: dict[str, Any]) -> np.ndarray:
+    """Return where the state of an actor holds an action that is legal and not greedy, bool[E]."""
+    held, legal = state["held"], state["action_mask"].numpy()
+    action, greedy = np.array(held["action"]), legal.shape[1] - 1 - legal[:, ::-1].argmax(axis=1)
+    is_legal = legal[np.arange(len(legal)), action]
+    return (np.array(held["remaining"]) > 0) & is_legal & (action != greedy)
+
+
 def one_in_mid_episode() -> Actor:
-    """Return an actor after a few steps, some of which ended episodes, that holds an action."""
+    """Return an actor that holds an action in an open episode, beside one that has ended."""
     spec = spec_of(frame_stack=3, masked=True)
     actor = actor_of(UNEVEN, spec=spec, epsilon=0.5, random_action_max_steps=4)
     told(actor, 7)
     while True:
         state = actor.state_dict()
         is_open = ~state["ended"] & (state["returns"] != 0)
-        if any(state["held"]["remaining"]) and is_open.any():
+        if (is_open.numpy() & holds(state)).any() and state["ended"].any():
             return actor
         told(actor, 1)
 
