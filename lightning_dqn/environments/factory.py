@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import gymnasium as gym
-from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 
 from lightning_dqn.environments.exact import describe_observation
 from lightning_dqn.environments.families import missing_extra, registered
@@ -254,7 +254,9 @@ class EnvironmentFactory:
             how = ("num_envs", "vectorization_mode", "vector_kwargs", "wrappers")
             kwargs = {name: value for name, value in record.kwargs.items() if name not in how}
             wrappers = record.kwargs.get("wrappers", ())
-            made = EnvironmentFactory(record.id, wrappers=wrappers, kwargs=kwargs).make(num_envs)
+            factory = EnvironmentFactory(record.id, wrappers=wrappers, kwargs=kwargs)
+            is_sync = isinstance(environment.unwrapped, SyncVectorEnv)
+            made = factory.make(num_envs, vectorization="sync" if is_sync else "auto")
             if made.single_observation_space == environment.single_observation_space:
                 return made
             made.close()

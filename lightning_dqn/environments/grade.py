@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, VectorEnv
+from gymnasium.vector import VectorEnv
 
 from lightning_dqn.environments.state import read_state, write_state
+from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.system.seeding import global_generators, set_global_generators
 
 Grade = Literal["exact", "exact-clone", "restart"]
@@ -32,7 +33,7 @@ def read_states(environment: VectorEnv) -> Any:
     Raises:
         Exception: whatever the environment raises where its state can't be read.
     """
-    if isinstance(environment.unwrapped, AsyncVectorEnv):
+    if isinstance(environment.unwrapped, WorkerVectorEnv):
         return list(environment.unwrapped.call("read_state"))
     return read_state(environment)
 
@@ -43,7 +44,7 @@ def write_states(environment: VectorEnv, states: Any) -> None:
     Raises:
         Exception: likewise.
     """
-    if isinstance(environment.unwrapped, AsyncVectorEnv):
+    if isinstance(environment.unwrapped, WorkerVectorEnv):
         environment.unwrapped.set_attr("state_to_take", states)
     else:
         write_state(environment, states)
@@ -60,13 +61,20 @@ def find_grade(factory: Any) -> Grade:
     try:
         for _ in range(2):
             made.append(factory.make_to_try(_NUM_ENVS))
-        return _try(*made)
+        return _try(*made) if _are_of_its_kind(made, factory.id) else "restart"
     except Exception:  # whatever an environment raises that isn't made for this
         return "restart"
     finally:
         for environment in made:
             environment.close()
         set_global_generators(shared)
+
+
+def _are_of_its_kind(made: list[VectorEnv], id: Any) -> bool:
+    """Tell whether environments say something of a ``VectorEnv`` that was given, which trains."""
+    if not isinstance(id, VectorEnv):
+        return True
+    return all(isinstance(one.unwrapped, type(id.unwrapped)) for one in made)
 
 
 def _try(one: VectorEnv, other: VectorEnv) -> Grade:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from support.scripted_env import IdentityEnv
+from support.scripted_policies import ScriptedLearner
 
+from lightning_dqn.collecting.source import CollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.grade import read_states, write_states
 from lightning_dqn.games.opponents.past_selves import PastSelves
@@ -137,6 +139,23 @@ def test_an_environment_that_cannot_be_made_twice_begins_anew() -> None:
 
     factory = EnvironmentFactory(only_once, num_envs=1)
     assert factory.grade == "restart"
+
+
+@pytest.mark.parametrize(
+    ("mode", "found"),
+    [("vector_entry_point", "exact"), ("sync", "exact"), ("async", "restart")],
+)
+def test_a_vector_env_that_is_given_is_tried_by_others_of_its_kind(mode: Any, found: str) -> None:
+    environment = gym.make_vec("CartPole-v1", 2, vectorization_mode=mode)
+    factory = EnvironmentFactory(environment)
+    source = CollectionConfig().make(factory, warmup_env_steps=4, env_steps_per_iteration=4, seed=0)
+    try:
+        assert factory.grade == found
+        for _ in source.warm_up(ScriptedLearner()):
+            pass
+        assert (source.state_dict()["environments"] is None) == (found == "restart")
+    finally:
+        environment.close()
 
 
 def test_looking_disturbs_no_generator() -> None:
