@@ -14,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.collecting.contract import Collected
 from lightning_dqn.collecting.exploration import Exploration
+from lightning_dqn.collecting.unread_states import UnreadStates
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.grade import read_states, write_states
 from lightning_dqn.environments.state import UnknownStateError
@@ -114,6 +115,7 @@ class EnvironmentSource:
         self._policy: Policy | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._ahead: Future[Rows] | None = None
+        self._unread = UnreadStates(environment.name)
 
     def warm_up(self, learner: Learner) -> Iterator[tuple[Rows, int]]:
         """Yield ``warmup_env_steps`` in parts."""
@@ -166,10 +168,9 @@ class EnvironmentSource:
     def state_dict(self) -> dict[str, Any]:
         """Return counters, generator, open episodes, environments and what lies ready."""
         ahead = None if self._ahead is None else self._ahead.result()
-        can_continue = self._factory.grade != "restart"
         return {
             **self.collector.state_dict(),
-            "environments": read_states(self._environment) if can_continue else None,
+            "environments": self._read_environments(),
             "target_env_steps": self._target_env_steps,
             "env_steps_told": self._env_steps,
             "ahead": None if ahead is None else rows_to_plain(ahead),
@@ -199,6 +200,16 @@ class EnvironmentSource:
             self._thread = self._ahead = None
         if self._environment is not self._factory.id:
             self._environment.close()
+
+    def _read_environments(self) -> Any:
+        """Return the environments' state; None where they can't be continued."""
+        if self._factory.grade == "restart":
+            return None
+        try:
+            return read_states(self._environment)
+        except UnknownStateError as error:
+            self._unread.tell(error)
+            return None
 
     def _continue_episodes(self, state: dict[str, Any]) -> bool:
         """Go on with the open episodes, if the environments can be brought to where they stood."""

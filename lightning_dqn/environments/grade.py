@@ -6,13 +6,14 @@ So two are made, one continues from the other's state, and both must go on alike
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
-from lightning_dqn.environments.state import read_state, write_state
+from lightning_dqn.environments.state import UnknownStateError, read_state, write_state
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.system.seeding import global_generators, set_global_generators
 
@@ -31,23 +32,35 @@ def read_states(environment: VectorEnv) -> Any:
     """Return the state of a vector environment, of one in worker processes one for each.
 
     Raises:
-        Exception: whatever the environment raises where its state can't be read.
+        UnknownStateError: it can't be read.
     """
-    if isinstance(environment.unwrapped, WorkerVectorEnv):
-        return list(environment.unwrapped.call("read_state"))
-    return read_state(environment)
+    workers = environment.unwrapped
+    if not isinstance(workers, WorkerVectorEnv):
+        return read_state(environment)
+    return _known(workers.call("read_state"))
 
 
 def write_states(environment: VectorEnv, states: Any) -> None:
     """Put back what :func:`read_states` gave, in environments that were reset.
 
     Raises:
-        Exception: likewise.
+        UnknownStateError: they aren't like those that it was read from.
+        Exception: whatever an environment raises that puts back its state itself.
     """
-    if isinstance(environment.unwrapped, WorkerVectorEnv):
-        environment.unwrapped.set_attr("state_to_take", states)
+    workers = environment.unwrapped
+    if isinstance(workers, WorkerVectorEnv):
+        workers.set_attr("state_to_take", states)
+        _known(workers.call("refusal"))
     else:
         write_state(environment, states)
+
+
+def _known(answers: Sequence[Any]) -> list[Any]:
+    """Return the answers of workers; the first error among them is raised."""
+    for index, answer in enumerate(answers):
+        if isinstance(answer, UnknownStateError):
+            raise UnknownStateError(f"environment {index}: {answer}")
+    return list(answers)
 
 
 def find_grade(factory: Any) -> Grade:
@@ -152,6 +165,7 @@ class StateInWorker(gym.Wrapper):
 
     def __init__(self, environment: gym.Env) -> None:
         super().__init__(environment)
+        self.refusal: UnknownStateError | None = None
         self._has_ended = False
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -169,18 +183,24 @@ class StateInWorker(gym.Wrapper):
         return observation, reward, terminated, truncated, info
 
     def read_state(self) -> Any:
-        """Return the state; None where it can't be read."""
+        """Return the state, or why it can't be read: what is raised here ends the workers."""
         try:
             return {"environment": read_state(self.env), "has_ended": self._has_ended}
-        except Exception:
-            return None
+        except UnknownStateError as error:
+            return error
 
     @property
     def state_to_take(self) -> None:
-        """What is set here is taken back."""
+        """What is set here is taken back; :attr:`refusal` tells why it couldn't be."""
         return None
 
     @state_to_take.setter
     def state_to_take(self, state: Any) -> None:
-        write_state(self.env, state["environment"])
-        self._has_ended = state["has_ended"]
+        try:
+            if state is None:
+                raise UnknownStateError("its state wasn't saved")
+            write_state(self.env, state["environment"])
+            self._has_ended = state["has_ended"]
+            self.refusal = None
+        except UnknownStateError as error:
+            self.refusal = error

@@ -52,9 +52,14 @@ def read_state(environment: Any) -> Any:
     """Return the state of an environment, as plain values that ``torch.load`` takes.
 
     Raises:
-        UnknownStateError: it holds something whose state can't be read.
+        UnknownStateError: it holds something whose state can't be read, too much, or fails itself.
     """
-    return _Reader().read(environment)
+    try:
+        return _Reader().read(environment)
+    except UnknownStateError:
+        raise
+    except Exception as error:  # whatever an environment that reads its own state raises
+        raise UnknownStateError(f"{type(error).__name__}: {error}") from error
 
 
 def write_state(environment: Any, state: Any) -> None:
@@ -84,6 +89,8 @@ class _Reader:
 
     def read(self, value: Any) -> Any:
         if type(value) in _PLAIN:
+            if type(value) is bytes:
+                self._count(len(value))
             return value
         if isinstance(value, _FIXED):
             return {_KIND: "fixed"}
@@ -101,6 +108,7 @@ class _Reader:
         if isinstance(value, np.ndarray):
             return self._read_array(value)
         if isinstance(value, torch.Tensor):
+            self._count(value.nbytes)
             return {_KIND: "tensor", "tensor": value.detach().cpu().clone()}
         for kind, (type_, get, _) in _GENERATORS.items():
             if type(value) is type_:
@@ -117,11 +125,14 @@ class _Reader:
     def _read_array(self, value: np.ndarray) -> dict[str, Any]:
         if value.dtype.hasobject:
             raise UnknownStateError(f"an array of the type {value.dtype}")
-        self._bytes += value.nbytes
-        if self._bytes > MOST_BYTES:
-            raise UnknownStateError(f"more than {MOST_BYTES >> 20} MiB")
+        self._count(value.nbytes)
         about = {"dtype": value.dtype.str, "shape": list(value.shape)}
         return {_KIND: "array", **about, "data": value.tobytes()}
+
+    def _count(self, num_bytes: int) -> None:
+        self._bytes += num_bytes
+        if self._bytes > MOST_BYTES:
+            raise UnknownStateError(f"more than {MOST_BYTES >> 20} MiB")
 
     def _read_object(self, value: Any) -> dict[str, Any]:
         about: dict[str, Any] = {_KIND: "object", "class": _name(type(value))}

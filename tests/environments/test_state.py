@@ -161,8 +161,8 @@ def test_functions_and_spaces_are_what_an_environment_is_made_with() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [np.array([object()]), open, iter([1]), memoryview(b"a"), np.zeros(2**22), io.BytesIO()],
-    ids=["objects", "function", "iterator", "memory", "too much", "file"],
+    [np.array([object()]), open, iter([1]), memoryview(b"a"), io.BytesIO()],
+    ids=["objects", "function", "iterator", "memory", "file"],
 )
 def test_what_cannot_be_read_is_refused(value: Any) -> None:
     if value is open:
@@ -170,6 +170,28 @@ def test_what_cannot_be_read_is_refused(value: Any) -> None:
         return
     with pytest.raises(UnknownStateError):
         read_state(Holder(value))
+
+
+@pytest.mark.parametrize(
+    "half",
+    [np.zeros(2**20 + 1), torch.zeros(2**20 + 1, dtype=torch.float64), bytes(2**23 + 1)],
+    ids=["array", "tensor", "bytes"],
+)
+def test_what_would_be_too_much_at_every_save_is_refused(half: Any) -> None:
+    assert read_state(Holder(half))
+    with pytest.raises(UnknownStateError, match="more than 16 MiB"):
+        read_state(Holder([half, half[:-1], b""]))
+
+
+def test_what_an_environment_raises_that_reads_itself_is_told() -> None:
+    class Fails(Holder):
+        def state_dict(self) -> Any:
+            raise OSError("the port is closed")
+
+        def load_state_dict(self, state: Any) -> None: ...
+
+    with pytest.raises(UnknownStateError, match="OSError: the port is closed"):
+        read_state(Fails(1))
 
 
 def test_no_class_is_looked_up_by_its_name() -> None:

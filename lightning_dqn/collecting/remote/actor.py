@@ -114,11 +114,15 @@ class RemoteActor:
         """Explore, and begin episodes, otherwise than at first."""
         self._collector.go_on(env_steps)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what it needs to go on, as plain values and tensors."""
+    def state_dict(self) -> dict[str, Any] | UnknownStateError:
+        """Return what it needs to go on, as plain values and tensors, or why it can't be told."""
+        try:
+            environments = read_states(self._environment)
+        except UnknownStateError as error:
+            return error
         return {
             **self._collector.state_dict(),
-            "environments": read_states(self._environment),
+            "environments": environments,
             "noise": self._receiver.noise(),
             "generators": global_generators(),
         }

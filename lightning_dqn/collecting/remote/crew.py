@@ -43,6 +43,7 @@ class Crew:
 
     Attributes:
         num_restarts: so far.
+        name: see above.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Crew:
     ) -> None:
         self.num_restarts = 0
         self.size = size
-        self._ray, self._config_of, self._name = ray, config_of, name
+        self._ray, self._config_of, self.name = ray, config_of, name
         self._timeout, self._max_restarts = timeout, max_restarts
         self._numbers = [0] * size
         self._has_delivered = [False] * size
@@ -120,7 +121,7 @@ class Crew:
         self._has_delivered[index] = False
         self._actors[index] = self._start(index)
         warnings.warn(
-            f"{self._name}: actor {index} {fault.cause}; its episodes were cut and another actor "
+            f"{self.name}: actor {index} {fault.cause}; its episodes were cut and another actor "
             f"begun, restart {self.num_restarts} of {self._max_restarts} at most",
             WorkerRestarted,
             stacklevel=2,
@@ -199,7 +200,7 @@ class Crew:
         return Fault(f"was lost ({type(error).__name__})")
 
     def _error(self, index: int, fault: Fault) -> WorkerError:
-        text = f"{self._name}: actor {index} {fault.cause}"
+        text = f"{self.name}: actor {index} {fault.cause}"
         if 0 < self._max_restarts <= self.num_restarts:
             text += (
                 f"; after {self.num_restarts} restarts of actors there is none left: mend the "

@@ -28,7 +28,9 @@ from lightning_dqn.collecting.remote.parcel import pack
 from lightning_dqn.collecting.remote.parts import owned
 from lightning_dqn.collecting.remote.probe import Probe
 from lightning_dqn.collecting.remote.session import Session
+from lightning_dqn.collecting.unread_states import UnreadStates
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.state import UnknownStateError
 from lightning_dqn.extra_columns import INITIAL_PRIORITY, NO_COLUMNS, ExtraColumns
 from lightning_dqn.transitions import NO_ACTION, Learner, Rows, joined
 
@@ -91,6 +93,7 @@ class RaySource:
         self._parcel_number = 0
         self._parcels_of = [0] * crew.size
         self._oldest_weights: int | None = None
+        self._unread = UnreadStates(crew.name)
 
     # --- the contract
 
@@ -347,7 +350,12 @@ class RaySource:
         is_quiet = self._terms.synchronous and self._has_rows and self.fault is None
         if not (is_quiet and self._terms.can_save_environments):
             return None
-        return self._crew.call("state_dict", [()] * self._crew.size)
+        states = self._crew.call("state_dict", [()] * self._crew.size)
+        for state in states:
+            if isinstance(state, UnknownStateError):
+                self._unread.tell(state)
+                return None
+        return states
 
     def _check_alive(self) -> None:
         if (fault := self.fault) is not None:

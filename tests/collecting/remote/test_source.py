@@ -20,13 +20,14 @@ from lightning_dqn import (
     ReplayDataModule,
 )
 from lightning_dqn.collecting.contract import Collected
+from lightning_dqn.collecting.remote import actor, crew
 from lightning_dqn.collecting.remote import config as remote_config
-from lightning_dqn.collecting.remote import crew
 from lightning_dqn.collecting.remote.actor import RemoteActor
 from lightning_dqn.collecting.remote.block import Block, Order
 from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.collecting.remote.source import RaySource
 from lightning_dqn.collecting.source import EnvironmentSource
+from lightning_dqn.environments.state import UnknownStateError
 from lightning_dqn.extra_columns import INITIAL_PRIORITY, NO_PRIORITY, ExtraColumn
 from lightning_dqn.learning.targets import Target
 from lightning_dqn.networks.torsos import MLP
@@ -215,6 +216,22 @@ def test_a_state_of_a_source_in_this_process_can_be_gone_on_with(make_source):
     following = source.upcoming()[0].copy()
     last = make_source(num_actors=1).load_state_dict(source.state_dict())
     np.testing.assert_array_equal(last.observation[0], following)
+
+
+def test_actors_whose_environments_cannot_be_read_begin_anew(make_source, monkeypatch):
+    source, learner = make_source(num_actors=2, synchronous=True), Changing()
+    warm_up(source, learner)
+    assert source.state_dict()["actors"] is not None
+
+    def fail(environment: Any) -> None:
+        raise UnknownStateError("more than 16 MiB")
+
+    monkeypatch.setattr(actor, "read_states", fail)
+    with pytest.warns(UserWarning, match=r"^CartPole-v1: .* \(more than 16 MiB\): .* as truncated"):
+        state = source.state_dict()
+    assert state["actors"] is None
+    last = make_source(num_actors=2, synchronous=True).load_state_dict(state)
+    assert (last.action == NO_ACTION).all()
 
 
 def test_a_new_source_goes_on_where_the_learner_is_by_its_policy(make_source):
