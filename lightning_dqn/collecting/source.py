@@ -115,6 +115,7 @@ class EnvironmentSource:
         self._policy: Policy | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._ahead: Future[Rows] | None = None
+        self._before_ahead: dict[str, Any] = {}
         self._unread = UnreadStates(environment.name)
 
     def warm_up(self, learner: Learner) -> Iterator[tuple[Rows, int]]:
@@ -153,6 +154,7 @@ class EnvironmentSource:
         """Collect the next iteration in the thread, where ``overlap`` is set."""
         if not self._config.overlap:
             return
+        self._before_ahead = self.collector.state_dict()
         if self._thread is None:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="collector")
         self._ahead = self._thread.submit(self._next(learner))
@@ -166,14 +168,20 @@ class EnvironmentSource:
         self.collector.go_on(env_steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return counters, generator, open episodes, environments and what lies ready."""
-        ahead = None if self._ahead is None else self._ahead.result()
+        """Return counters, generator, open episodes, environments and what lies ready.
+
+        Where collecting ahead has failed it is the state before, in which open episodes can't go
+        on: what was learned can be saved, and the failure is raised where its rows are asked for.
+        """
+        state = {"target_env_steps": self._target_env_steps, "env_steps_told": self._env_steps}
+        if self._ahead is not None and self._ahead.exception() is not None:
+            nothing = {"environments": None, "ahead": None, "episodes": []}
+            return {**state, **self._before_ahead, **nothing}
         return {
+            **state,
             **self.collector.state_dict(),
             "environments": self._read_environments(),
-            "target_env_steps": self._target_env_steps,
-            "env_steps_told": self._env_steps,
-            "ahead": None if ahead is None else rows_to_plain(ahead),
+            "ahead": None if self._ahead is None else rows_to_plain(self._ahead.result()),
             "episodes": [tuple(episode) for episode in self.collector.episodes],
         }
 

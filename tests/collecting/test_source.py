@@ -276,6 +276,21 @@ def test_what_fails_in_the_thread_is_raised_where_its_rows_are_asked_for(make_so
         source.collect(learner)
 
 
+def test_what_fails_in_the_thread_leaves_the_state_of_before_from_which_a_run_goes_on(make_source):
+    bad = [EpisodeScript((1.0, 1.0, float("nan")))]
+    source, learner = make_source(bad, overlap=True), ScriptedLearner()
+    source.collect(learner)
+    following = source.upcoming()[0].copy()
+    source.go_ahead(learner)
+    state = source.state_dict()
+    assert (state["env_steps"], state["env_steps_told"], state["target_env_steps"]) == (4, 4, 4)
+    continued = make_source(overlap=True)
+    last = continued.load_state_dict(state)
+    assert last.action.tolist() == [[NO_ACTION] * 2]
+    np.testing.assert_array_equal(last.observation[0], following)
+    assert continued.collect(learner).env_steps == 8
+
+
 # State and closing
 
 
