@@ -22,7 +22,7 @@ from lightning_dqn.collecting.exploration import (
 )
 from lightning_dqn.environments.finite import refuse_non_finite
 from lightning_dqn.environments.frame_stack import FrameStack
-from lightning_dqn.environments.gate import Gate
+from lightning_dqn.environments.gate import Gate, Given
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.worker_faults import died
 from lightning_dqn.schedules import as_schedule
@@ -157,7 +157,7 @@ class Actor:
         self.ended = given.ended
         episodes = self._finish_episodes(given.restarted) if self.ended.any() else []
         is_first = is_reset if given.life_lost is None else is_reset | given.life_lost
-        self._see(given.observation, given.action_mask, is_first)
+        self._see(given.observation, self._mask_of(given), is_first)
         ends = (given.terminated, given.truncated)
         return Step(action, given.reward, *ends, is_reset, episodes, given.life_lost)
 
@@ -218,6 +218,14 @@ class Actor:
         self.observation = observation
         self.stacked = self._frames.push(observation, is_first)
         self.action_mask = mask
+
+    def _mask_of(self, given: Given) -> np.ndarray | None:
+        """Return the legal actions; where a worker began anew those of the state it was in."""
+        mask, before = given.action_mask, self.action_mask
+        if given.restarted is None or before is None:
+            return mask
+        others = np.ones_like(before) if mask is None else mask
+        return np.where(given.restarted[:, None], before, others)
 
     def _choose(self, policy: Policy | None, env_steps: int) -> np.ndarray:
         num_actions, mask = self.spec.num_actions, self.action_mask

@@ -130,16 +130,16 @@ class Gate:
         """
         terminated = self._ends("terminated", terminated)
         truncated = self._ends("truncated", truncated)
-        ended = terminated | truncated
+        ended, restarted = terminated | truncated, info.get(RESTARTED)
         return Given(
             self._observation(observation),
             self._reward(reward),
             terminated,
             truncated,
             ended,
-            self._action_mask(info, ended),
+            self._action_mask(info, terminated if restarted is None else terminated | restarted),
             info.get(OWN_REWARD),
-            info.get(RESTARTED),
+            restarted,
             self._life_lost(info) if self.spec.has_life_losses else None,
         )
 
@@ -176,10 +176,10 @@ class Gate:
             values = np.array([0 if each is None else each for each in values])
         return self._ends(_LIFE_LOST, values)
 
-    def _action_mask(self, info: Mapping[str, Any], ended: np.ndarray) -> np.ndarray | None:
+    def _action_mask(self, info: Mapping[str, Any], needless: np.ndarray) -> np.ndarray | None:
         mask = read_action_mask(info, self.num_envs, self.spec.num_actions)
         if self.spec.has_action_mask:
-            self._tell_of_missing(info, ended)
+            self._tell_of_missing(info, needless)
         elif mask is not None:
             raise ValueError(
                 "info['action_mask'] came where the environment gave none when it was looked at: "
@@ -195,12 +195,16 @@ class Gate:
                 f"{self.num_envs} environments, as declared"
             )
 
-    def _tell_of_missing(self, info: Mapping[str, Any], ended: np.ndarray) -> None:
-        """Say once that a state came without the mask that others have; a last one needs none."""
+    def _tell_of_missing(self, info: Mapping[str, Any], needless: np.ndarray) -> None:
+        """Say once that a state came without the mask that others have.
+
+        One that terminates an episode needs none: nothing is expected there. A truncated one
+        does, and has it from before where a worker began anew.
+        """
         if self._has_told:
             return
         is_there = np.asarray(info.get("_action_mask", "action_mask" in info), bool)
-        missing = np.flatnonzero(~(is_there | ended))
+        missing = np.flatnonzero(~(is_there | needless))
         if len(missing):
             self._has_told = True
             text = (

@@ -29,6 +29,7 @@ from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.collecting.evaluation import play_episodes
 from lightning_dqn.collecting.exploration import Exploration, HeldActions, epsilon_greedy
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.worker_faults import RESTARTED
 from lightning_dqn.schedules import LinearSchedule
 from lightning_dqn.system.seeding import seeds_of
 from lightning_dqn.transitions import NO_ACTION, Episode, Policy
@@ -412,6 +413,38 @@ def test_the_noise_of_a_temperature_has_a_number_for_every_action():
     take(actor_of(temperature=0.5), policy, 3)
     shapes = [None if noise is None else (noise.shape, noise.dtype.name) for noise in policy.noise]
     assert shapes == [((3, 4), "float32")] * 3
+
+
+class CutsFirst(gym.vector.VectorWrapper):
+    """Cuts the first environment's episode at the second step, as a worker that began anew."""
+
+    num_steps = 0
+
+    def step(self, actions: Any) -> Any:
+        *given, truncated, info = super().step(actions)
+        self.num_steps += 1
+        if self.num_steps == 2:
+            truncated[0] = True
+            info[RESTARTED] = np.arange(self.num_envs) == 0
+            info["_action_mask"] = ~info[RESTARTED]
+            if self.num_envs == 1:
+                del info["action_mask"], info["_action_mask"]
+        return *given, truncated, info
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_where_a_worker_began_anew_the_legal_actions_are_those_of_before(num_envs: int):
+    actor = actor_of([episodes(9)] * num_envs, spec=spec_of(masked=True), wrapper=CutsFirst)
+    actor.step(LastLegalAction(), 0)
+    before = actor.action_mask
+    assert before is not None
+    assert not before[0].all()
+    actor.step(LastLegalAction(), 0)
+    after = actor.action_mask
+    assert after is not None
+    np.testing.assert_array_equal(after[0], before[0])
+    for mask in after[1:]:
+        np.testing.assert_array_equal(mask, legal_actions(1, 0, 2, 4))
 
 
 # Holding actions

@@ -11,6 +11,7 @@ from support.scripted_env import ScriptedEnv, episodes, legal_actions
 
 from lightning_dqn.environments.gate import Gate, read_action_mask
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.worker_faults import RESTARTED
 from lightning_dqn.system.faults import RunFault
 
 # Legal actions
@@ -161,6 +162,15 @@ def test_a_state_without_the_mask_that_others_have_is_told_once() -> None:
         taken = step(gate, info=info, terminated=none, truncated=none)
     assert taken.action_mask[1].all()
     step(gate, info={}, terminated=none, truncated=none)
+
+
+def test_a_truncated_state_needs_its_mask_unless_its_worker_began_anew() -> None:
+    none, first = np.zeros(2, bool), np.array([True, False])
+    info = {"action_mask": np.ones((2, 3), bool), "_action_mask": ~first}
+    gate = Gate(MASKED, 2)
+    step(gate, info={**info, RESTARTED: first}, terminated=none, truncated=first)
+    with pytest.warns(UserWarning, match=r"environment 0 gave no info\['action_mask'\]"):
+        step(gate, info=info, terminated=none, truncated=first)
 
 
 @pytest.mark.parametrize("name", ["action_masks", "legal_actions"])
