@@ -117,6 +117,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.collection: Collection = collection or CollectionConfig()
         self.extra_columns = extra_columns_of(self.collection)
         self.evaluation = evaluation or EvaluationConfig()
+        self.evaluation.check_apart(self.environment)
         self.sampling = as_sampling(UniformSampling() if sampler is None else sampler)
         if INITIAL_PRIORITY in self.extra_columns and not takes_initial_priorities(self.sampling):
             raise ValueError(

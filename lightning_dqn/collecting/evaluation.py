@@ -52,7 +52,8 @@ class EvaluationConfig:
         epsilon: probability of a random action; 0 is greedy; ``"auto"``: what the environment's
             metadata say as ``evaluation_epsilon``, as protocols of Atari do, and 0 without it.
         environment: another one than for training; anything :class:`EnvironmentFactory` takes. A
-            ``VectorEnv`` is played in itself, and has ``num_envs`` environments.
+            ``VectorEnv`` is played in itself, has ``num_envs`` environments and isn't the one that
+            trains.
         seed: of validation, the same each time so that checkpoints are compared on the same
             episodes, and of a test, which plays others; None: spawned from the run's seed.
         max_episode_steps: env steps after which an episode is cut and counted as it is, so that a
@@ -85,6 +86,22 @@ class EvaluationConfig:
     def episode_seed(self, run_seed: int, stage: Literal["validation", "test"]) -> int:
         """Return the seed of the episodes of one stage."""
         return seed_of(run_seed if self.seed is None else self.seed, stage)
+
+    def check_apart(self, training: EnvironmentFactory) -> None:
+        """Refuse to play in the very environments that train.
+
+        Raises:
+            ValueError: ``environment`` is their ``VectorEnv``.
+        """
+        if self.environment is None or not isinstance(training.id, VectorEnv):
+            return
+        given = EnvironmentFactory.of(self.environment)
+        if isinstance(given.id, VectorEnv) and given.id.unwrapped is training.id.unwrapped:
+            raise ValueError(
+                f"evaluation.environment={given.name}: this VectorEnv trains, and evaluation would "
+                "break into its episodes; leave it out, or pass an id, a function or another "
+                "VectorEnv"
+            )
 
     def epsilon_of(self, environment: VectorEnv) -> float:
         """Return the probability of a random action in these environments."""

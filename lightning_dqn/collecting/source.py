@@ -100,14 +100,13 @@ class EnvironmentSource:
         env_steps_per_iteration: int,
         seed: int,
     ) -> None:
+        spec = environment.spec  # before others are made: it is read from one that is closed
         self._factory = environment
         self._environment = environment.make()
         self._config = config
         self._warmup_env_steps = warmup_env_steps
         self._env_steps_per_iteration = env_steps_per_iteration
-        self.collector = Collector(
-            self._environment, environment.spec, exploration=config, seed=seed
-        )
+        self.collector = Collector(self._environment, spec, exploration=config, seed=seed)
         self.num_envs = self.collector.num_envs
         self.upcoming = self.collector.upcoming
         self._target_env_steps = 0

@@ -6,7 +6,6 @@ the action and returns the first observation of a new episode. Everything later 
 
 from __future__ import annotations
 
-import builtins
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 
+from lightning_dqn.environments.apart import refuse_shared
 from lightning_dqn.environments.exact import describe_observation
 from lightning_dqn.environments.families import missing_extra, registered
 from lightning_dqn.environments.grade import Grade, StateInWorker, find_grade
@@ -296,11 +296,7 @@ class EnvironmentFactory:
                 max_restarts=self.max_worker_restarts,
             )
         environment = ShapedVectorEnv(copies)
-        if len({builtins.id(one.unwrapped) for one in environment.envs}) < num_envs:
-            raise ValueError(
-                f"id={self.name}: gave the same environment each time, which would be stepped "
-                f"under {num_envs} names; let the function make a new one"
-            )
+        refuse_shared(environment, self.name)
         return environment
 
     def _has_native_entry_point(self) -> bool:

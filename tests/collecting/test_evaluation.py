@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.vector import VectorWrapper
 
 sys.path.insert(0, str(Path(__file__).parent))
 from support.faulty_env import FaultyEnv
@@ -456,3 +457,13 @@ def test_an_evaluator_says_by_which_rules_it_plays() -> None:
         evaluator = Evaluator(free, config)
         assert evaluator.rules == (0.2, expected)
         evaluator.close()
+
+
+@pytest.mark.parametrize("as_it_is", [True, False])
+def test_the_vector_env_that_trains_is_not_evaluated_in(as_it_is: bool) -> None:
+    training = gym.make_vec("CartPole-v1", 2, vectorization_mode="sync")
+    again = training if as_it_is else EnvironmentFactory(VectorWrapper(training))
+    with pytest.raises(ValueError, match=r"evaluation.environment=CartPole-v1: .* leave it out"):
+        ReplayDataModule(training, evaluation=EvaluationConfig(num_envs=2, environment=again))
+    other = gym.make_vec("CartPole-v1", 2, vectorization_mode="sync")
+    ReplayDataModule(training, evaluation=EvaluationConfig(num_envs=2, environment=other))

@@ -329,6 +329,19 @@ def test_a_function_that_gives_the_same_environment_each_time_is_refused() -> No
     assert factory.make(1).num_envs == 1
 
 
+@pytest.mark.parametrize("is_one_factory", [True, False])
+def test_an_environment_that_is_in_use_is_not_given_again(is_one_factory: bool) -> None:
+    only = IdentityEnv()
+    training = EnvironmentFactory(lambda: gym.wrappers.TimeLimit(only, 9), num_envs=1)
+    assert training.spec.num_actions, "what is made to be looked at is closed by then"
+    evaluation = training if is_one_factory else EnvironmentFactory(training.id, num_envs=1)
+    made = training.make()
+    with pytest.raises(ValueError, match=r"in use already.* make a new one each time"):
+        evaluation.make(1)
+    made.close()
+    evaluation.make(1)
+
+
 def test_one_is_made_to_look_at_whatever_steps_the_others() -> None:
     factory = EnvironmentFactory("CartPole-v1", num_envs=4, vectorization="async", frame_stack=2)
     environment = factory.make_one("rgb_array")
