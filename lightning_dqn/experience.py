@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.collecting.contract import Source
 from lightning_dqn.collecting.sharing import told_to_all
@@ -59,6 +60,8 @@ class Experience:
         self._ranks = ranks
         self._files: SafeCheckpointIO | None = None
         self._archive: RingArchive | None = None
+        self._key = ""
+        self._has_told = False
         with ExitStack() as stack:
             stack.callback(source.close)
             self.replay = make_ring(source.num_envs)
@@ -78,8 +81,9 @@ class Experience:
             key: of this state in a checkpoint.
         """
         if RingArchive.is_wanted(self.replay):
-            self._files, self._archive = files, RingArchive(self.replay, key)
+            self._files, self._archive, self._key = files, RingArchive(self.replay, key), key
             self._archive.join(files)
+            files.before_save_elsewhere.append(self._tell_of_lost_rows)
 
     def warm_up(self, learner: Learner) -> Iterator[int]:
         """Fill the ring before learning; yield the env steps by each part that is stored.
@@ -156,7 +160,12 @@ class Experience:
         collector = state["collector"]
         if self.replay.num_rows:
             self.sampler.load_state_dict(state["sampler"])
-        elif "actor" in collector:  # it goes on counting, and fills the ring
+        elif "sampler" in state and "segments" not in state["replay"]:
+            rank_zero_warn(
+                "the checkpoint holds no row of the replay ring, which was too large for it and is "
+                "filled anew"
+            )
+        if not self.replay.num_rows and "actor" in collector:  # it counts on, and fills the ring
             collector = {**collector, "actor": None}
         last: Rows | None = self.source.load_state_dict(collector)
         if last is not None:
@@ -166,8 +175,20 @@ class Experience:
         """Close the environments, end the collecting thread and archive no more."""
         if self._archive is not None and self._files is not None:
             self._archive.leave(self._files)
+            self._files.before_save_elsewhere.remove(self._tell_of_lost_rows)
         self._archive = None
         self.source.close()
+
+    def _tell_of_lost_rows(self, checkpoint: dict[str, Any], path: str) -> None:
+        """Say once that the ring's rows aren't saved, where no file can lie beside a checkpoint."""
+        if self._has_told or self._key not in checkpoint:
+            return
+        self._has_told = True
+        rank_zero_warn(
+            f"the replay ring of {self.replay.num_rows:,} rows isn't saved with {path}: a large "
+            "one lies beside its checkpoint, in a local folder; a run that goes on from this one "
+            "fills it anew. To keep it, save to a local folder, or set a smaller replay.capacity"
+        )
 
 
 def _check_number(saved: int, present: int) -> None:

@@ -41,6 +41,8 @@ class SafeCheckpointIO(TorchCheckpointIO):
     Attributes:
         before_save: called with the checkpoint and its path before it is written, to add what
             has files of its own; an OSError there counts as one of the checkpoint.
+        before_save_elsewhere: likewise where the path isn't local, and so nothing can have files of
+            its own beside it.
         after_save: called with the path when the checkpoint is in its place, of several ranks when
             what each of them has by itself is too.
     """
@@ -49,6 +51,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
         super().__init__()
         self.failures = failures
         self.before_save: list[Callable[[dict[str, Any], Path], None]] = []
+        self.before_save_elsewhere: list[Callable[[dict[str, Any], str], None]] = []
         self.after_save: list[Callable[[Path], None]] = []
         self._written: set[Path] = set()
         self._swept: set[Path] = set()
@@ -64,6 +67,8 @@ class SafeCheckpointIO(TorchCheckpointIO):
         """
         local = local_path(path)
         if local is None or storage_options is not None:
+            for tell in self.before_save_elsewhere:
+                tell(checkpoint, str(path))
             super().save_checkpoint(stamped(checkpoint), path, storage_options)
             return
         self.conclude(local, self.write(checkpoint, local))
