@@ -32,7 +32,14 @@ from lightning_dqn.collecting.unread_states import UnreadStates
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.state import UnknownStateError
 from lightning_dqn.extra_columns import INITIAL_PRIORITY, NO_COLUMNS, ExtraColumns
-from lightning_dqn.transitions import NO_ACTION, Learner, Rows, joined
+from lightning_dqn.transitions import (
+    NO_ACTION,
+    Learner,
+    Rows,
+    joined,
+    rows_from_plain,
+    truncated_by,
+)
 
 
 class Terms(NamedTuple):
@@ -197,7 +204,9 @@ class RaySource:
         if state["actor"] is None:
             return None
         observation, _, mask = self._following()
-        return final_rows(self._spec, observation, mask, extra_columns=self._extra_columns)
+        last = final_rows(self._spec, observation, mask, extra_columns=self._extra_columns)
+        ahead = state["ahead"]  # of a source in this process, before what follows
+        return last if ahead is None else truncated_by(rows_from_plain(ahead), last)
 
     def close(self) -> None:
         """End the actors, and Ray where it was begun here; may be called repeatedly."""

@@ -218,6 +218,25 @@ def test_a_state_of_a_source_in_this_process_can_be_gone_on_with(make_source):
     np.testing.assert_array_equal(last.observation[0], following)
 
 
+def test_what_a_source_in_this_process_had_collected_ahead_is_gone_on_with_too(make_source):
+    source, learner = make_source(CollectionConfig, overlap=True), Changing()
+    warm_up(source, learner)
+    [collected] = learner.iterations(source, 1)
+    state = source.state_dict()
+    following = source.upcoming()[0].copy()
+    ahead = source.collect(learner.module).rows
+    continued = make_source(num_actors=1, synchronous=True)
+    rows = continued.load_state_dict(state)
+    np.testing.assert_array_equal(rows.observation, [*ahead.observation, following])
+    np.testing.assert_array_equal(rows.action[:-1], ahead.action)
+    assert (rows.action[-1] == NO_ACTION).all()
+    is_open = (ahead.action[-1] != NO_ACTION) & ~ahead.terminated[-1]
+    np.testing.assert_array_equal(rows.truncated[-2], is_open | ahead.truncated[-1])
+    found = learner.iterations(continued, 2)
+    assert [c.new_env_steps for c in found] == pytest.approx([64, 64], abs=4)
+    assert found[0].env_steps == collected.env_steps + found[0].new_env_steps
+
+
 def test_actors_whose_environments_cannot_be_read_begin_anew(make_source, monkeypatch):
     source, learner = make_source(num_actors=2, synchronous=True), Changing()
     warm_up(source, learner)
