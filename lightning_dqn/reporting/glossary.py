@@ -131,7 +131,8 @@ GLOSSARY = {
     ),
     "replay/fill": "share of the ring that is filled; healthy: 1 after its capacity in env steps",
     "replay/ratio": (
-        "updates for each env step of the iteration (Fedus et al. 2020); healthy: as was set"
+        "updates for each env step of the iteration (Fedus et al. 2020); healthy: as was set, and "
+        "less where environments are more than env steps an iteration: those that step are told"
     ),
     "replay/age_mean": (
         "mean age of what was learned from, in env steps; healthy: half the ring, where sampling "
