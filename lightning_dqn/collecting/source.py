@@ -174,7 +174,7 @@ class EnvironmentSource:
         """
         state = {"target_env_steps": self._target_env_steps, "env_steps_told": self._env_steps}
         if self._ahead is not None and self._ahead.exception() is not None:
-            nothing = {"environments": None, "ahead": None, "episodes": []}
+            nothing: dict[str, Any] = {"environments": None, "ahead": None, "episodes": []}
             return {**state, **self._before_ahead, **nothing}
         return {
             **state,
