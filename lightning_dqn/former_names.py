@@ -163,6 +163,7 @@ def run_command(name: str) -> None:
     now = FORMER_COMMANDS.get(name, name)
     text = f"python -m {PACKAGE}.{name} is now python -m {PACKAGE} {now}"
     print(f"lightning-dqn: {text}; the old one goes with 0.3", file=sys.stderr)
+    sys.argv[0] = f"{PACKAGE}.{name}"  # Python has no file of it to name
     importlib.import_module(f"{PACKAGE}.commands.{name}").main(sys.argv[1:])
 
 

@@ -135,7 +135,7 @@ def test_the_lines_that_a_run_prints_work_in_any_folder(kind, tmp_path, request)
     program = ("-m", "lightning_dqn", *arguments, *left_out, *others)
     printed = run(*program, cwd=folder, package=package)
     lines = dict(line.strip().split(maxsplit=1) for line in printed.splitlines()[-4:])
-    for name, expected in (("evaluate", "over 100 episodes"), ("continue", "trained")):
+    for name, expected in (("evaluate", "over 4 episodes"), ("continue", "trained")):
         line = lines[name].replace("trainer.max_epochs=N", "trainer.max_epochs=3")
         assert line.startswith("python -m lightning_dqn ")
         shell = line.replace("python", shlex.quote(sys.executable), 1)

@@ -78,8 +78,8 @@ def test_what_is_not_given_has_its_default(given):
     record.main(["runs/x", "output=v/", "width=200"])
     assert given == [record.RecordOptions(run="runs/x", output="v/", width=200)]
     [options] = given
-    assert (options.episodes, options.seed, options.epsilon, options.fps) == (20, None, 0.0, None)
-    assert (options.format, options.max_episode_steps) == (None, "auto")
+    assert (options.episodes, options.seed, options.epsilon, options.fps) == (20, None, "run", None)
+    assert (options.format, options.max_episode_steps) == (None, "run")
 
 
 def test_ctrl_c_is_told_in_one_line(given, monkeypatch, capsys):
