@@ -209,9 +209,11 @@ def check_discount(spec: EnvironmentSpec, reading: Reading) -> None:
     Raises:
         ValueError: the sign is wrong.
     """
-    gamma = reading.gamma_at(0)
-    if spec.zero_sum_turns and gamma > 0:
-        raise ValueError(
-            f"gamma={gamma}: in this environment the next state is the opponent's, whose gain is "
-            f"the learner's loss; set gamma={-gamma}"
-        )
+    if not spec.zero_sum_turns:
+        return
+    for name, value in list(ends("gamma", reading.gamma)) or [("gamma", reading.gamma_at(0))]:
+        if value > 0:
+            raise ValueError(
+                f"{name}={value}: in this environment the next state is the opponent's, whose gain "
+                f"is the learner's loss; set {name}={-value}"
+            )

@@ -356,10 +356,18 @@ def test_a_length_that_a_function_gives_is_refused_where_it_falls_below_1():
 ZERO_SUM = replace(spec_of(), zero_sum_turns=True)
 
 
-@pytest.mark.parametrize("gamma", [0.9, 1.0, LinearSchedule(0.9, 1.0, 10)])
-def test_a_discount_that_adds_the_opponents_value_is_refused_with_the_right_one(gamma):
-    start = 1.0 if gamma == 1.0 else 0.9
-    match = rf"gamma={start}: .* set gamma=-{start}"
+@pytest.mark.parametrize(
+    ("gamma", "name", "value"),
+    [
+        (0.9, "gamma", 0.9),
+        (1.0, "gamma", 1.0),
+        (LinearSchedule(0.9, 1.0, 10), "gamma.start", 0.9),
+        (LinearSchedule(-0.9, 1.0, 10), "gamma.end", 1.0),
+        (lambda env_steps: 0.5, "gamma", 0.5),
+    ],
+)
+def test_a_discount_that_adds_the_opponents_value_is_refused_with_the_right_one(gamma, name, value):
+    match = rf"{name}={value}: .* set {name}=-{value}"
     with pytest.raises(ValueError, match=match):
         check_discount(ZERO_SUM, Reading(gamma=gamma))
     with pytest.raises(ValueError, match=match):
