@@ -10,6 +10,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
+from lightning_dqn.live.watch import total_env_steps
+
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
 
@@ -40,7 +42,7 @@ class EnvStepProgressBar(ProgressBar):
         if not self._enabled or not hasattr(data, "after_collection"):
             return
         self._bar = tqdm(
-            total=_total_env_steps(trainer, data.pace),
+            total=total_env_steps(trainer, data.pace),
             desc="warm-up",
             unit=" env steps",
             unit_scale=True,
@@ -98,13 +100,3 @@ class EnvStepProgressBar(ProgressBar):
             self._bar.close()
             trainer.datamodule.after_collection.remove(self._show)  # type: ignore[attr-defined]
         self._bar = None
-
-
-def _total_env_steps(trainer: pl.Trainer, pace: Any) -> int | None:
-    if trainer.max_epochs is None or trainer.max_epochs < 0:
-        return None
-    iterations = trainer.max_epochs * int(trainer.num_training_batches)
-    if trainer.max_steps >= 0:
-        iterations = min(iterations, trainer.max_steps)
-    total: int = iterations * pace.env_steps_per_iteration + pace.warmup_env_steps
-    return total
