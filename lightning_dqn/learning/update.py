@@ -6,6 +6,7 @@ Shapes: B batch, P parameters that learn.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -253,41 +254,38 @@ class Update:
         Raises:
             ValueError: the loss doesn't depend on a parameter that learns.
         """
+        with self._naming_unused(minibatches[0]):
+            done, blocks, is_ready = 0, None, False
+            while done < len(minibatches):
+                if blocks is not self._blocks:  # at first, and where others learn from now on
+                    blocks = self._blocks
+                    is_ready = (
+                        blocks is not None
+                        and not self.before_step
+                        and blocks.is_worth_it(operations, len(minibatches))
+                    )
+                if blocks is None or not is_ready:
+                    step = self(minibatches[done], optimizer, is_last=done + 1 == len(minibatches))
+                    done += 1
+                    yield done, step
+                    continue
+                size = blocks.size(counts[done:], operations, len(minibatches))
+                turn = slice(done, done + size)
+                step = blocks(minibatches[turn], counts[turn], operations)
+                done += size
+                if done == len(minibatches):
+                    self._count_step(step.gradients, optimizer)
+                yield done, step
+
+    @contextmanager
+    def _naming_unused(self, batch: Transitions) -> Iterator[None]:
+        """Name the parameters that the loss doesn't depend on, where torch only says there are."""
         try:
-            yield from self._turns(minibatches, counts, operations, optimizer)
+            yield
         except RuntimeError as error:
             if "not have been used in the graph" in str(error):
-                raise ValueError(self._unused(minibatches[0])) from error
+                raise ValueError(self._unused(batch)) from error
             raise
-
-    def _turns(
-        self,
-        minibatches: Sequence[Transitions],
-        counts: Sequence[Counts],
-        operations: Sequence[Any],
-        optimizer: LightningOptimizer,
-    ) -> Iterator[tuple[int, LearningStep]]:
-        done, blocks, is_ready = 0, None, False
-        while done < len(minibatches):
-            if blocks is not self._blocks:  # at first, and where others learn from now on
-                blocks = self._blocks
-                is_ready = (
-                    blocks is not None
-                    and not self.before_step
-                    and blocks.is_worth_it(operations, len(minibatches))
-                )
-            if blocks is None or not is_ready:
-                step = self(minibatches[done], optimizer, is_last=done + 1 == len(minibatches))
-                done += 1
-                yield done, step
-                continue
-            size = blocks.size(counts[done:], operations, len(minibatches))
-            turn = slice(done, done + size)
-            step = blocks(minibatches[turn], counts[turn], operations)
-            done += size
-            if done == len(minibatches):
-                self._count_step(step.gradients, optimizer)
-            yield done, step
 
     def _unused(self, batch: Transitions) -> str:
         """Return what is wrong where the loss of a minibatch has no gradient of a parameter."""
