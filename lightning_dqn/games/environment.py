@@ -47,7 +47,7 @@ class BoardGameVectorEnv(VectorEnv):
         num_envs: E.
         opponent: None for self-play; ``"random"``, ``"perfect"``, or an :class:`Opponent`.
         seat: which side the learner has against an opponent; ``"random"`` draws it anew in
-            each game.
+            each game. In self-play it has both.
         rewards: of a win, a draw and a loss. In self-play what one wins the other must lose.
         random_plies: up to so many moves at the beginning of each game are random and not the
             learner's, so that it learns to go on from openings that it would not choose.
@@ -89,6 +89,11 @@ class BoardGameVectorEnv(VectorEnv):
             raise ValueError(
                 f"rewards={list(self.rewards)}: in self-play a draw must be worth 0 and a loss as "
                 "much as a win costs the other; choose an opponent to learn with other rewards"
+            )
+        if self.opponent is None and seat != "random":
+            raise ValueError(
+                f"seat={seat}: in self-play the learner has both sides; choose an opponent, or "
+                "leave seat out"
             )
         self.metadata = {
             "autoreset_mode": AutoresetMode.NEXT_STEP,

@@ -206,7 +206,7 @@ def test_an_illegal_move_of_a_game_shown_mirrored_is_told_as_it_is_shown(seed: i
 @pytest.mark.parametrize("game", [TicTacToe("planes"), ConnectFour()], ids=lambda game: game.name)
 def test_a_game_shown_mirrored_is_the_same_game(game: Any, opponent: Any) -> None:
     """Moves translated by the board's symmetry lead to the same boards, translated."""
-    arguments = {"opponent": opponent, "seat": "first"}
+    arguments = {"opponent": opponent, "seat": "random" if opponent is None else "first"}
     shown = BoardGameVectorEnv(game, 64, random_symmetry=True, **arguments)
     plain = BoardGameVectorEnv(game, 64, **arguments)
     _, info = shown.reset(seed=0)
@@ -252,7 +252,8 @@ def test_the_same_seed_gives_the_same_games(opponent: Any) -> None:
 
 @pytest.mark.parametrize("opponent", [None, "random"])
 def test_the_collector_counts_moves_and_results(opponent: Any) -> None:
-    environment = BoardGameVectorEnv(TicTacToe(), 20, opponent=opponent, seat="second")
+    seat = "random" if opponent is None else "second"
+    environment = BoardGameVectorEnv(TicTacToe(), 20, opponent=opponent, seat=seat)
     spec = EnvironmentFactory(environment).spec
     assert spec.has_action_mask
     assert spec.num_actions == 9
@@ -283,6 +284,8 @@ def test_rewards_that_are_not_zero_sum_are_refused_in_self_play() -> None:
     ("arguments", "message"),
     [
         ({"seat": "third"}, "seat='third': choose first, second or random"),
+        ({"seat": "first"}, "seat=first: in self-play the learner has both sides; choose an opp"),
+        ({"seat": "second"}, "seat=second: in self-play the learner has both sides"),
         ({"render_mode": "human"}, "render_mode='human': choose ansi or rgb_array"),
         ({"opponent": "strong"}, "opponent='strong': choose random, perfect, search"),
     ],
