@@ -131,13 +131,17 @@ class Gate:
         terminated = self._ends("terminated", terminated)
         truncated = self._ends("truncated", truncated)
         ended, restarted = terminated | truncated, info.get(RESTARTED)
+        needless = terminated if restarted is None else terminated | restarted
+        mask = self._action_mask(info, needless)
+        if mask is not None and np.count_nonzero(truncated):
+            self._allow_some(mask, truncated & ~needless)
         return Given(
             self._observation(observation),
             self._reward(reward),
             terminated,
             truncated,
             ended,
-            self._action_mask(info, terminated if restarted is None else terminated | restarted),
+            mask,
             info.get(OWN_REWARD),
             restarted,
             self._life_lost(info) if self.spec.has_life_losses else None,
@@ -210,6 +214,22 @@ class Gate:
             text = (
                 f"environment {missing[0]} gave no info['action_mask'] in a state: there all its "
                 "actions count as legal"
+            )
+            warnings.warn(text, UserWarning, stacklevel=2)
+
+    def _allow_some(self, mask: np.ndarray, cut: np.ndarray) -> None:
+        """Let all actions count as legal in truncated states without any, and say so once.
+
+        What would have followed is valued by a legal action.
+        """
+        closed = np.flatnonzero(cut & ~mask.any(axis=1))
+        mask[closed] = True
+        if len(closed) and not self._has_told:
+            self._has_told = True
+            text = (
+                f"environment {closed[0]} gave no legal action in info['action_mask'] in a "
+                "truncated state, whose value is learned from: there all its actions count as "
+                "legal; give those that were"
             )
             warnings.warn(text, UserWarning, stacklevel=2)
 

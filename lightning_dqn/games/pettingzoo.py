@@ -22,7 +22,8 @@ class PettingZooVectorEnv(VectorEnv):
     Each step is one move, of the player whose turn it is; what comes back is the board as the next
     player observes it, so the next state's value counts against the mover
     (``metadata["zero_sum_turns"]``). The reward is what the move gave the mover. In NEXT_STEP mode;
-    ``info["action_mask"]``, bool[E, A], are the legal moves, none after the end.
+    ``info["action_mask"]``, bool[E, A], are the legal moves; none where a game is decided, those of
+    the player whose turn it would be where it is truncated.
 
     The games are stepped one after another in Python: a few thousand moves a second. Those of
     ``lightning_dqn.games`` are a hundred times as fast.
@@ -92,7 +93,7 @@ class PettingZooVectorEnv(VectorEnv):
                 reward[i], terminated[i], truncated[i] = self._move(i, int(actions[i]))
             self._look(i)
         self._ended = terminated | truncated
-        self._legal[self._ended] = False
+        self._legal[terminated] = False
         info = {"action_mask": self._legal.copy()}
         return self._observation.copy(), reward, terminated, truncated, info
 

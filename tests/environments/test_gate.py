@@ -173,6 +173,19 @@ def test_a_truncated_state_needs_its_mask_unless_its_worker_began_anew() -> None
         step(gate, info=info, terminated=none, truncated=first)
 
 
+def test_a_truncated_state_without_a_legal_action_is_told_once_and_allows_all() -> None:
+    none, both = np.zeros(2, bool), np.ones(2, bool)
+    info = {"action_mask": np.array([[False, False, False], [False, True, False]])}
+    gate = Gate(MASKED, 2)
+    taken = step(gate, info=info, terminated=both, truncated=both)
+    assert not taken.action_mask[0].any()  # nothing follows there
+    with pytest.warns(UserWarning, match="environment 0 gave no legal action .* truncated state"):
+        taken = step(gate, info=info, terminated=none, truncated=both)
+    assert taken.action_mask.tolist() == [[True, True, True], [False, True, False]]
+    assert step(gate, info=info, terminated=none, truncated=both).action_mask[0].all()
+    assert not info["action_mask"][0].any()  # the environment's own stays
+
+
 @pytest.mark.parametrize("name", ["action_masks", "legal_actions"])
 def test_what_looks_like_a_mask_is_told_once(name: str) -> None:
     gate = Gate(VECTOR, 2)

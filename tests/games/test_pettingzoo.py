@@ -61,9 +61,9 @@ class TakeOne:
             # Taking the last of them with a 2 is clumsy and loses, by one's own move.
             winner, loser = (other, mover) if self.fault == "own" and action else (mover, other)
             self.rewards = {winner: 1, loser: loss}
-            ends = self.truncations if self.fault == "truncates" else self.terminations
-            for player in self.possible_agents:
-                ends[player] = True
+            self.terminations = dict.fromkeys(self.possible_agents, True)
+        if self.stones == 1 and self.fault == "cut":
+            self.truncations = dict.fromkeys(self.possible_agents, True)
         self._tell_mask()
 
     def _tell_mask(self) -> None:
@@ -146,11 +146,13 @@ def test_who_loses_by_an_own_move_is_punished() -> None:
     assert rewards == [0.0, 0.0, -1.0]
 
 
-def test_a_game_cut_off_is_truncated() -> None:
-    environment = PettingZooVectorEnv(TakeOne, 1, fault="truncates")
+def test_a_game_cut_off_is_truncated_and_keeps_its_legal_moves() -> None:
+    environment = PettingZooVectorEnv(TakeOne, 1, fault="cut")
     environment.reset()
-    *_, terminated, truncated, _ = [environment.step(np.array([a])) for a in (0, 1, 1)][-1]
+    *_, terminated, truncated, info = [environment.step(np.array([a])) for a in (1, 1)][-1]
     assert (terminated[0], truncated[0]) == (False, True)
+    assert info["action_mask"].tolist() == [[True, False]]  # one is left
+    assert environment.step(np.array([0]))[0].tolist() == [[5]]
 
 
 def test_illegal_moves_are_refused() -> None:
