@@ -33,7 +33,8 @@ class Diagnostics(pl.Callback):
 
     Args:
         every_n_env_steps: look after the first iteration at or past every multiple of it.
-        values: what the networks say of a minibatch, and at evaluations how far it came true.
+        values: what the networks say of a minibatch, and at evaluations how far it came true,
+            unless training alone, or evaluation alone, is self-play.
         exploration: which actions were taken.
         replay: what was learned from.
         network: norms of weights and gradients, distance to the target network, dormant units.
@@ -86,7 +87,7 @@ class Diagnostics(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to note what the policy meets."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if self.values and hasattr(data, "step_observers"):
+        if self.values and hasattr(data, "step_observers") and _steps_are_alike(data):
             self._evaluated = EvaluatedStates()
             data.observers.append(self._evaluated.before_step)
             data.step_observers.append(self._evaluated.after_step)
@@ -146,6 +147,15 @@ class Diagnostics(pl.Callback):
                 example = module.spec.example_observations(1).to(module.device)
                 self._units, _ = find_units(module.q_network, example)
         return self._units
+
+
+def _steps_are_alike(data: Any) -> bool:
+    """Tell whether a step is in evaluation what it is in training.
+
+    A move in the one and a move with its answer in the other are discounted otherwise.
+    """
+    training, evaluation = data.environment.spec, data.evaluation_environment.spec
+    return bool(training.zero_sum_turns == evaluation.zero_sum_turns)
 
 
 def _as_dqn(module: pl.LightningModule) -> DQN:

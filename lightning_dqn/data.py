@@ -83,6 +83,7 @@ class ReplayDataModule(pl.LightningDataModule):
             ``evaluation`` has no seed of its own, evaluation.
 
     Attributes:
+        evaluation_environment: what evaluation plays in.
         pace: the counts above, as the sampler has them.
         extra_columns: that rows carry, as the collection declares them.
         after_collection: functions of the env steps so far, called after every collection,
@@ -118,6 +119,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.extra_columns = extra_columns_of(self.collection)
         self.evaluation = evaluation or EvaluationConfig()
         self.evaluation.check_apart(self.environment)
+        self.evaluation_environment = self.evaluation.environments(self.environment)
         self.sampling = as_sampling(UniformSampling() if sampler is None else sampler)
         if INITIAL_PRIORITY in self.extra_columns and not takes_initial_priorities(self.sampling):
             raise ValueError(
@@ -438,7 +440,7 @@ class ReplayDataModule(pl.LightningDataModule):
             return
         if stage == "fit":
             check_same(spec, self.environment.spec, f"environment {self.environment.name}")
-        evaluated = EnvironmentFactory.of(self.evaluation.environment or self.environment)
+        evaluated = self.evaluation_environment
         where = f"environment {evaluated.name} of evaluation"
         check_same(spec, evaluated.spec, where)
 

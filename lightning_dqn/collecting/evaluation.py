@@ -87,6 +87,10 @@ class EvaluationConfig:
         """Return the seed of the episodes of one stage."""
         return seed_of(run_seed if self.seed is None else self.seed, stage)
 
+    def environments(self, training: EnvironmentFactory) -> EnvironmentFactory:
+        """Return those that are played in: its own, or such as train."""
+        return EnvironmentFactory.of(self.environment or training)
+
     def check_apart(self, training: EnvironmentFactory) -> None:
         """Refuse to play in the very environments that train.
 
@@ -274,7 +278,7 @@ class Evaluator:
     def __init__(self, environment: EnvironmentFactory, config: EvaluationConfig) -> None:
         self.spec = environment.spec
         self.config = config
-        self._factory = EnvironmentFactory.of(config.environment or environment)
+        self._factory = config.environments(environment)
         self._environment: VectorEnv | None = None
         self._limit: int | None = None
 

@@ -43,7 +43,7 @@ class Studio:
 
     def __init__(self, environment: EnvironmentFactory, config: EvaluationConfig) -> None:
         quiet_drawing(has_window=False)
-        factory = EnvironmentFactory.of(config.environment or environment)
+        factory = config.environments(environment)
         self.name = factory.name
         with generators_kept():
             one = factory.make_one()

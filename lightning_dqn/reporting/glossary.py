@@ -100,8 +100,9 @@ GLOSSARY = {
     ),
     "eval/overestimation": (
         "predicted values of the validation episodes' actions minus the discounted returns that "
-        "followed, mean; a truncated episode goes on with its last observation's value; healthy: "
-        "near 0, above it values are too high"
+        "followed, mean; a truncated episode goes on with its last observation's value; left out "
+        "where only one of training and evaluation is self-play; healthy: near 0, above it values "
+        "are too high"
     ),
     "eval/predicted_return": "of that, the mean predicted value",
     "eval/discounted_return": (

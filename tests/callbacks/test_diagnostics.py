@@ -14,10 +14,10 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.demos.boring_classes import BoringModel
 from pytorch_lightning.loggers.logger import DummyLogger
-from support.board_runs import board_data, board_module
+from support.board_runs import ID, board_data, board_module
 from support.q_learning import online, q_learning
 
-from lightning_dqn import EvaluationConfig
+from lightning_dqn import EnvironmentFactory, EvaluationConfig
 from lightning_dqn.callbacks import Diagnostics, EMATargetNetwork
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
@@ -209,6 +209,21 @@ def test_a_validation_alone_is_told_of(make_trainer: Any, make_data: Any, make_m
     difference = results["eval/predicted_return"] - results["eval/discounted_return"]
     assert results["eval/overestimation"] == pytest.approx(difference)
     assert data.observers == data.step_observers == []
+
+
+@pytest.mark.parametrize("training", [None, "random"])
+@pytest.mark.parametrize("evaluation", [None, "random"])
+def test_values_are_compared_with_returns_where_a_step_is_the_same(
+    make_trainer: Any, training: str | None, evaluation: str | None
+) -> None:
+    trainer = make_trainer(callbacks=[Diagnostics()], limit_val_batches=1.0)
+    data = board_data(
+        opponent=training, evaluation=EnvironmentFactory(ID, kwargs={"opponent": evaluation})
+    )
+    [results] = trainer.validate(board_module(), data, verbose=False)
+    told = {key for key in results if FAMILY["values"].match(key)}
+    assert told == ({f"eval/{name}" for name in EVALUATED} if training == evaluation else set())
+    assert "eval/return_p50" in results
 
 
 def test_returns_are_in_the_reward_that_is_learned_from(

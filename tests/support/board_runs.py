@@ -19,7 +19,13 @@ from support.switches import switched_dqn
 ID = "lightning_dqn/TicTacToe-v0"
 
 
-def board_data(*, gamma: float | None = None, overlap: bool = False, **kwargs: Any) -> Any:
+def board_data(
+    *,
+    gamma: float | None = None,
+    overlap: bool = False,
+    evaluation: EnvironmentFactory | None = None,
+    **kwargs: Any,
+) -> Any:
     """Return data of 8 boards; ``kwargs`` are those of the environment."""
     sign = 1.0 if kwargs.get("opponent") is not None else -1.0
     return ReplayDataModule(
@@ -30,7 +36,7 @@ def board_data(*, gamma: float | None = None, overlap: bool = False, **kwargs: A
         env_steps_per_epoch=128,
         replay=ReplayConfig(capacity=2_000, gamma=sign if gamma is None else gamma),
         collection=CollectionConfig(warmup_env_steps=64, overlap=overlap),
-        evaluation=EvaluationConfig(num_envs=2),
+        evaluation=EvaluationConfig(num_envs=2, environment=evaluation),
     )
 
 
