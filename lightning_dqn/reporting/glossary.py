@@ -234,9 +234,16 @@ BEST: dict[str, Literal["max", "min"]] = {
 }
 """Key -> which end of its values is the best, where one is. A test is made once, and has none."""
 
+_RETURN = re.compile(r"(rollout|eval)/((new_)?episode_return|wrapped_return|return_p\d+)")
+
 _BEST = [(re.compile(re.sub(r"<\w+>", r"[^/]+", key)), end) for key, end in BEST.items()]
 
 
 def best_is(key: str) -> Literal["max", "min"] | None:
     """Return which end of a metric's values is the best; None where neither is."""
     return next((end for pattern, end in _BEST if pattern.fullmatch(key)), None)
+
+
+def is_return(key: str) -> bool:
+    """Tell whether a metric is a return of whole episodes, of training or evaluation."""
+    return _RETURN.fullmatch(key) is not None

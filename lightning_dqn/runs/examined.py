@@ -78,7 +78,9 @@ def _by_configuration(path: Path) -> Facts:
     except (OSError, AssertionError, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path}: can't be read: {reason}") from error
-    return Facts.of({**found, "evaluates_alike": alike and not _turns(found)})
+    turns = _turns(found)
+    both = {"trains_both_sides": turns, "evaluates_both_sides": turns and alike}
+    return Facts.of({**found, **both, "evaluates_alike": alike and not turns})
 
 
 _KEYS: Mapping[str, str] = {

@@ -55,6 +55,8 @@ def test_facts_are_read_off_the_configuration_where_no_doctor_noted_them(tmp_pat
         capacity=1000,
         evaluates_alike=True,
         num_envs=3,
+        trains_both_sides=False,
+        evaluates_both_sides=False,
     )
     assert facts_of_run(tmp_path) == expected
     (tmp_path / "findings.json").write_text('{"facts": {"gamma": 0.5, "of_later": 1}}')
@@ -64,7 +66,9 @@ def test_facts_are_read_off_the_configuration_where_no_doctor_noted_them(tmp_pat
 def test_evaluation_in_self_play_is_not_alike(tmp_path: Path) -> None:
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "config.yaml").write_text(CONFIG.replace("0.9", "-0.9"))
-    assert facts_of_run(tmp_path).evaluates_alike is False
+    facts = facts_of_run(tmp_path)
+    assert facts.evaluates_alike is False
+    assert facts.trains_both_sides is facts.evaluates_both_sides is True
 
 
 def test_a_folder_without_metrics_is_refused(tmp_path: Path) -> None:

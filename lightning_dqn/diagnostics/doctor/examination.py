@@ -11,6 +11,7 @@ from lightning_dqn.diagnostics.doctor.replay_rules import REPLAY_RULES
 from lightning_dqn.diagnostics.doctor.return_rules import RETURN_RULES
 from lightning_dqn.diagnostics.doctor.rule import Facts, Finding, Rule
 from lightning_dqn.diagnostics.doctor.value_rules import VALUE_RULES
+from lightning_dqn.reporting.glossary import is_return
 
 RULES: tuple[Rule, ...] = (*VALUE_RULES, *NETWORK_RULES, *REPLAY_RULES, *RETURN_RULES)
 
@@ -39,6 +40,7 @@ class Examination:
             env_steps: so far.
             row: by keys of the glossary.
         """
+        row = {key: value for key, value in row.items() if not self._says_nothing(key)}
         self._history.note(env_steps, row)
         began = []
         for rule in self._rules:
@@ -53,6 +55,13 @@ class Examination:
                 began.append(known)
             self.findings[rule.name] = known._replace(last_env_steps=env_steps)
         return began
+
+    def _says_nothing(self, key: str) -> bool:
+        """Tell whether it is a return of self-play, which tells nothing of either side."""
+        of_training = key.startswith("rollout/")
+        facts = self.facts
+        both = facts.trains_both_sides if of_training else facts.evaluates_both_sides
+        return bool(both) and is_return(key)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a continued run goes on with, as plain values."""

@@ -25,6 +25,8 @@ def facts_of(module: DQN, data: ReplayDataModule) -> Facts:
         capacity=config.capacity,
         evaluates_alike=data.evaluation.environment is None and not is_self_play,
         num_envs=data.environment.num_envs,
+        trains_both_sides=is_self_play,
+        evaluates_both_sides=data.evaluation_environment.spec.zero_sum_turns,
     )
 
 

@@ -20,6 +20,8 @@ class Facts(NamedTuple):
         capacity: rows of the ring.
         evaluates_alike: evaluation plays the environments that training does.
         num_envs: environments of training.
+        trains_both_sides: training is self-play, whose returns are the rewards of both in sum.
+        evaluates_both_sides: evaluation is.
     """
 
     gamma: float | None = None
@@ -29,6 +31,8 @@ class Facts(NamedTuple):
     capacity: int | None = None
     evaluates_alike: bool | None = None
     num_envs: int | None = None
+    trains_both_sides: bool | None = None
+    evaluates_both_sides: bool | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Facts:

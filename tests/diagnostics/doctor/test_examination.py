@@ -39,6 +39,23 @@ def test_a_finding_is_one_line_with_what_since_when_and_what_to_do() -> None:
     assert finding.remedy in str(finding)
 
 
+def test_returns_of_self_play_are_no_finding() -> None:
+    """Where a game is won or lost both sides' rewards add up to 1, whatever is learned."""
+    decided = {"rollout/episode_return": 1.0, "rollout/epsilon": 0.05}
+    for own, found in ((True, []), (False, ["explored-in-vain"]), (None, ["explored-in-vain"])):
+        examination = Examination(Facts(num_envs=1, trains_both_sides=own))
+        for step in range(10, 400, 10):
+            examination.take(step, {**decided, "rollout/episode_length": 5.0})
+        assert list(examination.findings) == found
+    # Ever more draws, whose sum is 0, are no fall.
+    for own, found in ((True, []), (False, ["loss-misleads"])):
+        examination = Examination(Facts(evaluates_both_sides=own))
+        for number, value in enumerate([0.2, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]):
+            evaluated = {"eval/episode_return": value, "eval/episode_return_std": 0.0}
+            examination.take(number, {**evaluated, "eval/episodes": 99, "train/loss": 0.3**number})
+        assert list(examination.findings) == found
+
+
 def test_a_continued_run_looks_back_on_what_was_before() -> None:
     whole, part = Examination(Facts()), Examination(Facts())
     for one in (whole, part):
