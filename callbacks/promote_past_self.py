@@ -15,7 +15,7 @@ from lightning_dqn.callbacks.live_dashboard import is_by_key
 from lightning_dqn.dqn import DQN
 from lightning_dqn.games.matches import Record, play_both_seats
 from lightning_dqn.games.opponents.opponent import Opponent
-from lightning_dqn.games.opponents.past_selves import PastSelves
+from lightning_dqn.games.opponents.past_selves import IN_CHECKPOINT, PastSelves, pool_of, restored
 from lightning_dqn.games.opponents.policy import PolicyOpponent
 from lightning_dqn.games.opponents.random import RandomOpponent
 from lightning_dqn.policy import GreedyPolicy
@@ -34,7 +34,7 @@ class PromotePastSelf(BoardEvaluation):
 
     The training environment's opponent must be a
     :class:`lightning_dqn.games.opponents.past_selves.PastSelves`. The pool's weights are in the
-    checkpoint.
+    checkpoint. A pool of evaluation's own is filled likewise.
 
     Args:
         games: in all, half in either seat.
@@ -72,6 +72,7 @@ class PromotePastSelf(BoardEvaluation):
         self.promotions = 0
         self._seed = 0
         self._pool: PastSelves
+        self._of_evaluation: PastSelves | None = None
         self._agent: Agent
         self._networks: list[nn.Module] = []
 
@@ -95,6 +96,7 @@ class PromotePastSelf(BoardEvaluation):
         if data.collection.overlap:
             raise ValueError("PromotePastSelf: overlap=True collects while validation goes on")
         self._pool, self._agent = opponent, module.agent
+        self._of_evaluation = pool_of(data.evaluation_environment)
         self._seed = self.seed_from(trainer, self.seed)
         if stage == "fit" and module.updates == 0:
             self._fill([])
@@ -124,17 +126,13 @@ class PromotePastSelf(BoardEvaluation):
             {name: tensor.detach().cpu().clone() for name, tensor in n.state_dict().items()}
             for n in self._networks
         ]
-        return {"promotions": self.promotions, "past_selves": weights}
+        return {"promotions": self.promotions, IN_CHECKPOINT: weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take them back, before the first move is made."""
         self.promotions = state_dict["promotions"]
-        networks = []
-        for weights in state_dict["past_selves"]:
-            network = deepcopy(self._agent.q_network).requires_grad_(False).eval()
-            network.load_state_dict(weights)
-            networks.append(network)
-        self._fill(networks)
+        policies = restored(self._agent, state_dict[IN_CHECKPOINT])
+        self._fill([policy.network for policy in policies])
 
     def _play(self, module: DQN) -> Record:
         newest: Opponent = RandomOpponent()
@@ -152,7 +150,10 @@ class PromotePastSelf(BoardEvaluation):
 
     def _fill(self, networks: list[nn.Module]) -> None:
         """Make these the pool, the newest last."""
-        self._pool.clear()
-        for network in networks:
-            self._pool.add(GreedyPolicy(network, self._agent.head, self._agent.spec))
+        policies = [GreedyPolicy(one, self._agent.head, self._agent.spec) for one in networks]
+        for pool in (self._pool, self._of_evaluation):
+            if pool is not None:
+                pool.clear()
+                for policy in policies:
+                    pool.add(policy)
         self._networks = networks[-self._pool.capacity :]

@@ -8,11 +8,18 @@ from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.agent import Agent
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.spec import check_same
 from lightning_dqn.formats.saved import PUBLISHED, WEIGHTS, Saved, names_in, read_saved
+from lightning_dqn.games.opponents.past_selves import (
+    IN_CHECKPOINT,
+    PastSelves,
+    pool_of,
+    restored,
+)
 from lightning_dqn.runs.artifacts import OF_WANDB, fetched
 from lightning_dqn.runs.build import ConfigError, build
 from lightning_dqn.runs.lengths import register_lengths
@@ -20,6 +27,7 @@ from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.trust import NOTHING, Trust, check_saved
 from lightning_dqn.safekeeping.checksums import verify
 from lightning_dqn.safekeeping.generations import LAST, is_kept
+from lightning_dqn.safekeeping.reading import read_checkpoint
 
 PUBLISHED_CONFIGURATION = "config.yaml"
 """Of a folder that was written to be published."""
@@ -100,12 +108,16 @@ class FinishedRun:
     def environment(self) -> EnvironmentFactory:
         """Return the environments that the run was evaluated in.
 
+        Past selves among them are those of the checkpoint that its weights are from.
+
         Raises:
             ConfigError: they aren't known, or can't be made any more.
         """
-        config = self.config()
-        other = build(config, "data.evaluation.environment")
-        return EnvironmentFactory.of(build(config, "environment") if other is None else other)
+        factory = evaluated_in(self.config())
+        pool = pool_of(factory)
+        if pool is not None:
+            self._fill(pool)
+        return factory
 
     def agent(self) -> Agent:
         """Build the agent with its weights, on the CPU.
@@ -136,6 +148,21 @@ class FinishedRun:
             raise ConfigError(f"run={self.weights}: {error}") from error
         return agent
 
+    def _fill(self, pool: PastSelves) -> None:
+        """Fill a pool of past selves, which comes empty from a configuration."""
+        found = [self.weights, *(self.weights / "checkpoints" / name for name in _CHECKPOINTS)]
+        path = next((one for one in found if is_kept(one)), None)
+        if path is None:
+            rank_zero_warn(
+                f"run={self.weights}: the past selves that it was evaluated against lie in its "
+                "checkpoints, which aren't here; their moves are random instead"
+            )
+            return
+        states = read_checkpoint(path).get("callbacks", {}).values()
+        weights = [one for state in states for one in state.get(IN_CHECKPOINT, ())]
+        for policy in restored(self.agent(), weights):
+            pool.add(policy)
+
     def _own_parts(self, saved: Saved) -> dict[str, Any]:
         named = [n for n in ("network", "head") if isinstance(saved.hyperparameters[n], str)]
         parts = {}
@@ -149,6 +176,16 @@ class FinishedRun:
                 )
             parts[name] = build(self.config(), f"module.{name}")
         return parts
+
+
+def evaluated_in(config: DictConfig) -> EnvironmentFactory:
+    """Build the environments that a configuration evaluates in.
+
+    Raises:
+        ConfigError: they can't be made.
+    """
+    other = build(config, "data.evaluation.environment")
+    return EnvironmentFactory.of(build(config, "environment") if other is None else other)
 
 
 def _configuration(folder: Path) -> Path:

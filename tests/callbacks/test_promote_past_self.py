@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from support.board_runs import board_data, board_module
+from support.board_runs import ID, board_data, board_module
 
-from lightning_dqn import DQN
+from lightning_dqn import DQN, EnvironmentFactory
 from lightning_dqn.callbacks import LiveDashboard, PromotePastSelf
 from lightning_dqn.games.opponents.past_selves import PastSelves
 from lightning_dqn.games.solved.tree import GameTree
@@ -66,6 +66,15 @@ def test_the_first_past_self_must_beat_random_moves(
     trainer.fit(solved_module(tree, sign=-1.0), board_data(opponent=pool))
     assert gate.promotions == len(pool.policies) == 0
     assert trainer.callback_metrics["eval/promotion_win_rate"] < 0.3
+
+
+def test_a_pool_of_evaluation_is_filled_likewise(tree: GameTree, make_board_trainer: Any) -> None:
+    pool, other = PastSelves(), PastSelves(capacity=1)
+    evaluation = EnvironmentFactory(ID, kwargs={"opponent": other})
+    data = board_data(opponent=pool, evaluation=evaluation)
+    make_board_trainer(callbacks=[PromotePastSelf(games=40)]).fit(solved_module(tree), data)
+    assert pool.policies == other.policies
+    assert len(other.policies) == 1
 
 
 def test_who_is_as_good_as_the_newest_stays_outside(

@@ -14,6 +14,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import evaluate
 from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.run import Summary
+from lightning_dqn.safekeeping.reading import read_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,33 @@ def test_a_checkpoint_plays_in_place_of_the_best_weights(cartpole: tuple[Path, S
     run, _ = cartpole
     best = run / "checkpoints" / "best.ckpt"
     assert (returns_of(best) == returns_of(run)).all()
+
+
+PAST_SELVES = (
+    "environment.id=lightning_dqn/TicTacToe-v0",
+    "+environment.kwargs.opponent._target_=lightning_dqn.games.opponents.past_selves.PastSelves",
+    "+callbacks/promote_past_self=default",
+    "callbacks.promote_past_self.level=0.99",
+    "data.evaluation.test_episodes_per_env=20",
+)
+
+
+def test_past_selves_are_those_of_the_run_and_told_of_where_they_are_missing(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    summary = small_run(run, *PAST_SELVES)
+    kept = read_checkpoint(run / "checkpoints" / "last.ckpt")["callbacks"]["PromotePastSelf"]
+    pool = FinishedRun.find(run).environment().kwargs["opponent"]
+    assert len(pool.policies) == len(kept["past_selves"]) > 0
+    for policy, weights in zip(pool.policies, kept["past_selves"], strict=True):
+        for name, found in policy.network.state_dict().items():
+            assert (found == weights[name]).all(), name
+    returns = [episode.episode_return for episode in evaluate(FinishedRun.find(run)).episodes]
+    assert np.mean(returns) == pytest.approx(summary.episode_return)
+    shutil.rmtree(run / "checkpoints")
+    with pytest.warns(UserWarning, match="past selves .* aren't here; their moves are random"):
+        assert not FinishedRun.find(run).environment().kwargs["opponent"].policies
 
 
 def test_a_number_out_of_range_is_refused(cartpole: tuple[Path, Summary]) -> None:

@@ -5,12 +5,23 @@ Shapes: M boards.
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 
+import numpy as np
+from gymnasium.vector import VectorEnv
+from torch import Tensor
+
+from lightning_dqn.agent import Agent
 from lightning_dqn.collecting.exploration import random_actions
+from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.opponents.policy import PolicyOpponent
+from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.transitions import Policy
+
+IN_CHECKPOINT = "past_selves"
+"""Where their weights lie in what a checkpoint keeps of ``PromotePastSelf``."""
 
 
 class PastSelves:
@@ -57,3 +68,22 @@ class PastSelves:
             player = PolicyOpponent(policies[drawn], self.epsilon)
             action[boards] = player.act(game, state[boards], generator)
         return action
+
+
+def pool_of(factory: EnvironmentFactory) -> PastSelves | None:
+    """Return the past selves that are played in a factory's environments; None: others are."""
+    if isinstance(factory.id, VectorEnv):
+        opponent = getattr(factory.id.unwrapped, "opponent", None)
+    else:
+        opponent = factory.kwargs.get("opponent")
+    return opponent if isinstance(opponent, PastSelves) else None
+
+
+def restored(agent: Agent, weights: Sequence[Mapping[str, Tensor]]) -> list[GreedyPolicy]:
+    """Return past selves of an agent by the weights that a checkpoint has of each."""
+    policies = []
+    for one in weights:
+        network = deepcopy(agent.q_network).requires_grad_(False).eval()
+        network.load_state_dict(one)
+        policies.append(GreedyPolicy(network, agent.head, agent.spec))
+    return policies
