@@ -15,9 +15,16 @@ from lightning_dqn.callbacks.live_dashboard import is_by_key
 from lightning_dqn.dqn import DQN
 from lightning_dqn.games.matches import Record, play_both_seats
 from lightning_dqn.games.opponents.opponent import Opponent
-from lightning_dqn.games.opponents.past_selves import IN_CHECKPOINT, PastSelves, pool_of, restored
+from lightning_dqn.games.opponents.past_selves import (
+    GROWING,
+    IN_CHECKPOINT,
+    PastSelves,
+    pool_of,
+    restored,
+)
 from lightning_dqn.games.opponents.policy import PolicyOpponent
 from lightning_dqn.games.opponents.random import RandomOpponent
+from lightning_dqn.learning.monitors import INSTEAD, monitored, returns_from
 from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.reporting.statistics import sign_test
 from lightning_dqn.system.seeding import generator_of
@@ -82,7 +89,7 @@ class PromotePastSelf(BoardEvaluation):
         Raises:
             ValueError: the training environment has another opponent, lives elsewhere, or
                 collecting runs in a thread, beside which nobody can say when a promotion takes
-                effect.
+                effect; or a callback compares returns against the pool.
         """
         opponent = self.environment.opponent
         if not isinstance(opponent, PastSelves):
@@ -97,6 +104,7 @@ class PromotePastSelf(BoardEvaluation):
             raise ValueError("PromotePastSelf: overlap=True collects while validation goes on")
         self._pool, self._agent = opponent, module.agent
         self._of_evaluation = pool_of(data.evaluation_environment)
+        _check_monitors(trainer, data)
         self._seed = self.seed_from(trainer, self.seed)
         if stage == "fit" and module.updates == 0:
             self._fill([])
@@ -157,3 +165,14 @@ class PromotePastSelf(BoardEvaluation):
                 for policy in policies:
                     pool.add(policy)
         self._networks = networks[-self._pool.capacity :]
+
+
+def _check_monitors(trainer: pl.Trainer, data: Any) -> None:
+    """Refuse callbacks that compare returns against the pool, which grows."""
+    for callback, key in monitored(trainer.callbacks):  # type: ignore[attr-defined]
+        environment = returns_from(key, data)
+        if environment is not None and pool_of(environment) is not None:
+            raise ValueError(
+                f"{type(callback).__name__}(monitor={key!r}): goes by returns against {GROWING}; "
+                f"{INSTEAD}"
+            )

@@ -12,10 +12,8 @@ from pytorch_lightning.callbacks import (
     BaseFinetuning,
     BatchSizeFinder,
     Callback,
-    EarlyStopping,
     GradientAccumulationScheduler,
     LearningRateFinder,
-    ModelCheckpoint,
     ModelPruning,
     StochasticWeightAveraging,
 )
@@ -24,6 +22,7 @@ from pytorch_lightning.utilities.compile import to_uncompiled
 
 from lightning_dqn.learning.devices import check_devices, check_shared
 from lightning_dqn.learning.hooks import check_callback_hooks, check_module_hooks
+from lightning_dqn.learning.monitors import check_monitors, monitored
 from lightning_dqn.reporting.glossary import GLOSSARY, OF_CALLBACKS
 from lightning_dqn.transitions import Iteration
 
@@ -85,6 +84,7 @@ def check_fit(module: Any, *, is_users: bool) -> None:
         raise ValueError(
             f"datamodule={type(data).__name__}: has no {lacks[0]}; {FROM_A_DATA_MODULE}"
         )
+    check_monitors(module.trainer.callbacks, data)
     if data.sampling.gives_whole_targets:
         module.target.refuse_whole_targets()
     if module.self_prediction_loss is not None:
@@ -124,8 +124,9 @@ def check_trainer(trainer: pl.Trainer, *, logs_own_metrics: bool) -> None:
         for maker, callback in zip(makers, callbacks, strict=True)
     )
     known = [key for key in _keys_that_come(trainer) if measures or key not in OF_CALLBACKS]
-    for name, key in _monitored(callbacks):
-        _check_monitor(name, key, known)
+    for callback, key in monitored(callbacks):
+        if getattr(callback, "strict", True):  # else it may be missing
+            _check_monitor(type(callback).__name__, key, known)
 
 
 def expected_iterations(trainer: pl.Trainer) -> int | None:
@@ -177,15 +178,6 @@ def _check_callback(callback: Callback) -> None:
         if isinstance(callback, kind):
             raise ValueError(f"{type(callback).__name__}: {reason}")
     check_callback_hooks(callback)
-
-
-def _monitored(callbacks: list[Callback]) -> Iterator[tuple[str, str]]:
-    for callback in callbacks:
-        is_strict = isinstance(callback, EarlyStopping) and callback.strict
-        if is_strict or isinstance(callback, ModelCheckpoint):
-            key = callback.monitor  # type: ignore[attr-defined]
-            if key is not None:
-                yield type(callback).__name__, key
 
 
 def _keys_that_come(trainer: pl.Trainer) -> Iterator[str]:

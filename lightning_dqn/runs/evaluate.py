@@ -9,6 +9,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from lightning_dqn.collecting.evaluation import EvaluationConfig, EvaluationRules, Evaluator
+from lightning_dqn.learning.monitors import of_both_sides
 from lightning_dqn.networks.table import Table, UnseenCount
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 from lightning_dqn.runs.build import ConfigError
@@ -86,6 +87,8 @@ def evaluate(
     notes = [str(count) for count in counts]
     if cut := sum(episode.is_cut for episode in episodes):
         notes.append(f"{cut} of {len(episodes)} episodes were cut; max_episode_steps=N sets where")
+    if factory.spec.zero_sum_turns:
+        notes.append(of_both_sides("a return"))
     return Outcome(episodes, rules, notes)
 
 

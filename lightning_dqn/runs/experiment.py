@@ -17,8 +17,10 @@ from lightning_dqn.dqn import DQN
 from lightning_dqn.experience import parts_of_memory
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.learning.devices import SUPPORTED_PRECISIONS, check_shared
+from lightning_dqn.learning.monitors import check_monitors
 from lightning_dqn.learning.trainer import check_trainer
 from lightning_dqn.replay.reading import check_discount
+from lightning_dqn.runs.best import take_last_for_best
 from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.build import ConfigError, build, build_several, invalid
 from lightning_dqn.runs.check import check_folder, check_keys, check_values
@@ -28,12 +30,17 @@ from lightning_dqn.system.ranks import Ranks
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a configuration describes, built but not yet run."""
+    """What a configuration describes, built but not yet run.
+
+    Attributes:
+        note: a line about what is done otherwise than the configuration says.
+    """
 
     config: DictConfig
     module: DQN
     data: ReplayDataModule
     trainer: pl.Trainer
+    note: str | None = None
 
 
 def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
@@ -68,10 +75,14 @@ def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
         module.make_optimizers(epochs * data.iterations_per_epoch if epochs > 0 else None)
     check_folder(Path(config.run_dir), "run_dir")
     _check_precision(config)
+    with _as_mistake_of("data.evaluation.environment"):
+        note = take_last_for_best(config, data)
     trainer = build_trainer(config)
     with _as_mistake_of("trainer"):
         check_trainer(trainer, logs_own_metrics=type(module) is not DQN)
-    experiment = Experiment(config, module, data, trainer)
+    with _as_mistake_of("callbacks"):
+        check_monitors(trainer.callbacks, data)  # type: ignore[attr-defined]
+    experiment = Experiment(config, module, data, trainer, note)
     _check_ranks(experiment)
     with _as_mistake_of("data"):
         parts = parts_of_memory(trainer, data.replay_config)

@@ -38,7 +38,10 @@ __all__ = ["Summary", "prepare", "rehearse", "run"]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to; ``str`` of it is what the terminal shows at the end."""
+    """What a run came to; ``str`` of it is what the terminal shows at the end.
+
+    ``of_both_sides``: its test was self-play, so that a return is the rewards of both in sum.
+    """
 
     name: str
     run_dir: Path
@@ -54,6 +57,7 @@ class Summary:
     changed_by_hand: tuple[str, ...] = ()
     longer: str = "trainer.max_epochs=N"
     findings: tuple[str, ...] = ()
+    of_both_sides: bool = False
 
     def __str__(self) -> str:
         rate = self.env_steps / max(self.seconds, 1e-9)
@@ -73,8 +77,9 @@ class Summary:
         if self.episode_return is None:
             return "not tested"
         cut = f", {self.episodes_cut} of them cut" if self.episodes_cut else ""
+        what = "rewards of both sides" if self.of_both_sides else "return"
         return (
-            f"return {self.episode_return:.1f} ± {self.episode_return_std:.1f} over "
+            f"{what} {self.episode_return:.1f} ± {self.episode_return_std:.1f} over "
             f"{self.episodes} test episodes{cut} ({self.tested})"
         )
 
@@ -158,6 +163,7 @@ def _sum_up(experiment: Experiment, fitted: _Fitted, results: Mapping[str, float
         changed_by_hand=changed_by_hand(run_dir),
         longer="trainer.max_epochs=N" if config.get("env_steps") is None else "env_steps=N",
         findings=tuple(_findings(experiment.trainer)),
+        of_both_sides=experiment.data.evaluation_environment.spec.zero_sum_turns,
     )
 
 
@@ -206,8 +212,13 @@ def _say(experiment: Experiment, run_dir: Path) -> None:
     if experiment.config.print_config:
         _logger.info("%s", config_tree(experiment.config))
     _logger.info("%s", opening_line(experiment, shown(run_dir)))
+    if experiment.note is not None:
+        _logger.info("%s", experiment.note)
 
 
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:
-    path = getattr(trainer.checkpoint_callback, "best_model_path", None)
-    return path if path and is_kept(Path(path)) else None  # one that couldn't be saved isn't there
+    callback = trainer.checkpoint_callback
+    path = getattr(callback, "best_model_path", None)
+    if not path or getattr(callback, "save_top_k", 1) == 0:  # then it's one of before a resume
+        return None
+    return path if is_kept(Path(path)) else None  # one that couldn't be saved isn't there

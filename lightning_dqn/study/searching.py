@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
+from lightning_dqn.reporting.glossary import is_return
 from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import SWEEP, Composer
@@ -132,5 +134,17 @@ def _as_run(search: Search, job: SweepJob) -> SweepJob:
 
 def _pruner(search: Search, composer: Composer) -> dict[str, Any]:
     config = next(composer.jobs()).config
+    _check_metric(search, config)
     spread_budget(config)
     return search.pruner_asked(config.data.env_steps_per_epoch, config.trainer.max_epochs or 1)
+
+
+def _check_metric(search: Search, config: DictConfig) -> None:
+    """Refuse to search by returns of self-play."""
+    if not is_return(search.evaluated):
+        return
+    from lightning_dqn.learning.monitors import INSTEAD, of_both_sides  # with torch
+    from lightning_dqn.runs.finished import evaluated_in
+
+    if evaluated_in(config).spec.zero_sum_turns:
+        raise ConfigError(f"sweep.metric: {of_both_sides(search.evaluated)}; {INSTEAD}")

@@ -105,6 +105,13 @@ def test_past_selves_are_those_of_the_run_and_told_of_where_they_are_missing(
         assert not FinishedRun.find(run).environment().kwargs["opponent"].policies
 
 
+def test_returns_of_self_play_are_said_to_be_of_both_sides(tmp_path: Path) -> None:
+    own = ("environment.id=lightning_dqn/TicTacToe-v0", "data.replay.gamma=-0.9")
+    small_run(tmp_path / "run", *own)
+    [note] = evaluate(FinishedRun.find(tmp_path / "run")).notes
+    assert note.startswith("in self-play a return is the sum of both sides' rewards")
+
+
 def test_a_number_out_of_range_is_refused(cartpole: tuple[Path, Summary]) -> None:
     with pytest.raises(ConfigError, match=r"^num_envs=0: at least 1"):
         returns_of(cartpole[0], num_envs=0)

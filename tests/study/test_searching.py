@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,18 @@ def test_an_interval_is_refused_of_a_key_that_takes_whole_numbers(tmp_path: Path
     assert search is not None
     with pytest.raises(ConfigError, match=r"^data\.batch_size=44\.2"):
         begun(search, Composer([]), [])
+
+
+SELF_PLAY = ("environment.id=lightning_dqn/TicTacToe-v0", "data.replay.gamma=-0.9")
+
+
+def test_returns_of_self_play_are_nothing_to_search_by(tmp_path: Path) -> None:
+    search = saved(tmp_path, LR, *SELF_PLAY).search
+    assert search is not None
+    with pytest.raises(ConfigError, match=r"^sweep\.metric: in self-play eval/episode_return is"):
+        begun(search, Composer([]), [])
+    by_regret = replace(search, metric="eval/mean_regret")
+    assert begun(by_regret, Composer([]), []).sweep.search == by_regret
 
 
 def test_its_trials_may_name_what_is_trusted(tmp_path: Path) -> None:

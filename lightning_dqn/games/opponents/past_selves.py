@@ -20,6 +20,9 @@ from lightning_dqn.games.opponents.policy import PolicyOpponent
 from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.transitions import Policy
 
+GROWING = "PastSelves, which get stronger as the run goes on"
+"""Why returns against them tell nothing of which policy is the better one."""
+
 IN_CHECKPOINT = "past_selves"
 """Where their weights lie in what a checkpoint keeps of ``PromotePastSelf``."""
 

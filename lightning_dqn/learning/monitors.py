@@ -1,0 +1,62 @@
+"""What callbacks go by, and where it can't tell which policy is the better one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.reporting.glossary import is_return
+
+INSTEAD = (
+    "evaluate against an opponent that stays as it is (data.evaluation.environment, "
+    "EvaluationConfig(environment=...)), or go by eval/mean_regret of ExactMetrics, mode=min"
+)
+"""What to do where returns tell nothing."""
+
+
+def monitored(callbacks: Iterable[Callback]) -> Iterator[tuple[Callback, str]]:
+    """Yield the callbacks that go by a metric, with its key."""
+    for callback in callbacks:
+        is_kept = isinstance(callback, ModelCheckpoint) and callback.save_top_k != 0
+        if (is_kept or isinstance(callback, EarlyStopping)) and callback.monitor is not None:
+            yield callback, callback.monitor
+
+
+def returns_from(key: str, data: Any) -> EnvironmentFactory | None:
+    """Return the environments whose returns a metric has; None: it has none, or of unknown ones.
+
+    Args:
+        key: of the glossary.
+        data: a data module; of another kind than ReplayDataModule nothing is known.
+    """
+    name = "environment" if key.startswith("rollout/") else "evaluation_environment"
+    return getattr(data, name, None) if is_return(key) else None
+
+
+def sums_both_sides(key: str, data: Any) -> bool:
+    """Tell whether a metric is a return of self-play; see :func:`returns_from`."""
+    environment = returns_from(key, data)
+    return environment is not None and environment.spec.zero_sum_turns
+
+
+def check_monitors(callbacks: Iterable[Callback], data: Any) -> None:
+    """Refuse callbacks that go by returns of self-play.
+
+    Raises:
+        ValueError: naming one, and what to take instead.
+    """
+    for callback, key in monitored(callbacks):
+        if sums_both_sides(key, data):
+            raise ValueError(
+                f"{type(callback).__name__}(monitor={key!r}): {of_both_sides(key)}; {INSTEAD}"
+            )
+
+
+def of_both_sides(key: str) -> str:
+    """Return what a return of self-play is."""
+    return (
+        f"in self-play {key} is the sum of both sides' rewards, the same whenever a game is decided"
+    )
