@@ -21,8 +21,9 @@ def monitored(callbacks: Iterable[Callback]) -> Iterator[tuple[Callback, str]]:
     """Yield the callbacks that go by a metric, with its key."""
     for callback in callbacks:
         is_kept = isinstance(callback, ModelCheckpoint) and callback.save_top_k != 0
-        if (is_kept or isinstance(callback, EarlyStopping)) and callback.monitor is not None:
-            yield callback, callback.monitor
+        goes_by: str | None = getattr(callback, "monitor", None)
+        if (is_kept or isinstance(callback, EarlyStopping)) and goes_by is not None:
+            yield callback, goes_by
 
 
 def returns_from(key: str, data: Any) -> EnvironmentFactory | None:
