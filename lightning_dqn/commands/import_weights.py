@@ -16,7 +16,7 @@ from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.mistakes import told
 from lightning_dqn.runs.resume import CONFIGURATION, quoted
 from lightning_dqn.runs.training import training_module
-from lightning_dqn.system.files import write_text
+from lightning_dqn.system.files import check_unused, staged_folder, write_text
 
 if TYPE_CHECKING:
     from lightning_dqn.agent import Agent
@@ -38,7 +38,7 @@ class ImportOptions:
         "...) or as here (torso.0.weight, ..., head.bias)",
         is_path=True,
     )
-    output: str = option("the folder; evaluate, export and others take it as a run's")
+    output: str = option("a new folder; evaluate, export and others take it as a run's")
     key_map: Any = option(
         "other names: {fc1: torso.0, fc2: head}, of layers or of single tensors, or a YAML or "
         "JSON file of such a mapping",
@@ -64,22 +64,22 @@ def make_run(options: ImportOptions, overrides: Sequence[str]) -> ImportReport:
 
     Raises:
         ConfigError: naming the key at fault and the remedy.
-        ValueError: the weights can't be read or don't fit.
+        ValueError: the weights can't be read or don't fit, or something is there already.
     """
-    from lightning_dqn.formats.saved import WEIGHTS, save_weights
+    from lightning_dqn.formats.saved import save_weights
     from lightning_dqn.formats.tensors import read_tensors
 
     output, key_map = Path(options.output), _key_map(options.key_map)
-    if (output / WEIGHTS).exists():
-        raise ConfigError(f"output={output}: holds {WEIGHTS} already; name another folder")
+    check_unused(output)
     tensors = read_tensors(options.file)
     with Composer([*overrides, f"run_dir={quoted(output)}"]) as composer, told(composer.explain):
         config = without_hydra(composer.config())
         module = training_module().prepare(config).module
     report = import_into(module.agent, tensors, key_map, partial=options.partial)
-    save_weights(module.agent, output, module.hparams)
-    (output / CONFIGURATION).parent.mkdir(exist_ok=True)
-    write_text(output / CONFIGURATION, OmegaConf.to_yaml(config))
+    with staged_folder(output) as staged:
+        save_weights(module.agent, staged, module.hparams)
+        (staged / CONFIGURATION).parent.mkdir()
+        write_text(staged / CONFIGURATION, OmegaConf.to_yaml(config))
     return report
 
 

@@ -29,7 +29,7 @@ from lightning_dqn.runs.secrets import holds_a_secret, without_secrets
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.checksums import add_checksums
 from lightning_dqn.safekeeping.generations import is_kept
-from lightning_dqn.system.files import SUMMARY, staged_folder, write_json, write_text
+from lightning_dqn.system.files import SUMMARY, check_unused, staged_folder, write_json, write_text
 from lightning_dqn.system.overrides import is_of, path_of
 
 _RESULTS, _CARD, _ONNX, _REPLAY = "results.json", "README.md", "model.onnx", "replay.mp4"
@@ -130,8 +130,7 @@ def publish(run: FinishedRun, options: PublishOptions) -> Published:
 
 
 def _check(folder: Path, license: str | None) -> None:
-    if os.path.lexists(folder):
-        raise ConfigError(f"output={folder}: is there already; name another folder")
+    check_unused(folder)
     if license is not None and not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", license):
         raise ConfigError(f"license={license}: expected an identifier, as mit or cc-by-4.0")
 

@@ -25,8 +25,9 @@ from lightning_dqn.study.asked import (
 )
 from lightning_dqn.study.conduct import Say, say_to_terminal
 from lightning_dqn.study.launching import launch
-from lightning_dqn.study.sweep import Sweep, is_unused, read_sweep, seeds_text
+from lightning_dqn.study.sweep import Sweep, read_sweep, seeds_text
 from lightning_dqn.study.sweep_results import SweepResults
+from lightning_dqn.system.files import is_unused
 
 RESERVED = {
     SEED: "a study takes its seeds as seeds=5 or seeds=3,4,7",

@@ -25,7 +25,8 @@ from lightning_dqn.study.asked import (
     with_jobs,
 )
 from lightning_dqn.study.suite import ALL, Suite
-from lightning_dqn.study.sweep import Sweep, is_unused, read_sweep, seeds_text
+from lightning_dqn.study.sweep import Sweep, read_sweep, seeds_text
+from lightning_dqn.system.files import is_unused
 from lightning_dqn.system.overrides import key_of
 
 VERB = "suite"

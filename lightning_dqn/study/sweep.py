@@ -119,11 +119,6 @@ def is_sweep(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (SWEEP, FORMERLY))
 
 
-def is_unused(folder: Path) -> bool:
-    """Return whether a new sweep can have a folder."""
-    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-
-
 def read_sweep(folder: Path) -> Sweep:
     """Return the sweep of a folder.
 

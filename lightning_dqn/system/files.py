@@ -79,17 +79,35 @@ def staged(path: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+def is_unused(folder: Path) -> bool:
+    """Return whether something new can have a folder: it isn't there, or is empty."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def check_unused(folder: Path) -> None:
+    """Refuse an output in whose place something is.
+
+    Raises:
+        ValueError: it is a file, or a folder that isn't empty.
+    """
+    if not is_unused(folder):
+        raise ValueError(f"output={folder}: is there already; name another folder")
+
+
 @contextmanager
 def staged_folder(path: Path) -> Iterator[Path]:
-    """Make a folder beside ``path`` that becomes it at the end; after an error neither is left.
+    """Make a folder beside ``path`` that becomes it at the end; after an error nothing is left.
 
     Args:
-        path: there must be nothing of that name.
+        path: of a folder that is unused, see :func:`is_unused`.
     """
+    path = Path(os.path.realpath(path))  # a link goes on leading there
     temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.tmp")
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        with suppress(FileNotFoundError):
+            path.rmdir()
         os.rename(temporary, path)
         sync_folder(path.parent)
     finally:

@@ -120,9 +120,31 @@ def test_a_mistake_is_told_with_exit_code_2(arguments, message, weights, monkeyp
     assert not Path("made").exists()
 
 
-def test_a_folder_of_weights_is_never_overwritten(weights, monkeypatch, capsys):
-    assert imported("file=elsewhere.npz") == 0
-    before = Path("made/module.safetensors").read_bytes()
+def test_a_run_that_was_interrupted_is_left_as_it_is(weights, capsys):
+    own = Path("made/.hydra/config.yaml")
+    own.parent.mkdir(parents=True)
+    own.write_text("seed: 1")
     assert imported("file=elsewhere.npz") == 2
-    assert "output=made: holds module.safetensors already" in capsys.readouterr().err
-    assert Path("made/module.safetensors").read_bytes() == before
+    assert "output=made: is there already; name another folder" in capsys.readouterr().err
+    assert own.read_text() == "seed: 1"
+    assert not Path("made/module.safetensors").exists()
+
+
+def test_an_empty_folder_is_taken(weights):
+    Path("made").mkdir()
+    assert imported("file=elsewhere.npz") == 0
+    assert {path.name for path in Path("made").iterdir()} == {
+        ".hydra",
+        "module.json",
+        "module.safetensors",
+    }
+
+
+def test_nothing_is_left_where_writing_fails(weights, monkeypatch):
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(import_weights, "write_text", fail)
+    with pytest.raises(KeyboardInterrupt):
+        imported("file=elsewhere.npz")
+    assert [path.name for path in Path().iterdir()] == ["elsewhere.npz"]

@@ -289,7 +289,7 @@ def test_an_unfinished_run_is_refused(run: Path, tmp_path: Path) -> None:
 
 def test_a_folder_that_is_there_is_left_as_it_is(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(ConfigError, match=r"^output=.*: is there already; name another folder"):
+    with pytest.raises(ValueError, match=r"^output=.*: is there already; name another folder"):
         published(run, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -8,7 +8,8 @@ import pytest
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.study.suite_file import find_suite
-from lightning_dqn.study.sweep import Sweep, is_sweep, is_unused, read_sweep, seeds_text
+from lightning_dqn.study.sweep import Sweep, is_sweep, read_sweep, seeds_text
+from lightning_dqn.system.files import is_unused
 
 JOBS = (SweepJob("lr=1,seed=0", ("lr=1", "seed=0")), SweepJob("lr=2,seed=0", ("lr=2", "seed=0")))
 

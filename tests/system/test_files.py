@@ -14,7 +14,9 @@ import pytest
 
 from lightning_dqn.system import files
 from lightning_dqn.system.files import (
+    check_unused,
     staged,
+    staged_folder,
     sweep_temporaries,
     sync_folder,
     write_json,
@@ -250,3 +252,17 @@ def test_a_folder_that_can_not_be_synced_is_no_error_and_a_broken_disk_is(
             sync_folder(tmp_path)
     else:
         sync_folder(tmp_path)
+
+
+def test_a_folder_appears_whole_also_in_the_place_of_an_empty_one_or_behind_a_link(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("linked")
+    for name in ("new", "empty", "link"):
+        check_unused(tmp_path / name)
+        with staged_folder(tmp_path / name) as staged:
+            (staged / "a.txt").touch()
+            assert not (tmp_path / name / "a.txt").exists()
+        assert names(tmp_path / name) == {"a.txt"}
+        with pytest.raises(ValueError, match=rf"^output=.*{name}: is there already; name another"):
+            check_unused(tmp_path / name)
+    assert names(tmp_path) == {"new", "empty", "link", "linked"}

@@ -16,7 +16,7 @@ from lightning_dqn.formats.export import export
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.play.runtime import FILES, PAGE
 from lightning_dqn.games.play.strength import Strength, value_scale
-from lightning_dqn.system.files import write_json, write_whole
+from lightning_dqn.system.files import is_unused, write_json, write_whole
 
 DESCRIPTION = "game.json"
 MODEL = "model.onnx"
@@ -32,7 +32,7 @@ def check_output(folder: Path) -> None:
     """
     if folder.is_file():
         raise ValueError(f"output={folder}: this is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
+    if not (is_unused(folder) or (folder / DESCRIPTION).is_file()):
         raise ValueError(f"output={folder}: this folder holds other files; name a new one")
 
 
