@@ -83,7 +83,10 @@ class Game(ABC):
         return state
 
     def action_cell(self, action: int, state: np.ndarray) -> tuple[int, int]:
-        """Return the row and column of a board [1, ...] in which a move places its piece."""
+        """Return the row and column of a board [1, ...] in which a move places its piece.
+
+        Those of a move that places none, as a pass, lie outside ``board_shape``.
+        """
         return divmod(action, self.board_shape[1])
 
     def move_name(self, action: int) -> str:

@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from support.board_agents import perfect_tictactoe, taught_tictactoe, untrained_connect_four
+from support.board_agents import (
+    perfect_tictactoe,
+    taught_tictactoe,
+    untrained,
+    untrained_connect_four,
+)
+from support.passing_game import RULES, Passing
 
 from lightning_dqn.agent import Agent
 from lightning_dqn.games.connect_four import ConnectFour
@@ -108,6 +114,15 @@ def connect_four(tmp_path_factory, runtime) -> Iterator[Site]:
 def perfect(tmp_path_factory, runtime) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("perfect")
     yield from served(folder, perfect_tictactoe().agent, TicTacToe("index"), runtime)
+
+
+@pytest.fixture(scope="session")
+def passing(tmp_path_factory, runtime) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("passing")
+    rules = folder / "passing.js"
+    rules.write_text(RULES)
+    agent = untrained((3,), 3, "passing").eval().agent
+    yield from served(folder / "site", agent, Passing(), runtime, rules)
 
 
 class Mine(TicTacToe):

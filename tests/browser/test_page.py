@@ -204,6 +204,22 @@ def test_a_game_of_the_users_own_needs_no_more_than_its_rules(driver, own_game):
     assert page.state["isOver"]
 
 
+def test_a_move_outside_the_board_is_a_button_below_it(driver, passing):
+    page = Page(driver, passing)
+    [button] = driver.find_elements(By.CSS_SELECTOR, "#others button")
+    value = f"{abs(page.call('lightningDqn.qValues()')[2]):.2f}"
+    assert button.text.startswith("pass ")
+    assert value in button.text
+    assert len(driver.find_elements(By.CSS_SELECTOR, ".cell[data-q]")) == 2
+    button.click()
+    page.wait("return lightningDqn.state.moves.length >= 2")
+    first = page.state["moves"][0]
+    assert first == {"action": 2, "by": "you"}
+    while page.state["toMove"] == "you":
+        page.play(page.state["legal"][0])
+    page.wait("return document.querySelector('#others').hidden")
+
+
 def test_at_full_strength_every_win_at_hand_is_taken(driver, perfect):
     page, chances = Page(driver, perfect), 0
     game = page.site.game

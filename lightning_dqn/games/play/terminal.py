@@ -123,7 +123,8 @@ class TerminalPlay:
                 star = "*" if q_values[action] == best else " "
                 text = f"{self.game.move_name(action)}:{q_values[action]:+.2f}{star}"
                 row, column = self.game.action_cell(action, state)
-                if cells[row][column] == SYMBOLS[0]:
+                is_on_board = 0 <= row < len(cells) and 0 <= column < len(cells[row])
+                if is_on_board and cells[row][column] == SYMBOLS[0]:
                     cells[row][column] = text
                 else:
                     others.append(text)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from support.board_agents import taught_tictactoe, untrained_connect_four
+from support.board_agents import taught_tictactoe, untrained, untrained_connect_four
 from support.nim_game import Nim
+from support.passing_game import Passing
 
 from lightning_dqn.games.connect_four import ConnectFour
 from lightning_dqn.games.play.terminal import TerminalPlay
@@ -83,6 +84,14 @@ def test_a_game_of_the_users_own_is_played():
     text, _ = played(NimValues(), Nim(), ["one", "two", "one", "q"])
     assert "other moves: one:+1.00* two:+0.00" in text
     assert "You win!" in text
+
+
+def test_a_move_outside_the_board_is_shown_below_it():
+    text, _ = played(untrained((3,), 3, "passing").eval(), Passing(), ["pass", "1", "1", "q"])
+    lines = text.splitlines()
+    assert [word[:2] for word in lines[2].split()] == ["1:", "2:"]
+    assert lines[3].startswith("other moves: pass:")
+    assert "isn't a legal move" not in text.partition("The agent plays")[0]
 
 
 def test_the_best_move_is_taken_at_zero_and_another_at_times_above():

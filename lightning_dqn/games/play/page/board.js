@@ -40,7 +40,10 @@ export class BoardView {
     const last = match.moves.at(-1)?.cell;
     this.targets = new Map();
     if (match.toMove === "you") {
-      for (const action of match.legal) this.targets.set(rules.cellOf(match.position, action), action);
+      for (const action of match.legal) {
+        const target = rules.cellOf(match.position, action);
+        if (target in this.cells) this.targets.set(target, action);
+      }
     }
     this.nextPiece = match.moves.length % 2;
     const best = values && this.targets.size > 0 ? bestMoves(values, match.legal) : [];
@@ -59,6 +62,12 @@ export class BoardView {
     });
     this.grid.classList.toggle("over", match.isOver);
     this.#aim(null);
+  }
+
+  // The legal moves of which no cell is shown, as a pass.
+  others(match) {
+    const shown = new Set(this.targets.values());
+    return match.toMove === "you" ? match.legal.filter((action) => !shown.has(action)) : [];
   }
 
   #row(row) {

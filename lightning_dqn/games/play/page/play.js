@@ -2,7 +2,7 @@
 
 import { chooseMove, loadAgent } from "./agent.js";
 import { BoardView } from "./board.js";
-import { Match } from "./match.js";
+import { bestMoves, Match } from "./match.js";
 import { meaningOf, nameOf, percent, readStrengths, strengthAt, strengthFor } from "./strength.js";
 
 const PAUSE = 350; // milliseconds, so that the agent's answer is seen to be one
@@ -152,12 +152,27 @@ class Page {
     const isShown = part("values").checked;
     const { match } = this;
     this.board.show(match, isShown ? this.values : null, this.#format, this.scale);
+    const others = this.board.others(match);
+    part("others").hidden = others.length === 0;
+    part("others").replaceChildren(...others.map((action) => this.#moveButton(action)));
     part("legend").classList.toggle("off", !isShown);
     part("undo").disabled = !match.canUndo;
     for (const [who, count] of Object.entries(match.counts)) part(`score-${who}`).textContent = count;
     part("no-moves").hidden = match.moves.length > 0;
     part("moves").replaceChildren(...match.moves.map((move) => this.#moveEntry(move)));
     part("moves").scrollTop = part("moves").scrollHeight;
+  }
+
+  #moveButton(action) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = this.rules.moveName(action);
+    if (this.values && part("values").checked) {
+      const isBest = bestMoves(this.values, this.match.legal).includes(action);
+      button.textContent += ` ${this.#format(this.values[action])}${isBest ? " ★" : ""}`;
+    }
+    button.addEventListener("click", () => this.#choose(action));
+    return button;
   }
 
   #moveEntry({ action, by, value, best }) {
