@@ -21,8 +21,8 @@ class PlayOptions:
 
     run: str = option("its folder, or a checkpoint", is_path=True, former=["checkpoint"])
     game: str | None = option(
-        "null: the one that the checkpoint tells; tictactoe, connect_four, or a game of your own "
-        "as module:Class",
+        "null: the one that the run tells, one of your own where trust= names its module; "
+        "tictactoe, connect_four, or a game of your own as module:Class",
         None,
     )
     terminal: bool = option("play here, without a browser", False)
@@ -63,5 +63,4 @@ def _run(options: PlayOptions) -> None:
     from lightning_dqn.runs.finished import FinishedRun
     from lightning_dqn.runs.trust import Trust
 
-    run = FinishedRun.find(options.run, Trust.of(options.trust))
-    play(run.agent(), run.folder or run.weights, options)
+    play(FinishedRun.find(options.run, Trust.of(options.trust)), options)

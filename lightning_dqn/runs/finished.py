@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from lightning_dqn.agent import Agent
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.spec import check_same
 from lightning_dqn.formats.saved import PUBLISHED, WEIGHTS, Saved, names_in, read_saved
+from lightning_dqn.games.game import Game
 from lightning_dqn.games.opponents.past_selves import (
     IN_CHECKPOINT,
     PastSelves,
@@ -28,6 +31,7 @@ from lightning_dqn.runs.trust import NOTHING, Trust, check_saved
 from lightning_dqn.safekeeping.checksums import verify
 from lightning_dqn.safekeeping.generations import LAST, is_kept
 from lightning_dqn.safekeeping.reading import read_checkpoint
+from lightning_dqn.system.files import SUMMARY
 
 PUBLISHED_CONFIGURATION = "config.yaml"
 """Of a folder that was written to be published."""
@@ -147,6 +151,48 @@ class FinishedRun:
         except ValueError as error:
             raise ConfigError(f"run={self.weights}: {error}") from error
         return agent
+
+    def game(self) -> Game | None:
+        """Build the board game that the configuration describes, None where it describes none.
+
+        Raises:
+            ValueError: it names what isn't trusted, or can't be built any more.
+        """
+        if self.folder is None:
+            return None
+        config, key = self.config(), "environment.kwargs.game"
+        is_described = OmegaConf.is_config(OmegaConf.select(config, key))
+        game = build(config, key) if is_described else None
+        return game if isinstance(game, Game) else None
+
+    def counters(self) -> Mapping[str, int]:
+        """Return ``updates`` and ``env_steps`` of the weights; nothing where they aren't known."""
+        if counters := read_saved(self.weights).counters:
+            return counters
+        summary = self._summary()
+        tested = summary.get("tested_env_steps")
+        ends = {name: summary.get(name) for name in ("updates", "env_steps")}
+        if tested == ends["env_steps"]:
+            return {name: number for name, number in ends.items() if isinstance(number, int)}
+        best = self.weights / "checkpoints" / "best.ckpt"
+        found = read_saved(best).counters if is_kept(best) else {}
+        return found if found.get("env_steps") == tested else {}
+
+    def test_return(self) -> float | None:
+        """Return the mean return of the run's own test, where it was of these weights."""
+        summary = self._summary()
+        is_of_these = self.weights.is_dir() or (
+            self.counters().get("env_steps") == summary.get("tested_env_steps")
+        )
+        return summary.get("episode_return") if is_of_these else None
+
+    def _summary(self) -> Mapping[str, Any]:
+        """Return what the run came to; nothing where its folder doesn't tell."""
+        try:
+            summary: Any = json.loads(((self.folder or self.weights) / SUMMARY).read_text())
+        except (OSError, ValueError):
+            return {}
+        return summary if isinstance(summary, dict) else {}
 
     def _fill(self, pool: PastSelves) -> None:
         """Fill a pool of past selves, which comes empty from a configuration."""

@@ -28,7 +28,6 @@ from lightning_dqn.runs.recording import record
 from lightning_dqn.runs.secrets import holds_a_secret, without_secrets
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.checksums import add_checksums
-from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.system.files import SUMMARY, check_unused, staged_folder, write_json, write_text
 from lightning_dqn.system.overrides import is_of, path_of
 
@@ -108,7 +107,7 @@ def publish(run: FinishedRun, options: PublishOptions) -> Published:
     agent = run.agent_for(run.environment())
     agent.keep_only_what_acts()
     with staged_folder(folder) as staged:
-        _write_agent(run, agent, _counters(run, summary), staged)
+        _write_agent(run, agent, staged)
         _write_configuration(config, staged / PUBLISHED_CONFIGURATION)
         back = FinishedRun.find(staged, run.trust)
         replay, left_out = _replayed(back, staged, options.video)
@@ -153,21 +152,9 @@ def _summary(run: FinishedRun) -> dict[str, Any]:
         raise ConfigError(f"{path}: not what a run writes at its end ({error!r})") from error
 
 
-def _write_agent(run: FinishedRun, agent: Agent, counters: Mapping[str, int], folder: Path) -> None:
+def _write_agent(run: FinishedRun, agent: Agent, folder: Path) -> None:
     hyperparameters = read_saved(run.weights).hyperparameters
-    save_weights(agent, folder, hyperparameters, names=PUBLISHED, counters=counters)
-
-
-def _counters(run: FinishedRun, summary: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return how far the weights were trained; nothing where it isn't known."""
-    if counters := read_saved(run.weights).counters:
-        return counters
-    tested = summary.get("tested_env_steps")
-    if tested == summary["env_steps"]:
-        return {name: int(summary[name]) for name in ("updates", "env_steps")}
-    best = run.weights / "checkpoints" / "best.ckpt"
-    found = read_saved(best).counters if is_kept(best) else {}
-    return found if found.get("env_steps") == tested else {}
+    save_weights(agent, folder, hyperparameters, names=PUBLISHED, counters=run.counters())
 
 
 def _write_configuration(config: DictConfig, path: Path) -> None:

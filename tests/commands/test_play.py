@@ -64,9 +64,8 @@ def test_what_is_given_reaches_the_game_beside_the_defaults(command, run_folder,
     monkeypatch.setattr(session, "play", lambda *those: given.append(those))
     named = ("score=1", "seed=3", "starts=agent")
     assert command(run_folder, *named) == (0, "", "")
-    [(agent, origin, options)] = given
-    assert not agent.training
-    assert origin == run_folder
+    [(run, options)] = given
+    assert run.weights == run_folder
     asked = play.PlayOptions(run=str(run_folder), score=1, seed=3, starts="agent")
     assert options == asked
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -41,6 +42,29 @@ def test_a_run_is_named_by_its_folder_or_a_file_in_it(named: str, weights: str, 
     assert found.config().name == "small"
     assert found.environment().name == "CartPole-v1"
     assert not found.agent().training
+
+
+def test_counters_and_test_return_are_those_of_the_weights(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run" / "summary.json"
+    summary = json.loads(path.read_text())
+    best, last = (
+        FinishedRun.find(tmp_path / "run" / "checkpoints" / f"{name}.ckpt").counters()
+        for name in ("best", "last")
+    )
+    assert best["env_steps"] == summary["tested_env_steps"]
+    assert last == {name: summary[name] for name in ("updates", "env_steps")}
+    whole = FinishedRun.find(tmp_path / "run")
+    assert (whole.counters(), whole.test_return()) == (best, summary["episode_return"])
+    # As of a run whose best checkpoint was tested, long before its end.
+    path.write_text(json.dumps({**summary, "env_steps": 999, "updates": 99}))
+    assert (whole.counters(), whole.test_return()) == (best, summary["episode_return"])
+    path.write_text(json.dumps({**summary, "tested_env_steps": 17}))
+    assert (whole.counters(), whole.test_return()) == ({}, summary["episode_return"])
+    checkpoint = FinishedRun.find(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert (checkpoint.counters(), checkpoint.test_return()) == (last, None)
+    path.write_text("[]")
+    assert (whole.counters(), whole.test_return()) == ({}, None)
 
 
 @pytest.mark.parametrize("left", ["best.ckpt", "last.ckpt"])

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import tempfile
 import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
 from lightning_dqn.agent import Agent
-from lightning_dqn.formats.saved import read_saved
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.play.playable import playable_game
 from lightning_dqn.games.play.runtime import browser_runtime
@@ -26,7 +25,6 @@ from lightning_dqn.games.play.strength import (
     tree_of,
 )
 from lightning_dqn.games.play.terminal import TerminalPlay
-from lightning_dqn.system.files import SUMMARY
 
 
 class PlayOptions(Protocol):
@@ -44,28 +42,44 @@ class PlayOptions(Protocol):
     seed: int | None
 
 
-def play(agent: Agent, origin: Path, options: PlayOptions) -> None:
+class PlayedRun(Protocol):
+    """What is asked of the run that plays, a ``FinishedRun``."""
+
+    def agent(self) -> Agent:
+        """Return its agent, in evaluation mode."""
+
+    def game(self) -> Game | None:
+        """Return the game that its configuration describes, None where there is none."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Return ``updates`` and ``env_steps`` of its weights, nothing where they aren't known."""
+
+    def test_return(self) -> float | None:
+        """Return the mean return of its weights in its test, None where that isn't known."""
+
+
+def play(run: PlayedRun, options: PlayOptions) -> None:
     """Play in the terminal, write the page, or serve it until Ctrl-C.
 
     Args:
-        agent: plays, in evaluation mode.
-        origin: the folder or the checkpoint that it is from, for a line about its training.
+        run: whose agent plays.
         options: how.
 
     Raises:
-        ValueError: an option's value or the game is at fault.
+        ValueError: an option's value, the run or the game is at fault.
     """
-    game = playable_game(agent.spec, options.game)
+    agent = run.agent()
+    game = playable_game(agent.spec, options.game, run.game)
     if options.terminal:
         _play_in_terminal(agent, game, options)
     elif options.output is not None:
         folder = Path(options.output)
         check_output(folder)
-        _write(folder, agent, game, options, origin)
+        _write(folder, agent, game, options, _training(run))
         print(f"{folder}: the page, for any web host; python -m http.server -d {folder} serves it")
     else:
         with tempfile.TemporaryDirectory() as temporary:
-            _serve(Path(temporary), agent, game, options, origin)
+            _serve(Path(temporary), agent, game, options, _training(run))
 
 
 def _play_in_terminal(agent: Agent, game: Game, options: PlayOptions) -> None:
@@ -83,9 +97,9 @@ def _play_in_terminal(agent: Agent, game: Game, options: PlayOptions) -> None:
     ).run()
 
 
-def _serve(folder: Path, agent: Agent, game: Game, options: PlayOptions, origin: Path) -> None:
+def _serve(folder: Path, agent: Agent, game: Game, options: PlayOptions, training: str) -> None:
     with make_server(folder, options.port) as server:
-        _write(folder, agent, game, options, origin)
+        _write(folder, agent, game, options, training)
         address = address_of(server)
         print(f"Play at {address}    (Ctrl-C ends it)", flush=True)
         if options.browser:
@@ -94,11 +108,10 @@ def _serve(folder: Path, agent: Agent, game: Game, options: PlayOptions, origin:
             server.serve_forever()
 
 
-def _write(folder: Path, agent: Agent, game: Game, options: PlayOptions, origin: Path) -> None:
+def _write(folder: Path, agent: Agent, game: Game, options: PlayOptions, training: str) -> None:
     rules = rules_of(game, options.rules)
     runtime = browser_runtime(options.runtime)
     strengths = _calibrated(agent, game)
-    training = _training(origin)
     write_site(folder, agent, game, strengths, rules=rules, runtime=runtime, training=training)
 
 
@@ -120,21 +133,14 @@ def _meaning(strength: Strength) -> str:
     )
 
 
-def _training(checkpoint: Path) -> str:
-    """Return a line about how the agent was trained, empty where nothing tells."""
+def _training(run: PlayedRun) -> str:
+    """Return a line about how the weights were trained, empty where nothing tells."""
     parts = []
-    if counters := read_saved(checkpoint).counters:
+    if counters := run.counters():
         parts.append(
             f"Trained for {counters['env_steps']:,} env steps, {counters['updates']:,} updates"
         )
-    try:
-        summary = json.loads((checkpoint / SUMMARY).read_text())
-        if not parts:
-            parts.append(
-                f"Trained for {summary['env_steps']:,} env steps, {summary['updates']:,} updates"
-            )
-        if summary["episode_return"] is not None:
-            parts.append(f"mean test return {summary['episode_return']:.2f}")
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # a checkpoint, or a folder with weights alone
-    return "; ".join(parts) + "." * bool(parts)
+    if (test_return := run.test_return()) is not None:
+        parts.append(f"mean test return {test_return:.2f}")
+    line = "; ".join(parts) + "." * bool(parts)
+    return line[:1].upper() + line[1:]

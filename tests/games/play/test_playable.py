@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import gymnasium as gym
+import numpy as np
 import pytest
 from support.board_agents import board_spec
 from support.nim_game import Nim
 
+from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.games.connect_four import ConnectFour
 from lightning_dqn.games.play.playable import playable_game
+from lightning_dqn.games.tictactoe import TicTacToe
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,30 @@ def test_the_game_is_the_one_that_the_agent_tells_or_the_one_that_is_named():
 
 def test_a_game_of_ones_own_is_named_as_module_and_class():
     assert isinstance(playable_game(board_spec((1,), 2, None), "support.nim_game:Nim"), Nim)
+
+
+@pytest.mark.parametrize(
+    "space", [gym.spaces.Box(0, 4, (1,), np.int8), gym.spaces.Box(0, 4, (1,), np.float64)]
+)
+def test_a_game_shows_what_is_stored_whatever_the_type_of_its_space(space, monkeypatch):
+    monkeypatch.setattr(Nim, "observation_space", space)
+    spec = EnvironmentFactory("lightning_dqn/BoardGame-v0", kwargs={"game": Nim()}).spec
+    assert isinstance(playable_game(spec, "support.nim_game:Nim"), Nim)
+
+
+def test_a_game_of_zeros_and_ones_is_one_that_bool_is_stored_of(monkeypatch):
+    monkeypatch.setattr(Nim, "observation_space", gym.spaces.MultiBinary(1))
+    spec = replace(board_spec((1,), 2, "nim"), observation_dtype="bool")
+    assert isinstance(playable_game(spec, "support.nim_game:Nim"), Nim)
+    assert "shows bool[1]" in refusal(board_spec((1,), 2, "nim"), "support.nim_game:Nim")
+
+
+def test_a_game_that_is_not_known_is_the_one_that_the_run_was_configured_with():
+    game = Nim()
+    assert playable_game(board_spec((1,), 2, "nim"), configured=lambda: game) is game
+    assert isinstance(playable_game(board_spec((9,), 9, "tictactoe"), configured=None), TicTacToe)
+    with pytest.raises(ValueError, match=r"^game=nim: the agent takes float32\[2\]"):
+        playable_game(board_spec((2,), 2, "nim"), configured=lambda: game)
 
 
 def refusal(spec, name=None) -> str:

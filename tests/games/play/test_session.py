@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.board_agents import taught_tictactoe, untrained
 from support.playing import write_runtime, write_taught_run
+from support.short_runs import small_run
 
 from lightning_dqn.commands.play import PlayOptions
 from lightning_dqn.formats.saved import save_weights
@@ -17,6 +18,7 @@ from lightning_dqn.games.play import session
 from lightning_dqn.games.play.runtime import FILES, PAGE
 from lightning_dqn.games.tictactoe import TicTacToe
 from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.trust import Trust
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +36,8 @@ def played(**given) -> None:
     """Play with these options of the command."""
     texts = {name: str(v) if isinstance(v, Path) else v for name, v in given.items()}
     checkpoint = texts.pop("checkpoint")
-    run = FinishedRun.find(checkpoint)
-    session.play(run.agent(), run.folder or run.weights, PlayOptions(run=checkpoint, **texts))
+    run = FinishedRun.find(checkpoint, Trust.of(texts.get("trust")))
+    session.play(run, PlayOptions(run=checkpoint, **texts))
 
 
 def refusal(**given) -> str:
@@ -115,6 +117,39 @@ def test_a_game_of_ones_own_needs_its_rules_for_the_page(runtime, tmp_path):
     assert (site / "rules" / "nim.js").read_text() == "export default {};"
 
 
+BOARD = (
+    "environment.id=lightning_dqn/BoardGame-v0",
+    "+environment.kwargs.game._target_=support.passing_game.Between",
+    "+environment.kwargs.game.cells=2",
+    "data.replay.gamma=-0.9",
+    "module.network.hidden=[8]",
+)
+
+
+def test_a_game_of_ones_own_is_made_as_the_run_that_learned_it_says(tmp_path, monkeypatch, capsys):
+    small_run(tmp_path, *BOARD)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("q\n"))
+    played(checkpoint=tmp_path, terminal=True, trust="support")
+    assert "other moves: pass:" in capsys.readouterr().out
+    assert "trust=support takes it" in refusal(checkpoint=tmp_path, terminal=True)
+    error = refusal(checkpoint=tmp_path, game="support.passing_game:Between", terminal=True)
+    assert "missing 1 required positional argument: 'cells'" in error
+    assert error.endswith("with trust=support in place of game= it is made as the run says")
+
+
+def test_of_an_interrupted_run_the_page_has_the_best_checkpoint(runtime, tmp_path):
+    run = tmp_path / "run"
+    small_run(run, "environment.id=lightning_dqn/TicTacToe-v0", "data.replay.gamma=-0.9")
+    for name in ("module.safetensors", "module.json", "summary.json"):
+        (run / name).unlink()
+    played(checkpoint=run, output=tmp_path / "site", runtime=runtime)
+    game = json.loads((tmp_path / "site" / "game.json").read_text())
+    found = FinishedRun.find(run / "checkpoints" / "best.ckpt").counters()
+    assert game["training"] == (
+        f"Trained for {found['env_steps']} env steps, {found['updates']} updates."
+    )
+
+
 def test_a_taken_port_is_told_before_anything_is_measured(run_folder, runtime, monkeypatch):
     monkeypatch.setattr(session, "calibrate", None)
 
@@ -160,23 +195,20 @@ def test_the_terminal_says_nothing_of_strength_at_its_best(run_folder, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("summary", "line"),
+    ("counters", "test_return", "line"),
     [
-        (
-            {"env_steps": 12_345, "updates": 678, "episode_return": 0.9},
-            "Trained for 12,345 env steps, 678 updates; mean test return 0.90.",
-        ),
-        (
-            {"env_steps": 12_345, "updates": 678, "episode_return": None},
-            "Trained for 12,345 env steps, 678 updates.",
-        ),
-        ({"episode_return": 1}, ""),
-        (None, ""),
+        ((678, 12_345), 0.9, "Trained for 12,345 env steps, 678 updates; mean test return 0.90."),
+        ((678, 12_345), None, "Trained for 12,345 env steps, 678 updates."),
+        ((), 0.9, "Mean test return 0.90."),
+        ((), None, ""),
     ],
 )
-def test_a_line_tells_of_the_training_what_is_known(summary, line, run_folder, tmp_path):
-    run = shutil.copytree(run_folder, tmp_path / "run")
-    (run / "summary.json").unlink()
-    if summary is not None:
-        (run / "summary.json").write_text(json.dumps(summary))
-    assert session._training(run) == line
+def test_a_line_tells_of_the_training_what_is_known(counters, test_return, line):
+    class Run:
+        def counters(self):
+            return dict(zip(("updates", "env_steps"), counters, strict=False))
+
+        def test_return(self):
+            return test_return
+
+    assert session._training(Run()) == line
