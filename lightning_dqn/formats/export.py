@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from lightning_dqn.agent import Agent
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.formats.matching import dfdx_names
-from lightning_dqn.formats.programs import INPUT, OUTPUT, RUNTIMES, Agreement, QValues, compare
+from lightning_dqn.formats.programs import (
+    INPUT,
+    OUTPUT,
+    RUNTIMES,
+    Agreement,
+    Program,
+    QValues,
+    compare,
+)
 from lightning_dqn.formats.saved import HYPERPARAMETERS, WEIGHTS
 from lightning_dqn.formats.suffixes import SUFFIXES, Format, Keys
 from lightning_dqn.formats.tensors import tensor_writer
@@ -76,9 +84,8 @@ def export(agent: Agent, path: str | Path, format: Format, *, keys: Keys = "dfdx
     agreement = None
     if format in RUNTIMES:
         contents = _signature(values, agent.spec)
-        runtime = RUNTIMES[format]
-        content = runtime.make(values, agent.spec)
-        agreement = compare(values, runtime.load(content), agent.spec)
+        content, program = _program(values, agent.spec, format)
+        agreement = compare(values, program, agent.spec)
         write = _writer(content)
     else:
         tensors = _named(values.network, keys)
@@ -88,6 +95,23 @@ def export(agent: Agent, path: str | Path, format: Format, *, keys: Keys = "dfdx
     described = {"format": format, **contents, "hyperparameters": agent.hyperparameters}
     description = write_described(path, write, _beside(path), described)
     return Exported(path, format, path.stat().st_size, description, agreement)
+
+
+def _program(values: QValues, spec: EnvironmentSpec, format: Format) -> tuple[bytes, Program]:
+    """Return a file's content, and the program that is read back from it."""
+    runtime = RUNTIMES[format]
+    try:
+        content = runtime.make(values, spec)
+        return content, runtime.load(content)
+    except ValueError:
+        raise
+    except Exception as error:  # torch's exporters and each runtime have errors of their own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"format={format}: no program can be made of {type(values.network).__name__}: "
+            f"{reason}; its forward may not branch on an observation's values, nor on the size of "
+            "the batch. format=safetensors keys=own holds its weights alone"
+        ) from error
 
 
 def _check_output(path: Path, format: Format) -> None:

@@ -9,7 +9,7 @@ import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
 from importlib import import_module
 from importlib.util import find_spec
@@ -205,17 +205,23 @@ def _load_onnx(content: bytes) -> Program:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep back what torch says of itself, and what :func:`compare` finds out anyway."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # of operators of torchvision, which no network here has
-    with warnings.catch_warnings():
+    loggers = [
+        logging.getLogger("torch.onnx._internal.exporter._registration"),  # on torchvision's
+        logging.getLogger("torch._guards"),  # on what it raises as well
+    ]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    # Of what it can't export torch also prints the graph so far.
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
         warnings.filterwarnings("ignore", category=TracerWarning)
         warnings.filterwarnings("ignore", r".*LeafSpec", FutureWarning)
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def _range(values: nn.Module) -> float:

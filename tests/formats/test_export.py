@@ -180,6 +180,30 @@ def test_a_network_that_a_trace_gets_wrong_is_refused(tmp_path):
     check(make(network=CountsItsBatch()), tmp_path, "torch_export")
 
 
+class Branches(CountsItsBatch):
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.layer(observation if observation.sum() > 0 else -observation)
+
+
+class LooksItsBatchUp(CountsItsBatch):
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.layer(observation) * {1: 1.0, 2: 1.0, 7: 1.0}[len(observation)]
+
+
+@pytest.mark.parametrize("network", [Branches, LooksItsBatchUp])
+@pytest.mark.parametrize("format", ["torch_export", "onnx"])
+def test_a_network_that_is_no_graph_is_refused_in_a_line(network, format, tmp_path, capfd):
+    with pytest.raises(ValueError) as refused:
+        written(make(network=network()), tmp_path, format)
+    error = str(refused.value)
+    assert error.startswith(f"format={format}: no program can be made of {network.__name__}: ")
+    assert error.endswith("format=safetensors keys=own holds its weights alone")
+    assert len(error.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+    assert "".join(capfd.readouterr()) == ""
+    written(make(network=network()), tmp_path, "safetensors", keys="own")
+
+
 # --- weights
 
 
