@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_dqn.networks.q_network import QNetwork
+from lightning_dqn.networks.table import Table
 
 
 class WrongShape(NamedTuple):
@@ -71,6 +72,8 @@ def import_weights(
 ) -> ImportReport:
     """Copy tensors into a network: all of them, or none.
 
+    A table of which the file doesn't tell the states that were ``seen`` counts as learned throughout.
+
     Args:
         network: it is changed in place.
         tensors: by name, as :func:`lightning_dqn.formats.tensors.read_tensors` returns them.
@@ -88,6 +91,9 @@ def import_weights(
         raise ValueError(f"the weights don't fit the network (partial=true takes some)\n{report}")
     own = network.state_dict()
     fitting = {t: _as_type(tensors[s], own[t].dtype, s) for s, t in report.matched.items()}
+    if isinstance(network, Table) and "weight" in fitting and "seen" not in fitting:
+        # Whoever filled the table doesn't tell which rows are experience: what it brings, all are.
+        fitting["seen"] = torch.ones_like(network.seen)
     network.load_state_dict(fitting, strict=not partial)
     return report
 

@@ -16,6 +16,7 @@ from lightning_dqn.formats.matching import (
 )
 from lightning_dqn.formats.tensors import read_tensors, write_tensors
 from lightning_dqn.networks.heads.quantile import QuantileHead
+from lightning_dqn.networks.table import Table
 
 BOARD = EnvironmentSpec((9,), "float32", 9)
 LAYERS = [{"Linear": 32}, "ReLU", {"Linear": 32}, "ReLU"]
@@ -214,3 +215,16 @@ def test_weights_of_another_type_become_the_networks():
     import_weights(ours, state(theirs.double()))
     assert {tensor.dtype for tensor in state(ours).values()} == {torch.float32}
     assert torch.equal(ours(torch.ones(1, 9)), theirs.float()(torch.ones(1, 9)))
+
+
+def test_a_table_from_elsewhere_counts_as_learned_unless_the_file_tells_which_states_were():
+    values = torch.randn(4, 2)
+    for seen in (None, torch.tensor([True, False, True, False])):
+        table = Table(4, 2)
+        given = {"weight": values} if seen is None else {"weight": values, "seen": seen}
+        import_weights(table, given, partial=seen is None)
+        assert torch.equal(table.weight, values)
+        assert table.unseen(torch.arange(4)).tolist() == [False, seen is not None] * 2
+    table = Table(4, 2)
+    import_weights(table, {"seen": torch.tensor([True, False, False, False])}, partial=True)
+    assert table.unseen(torch.arange(4)).tolist() == [False, True, True, True]
