@@ -101,7 +101,9 @@ class Facts:
         evaluation: of the agent.
         training: of the agent.
         replay: what the video shows, in words; empty without one.
-        left_out: lines about files that aren't there, and why.
+        left_out: lines about what isn't there, files and values, and why.
+        absent: keys of the values that its environment can't be made without, and that were left
+            out.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Facts:
     training: Training
     replay: str
     left_out: tuple[str, ...]
+    absent: tuple[str, ...] = ()
 
 
 def metadata(facts: Facts) -> dict[str, Any]:
@@ -179,6 +182,12 @@ def _loading(facts: Facts) -> Iterator[str]:
         output = " output=videos/" if command == "record" else ""
         yield f"{LIBRARY} {command} path/to/this/folder{output}{asked}"
     yield from ("```", "")
+    if facts.absent:
+        yield (
+            f"They refuse it: what {' and '.join(facts.absent)} named isn't in this folder, so the "
+            "environment of its evaluation can't be made from it; `lightning_dqn.load` needs none."
+        )
+        yield ""
     if facts.trust:
         yield (
             f"Its configuration names {trust}: that isn't in this folder, and is taken only where "

@@ -72,7 +72,7 @@ def import_weights(
 ) -> ImportReport:
     """Copy tensors into a network: all of them, or none.
 
-    A table of which the file doesn't tell the states that were ``seen`` counts as learned throughout.
+    A table whose file doesn't tell which states were ``seen`` counts as learned throughout.
 
     Args:
         network: it is changed in place.

@@ -19,10 +19,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.runs.mistakes import near
+from lightning_dqn.runs.named import leaves
 
 _MAPPINGS = (dict, collections.abc.Mapping)
 _SEVERAL = (list, tuple, collections.abc.Sequence, *_MAPPINGS)
@@ -48,6 +49,9 @@ def build(config: DictConfig, key: str, **kwargs: Any) -> Any:
         node = None if selected is None else OmegaConf.to_container(selected, resolve=True)
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{key}: {_first_line(error)}") from error
+    for where, value in leaves(node, key):
+        if value == MISSING:
+            raise ConfigError(f"{where}=???: a value has to be given")
     return _build(check_types(node, key), key, **kwargs)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +21,7 @@ from lightning_dqn.reporting.video import VideoFormat
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import evaluate, summed_up, test_seed
 from lightning_dqn.runs.finished import PUBLISHED_CONFIGURATION, FinishedRun
+from lightning_dqn.runs.machine_paths import holds_a_path, take_paths
 from lightning_dqn.runs.mistakes import one_line
 from lightning_dqn.runs.named import leaves
 from lightning_dqn.runs.playing import Epsilon, Limit
@@ -32,10 +33,11 @@ from lightning_dqn.system.files import SUMMARY, check_unused, staged_folder, wri
 from lightning_dqn.system.overrides import is_of, path_of
 
 _RESULTS, _CARD, _ONNX, _REPLAY = "results.json", "README.md", "model.onnx", "replay.mp4"
+_A_PATH = "a path of the machine that it was trained on"
 _FOLDER = "<folder of the run>"
 _OF_A_RUN = re.compile(r"\$\{\s*(total_iterations|total_env_steps|now|hydra)\s*:").search
 _OF_THIS_MACHINE = ("hydra", "run_dir", "ckpt_path", "logger", "data.replay.directory")
-"""Keys that say nothing of what was learned, and may tell of places and accounts."""
+"""Keys that say nothing of what was learned, and may tell of accounts; all do without a value."""
 
 
 class PublishOptions(Protocol):
@@ -108,21 +110,25 @@ def publish(run: FinishedRun, options: PublishOptions) -> Published:
     agent.keep_only_what_acts()
     with staged_folder(folder) as staged:
         _write_agent(run, agent, staged)
-        _write_configuration(config, staged / PUBLISHED_CONFIGURATION)
+        paths = _write_configuration(config, staged / PUBLISHED_CONFIGURATION)
         back = FinishedRun.find(staged, run.trust)
-        replay, left_out = _replayed(back, staged, options.video)
-        left_out += _onnx(back, staged, options.onnx)
+        # What lies on this machine alone is played with here, and can't be elsewhere.
+        played = replace(back, folder=run.folder) if paths else back
+        replay, left_out = _replayed(played, staged, options.video)
+        left_out += _onnx(played, staged, options.onnx)
+        left_out += [f"{key}: {_A_PATH}; config.yaml has ??? there" for key in paths]
         facts = Facts(
             name=str(summary["name"]),
-            environment=back.environment().name,
+            environment=played.environment().name,
             observation=f"{agent.spec.observation_dtype}{list(agent.spec.stacked_shape)}",
             num_actions=agent.spec.num_actions,
             license=options.license,
             trust=tuple(needed_trust(back.config())),
-            evaluation=told or _played(back, options.episodes),
+            evaluation=told or _played(played, options.episodes),
             training=_training(run, summary),
             replay=replay,
             left_out=tuple(left_out),
+            absent=_absent(config, paths),
         )
         files = _finish(staged, facts)
     return Published(folder, files, facts)
@@ -157,8 +163,15 @@ def _write_agent(run: FinishedRun, agent: Agent, folder: Path) -> None:
     save_weights(agent, folder, hyperparameters, names=PUBLISHED, counters=run.counters())
 
 
-def _write_configuration(config: DictConfig, path: Path) -> None:
-    """Write a configuration with its values filled in, without places of this machine.
+def _absent(config: DictConfig, paths: list[str]) -> tuple[str, ...]:
+    """Return those of the keys without which there is no environment to be evaluated in."""
+    other = "data.evaluation.environment"
+    needed = "environment" if OmegaConf.select(config, other) is None else other
+    return tuple(key for key in paths if is_of(key, [needed]))
+
+
+def _write_configuration(config: DictConfig, path: Path) -> list[str]:
+    """Write a configuration with its values filled in, and return the keys of those left out.
 
     What depends on the run's folder or length does so when it is run again, too.
     """
@@ -176,7 +189,10 @@ def _write_configuration(config: DictConfig, path: Path) -> None:
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"run={path.parent}: its configuration: {one_line(error)}") from error
     values["run_dir"] = "${hydra:runtime.output_dir}"
-    write_text(path, OmegaConf.to_yaml(OmegaConf.create(values)))
+    published = OmegaConf.create(values)
+    paths = take_paths(published)
+    write_text(path, OmegaConf.to_yaml(published))
+    return paths
 
 
 def _put_back(node: Any, kept: Mapping[str, str]) -> Any:
@@ -294,7 +310,8 @@ def _training(run: FinishedRun, summary: Mapping[str, Any]) -> Training:
 
 
 def _is_private(override: str) -> bool:
-    return is_of(path_of(override), _OF_THIS_MACHINE) or holds_a_secret(override)
+    is_of_here = is_of(path_of(override), _OF_THIS_MACHINE)
+    return is_of_here or holds_a_path(override.partition("=")[2]) or holds_a_secret(override)
 
 
 def _finish(folder: Path, facts: Facts) -> dict[str, int]:

@@ -244,6 +244,42 @@ def test_no_secret_no_account_and_no_place_of_this_machine_gets_into_it(
             assert secret not in content, one.name
 
 
+OPPONENTS = {
+    "a path": ("environment.kwargs.opponent", "+environment.kwargs.opponent={}"),
+    "an object": (
+        "environment.kwargs.opponent.path",
+        "+environment.kwargs.opponent={{_target_:"
+        "lightning_dqn.games.opponents.policy.CheckpointOpponent,path:{}}}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("key", "override"), OPPONENTS.values(), ids=OPPONENTS)
+def test_an_opponent_given_by_its_path_has_to_be_given_elsewhere(
+    key: str, override: str, tmp_path: Path
+) -> None:
+    board, other, me = "environment.id=lightning_dqn/TicTacToe-v0", tmp_path / "other", tmp_path
+    small_run(other, board, "data.replay.gamma=-0.9")
+    opponents = f"callbacks.matches.opponents=[random,{other}]"
+    given = [override.format(other), "+callbacks/matches=default", opponents]
+    small_run(me / "run", board, *given)
+    path = me / "run" / "summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "overrides": [board, *given]}))
+    found = published(me / "run", me / "card")
+    assert found.facts.evaluation.episodes == 4
+    assert found.facts.training.overrides == (board, "+callbacks/matches=default")
+    told = f"{key}: a path of the machine that it was trained on; config.yaml has ??? there"
+    assert set(found.facts.left_out) == {told, told.replace(key, "callbacks.matches.opponents[1]")}
+    for one in found.folder.iterdir():
+        assert str(tmp_path).encode() not in one.read_bytes(), one.name
+    text = (found.folder / "README.md").read_text()
+    assert f"Left out: {told}." in text
+    assert f"They refuse it: what {key} named isn't in this folder" in text
+    assert lightning_dqn.load(found.folder).spec.game == "tictactoe"
+    with pytest.raises(ConfigError, match=rf"^{key}=\?\?\?: a value has to be given$"):
+        evaluate(FinishedRun.find(found.folder))
+
+
 def test_what_depends_on_a_runs_folder_or_length_is_written_as_it_was(
     run: Path, tmp_path: Path
 ) -> None:
