@@ -7,7 +7,7 @@ argument that takes the schedule: epsilon counts env steps, tau counts updates.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lightning_dqn.system.numbers import keep_plain
 
@@ -45,19 +45,29 @@ class ConstantSchedule:
 
 @dataclass(frozen=True)
 class LinearSchedule:
-    """A straight line from ``start`` at 0 to ``end`` at ``duration``, then ``end``."""
+    """A straight line from ``start`` to ``end``, and what it begins and ends with on either side.
+
+    Args:
+        start: up to the count ``after``.
+        end: from the count ``after`` + ``duration`` on.
+        duration: of the line.
+        after: the count at which it begins, as the warm-up's.
+    """
 
     start: float
     end: float
     duration: int
+    after: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         keep_plain(self)
         _check_duration(self.duration)
+        _check_after(self.after)
 
     def __call__(self, count: int) -> float:
         """Return the value at ``count``."""
-        return self.start + (self.end - self.start) * min(count / self.duration, 1.0)
+        share = min(max(count - self.after, 0) / self.duration, 1.0)
+        return self.start + (self.end - self.start) * share
 
 
 @dataclass(frozen=True)
@@ -116,14 +126,17 @@ class RestartedSchedule:
         schedule: what begins anew.
         every: in what it counts.
         until: the multiple from which none begins anew any more; None: no end.
+        after: the count at which it begins for the first time.
     """
 
     schedule: Schedule
     every: int
     until: int | None = None
+    after: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         keep_plain(self)
+        _check_after(self.after)
         if self.every < 1:
             raise ValueError(f"every={self.every}: at least 1")
         if self.until is not None and self.until < 1:
@@ -134,7 +147,7 @@ class RestartedSchedule:
         restarts = count // self.every
         if self.until is not None:
             restarts = min(restarts, (self.until - 1) // self.every)
-        return self.schedule(count - restarts * self.every)
+        return self.schedule(max(count - max(restarts * self.every, self.after), 0))
 
 
 def as_schedule(value: float | Schedule) -> Schedule:
@@ -145,3 +158,8 @@ def as_schedule(value: float | Schedule) -> Schedule:
 def _check_duration(duration: int) -> None:
     if duration < 1:
         raise ValueError(f"duration={duration}: a schedule lasts at least one count")
+
+
+def _check_after(after: int) -> None:
+    if after < 0:
+        raise ValueError(f"after={after}: at least 0")

@@ -29,6 +29,13 @@ def test_linear_is_half_way_at_half_time():
     assert LinearSchedule(0.0, 1.0, 10)(3) == pytest.approx(0.3)
 
 
+def test_a_line_may_begin_after_a_warm_up_and_lasts_as_long_from_there() -> None:
+    schedule = LinearSchedule(1.0, 0.0, 10, after=100)
+    assert [schedule(n) for n in (0, 99, 100)] == [1.0, 1.0, 1.0]
+    assert schedule(103) == pytest.approx(0.7)
+    assert [schedule(n) for n in (110, 10**6)] == [0.0, 0.0]
+
+
 def test_exponential_changes_by_equal_factors():
     schedule = ExponentialSchedule(1.0, 0.01, 10)
     assert schedule(5) == pytest.approx(0.1)
@@ -81,6 +88,20 @@ def test_a_restarted_schedule_begins_anew_no_more_from_its_until_on():
     assert [schedule(n) for n in (20, 39, 40, 45, 10**6)] == [10, 0, 0, 0, 0]
     late = RestartedSchedule(LinearSchedule(10, 0, 10), every=20, until=41)
     assert [late(n) for n in (40, 45, 60)] == [10, 5, 0]
+
+
+def test_a_restarted_schedule_may_begin_later_and_restarts_at_the_same_multiples() -> None:
+    schedule = RestartedSchedule(LinearSchedule(10, 0, 10), every=20, after=5)
+    assert [schedule(n) for n in (0, 5, 9, 15, 19, 20, 24)] == [10, 10, 6, 0, 0, 10, 6]
+    late = RestartedSchedule(LinearSchedule(10, 0, 10), every=20, after=25)
+    assert [late(n) for n in (0, 20, 25, 29, 39, 40, 44)] == [10, 10, 10, 6, 0, 10, 6]
+
+
+def test_what_begins_before_the_first_count_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^after=-1: at least 0$"):
+        LinearSchedule(1.0, 0.5, 10, after=-1)
+    with pytest.raises(ValueError, match=r"^after=-1: at least 0$"):
+        RestartedSchedule(ConstantSchedule(1.0), every=5, after=-1)
 
 
 def test_the_ends_of_a_restarted_schedule_are_those_of_the_one_inside():

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.learning.self_prediction import SelfPredictionLoss
@@ -288,7 +289,8 @@ def test_the_slow_copy_of_ema_rainbow_values_and_acts() -> None:
 def test_bbf_anneals_after_each_reset_and_spares_biases(preset: str) -> None:
     parts = built(preset)
     reading = parts.data.replay_config
-    for begin in (0, 20_000, 80_000):
+    assert (reading.n_step_at(0), reading.gamma_at(0)) == ((10, 10), pytest.approx(0.97))
+    for begin in (2_000, 20_000, 80_000):
         assert (reading.n_step_at(begin), reading.n_step_at(begin + 5_000)) == ((10, 10), (3, 3))
         assert reading.gamma_at(begin) == pytest.approx(0.97)
         assert reading.gamma_at(begin + 5_000) == pytest.approx(0.997)
@@ -339,6 +341,34 @@ def test_resets_take_linear_layers_and_what_is_shrunk_all_convolutions(
     }
     assert chosen["ShrinkAndPerturb"] == layers.keys() - chosen["PeriodicReset"]
     assert callbacks["EMATargetNetwork"].collect
+
+
+def dopamine(period: int, step: int, warmup: int, end: float) -> float:
+    """Return dopamine's ``linearly_decaying_epsilon``, which holds 1 through the warm-up."""
+    left = period + warmup - step
+    return end + min(max((1 - end) * left / period, 0), 1 - end)
+
+
+@pytest.mark.parametrize(
+    ("preset", "period", "warmup", "end"),
+    [
+        ("bbf", 2_001, 2_000, 0.0),
+        ("bbf_small", 2_001, 2_000, 0.0),
+        ("sr_spr", 2_001, 2_000, 0.0),
+        ("drq_eps", 5_000, 1_600, 0.01),
+        ("m_iqn", 250_000, 20_000, 0.01),
+        ("dqn_adam_mse", 250_000, 20_000, 0.01),
+    ],
+)
+def test_epsilon_falls_after_the_warm_up_where_the_authors_agent_is_dopamines(
+    preset: str, period: int, warmup: int, end: float
+) -> None:
+    collection = instantiate(composed(preset).data.collection)
+    assert collection.warmup_env_steps == warmup
+    for step in (0, warmup, warmup + 1, warmup + period // 3, warmup + period, 10**7):
+        assert collection.epsilon(step) == pytest.approx(dopamine(period, step, warmup, end))
+    longer = composed(preset, "data.collection.warmup_env_steps=30_000")
+    assert longer.data.collection.epsilon.after == 30_000
 
 
 def test_adamw_without_biases_moves_them_as_adam_does() -> None:
