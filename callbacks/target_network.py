@@ -97,8 +97,10 @@ class EMATargetNetwork(ModelOperation):
 
     @property
     def moves_within_graphs(self) -> bool:
-        """Whether a compiled update moves the copy too: where each update does."""
+        """Whether a compiled update moves the copy too: where each does, and nothing settles."""
         is_plain = self.acts_in_periods and type(self).operate is EMATargetNetwork.operate
+        settles = self._aligned is not None and bool(self._aligned.settling)
+        is_plain = is_plain and not settles
         return is_plain and self.period.length == 1 and not self.period.counts_env_steps
 
     @property

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from itertools import chain
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,11 +28,14 @@ class Aligned(NamedTuple):
         names: of the parameters, then of the buffers that are treated as parameters.
         tensors: N lists, each in the order of ``names``.
         copied: N lists of the buffers that are copied from the second model as they are.
+        settling: layers of the first model with buffers that follow from its weights; by their
+            ``settle`` they find them anew when weights were mixed.
     """
 
     names: list[str]
     tensors: tuple[list[Tensor], ...]
     copied: tuple[list[Tensor], ...]
+    settling: list[Any]
 
 
 Models = nn.Module | Aligned
@@ -74,6 +77,9 @@ def align(
         names=chosen,
         tensors=tuple(_tensors(model, chosen, models[0]) for model in models),
         copied=tuple(_tensors(model, copied, models[0]) for model in models),
+        settling=[
+            layer for layer in models[0].modules() if callable(getattr(layer, "settle", None))
+        ],
     )
 
 
@@ -133,6 +139,7 @@ def lerp(model: Models, other: nn.Module | None = None, *, weight: float) -> Non
     if aligned.names:
         torch._foreach_lerp_(aligned.tensors[0], aligned.tensors[1], weight)
     _copy_buffers(aligned)
+    _settle(aligned)
 
 
 @torch.no_grad()
@@ -151,6 +158,7 @@ def axpy(model: Models, other: nn.Module | None = None, *, alpha: float = 1.0, b
     if alpha != 1:
         torch._foreach_mul_(aligned.tensors[0], alpha)
     torch._foreach_add_(aligned.tensors[0], aligned.tensors[1], alpha=beta)
+    _settle(aligned)
 
 
 @torch.no_grad()
@@ -171,16 +179,19 @@ def average(model: nn.Module, *others: nn.Module, weights: Sequence[float] | Non
         torch._foreach_add_(total, tensors, alpha=weight)
     torch._foreach_copy_(aligned.tensors[0], total)
     _copy_buffers(aligned)
+    _settle(aligned)
 
 
 @torch.no_grad()
 def perturb(model: Models, *, std: float, generator: torch.Generator | None = None) -> None:
     """Add Gaussian noise of standard deviation ``std`` to every parameter."""
-    tensors = _aligned(model).tensors[0]
+    aligned = _aligned(model)
+    tensors = aligned.tensors[0]
     noise = [
         torch.randn(t.shape, dtype=t.dtype, device=t.device, generator=generator) for t in tensors
     ]
     torch._foreach_add_(tensors, noise, alpha=std)
+    _settle(aligned)
 
 
 @torch.no_grad()
@@ -389,6 +400,11 @@ def _scale_down(tensors: list[Tensor], norms: Sequence[Tensor], bound: float) ->
 def _copy_buffers(aligned: Aligned) -> None:
     if aligned.copied[0]:
         torch._foreach_copy_(aligned.copied[0], aligned.copied[1])
+
+
+def _settle(aligned: Aligned) -> None:
+    for layer in aligned.settling:
+        layer.settle()
 
 
 def _matches(name: str, include: str | None, exclude: str | None) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-SETTLING_ITERATIONS = 100
-"""Of the power iteration on new weights, so that one more hardly changes the first norms."""
+SETTLING_SQUARINGS = 7
+"""Of W W', which is 128 steps of the power iteration: one more hardly changes the norms."""
 
 
 class SpectralConv2d(nn.Conv2d):
@@ -19,7 +19,8 @@ class SpectralConv2d(nn.Conv2d):
 
     Miyato et al. 2018 (arxiv.org/abs/1802.05957), alg. 1: sigma = u' W v, with one step of the
     power iteration in each forward pass in training mode; in evaluation mode u and v stay. It
-    computes what torch's own parametrization does, and can be drawn anew and copied as a layer.
+    computes what torch's own parametrization does, and can be drawn anew, copied and averaged as
+    a layer.
 
     Args:
         arguments: as of nn.Conv2d.
@@ -59,10 +60,23 @@ class SpectralConv2d(nn.Conv2d):
         self.right.copy_(nn.functional.normalize(matrix.mT @ left, dim=0))
 
     @torch.no_grad()
+    def settle(self) -> None:
+        """Find u and v of weights that something else than learning has changed."""
+        # Products of low precision would lose the direction.
+        with torch.autocast(self.weight.device.type, enabled=False):
+            matrix = self.weight.flatten(1)
+            power = matrix @ matrix.mT
+            for _ in range(SETTLING_SQUARINGS):
+                power = power / power.norm().clamp_min(1e-30)
+                power = power @ power
+            self.right.copy_(nn.functional.normalize(matrix.mT @ (power @ self.left), dim=0))
+            self._iterate()
+
+    @torch.no_grad()
     def _draw_directions(self) -> None:
         self.right.normal_()
-        for _ in range(SETTLING_ITERATIONS):
-            self._iterate()
+        self._iterate()
+        self.settle()
 
 
 class ResidualBlock(nn.Module):

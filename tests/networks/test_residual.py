@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -9,13 +10,18 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from lightning_dqn import DQN
+from lightning_dqn.callbacks import EMATargetNetwork, ShrinkAndPerturb
+from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks import operations
+from lightning_dqn.networks.operations import align
 from lightning_dqn.networks.residual import (
     GridMaxPool2d,
     ResidualBlock,
     ResidualStage,
     SpectralConv2d,
 )
+from lightning_dqn.networks.torsos import Impala
 
 
 def test_a_block_adds_two_convolutions_of_rectified_images_by_hand() -> None:
@@ -100,6 +106,53 @@ def test_a_spectral_block_can_be_drawn_anew_and_averaged() -> None:
     block(torch.randn(1, 3, 4, 4))
     operations.copy(copy, block)
     assert torch.equal(copy.first.left, block.first.left)
+
+
+def norms(network: nn.Module) -> list[float]:
+    """Return the spectral norms of the weights as they are used, 1 where u and v are theirs."""
+    found = []
+    for conv in network.modules():
+        if isinstance(conv, SpectralConv2d):
+            matrix = conv.weight.detach().flatten(1)
+            used = matrix / (conv.left @ matrix @ conv.right)
+            found.append(torch.linalg.matrix_norm(used, 2).item())
+    return found
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        lambda model, other: operations.lerp(model, other, weight=0.4),
+        lambda model, other: operations.lerp(align(model, other, buffers="skip"), weight=0.4),
+        lambda model, other: operations.ema(model, other, tau=0.1),
+        lambda model, other: operations.axpy(model, other, beta=0.5),
+        lambda model, other: operations.average(model, model, other),
+        lambda model, other: operations.perturb(model, std=0.1),
+    ],
+)
+def test_mixed_weights_are_divided_by_their_own_norm(mix: Callable[..., None]) -> None:
+    model, other = (ResidualBlock(16, spectral_norm=True) for _ in range(2))
+    before = model.first.left.clone()
+    mix(model, other)
+    assert norms(model) == pytest.approx([1, 1], rel=0.01)
+    assert not torch.equal(model.first.left, before)
+
+
+def test_copies_that_callbacks_mix_are_divided_by_their_own_norm() -> None:
+    spec = EnvironmentSpec((16, 16), "uint8", 6, frame_stack=4)
+    module = DQN(spec, network=Impala(num_blocks=1, hidden=8, spectral_norm=True), compile=False)
+    others = DQN(spec, network=Impala(num_blocks=1, hidden=8, spectral_norm=True), compile=False)
+    target = EMATargetNetwork(tau=0.2)
+    assert target.moves_within_graphs
+    operations.copy(module.q_network, others.q_network)
+    target.join(module)
+    target.operate(module)
+    assert not target.moves_within_graphs
+    assert norms(module.target_network) == pytest.approx([1] * 6, rel=0.01)
+    shrink = ShrinkAndPerturb(shrink=0.5, networks=["target_network"])
+    shrink.join(module)
+    shrink.act(module)
+    assert norms(module.target_network) == pytest.approx([1] * 6, rel=0.01)
 
 
 @pytest.mark.parametrize(("side", "size"), [(11, 6), (12, 6), (6, 6), (7, 1), (3, 6)])
