@@ -9,6 +9,7 @@ from torch import nn
 from lightning_dqn.callbacks.model_operation import ModelOperation
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
+from lightning_dqn.networks.parts import Part, check_part
 
 
 class FreezeLayers(ModelOperation):
@@ -23,6 +24,8 @@ class FreezeLayers(ModelOperation):
         include: a regular expression searched in the names of layers that have weights, as
             ``torso.0`` or ``head``; None takes all.
         exclude: a regular expression; layers in whose names it is found go on learning.
+        part: ``"encoder"``, the layers in front of the first Flatten or linear one, or
+            ``"after_encoder"``, the others, whatever they are called; None takes both.
         start: the count from which they are frozen, in ``unit``; 0: from the first update.
         until: the count from which they learn again; None: not within this fit.
         unit: what ``start`` and ``until`` count: ``"updates"`` or ``"env_steps"``.
@@ -33,12 +36,14 @@ class FreezeLayers(ModelOperation):
         *,
         include: str | None = None,
         exclude: str | None = None,
+        part: Part | None = None,
         start: int = 0,
         until: int | None = None,
         unit: Literal["updates", "env_steps"] = "updates",
     ) -> None:
         if unit not in ("updates", "env_steps"):
             raise ValueError(f"unit={unit!r}: choose updates or env_steps")
+        check_part(part)
         super().__init__(
             every_n_updates=1 if unit == "updates" else None,
             every_n_env_steps=1 if unit == "env_steps" else None,
@@ -47,6 +52,7 @@ class FreezeLayers(ModelOperation):
         )
         self.include = include
         self.exclude = exclude
+        self.part = part
         self._held: list[nn.Parameter] | None = None
 
     @property
@@ -55,6 +61,7 @@ class FreezeLayers(ModelOperation):
         return self._generate_state_key(
             include=self.include,
             exclude=self.exclude,
+            **({"part": self.part} if self.part else {}),
             start=self.period.start,
             until=self.period.until,
         )
@@ -107,7 +114,7 @@ class FreezeLayers(ModelOperation):
 
     def _chosen(self, module: DQN) -> list[nn.Parameter]:
         layers = operations.layers_with_weights(
-            module.q_network, include=self.include, exclude=self.exclude
+            module.q_network, include=self.include, exclude=self.exclude, part=self.part
         )
         return [p for layer in layers.values() for p in layer.parameters(recurse=False)]
 

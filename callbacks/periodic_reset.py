@@ -8,6 +8,7 @@ from typing import ClassVar, Unpack
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.callbacks.shrink_and_perturb import ShrinkAndPerturb
 from lightning_dqn.dqn import DQN
+from lightning_dqn.networks.parts import Part
 
 
 class PeriodicReset(ShrinkAndPerturb):
@@ -15,13 +16,15 @@ class PeriodicReset(ShrinkAndPerturb):
 
     Nikishin et al. 2022 (arxiv.org/abs/2205.07802): what was learned first from little data is
     dropped, the replay ring stays. They reset all of a small network, the last layers of a deep
-    one (``include="^head"``). It is :class:`ShrinkAndPerturb` that leaves nothing of the old
+    one (``part="after_encoder"``). It is :class:`ShrinkAndPerturb` that leaves nothing of the old
     weights; buffers as BatchNorm's statistics start anew too.
 
     Args:
         include: a regular expression searched in the names of layers that have weights, as
             ``torso.0`` or ``head``; None takes all.
         exclude: a regular expression; layers in whose names it is found are left alone.
+        part: ``"encoder"``, the layers in front of the first Flatten or linear one, or
+            ``"after_encoder"``, the others, whatever they are called; None takes both.
         networks: whose layers: ``q_network`` and, by choice, copies as ``target_network``, which
             get the same new weights, and ``self_prediction``, what foretells latents.
         max_resets: how often at most; None: no limit.
@@ -36,6 +39,7 @@ class PeriodicReset(ShrinkAndPerturb):
         *,
         include: str | None = None,
         exclude: str | None = None,
+        part: Part | None = None,
         networks: Sequence[str] = ("q_network",),
         max_resets: int | None = None,
         **period: Unpack[PeriodArguments],
@@ -46,6 +50,7 @@ class PeriodicReset(ShrinkAndPerturb):
             shrink=0.0,
             include=include,
             exclude=exclude,
+            part=part,
             networks=networks,
             **period,
         )

@@ -11,6 +11,7 @@ from lightning_dqn.callbacks.model_operation import CountedOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
+from lightning_dqn.networks.parts import Part, check_part
 
 
 class ShrinkAndPerturb(CountedOperation):
@@ -26,6 +27,8 @@ class ShrinkAndPerturb(CountedOperation):
         include: a regular expression searched in the names of layers that have weights, as
             ``torso.0`` or ``head``; None takes all.
         exclude: a regular expression; layers in whose names it is found are left alone.
+        part: ``"encoder"``, the layers in front of the first Flatten or linear one, or
+            ``"after_encoder"``, the others, whatever they are called; None takes both.
         networks: whose layers: ``q_network`` and, by choice, copies as ``target_network`` and
             ``self_prediction``, what foretells latents.
         period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 40,000 updates unless
@@ -40,6 +43,7 @@ class ShrinkAndPerturb(CountedOperation):
         shrink: float = 0.8,
         include: str | None = None,
         exclude: str | None = None,
+        part: Part | None = None,
         networks: Sequence[str] = ("q_network",),
         **period: Unpack[PeriodArguments],
     ) -> None:
@@ -47,10 +51,12 @@ class ShrinkAndPerturb(CountedOperation):
             raise ValueError(f"shrink={shrink}: must lie between 0 and 1")
         if isinstance(networks, str) or not networks:
             raise ValueError(f"networks={networks!r}: expected a list of names of networks")
+        check_part(part)
         super().__init__(**period)
         self.shrink = shrink
         self.include = include
         self.exclude = exclude
+        self.part = part
         self.networks = tuple(networks)
 
     @property
@@ -59,6 +65,7 @@ class ShrinkAndPerturb(CountedOperation):
         return self._generate_state_key(
             include=self.include,
             exclude=self.exclude,
+            **({"part": self.part} if self.part else {}),
             networks=self.networks,
             start=self.period.start,
         )
@@ -97,5 +104,6 @@ class ShrinkAndPerturb(CountedOperation):
             learning[network] if network in learning else module.agent.get_submodule(network),
             include=self.include,
             exclude=self.exclude,
+            part=self.part,
         )
         return list(layers.values())

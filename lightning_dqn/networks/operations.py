@@ -18,6 +18,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lightning_dqn.networks.parts import Part, names_of_part
+
 BufferPolicy = Literal["copy", "average", "skip"]
 
 
@@ -215,25 +217,33 @@ def reset(model: nn.Module, *, include: str | None = None, exclude: str | None =
 
 
 def layers_with_weights(
-    model: nn.Module, *, include: str | None = None, exclude: str | None = None
+    model: nn.Module,
+    *,
+    include: str | None = None,
+    exclude: str | None = None,
+    part: Part | None = None,
 ) -> dict[str, nn.Module]:
-    """Return the layers that have parameters of their own and whose names are chosen.
+    """Return the layers that have parameters of their own and are chosen.
 
     Args:
         model: what they belong to.
         include: a regular expression searched in the layers' names (``torso.2``); None takes all.
         exclude: a regular expression; layers in whose names it is found are left out.
+        part: ``"encoder"`` takes those in front of the first Flatten or linear layer, whatever
+            they are called, ``"after_encoder"`` the others; None takes both.
 
     Raises:
-        ValueError: no layer was chosen.
+        ValueError: no layer was chosen, or there is no such part.
     """
+    layers = {name: model.get_submodule(name) for name in names_of_part(model, part)}
     layers = {
         name: layer
-        for name, layer in model.named_modules()
+        for name, layer in layers.items()
         if any(True for _ in layer.parameters(recurse=False)) and _matches(name, include, exclude)
     }
     if not layers:
-        raise ValueError(f"no layer is chosen by include={include!r}, exclude={exclude!r}")
+        chosen = f"include={include!r}, exclude={exclude!r}, part={part!r}"
+        raise ValueError(f"no layer is chosen by {chosen}")
     return layers
 
 

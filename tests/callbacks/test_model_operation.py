@@ -195,6 +195,8 @@ def test_keys_in_the_checkpoint_tell_operations_on_other_layers_apart() -> None:
     operations: list[ModelOperation] = [
         *(kind(include=name) for kind in (PeriodicReset, ShrinkAndPerturb) for name in "ab"),
         *(FreezeLayers(include=name) for name in "ab"),
+        *(kind(part="encoder") for kind in (PeriodicReset, ShrinkAndPerturb, FreezeLayers)),
+        *(kind(part="after_encoder") for kind in (PeriodicReset, ShrinkAndPerturb, FreezeLayers)),
         *(FreezeLayers(include="a", start=start) for start in (5, 9)),
         *(ClipWeights(max_norm=1, include=name) for name in "ab"),
         ClipWeights(max_value=1, include="a"),

@@ -311,13 +311,26 @@ def test_what_foretells_has_its_papers_size_and_weight(preset: str) -> None:
     assert [type(layer).__name__ for layer in module.q_network.torso].count("Renormalise") == 1
 
 
+SMALLER = ("env_steps=1e5", "module.network.width=1", "module.network.hidden=64")
+
+
 @pytest.mark.parametrize(
-    ("preset", "env_steps"), [("sr_spr", 5_000), ("bbf", 20_000), ("bbf_small", 20_000)]
+    ("preset", "env_steps", "changes"),
+    [
+        ("sr_spr", 5_000, ()),
+        ("sr_spr", 5_000, ("env_steps=1e5", "module.network.renormalised=false")),
+        ("bbf", 20_000, ()),
+        ("bbf", 20_000, (*SMALLER, "module.network.renormalised=false")),
+        ("bbf", 20_000, (*SMALLER, "module.network.pool=6")),
+        ("bbf", 20_000, (*SMALLER, "module.network.spectral_norm=true")),
+        ("bbf_small", 20_000, ()),
+        ("bbf_small", 20_000, ("env_steps=1e5", "module.network.hidden=64")),
+    ],
 )
 def test_resets_take_linear_layers_and_what_is_shrunk_all_convolutions(
-    preset: str, env_steps: int
+    preset: str, env_steps: int, changes: tuple[str, ...]
 ) -> None:
-    parts = built(preset)
+    parts = built(preset, *changes)
     callbacks = callbacks_of(parts)
     chosen: dict[str, set[str]] = {}
     for kind in ("PeriodicReset", "ShrinkAndPerturb"):
@@ -329,7 +342,7 @@ def test_resets_take_linear_layers_and_what_is_shrunk_all_convolutions(
         chosen[kind] = {
             f"{name}.{layer}"
             for name, network in parts.module.learning_networks.items()
-            for layer in operations.layers_with_weights(network, include=callback.include)
+            for layer in operations.layers_with_weights(network, part=callback.part)
         }
     layers = {
         f"{name}.{layer}": kind
@@ -369,6 +382,22 @@ def test_epsilon_falls_after_the_warm_up_where_the_authors_agent_is_dopamines(
         assert collection.epsilon(step) == pytest.approx(dopamine(period, step, warmup, end))
     longer = composed(preset, "data.collection.warmup_env_steps=30_000")
     assert longer.data.collection.epsilon.after == 30_000
+
+
+@pytest.mark.parametrize(("preset", "smaller"), [("sr_spr", ()), ("bbf", SMALLER)])
+def test_normalised_layers_are_reset_and_shrunk_with_what_they_follow(
+    preset: str, smaller: tuple[str, ...]
+) -> None:
+    parts = built(preset, *(smaller or ["env_steps=1e5"]), "module.network.layer_norm=true")
+    callbacks = callbacks_of(parts)
+    network = parts.module.q_network
+    reset, shrunk = (
+        operations.layers_with_weights(network, part=callbacks[kind].part)
+        for kind in ("PeriodicReset", "ShrinkAndPerturb")
+    )
+    assert [*shrunk, *reset] == [*operations.layers_with_weights(network)]
+    norms = [[x for x in c.values() if isinstance(x, torch.nn.LayerNorm)] for c in (shrunk, reset)]
+    assert list(map(len, norms)) == [3, 1]
 
 
 def test_adamw_without_biases_moves_them_as_adam_does() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from copy import deepcopy
+from typing import cast
 
 import pytest
 import torch
@@ -12,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.operations import align
+from lightning_dqn.networks.q_network import QNetwork
+from lightning_dqn.networks.torsos import Impala, NatureCNN
 
 State = dict[str, Tensor]
 
@@ -555,6 +559,36 @@ def test_layers_are_chosen_by_their_names_and_have_weights() -> None:
     assert list(operations.layers_with_weights(model, exclude="^2")) == ["0"]
     with pytest.raises(ValueError, match="no layer is chosen by include='1', exclude=None"):
         operations.layers_with_weights(model, include="1")
+
+
+def test_layers_are_chosen_by_their_part_of_the_network() -> None:
+    spec = EnvironmentSpec((84, 84), "uint8", 6, frame_stack=4)
+    for network in (
+        NatureCNN(dueling=True, head_hidden=8),
+        NatureCNN(renormalised=True, layer_norm=True, noisy=True),
+        Impala(num_blocks=1, pool=6, layer_norm=True, spectral_norm=True),
+    ):
+        model = QNetwork(spec, network.layer_list(), options=network)
+        everything = operations.layers_with_weights(model)
+        encoder = operations.layers_with_weights(model, part="encoder")
+        after = operations.layers_with_weights(model, part="after_encoder")
+        assert [*encoder, *after] == [*everything]
+        weights = {layer: cast(nn.Parameter, layer.weight) for layer in everything.values()}
+        assert all(weights[layer].ndim > 2 for layer in encoder.values())
+        assert all(weights[layer].ndim < 3 for layer in after.values())
+    only = operations.layers_with_weights(
+        model, part="encoder", include="first", exclude="^torso.0"
+    )
+    assert list(only) == ["torso.2.2.first", "torso.4.2.first"]
+
+
+def test_a_network_without_an_encoder_and_a_part_of_no_name_are_refused() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    assert list(operations.layers_with_weights(model, part="after_encoder")) == ["1"]
+    with pytest.raises(ValueError, match=r"no layer is chosen by .* part='encoder'$"):
+        operations.layers_with_weights(model, part="encoder")
+    with pytest.raises(ValueError, match="part='head': choose encoder or after_encoder, or None"):
+        operations.layers_with_weights(model, part="head")  # type: ignore[arg-type]
 
 
 def test_redrawn_layers_are_those_of_the_seed_and_leave_the_old_ones_and_other_draws() -> None:
