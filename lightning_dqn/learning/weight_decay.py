@@ -1,4 +1,4 @@
-"""Weight decay that spares biases."""
+"""Weight decay that spares biases and normalisations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from lightning_dqn.networks.normalisations import is_of_normalisation
 
 
 def adamw(
@@ -22,7 +24,8 @@ def adamw(
     Weights shrink by lr * weight_decay of themselves in each step, beside what Adam does.
 
     Args:
-        parameters: those of more than one axis decay; of biases and normalisations none does.
+        parameters: those of more than one axis decay; none does of biases, nor of normalisations,
+            which the Q-network of an agent tells apart, whatever they normalise over.
         lr: learning rate.
         eps: added to Adam's denominator.
         weight_decay: share of the weights.
@@ -30,8 +33,12 @@ def adamw(
     """
     everything = list(parameters)
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in everything if p.ndim > 1]},
-        {"params": [p for p in everything if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in everything if _decays(p)]},
+        {"params": [p for p in everything if not _decays(p)], "weight_decay": 0.0},
     ]
     filled = [group for group in groups if group["params"]]
     return torch.optim.AdamW(filled, lr=lr, eps=eps, weight_decay=weight_decay, fused=fused)
+
+
+def _decays(parameter: nn.Parameter) -> bool:
+    return parameter.ndim > 1 and not is_of_normalisation(parameter)

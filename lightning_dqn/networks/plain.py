@@ -27,6 +27,7 @@ from lightning_dqn.networks.heads.quantile import (
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.keras_network import KerasNetwork, check_backend, is_keras
+from lightning_dqn.networks.normalisations import mark_normalisations
 from lightning_dqn.networks.operations import in_evaluation_mode
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.table import build_table, is_table
@@ -131,11 +132,11 @@ def build_network(network: Network | nn.Module, spec: EnvironmentSpec, head: Hea
         if is_keras(network):
             network = _from_keras(network, spec)
         _check_own_network(network, name, spec, head)
-        return network
+        return mark_normalisations(network)
     layers = network.layer_list()
     if is_table(layers):
         return build_table(spec, layers, head, network)
-    return QNetwork(spec, layers, head=head, options=network)
+    return mark_normalisations(QNetwork(spec, layers, head=head, options=network))
 
 
 def network_to_plain(network: Network | nn.Module) -> dict[str, Any] | str:

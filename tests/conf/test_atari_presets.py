@@ -400,6 +400,21 @@ def test_normalised_layers_are_reset_and_shrunk_with_what_they_follow(
     assert list(map(len, norms)) == [3, 1]
 
 
+def test_adamw_spares_what_normalises_images() -> None:
+    module = built("pqn_small", "env_steps=1e5", "module/optimizer=adamw").module
+    optimizer = module.make_optimizers(None)
+    spared = {p for g in optimizer.param_groups if not g["weight_decay"] for p in g["params"]}
+    found = {
+        f"{name}.{kind}"
+        for name, layer in module.q_network.named_modules()
+        for kind, parameter in layer.named_parameters(recurse=False)
+        if parameter in spared and kind == "weight"
+    }
+    norms = [n for n, x in module.q_network.named_modules() if isinstance(x, torch.nn.LayerNorm)]
+    assert len(norms) == 3
+    assert found == {f"{name}.weight" for name in norms}
+
+
 def test_adamw_without_biases_moves_them_as_adam_does() -> None:
     layer = torch.nn.Linear(2, 2)
     weight, bias = layer.weight.detach().clone(), layer.bias.detach().clone()

@@ -1,0 +1,29 @@
+"""Telling the gains and biases of normalisations from weights.
+
+Their shape doesn't: normalised over an image they have three axes, as the weights of a Conv1d.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+_KINDS = (
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+    nn.modules.batchnorm._NormBase,  # BatchNorm and InstanceNorm
+)
+
+
+def mark_normalisations(network: nn.Module) -> nn.Module:
+    """Return the network, its normalisations' parameters marked for :func:`is_of_normalisation`."""
+    for layer in network.modules():
+        if isinstance(layer, _KINDS):
+            for parameter in layer.parameters(recurse=False):
+                parameter.is_of_normalisation = True  # type: ignore[attr-defined]
+    return network
+
+
+def is_of_normalisation(parameter: nn.Parameter) -> bool:
+    """Tell whether a parameter was marked."""
+    return getattr(parameter, "is_of_normalisation", False)
