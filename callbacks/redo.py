@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_dqn.callbacks.model_operation import CountedOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
+from lightning_dqn.learning.optimizer_step import moments_of
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.units import (
@@ -21,7 +22,7 @@ from lightning_dqn.networks.units import (
     torso_outputs,
 )
 
-Entries = dict[nn.Parameter, Tensor]
+Entries = dict[Tensor, Tensor]
 """Which entries of parameters were changed, bool of their shapes."""
 
 
@@ -109,7 +110,7 @@ class ReDo(CountedOperation):
             entries: Entries = {}
             self._renew_incoming(dormant, entries)
             self._zero_outgoing(dormant, entries)
-            _zero_moments(module, entries)
+            _forget_moments(module, entries)
 
     def _renew_incoming(self, dormant: list[Tensor], entries: Entries) -> None:
         layers = [layer for units in self._units for layer in units.incoming]
@@ -144,9 +145,8 @@ def _set(tensor: Tensor, chosen: Tensor, values: Tensor, entries: Entries) -> No
         entries[tensor] = entries[tensor] | chosen if tensor in entries else chosen
 
 
-def _zero_moments(module: DQN, entries: Entries) -> None:
+def _forget_moments(module: DQN, entries: Entries) -> None:
     optimizer: Any = module.optimizers()
-    for parameter, chosen in entries.items():
-        for moment in optimizer.optimizer.state.get(parameter, {}).values():
-            if isinstance(moment, Tensor) and moment.shape == parameter.shape:
-                moment.masked_fill_(chosen, 0)
+    for moment in moments_of(optimizer.optimizer, entries):
+        if moment.value.shape == moment.parameter.shape:
+            moment.value.masked_fill_(entries[moment.parameter], moment.first)

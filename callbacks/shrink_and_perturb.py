@@ -19,7 +19,7 @@ class ShrinkAndPerturb(CountedOperation):
 
     Ash & Adams 2020 (arxiv.org/abs/1910.08475), on Q-networks as in D'Oro et al. 2023
     (openreview.net/forum?id=OpC-9aBBVJe). The perturbation is a fresh draw of the layer's own
-    initial weights; what the optimizer remembers of layers that learn is zeroed. A
+    initial weights; what the optimizer remembers of layers that learn is as new. A
     copy that is among ``networks`` moves toward the same draw.
 
     Args:

@@ -357,7 +357,7 @@ class DQN(ActingModule):
         self.update.drive(self._optimizer())
 
     def forget_moments(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Zero what the optimizer remembers of ``parameters``, as when they are drawn anew."""
+        """Let what the optimizer remembers of ``parameters`` be as new, for they are drawn anew."""
         forget_moments(self._optimizer(), parameters)
 
     def _prepare_update(self) -> None:

@@ -7,7 +7,7 @@ optimizer gets its ``.grad`` and its ``step``. Both give the same weights bit fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import is_
 from typing import Any, NamedTuple
@@ -151,12 +151,43 @@ def has_parts(optimizer: Optimizer, parts: Sequence[Any]) -> bool:
     return len(now) == len(parts) and all(map(is_, now, parts))
 
 
+class Moment(NamedTuple):
+    """A tensor that an optimizer remembers of a parameter, and what it begins with."""
+
+    parameter: Tensor
+    value: Tensor
+    first: float | Tensor
+
+
+def moments_of(optimizer: Optimizer, parameters: Iterable[Tensor]) -> Iterator[Moment]:
+    """Yield what an optimizer remembers of ``parameters``; all but a few begin with 0."""
+    chosen = set(parameters)
+    for group in optimizer.param_groups:
+        firsts = {
+            "eta": group["lr"],  # of ASGD, as mu
+            "mu": 1.0,
+            "mu_product": 1.0,  # of NAdam
+            "step_size": group["lr"],  # of Rprop
+            "sum": group.get("initial_accumulator_value", 0.0),  # of Adagrad
+        }
+        for parameter in chosen.intersection(group["params"]):
+            for name, value in optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    yield Moment(parameter, value, firsts.get(name, 0.0))
+
+
+@torch.no_grad()
 def forget_moments(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
-    """Zero what an optimizer remembers of ``parameters``, its count of their steps too."""
-    for parameter in parameters:
-        for value in optimizer.state.get(parameter, {}).values():
-            if isinstance(value, Tensor):
-                value.zero_()
+    """Let what an optimizer remembers of ``parameters`` be as new, its count of their steps too."""
+    chosen = set(parameters)
+    for moment in moments_of(optimizer, chosen):
+        moment.value.fill_(moment.first)
+    for group in optimizer.param_groups:
+        if group.get(
+            "dampening"
+        ):  # SGD's first step has none, and knows itself by having no buffer
+            for parameter in chosen.intersection(group["params"]):
+                optimizer.state.get(parameter, {}).pop("momentum_buffer", None)
 
 
 @torch.no_grad()

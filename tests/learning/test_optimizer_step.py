@@ -16,6 +16,7 @@ from lightning_dqn.learning.optimizer_step import (
     OptimizerStep,
     check_lr_scheduler,
     check_optimizer,
+    forget_moments,
     lay_out_state,
 )
 
@@ -302,3 +303,48 @@ def test_moments_of_a_run_whose_weights_lay_otherwise_are_laid_out_anew() -> Non
     step(ours, [weight, bias], 1)
     step(theirs, twins, 1)
     torch.testing.assert_close([weight, bias], twins)
+
+
+FORGETTING: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
+    "adam": (Adam, {"amsgrad": True}),
+    "adamw": (AdamW, {}),
+    "adamax": (torch.optim.Adamax, {}),
+    "radam": (torch.optim.RAdam, {}),
+    "nadam": (torch.optim.NAdam, {}),
+    "rmsprop": (RMSprop, {"centered": True, "momentum": 0.9}),
+    "sgd": (SGD, {"momentum": 0.9, "nesterov": True}),
+    "sgd dampened": (SGD, {"momentum": 0.9, "dampening": 0.5}),
+    "rprop": (torch.optim.Rprop, {}),
+    "asgd": (torch.optim.ASGD, {"t0": 5}),
+    "adagrad": (torch.optim.Adagrad, {"initial_accumulator_value": 0.1}),
+    "adadelta": (torch.optim.Adadelta, {}),
+    "adafactor": (torch.optim.Adafactor, {}),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FORGETTING))
+def test_an_optimizer_that_forgot_moves_weights_as_a_new_one(name: str) -> None:
+    kind, options = FORGETTING[name]
+    used, new = weights(), weights()
+    optimizer = kind(used, lr=1e-2, **options)
+
+    def step(one: Optimizer, parameters: list[nn.Parameter], number: int) -> None:
+        for parameter, gradient in zip(parameters, gradients(number), strict=True):
+            parameter.grad = gradient
+        one.step()
+
+    for number in range(STEPS):
+        step(optimizer, used, number)
+    kept = deepcopy(optimizer.state[used[-1]])
+    forget_moments(optimizer, used[:-1])
+    assert all(torch.equal(optimizer.state[used[-1]][key], value) for key, value in kept.items())
+    forget_moments(optimizer, used[-1:])
+    with torch.no_grad():
+        for parameter, beginning in zip(used, new, strict=True):
+            parameter.copy_(beginning)
+    twin = kind(new, lr=1e-2, **options)
+    for number in range(STEPS):
+        step(optimizer, used, 100 + number)
+        step(twin, new, 100 + number)
+    for parameter, expected in zip(used, new, strict=True):
+        torch.testing.assert_close(parameter, expected)
