@@ -119,20 +119,21 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "drq_eps": {**RHYTHM_100K, "replay.n_step": 10, "collection.epsilon.end": 0.01},
     "btr": {"batch_size": 256, "replay.gamma": 0.997, "replay.n_step": 3, "sampler.beta": 0.2},
-    "spr": {**RHYTHM_SPR, "updates_per_iteration": 2},
-    "sr_spr": {**RHYTHM_SPR, "updates_per_iteration": 8, "collection.epsilon.end": 0.0},
+    "spr": {**RHYTHM_SPR, "updates_per_iteration": 2, "sampler.beta.end": 1.0},
+    "sr_spr": {**RHYTHM_SPR, "updates_per_iteration": 8, "sampler.beta": 0.5},
     "bbf": {
         "batch_size": 32,
         "updates_per_iteration": 8,
         "env_steps_per_iteration": 4,
         "replay.sequence_length": 5,
+        "sampler.beta": 0.5,
     },
     "bbf_small": {
         "batch_size": 32,
         "updates_per_iteration": 8,
         "env_steps_per_iteration": 4,
         "sampler.alpha": 0.5,
-        "collection.epsilon.end": 0.0,
+        "sampler.beta": 0.5,
     },
 }
 UPDATES_OF_8_ENV_STEPS = {
