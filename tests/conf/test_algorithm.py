@@ -75,6 +75,7 @@ PRESETS = {
         **PLAIN,
         SAMPLER: "lightning_dqn.replay.samplers.lambda_returns.LambdaReturns",
         "module.network.layer_norm": True,
+        "module.head.error": "mse",
         "module.target.slow_copy": False,
     },
     "q_learning": {
