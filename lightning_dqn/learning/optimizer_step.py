@@ -183,9 +183,7 @@ def forget_moments(optimizer: Optimizer, parameters: Iterable[Tensor]) -> None:
     for moment in moments_of(optimizer, chosen):
         moment.value.fill_(moment.first)
     for group in optimizer.param_groups:
-        if group.get(
-            "dampening"
-        ):  # SGD's first step has none, and knows itself by having no buffer
+        if group.get("dampening"):  # SGD's first step, known by having no buffer, has none
             for parameter in chosen.intersection(group["params"]):
                 optimizer.state.get(parameter, {}).pop("momentum_buffer", None)
 
