@@ -38,6 +38,10 @@ class Doctor(pl.Callback):
         """What was found so far, in the order in which it began."""
         return list(self._examination.findings.values())
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Forget what a checkpoint brought that was evaluated."""
+        self._restored = None
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin, or go on where a checkpoint ends."""
         if not isinstance(pl_module, DQN):

@@ -27,7 +27,7 @@ from lightning_dqn.collecting.sharing import episodes_of_all
 from lightning_dqn.collecting.source import CollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLike
 from lightning_dqn.environments.spec import EnvironmentSpec, check_same
-from lightning_dqn.experience import Experience, check_memory, parts_of_memory
+from lightning_dqn.experience import Experience, check_memory, is_evaluating, parts_of_memory
 from lightning_dqn.extra_columns import INITIAL_PRIORITY
 from lightning_dqn.replay.priorities import ReturnPriorities
 from lightning_dqn.replay.ring import ReplayBuffer
@@ -251,10 +251,12 @@ class ReplayDataModule(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave, when there is what it belongs to.
 
+        Of a checkpoint that is evaluated nothing is taken: the fit that follows isn't its run's.
+
         Raises:
             ValueError: the rows are those of a ring of another size.
         """
-        if not state_dict:
+        if not state_dict or is_evaluating(self.trainer):
             return
         if self._experience is None:
             self._restored = state_dict

@@ -252,3 +252,10 @@ def parts_of_memory(trainer: Any, config: ReplayConfig) -> int:
     """
     is_on_cpu = trainer.strategy.root_device.type == "cpu" or config.storage != "accelerator"
     return int(trainer.num_nodes if is_on_cpu else trainer.world_size)
+
+
+def is_evaluating(trainer: Any) -> bool:
+    """Tell whether a Trainer, or None, is at something else than a fit at this moment."""
+    if trainer is None:
+        return False
+    return bool(trainer.state.status == "running" and trainer.state.fn != "fit")

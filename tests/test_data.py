@@ -58,6 +58,7 @@ def attach(tmp_path: Path) -> Make:
             strategy=SimpleNamespace(root_device=torch.device("cpu"), checkpoint_io=None),
             default_root_dir=tmp_path,
             ckpt_path=None,
+            state=SimpleNamespace(status="running", fn="fit"),
             callbacks=[],
             received_sigterm=False,
             num_nodes=1,
@@ -464,6 +465,36 @@ def test_an_empty_state_is_taken(ready, make_data):
     data = ready()
     data.load_state_dict(make_data().state_dict())
     assert data.source.collector.env_steps == 0
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_a_checkpoint_that_was_evaluated_leaves_the_next_fit_nothing(
+    stage, make_trainer, make_data, make_module, tmp_path
+):
+    data, trainer = make_data(), make_trainer(limit_val_batches=1)
+    trainer.fit(without_target(make_module), data)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    evaluate = getattr(trainer, stage)
+    evaluate(without_target(make_module), data, ckpt_path=tmp_path / "a.ckpt", verbose=False)
+    told: list[int] = []
+    data.after_collection.append(told.append)
+    make_trainer().fit(without_target(make_module), data)
+    assert told == [16, 24, 32, 40]
+
+
+def test_a_state_that_is_taken_by_hand_after_an_evaluation_is_gone_on_with(
+    make_trainer, make_data, make_module
+):
+    data = make_data()
+    make_trainer().fit(without_target(make_module), data)
+    state = data.state_dict()
+    again, trainer = make_data(), make_trainer()
+    trainer.test(without_target(make_module), again, verbose=False)
+    again.load_state_dict(state)
+    told: list[int] = []
+    again.after_collection.append(told.append)
+    make_trainer().fit(without_target(make_module), again)
+    assert told == [56, 64, 72, 80]
 
 
 def test_a_continued_run_needs_no_warm_up_and_goes_on_counting(

@@ -141,6 +141,19 @@ def test_a_continued_run_does_not_tell_again(
     assert second.findings[0].last_env_steps > first.findings[0].last_env_steps
 
 
+def test_a_checkpoint_that_was_evaluated_leaves_the_next_fit_no_findings(
+    tmp_path: Path, make_trainer: Any, make_data: Any, make_module: Any, callbacks: Any
+) -> None:
+    doctor = Doctor()
+    trainer = make_trainer(callbacks=[*callbacks, doctor], log_every_n_steps=1)
+    assert fit(trainer, far_off(make_module()), sick(make_data)) != []
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    trainer.test(make_module(), sick(make_data), ckpt_path=tmp_path / "a.ckpt", verbose=False)
+    trainer = make_trainer(callbacks=[*callbacks, doctor], log_every_n_steps=1)
+    assert fit(trainer, make_module(), make_data()) == []
+    assert doctor.findings == []
+
+
 def test_a_folder_that_can_not_be_written_ends_no_run(
     tmp_path: Path, make_trainer: Any, make_data: Any, make_module: Any
 ) -> None:
