@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lightning_dqn.agent import Agent
 from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.networks.modes import modes_of, set_modes
 from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.reporting.rows import Report
 from lightning_dqn.reporting.telling import tell_evaluation
@@ -38,6 +39,7 @@ class ActingModule(pl.LightningModule):
         self.agent = agent
         self.report = Report()
         self.env_steps = 0
+        self._modes: dict[nn.Module, bool] = {}
 
     def setup(self, stage: str) -> None:
         """Keep Lightning from advice for ranks that log what each has alone; ours all log alike."""
@@ -87,6 +89,17 @@ class ActingModule(pl.LightningModule):
         return self.agent.behaviour_policy()
 
     # --- evaluation
+
+    def on_validation_model_eval(self) -> None:
+        """Keep each layer's own mode, for Lightning's memory of it goes with its loop."""
+        self._modes = modes_of(self)
+        super().on_validation_model_eval()
+
+    on_test_model_eval = on_predict_model_eval = on_validation_model_eval
+
+    def leave_evaluation(self) -> None:
+        """Give each layer the mode back that it had before an evaluation that was broken off."""
+        set_modes(self._modes)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the episodes of the last evaluation."""

@@ -27,6 +27,7 @@ from lightning_dqn.learning.blocks import counts_after_updates, one_by_one
 from lightning_dqn.learning.compilation import Compile
 from lightning_dqn.learning.continuation import Continuation, add_state, take_state
 from lightning_dqn.learning.hooks import hooks_before_step
+from lightning_dqn.learning.leaving import BreakingOff, leave_training
 from lightning_dqn.learning.lookout import Lookout
 from lightning_dqn.learning.optimizer_step import (
     check_lr_scheduler,
@@ -305,8 +306,9 @@ class DQN(ActingModule):
         """Return what a fit brings along; first of all hooks, check what it relies on."""
         if self.trainer.state.fn == "fit":
             check_fit(self, is_users=type(self) is not DQN)
-        is_there = any(isinstance(c, FlushDenormals) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
-        return [FlushDenormals()] if self.flush_denormals and not is_there else []
+        brought = [BreakingOff, *([FlushDenormals] if self.flush_denormals else [])]
+        there = set(map(type, self.trainer.callbacks))  # type: ignore[attr-defined]
+        return [kind() for kind in brought if kind not in there]
 
     def on_fit_start(self) -> None:
         """Check it again, for a subclass may bring callbacks of its own, and compile."""
@@ -336,11 +338,9 @@ class DQN(ActingModule):
         self._lookout.sound_alarm(self)
 
     def on_train_end(self) -> None:
-        """Give the copies back the mode that Lightning expects at the start of the next fit."""
-        self.update.before_step = []
+        """End the report, and what goes with training alone."""
         self.report.end(self.env_steps)
-        for name in self.agent.copies:
-            self.agent.get_submodule(name).train()
+        leave_training(self)
 
     def refresh_trainable(self) -> None:
         """Learn the parameters whose ``requires_grad`` is set at this moment; others stay.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_dqn import td
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.head import Head
-from lightning_dqn.networks.operations import in_evaluation_mode
+from lightning_dqn.networks.modes import in_evaluation_mode
 
 
 class GreedyPolicy:

@@ -11,7 +11,7 @@ from torch import Tensor
 from lightning_dqn.diagnostics.percentiles import percentiles
 from lightning_dqn.dqn import DQN
 from lightning_dqn.learning.looking import looking_on
-from lightning_dqn.networks.operations import in_evaluation_mode
+from lightning_dqn.networks.modes import in_evaluation_mode
 from lightning_dqn.transitions import Transitions
 
 

@@ -294,9 +294,13 @@ class Update:
         pairs = zip(self.parameters, gradients, strict=True)
         unused = {parameter for parameter, gradient in pairs if gradient is None}
         names = [name for name, one in self.network.named_parameters() if one in unused]
+        owners = [self.network.get_submodule(name.rpartition(".")[0]) for name in names]
+        remedy = "use what they give"
+        if not any(owner.training for owner in owners):
+            remedy = "they are in evaluation mode: call module.train() before the fit"
         return (
             f"network: the loss doesn't depend on {', '.join(names)}, which therefore can't learn; "
-            "use what they give, or leave them out by requires_grad_(False)"
+            f"{remedy}, or leave them out by requires_grad_(False)"
         )
 
     def _count_step(self, gradients: Sequence[Tensor], optimizer: LightningOptimizer) -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.networks.operations import in_evaluation_mode
+from lightning_dqn.networks.modes import in_evaluation_mode
 from lightning_dqn.networks.q_network import QNetwork
 
 

@@ -101,18 +101,6 @@ def kept_buffers(model: nn.Module) -> Iterator[None]:
                 buffer.copy_(value)
 
 
-@contextmanager
-def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Set a model to evaluation mode, and give each of its modules its own mode back."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
 @torch.no_grad()
 def ema(
     average: Models,

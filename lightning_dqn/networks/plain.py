@@ -27,8 +27,8 @@ from lightning_dqn.networks.heads.quantile import (
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.keras_network import KerasNetwork, check_backend, is_keras
+from lightning_dqn.networks.modes import in_evaluation_mode
 from lightning_dqn.networks.normalisations import mark_normalisations
-from lightning_dqn.networks.operations import in_evaluation_mode
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.table import build_table, is_table
 from lightning_dqn.networks.torsos import MLP, Layer, Layers, Network, NetworkOptions

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from lightning_dqn.networks.layers import NoisyLinear
-from lightning_dqn.networks.operations import in_evaluation_mode
+from lightning_dqn.networks.modes import in_evaluation_mode
 from lightning_dqn.networks.q_network import QNetwork
 
 LAYERS = (nn.Linear, NoisyLinear, nn.Conv2d)

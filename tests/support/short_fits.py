@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 
 from lightning_dqn import DQN, ReplayDataModule
+from lightning_dqn.learning.leaving import BreakingOff
 from lightning_dqn.system.denormals import FlushDenormals
 from lightning_dqn.transitions import Iteration
 
@@ -39,8 +40,8 @@ def without_target(make_module: Callable[..., DQN], **arguments: Any) -> DQN:
 
 
 def callbacks_of(trainer: Any) -> list[pl.Callback]:
-    """Return a Trainer's callbacks of this moment, but for the one that every DQN brings along."""
-    return [c for c in trainer.callbacks if not isinstance(c, FlushDenormals)]
+    """Return a Trainer's callbacks of this moment, but for those that every DQN brings along."""
+    return [c for c in trainer.callbacks if not isinstance(c, FlushDenormals | BreakingOff)]
 
 
 def iterations_of(data: ReplayDataModule, learner: Any, folder: Path) -> Iterator[Iteration]:

@@ -1,0 +1,30 @@
+"""Training and evaluation mode, of which each layer has its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from torch import nn
+
+
+@contextmanager
+def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Set a model to evaluation mode, and give each of its modules its own mode back."""
+    modes = modes_of(model)
+    model.eval()
+    try:
+        yield
+    finally:
+        set_modes(modes)
+
+
+def modes_of(model: nn.Module) -> dict[nn.Module, bool]:
+    """Return whether each of a model's modules is in training mode."""
+    return {module: module.training for module in model.modules()}
+
+
+def set_modes(modes: Mapping[nn.Module, bool]) -> None:
+    """Give each module back the mode that :func:`modes_of` found."""
+    for module, mode in modes.items():
+        module.training = mode
