@@ -44,7 +44,7 @@ from lightning_dqn.learning.trainer import (
     expected_iterations,
 )
 from lightning_dqn.learning.update import LossOutput, Update
-from lightning_dqn.learning.warning import warn_of_flattened_images, warn_of_still_target
+from lightning_dqn.learning.warning import warn_of_flattened_images, warn_of_still_copies
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike, from_a_file
@@ -330,7 +330,7 @@ class DQN(ActingModule):
             self.agent.get_submodule(name).eval()
         if self.target.slow_copy:
             draw_noise(self.agent.get_submodule("target_network"))
-            warn_of_still_target(self)
+        warn_of_still_copies(self)
         self._continuation.begin_training(self.device)
 
     def on_train_epoch_end(self) -> None:

@@ -10,15 +10,26 @@ from torch import nn
 
 from lightning_dqn.learning.looking import looking_on
 
+ACTING = {"evaluation_network": "acts in evaluation", "behaviour_network": "acts in training"}
+"""Attributes of an agent that name a network -> what it does."""
 
-def warn_of_still_target(module: Any) -> None:
-    """Warn of a target network that nothing moves."""
+
+def warn_of_still_copies(module: Any) -> None:
+    """Warn of a target network, or a copy that acts, that nothing moves while a DQN learns."""
     moved = [getattr(operation, "network", None) for operation in module.after_update]
-    if "target_network" not in moved:
+    if module.target.slow_copy and "target_network" not in moved:
         rank_zero_warn(
             "nothing moves the target network: add EMATargetNetwork(tau=0.005) from "
             "lightning_dqn.callbacks to the Trainer's callbacks"
         )
+    for attribute, what in ACTING.items():
+        name = getattr(module.agent, attribute)
+        if name not in [*moved, "q_network"]:
+            rank_zero_warn(
+                f"nothing moves {name}, which {what}, so what is learned doesn't reach it: add the "
+                f"callback that made it, as WeightAverage(network={name!r}), to the Trainer's "
+                f"callbacks, or let the Q-network act by module.agent.{attribute} = 'q_network'"
+            )
 
 
 LEAST_PIXELS = 32

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from lightning_dqn.agent import Agent
+from lightning_dqn.callbacks import EMATargetNetwork, WeightAverage
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.learning.warning import warn_of_flattened_images
 from lightning_dqn.networks.torsos import MLP, NatureCNN
@@ -47,3 +48,36 @@ def test_a_perceptron_on_images_is_warned_of(noisy: bool) -> None:
 def test_convolutions_and_small_boards_bring_no_warning() -> None:
     assert told(NatureCNN(hidden=8)) == []
     assert told(MLP(hidden=[4]), side=10) == []
+
+
+@pytest.mark.parametrize(
+    "average",
+    [
+        WeightAverage(every_n_updates=1),
+        EMATargetNetwork(tau=0.1, network="average_network", evaluate=True),
+    ],
+)
+def test_a_copy_that_acts_and_that_nothing_moves_any_more_is_warned_of(
+    make_trainer: Any, make_data: Any, make_module: Any, average: Any
+) -> None:
+    module, target = make_module(), EMATargetNetwork(tau=0.1)
+    make_trainer(callbacks=[target, average]).fit(module, make_data())
+    make_trainer(callbacks=[target, average]).fit(module, make_data())
+    remedies = (
+        r"nothing moves average_network, which acts in evaluation.*WeightAverage\(network="
+        r"'average_network'\).*module\.agent\.evaluation_network = 'q_network'"
+    )
+    with pytest.warns(UserWarning, match=remedies):
+        make_trainer(callbacks=[target]).fit(module, make_data())
+    module.agent.evaluation_network = "q_network"
+    make_trainer(callbacks=[target]).fit(module, make_data())
+
+
+def test_a_copy_that_acts_in_training_and_that_nothing_moves_is_warned_of(
+    make_trainer: Any, make_data: Any, make_module: Any
+) -> None:
+    module = make_module()
+    module.agent.add_network("slow_network")
+    module.agent.behaviour_network = "slow_network"
+    with pytest.warns(UserWarning, match=r"nothing moves slow_network, which acts in training"):
+        make_trainer(callbacks=[EMATargetNetwork(tau=0.1)]).fit(module, make_data())
