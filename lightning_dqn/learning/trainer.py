@@ -132,14 +132,18 @@ def check_trainer(trainer: pl.Trainer, *, logs_own_metrics: bool) -> None:
 def expected_iterations(trainer: pl.Trainer) -> int | None:
     """Return the iterations of the whole run, None if it has no set end."""
     data: Any = getattr(trainer, "datamodule", None)
-    epochs = trainer.max_epochs
-    if not isinstance(epochs, int) or epochs < 0 or data is None:
-        return None
-    an_epoch: int = data.iterations_per_epoch
+    return None if data is None else iterations_of(trainer, data.iterations_per_epoch)
+
+
+def iterations_of(trainer: pl.Trainer, an_epoch: int) -> int | None:
+    """Return the iterations of a run whose epoch has so many, None if it has no set end."""
+    epochs, most = trainer.max_epochs, trainer.max_steps
     limit: int | float = trainer.limit_train_batches
     an_epoch = min(an_epoch, limit) if isinstance(limit, int) else int(an_epoch * limit)
-    most = trainer.max_steps
-    return epochs * an_epoch if most < 0 else min(epochs * an_epoch, most)
+    ends = [] if most < 0 else [most]
+    if epochs is not None and epochs >= 0:
+        ends.append(epochs * an_epoch)
+    return min(ends, default=None)
 
 
 def _check_options(trainer: Any) -> None:

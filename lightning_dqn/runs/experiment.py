@@ -18,7 +18,7 @@ from lightning_dqn.experience import parts_of_memory
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.learning.devices import SUPPORTED_PRECISIONS, check_shared
 from lightning_dqn.learning.monitors import check_monitors
-from lightning_dqn.learning.trainer import check_trainer
+from lightning_dqn.learning.trainer import check_trainer, iterations_of
 from lightning_dqn.replay.reading import check_discount
 from lightning_dqn.runs.best import take_last_for_best
 from lightning_dqn.runs.budget import spread_budget
@@ -70,14 +70,13 @@ def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
             module.target.refuse_whole_targets()
     with _as_mistake_of("data.replay"):
         check_discount(spec, data.replay_config)
-    with _as_mistake_of("module.optimizer"):
-        epochs = config.trainer.max_epochs or -1
-        module.make_optimizers(epochs * data.iterations_per_epoch if epochs > 0 else None)
     check_folder(Path(config.run_dir), "run_dir")
     _check_precision(config)
     with _as_mistake_of("data.evaluation.environment"):
         note = take_last_for_best(config, data)
     trainer = build_trainer(config)
+    with _as_mistake_of("module.optimizer"):
+        module.make_optimizers(iterations_of(trainer, data.iterations_per_epoch))
     with _as_mistake_of("trainer"):
         check_trainer(trainer, logs_own_metrics=type(module) is not DQN)
     with _as_mistake_of("callbacks"):

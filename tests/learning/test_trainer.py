@@ -126,3 +126,19 @@ def test_a_cycle_that_is_over_before_the_run_is_refused(
         with pytest.raises(ValueError, match=r"OneCycleLR\(total_steps=5\): the run has 6 iter"):
             trainer.fit(module, make_data())
         assert module.updates == 0
+
+
+@pytest.mark.parametrize("max_epochs", [None, -1, 9])
+def test_a_run_whose_iterations_are_counted_ends_with_them(
+    make_trainer, make_module, make_data, max_epochs
+):
+    def schedule(optimizer: torch.optim.Optimizer) -> Any:
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=5)
+
+    module: DQN = without_target(make_module, lr_scheduler=schedule)
+    make_trainer(max_epochs=max_epochs, max_steps=5).fit(module, make_data())
+    assert module.updates == 5 * 4
+    with pytest.raises(ValueError, match=r"OneCycleLR\(total_steps=5\): the run has 6 iterations"):
+        make_trainer(max_epochs=max_epochs, max_steps=6).fit(module, make_data())
+    with pytest.raises(ValueError, match=r"OneCycleLR\(total_steps=5\): the run has no end"):
+        make_trainer(max_epochs=-1).fit(module, make_data())
