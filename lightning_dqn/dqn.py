@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, Self, cast
 
 import pytorch_lightning as pl
@@ -29,10 +28,12 @@ from lightning_dqn.learning.continuation import Continuation, add_state, take_st
 from lightning_dqn.learning.hooks import hooks_before_step
 from lightning_dqn.learning.leaving import BreakingOff, leave_training
 from lightning_dqn.learning.lookout import Lookout
-from lightning_dqn.learning.optimizer_step import (
-    check_lr_scheduler,
-    check_optimizer,
-    forget_moments,
+from lightning_dqn.learning.optimizer_step import forget_moments
+from lightning_dqn.learning.optimizers import (
+    LRSchedulerFactory,
+    Optimization,
+    OptimizerFactory,
+    check_optimizers,
 )
 from lightning_dqn.learning.ranks import check_together
 from lightning_dqn.learning.self_prediction import SelfPredictionLoss, SelfPredictor
@@ -53,7 +54,6 @@ from lightning_dqn.system.ranks import Ranks
 from lightning_dqn.transitions import Iteration, Transitions
 
 ModelOperation = Callable[["DQN"], None]
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
 _BEFORE_WEIGHTS_ONLY = 4
@@ -112,7 +112,7 @@ class DQN(ActingModule):
         augmentation: Augmentation | Mapping[str, Any] | None = None,
         self_prediction: SelfPredictionLoss | Mapping[str, Any] | None = None,
         optimizer: OptimizerFactory | None = None,
-        lr_scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        lr_scheduler: LRSchedulerFactory | None = None,
         max_gradient_norm: float | None = 10.0,
         compile: Compile = "auto",
         **former: Any,
@@ -144,8 +144,7 @@ class DQN(ActingModule):
             max_gradient_norm=max_gradient_norm,
             compile=compile,
         )
-        self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3, fused=True)
-        self._make_lr_scheduler = lr_scheduler or None  # empty, as Hydra's instantiate has it
+        self._optimization = Optimization(optimizer, lr_scheduler)
         self.after_update: list[ModelOperation] = []
         self._minibatch: Transitions | None = None
         self.updates = 0
@@ -285,8 +284,8 @@ class DQN(ActingModule):
         Raises:
             ValueError: they can't work here.
         """
-        schedules = self._make_lr_scheduler is not None
-        return self.make_optimizers(expected_iterations(self.trainer) if schedules else None)
+        is_scheduled = self._optimization.is_scheduled
+        return self.make_optimizers(expected_iterations(self.trainer) if is_scheduled else None)
 
     def make_optimizers(self, iterations: int | None) -> Any:
         """Return new ones, for a run of so many iterations; None: without end.
@@ -294,13 +293,7 @@ class DQN(ActingModule):
         Raises:
             ValueError: they can't work here.
         """
-        optimizer = self._make_optimizer(self.update.network.parameters())
-        check_optimizer(optimizer)
-        if self._make_lr_scheduler is None:
-            return optimizer
-        scheduler = self._make_lr_scheduler(optimizer)
-        check_lr_scheduler(scheduler, iterations)
-        return [optimizer], [scheduler]
+        return self._optimization.make(self.update.network.parameters(), iterations)
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return what a fit brings along; first of all hooks, check what it relies on."""
@@ -313,6 +306,7 @@ class DQN(ActingModule):
     def on_fit_start(self) -> None:
         """Check it again, for a subclass may bring callbacks of its own, and compile."""
         check_fit(self, is_users=type(self) is not DQN)
+        check_optimizers(self.trainer, expected_iterations(self.trainer))
         ranks = Ranks.of(self.trainer)
         self.agent.noise_user = ("noise",) if ranks.is_first else ("noise", ranks.rank)
         self.agent.forget_behaviour()

@@ -7,7 +7,7 @@ optimizer gets its ``.grad`` and its ``step``. Both give the same weights bit fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from operator import is_
 from typing import Any, NamedTuple
@@ -200,51 +200,3 @@ def lay_out_state(optimizer: Optimizer, parameters: Sequence[Tensor]) -> None:
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 (state[name],) = laid_out_like([parameter], [value])
-
-
-def check_optimizer(optimizer: Optimizer) -> None:
-    """Refuse an optimizer that steps along something else than dense gradients.
-
-    Raises:
-        ValueError: naming what it wants.
-    """
-    wants = {torch.optim.LBFGS: "a closure", torch.optim.SparseAdam: "sparse gradients"}
-    for kind, wish in wants.items():
-        if isinstance(optimizer, kind):
-            raise ValueError(
-                f"optimizer={kind.__name__}: wants {wish}, which an update doesn't have; choose "
-                "Adam, AdamW, SGD or another that steps along gradients"
-            )
-
-
-def check_lr_scheduler(scheduler: Any, iterations: int | None) -> None:
-    """Refuse a schedule that follows a value, counts something else, or is over before the run.
-
-    Args:
-        scheduler: stepped once an iteration; a torch scheduler or Lightning's mapping of one.
-        iterations: of the run; None: without end.
-
-    Raises:
-        ValueError: naming what to take instead.
-    """
-    if isinstance(scheduler, Mapping):
-        counts = {"interval": "step", "frequency": 1}
-        for name, meant in counts.items():
-            if scheduler.get(name, meant) != meant:
-                raise ValueError(
-                    f"lr_scheduler[{name!r}]={scheduler[name]!r}: it is stepped once an iteration; "
-                    f"leave {name} out, and count iterations"
-                )
-        scheduler = scheduler["scheduler"]
-    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-        raise ValueError(
-            "lr_scheduler=ReduceLROnPlateau: it is stepped once an iteration and has no value to "
-            "watch there; choose a schedule over iterations, as LinearLR or CosineAnnealingLR"
-        )
-    if isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR):
-        steps = scheduler.total_steps
-        if iterations is None or iterations > steps:
-            length = "has no end" if iterations is None else f"has {iterations:,} iterations"
-            raise ValueError(
-                f"lr_scheduler=OneCycleLR(total_steps={steps}): the run {length}, one step each"
-            )

@@ -14,8 +14,6 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from lightning_dqn.learning.optimizer_step import (
     OptimizerStep,
-    check_lr_scheduler,
-    check_optimizer,
     forget_moments,
     lay_out_state,
 )
@@ -236,44 +234,6 @@ def test_a_state_that_is_loaded_meanwhile_counts() -> None:
             our_optimizer.load_state_dict(deepcopy(their_optimizer.state_dict()))
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     _assert_same_state(our_optimizer, their_optimizer)
-
-
-@pytest.mark.parametrize(
-    ("kind", "wish"),
-    [(torch.optim.LBFGS, "a closure"), (torch.optim.SparseAdam, "sparse gradients")],
-)
-def test_an_optimizer_that_wants_something_else_is_refused(kind: Any, wish: str) -> None:
-    with pytest.raises(ValueError, match=f"optimizer={kind.__name__}: wants {wish}"):
-        check_optimizer(kind(nn.Linear(2, 2).parameters()))
-
-
-@pytest.mark.parametrize("kind", [Adam, AdamW, SGD, RMSprop, torch.optim.RAdam])
-def test_an_optimizer_that_steps_along_gradients_is_taken(kind: Any) -> None:
-    check_optimizer(kind(nn.Linear(2, 2).parameters(), lr=0.1))
-
-
-def test_a_schedule_that_follows_a_value_is_refused() -> None:
-    optimizer = SGD(nn.Linear(2, 2).parameters(), lr=0.1)
-    with pytest.raises(ValueError, match=r"lr_scheduler=ReduceLROnPlateau: .* LinearLR"):
-        check_lr_scheduler(torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer), None)
-    for in_lightnings_way in (
-        {"scheduler": torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)},
-        {"scheduler": torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer), "monitor": "loss"},
-    ):
-        with pytest.raises(ValueError, match=r"lr_scheduler=ReduceLROnPlateau"):
-            check_lr_scheduler(in_lightnings_way, None)
-    check_lr_scheduler(torch.optim.lr_scheduler.LinearLR(optimizer), None)
-
-
-@pytest.mark.parametrize(("name", "value"), [("interval", "epoch"), ("frequency", 5)])
-def test_a_schedule_that_counts_something_else_is_refused(name: str, value: Any) -> None:
-    linear = torch.optim.lr_scheduler.LinearLR(SGD(nn.Linear(2, 2).parameters(), lr=0.1))
-    with pytest.raises(
-        ValueError, match=rf"lr_scheduler\['{name}'\]={value!r}: it is stepped once"
-    ):
-        check_lr_scheduler({"scheduler": linear, name: value}, None)
-    check_lr_scheduler({"scheduler": linear, "interval": "step", "frequency": 1}, 10)
-    check_lr_scheduler({"scheduler": linear}, None)
 
 
 def test_moments_of_a_run_whose_weights_lay_otherwise_are_laid_out_anew() -> None:

@@ -1,0 +1,163 @@
+"""Which optimizers and schedules are refused, before a run and where one goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.short_fits import without_target
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, RMSprop
+from torch.optim.lr_scheduler import LinearLR, ReduceLROnPlateau, StepLR
+
+from lightning_dqn import DQN
+from lightning_dqn.learning.optimizers import check_lr_scheduler, check_optimizer
+
+
+@pytest.mark.parametrize(
+    ("kind", "wish"),
+    [(torch.optim.LBFGS, "a closure"), (torch.optim.SparseAdam, "sparse gradients")],
+)
+def test_an_optimizer_that_wants_something_else_is_refused(kind: Any, wish: str) -> None:
+    with pytest.raises(ValueError, match=f"optimizer={kind.__name__}: wants {wish}"):
+        check_optimizer(kind(nn.Linear(2, 2).parameters()))
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW, SGD, RMSprop, torch.optim.RAdam])
+def test_an_optimizer_that_steps_along_gradients_is_taken(kind: Any) -> None:
+    check_optimizer(kind(nn.Linear(2, 2).parameters(), lr=0.1))
+
+
+def test_a_schedule_that_follows_a_value_is_refused() -> None:
+    optimizer = SGD(nn.Linear(2, 2).parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"lr_scheduler=ReduceLROnPlateau: .* LinearLR"):
+        check_lr_scheduler(ReduceLROnPlateau(optimizer), None)
+    for in_lightnings_way in (
+        {"scheduler": ReduceLROnPlateau(optimizer)},
+        {"scheduler": ReduceLROnPlateau(optimizer), "monitor": "loss"},
+    ):
+        with pytest.raises(ValueError, match=r"lr_scheduler=ReduceLROnPlateau"):
+            check_lr_scheduler(in_lightnings_way, None)
+    check_lr_scheduler(LinearLR(optimizer), None)
+
+
+@pytest.mark.parametrize(("name", "value"), [("interval", "epoch"), ("frequency", 5)])
+def test_a_schedule_that_counts_something_else_is_refused(name: str, value: Any) -> None:
+    linear = LinearLR(SGD(nn.Linear(2, 2).parameters(), lr=0.1))
+    with pytest.raises(
+        ValueError, match=rf"lr_scheduler\['{name}'\]={value!r}: it is stepped once"
+    ):
+        check_lr_scheduler({"scheduler": linear, name: value}, None)
+    check_lr_scheduler({"scheduler": linear, "interval": "step", "frequency": 1}, 10)
+    check_lr_scheduler({"scheduler": linear}, None)
+
+
+@pytest.fixture
+def fit(make_trainer: Any, make_data: Any) -> Callable[..., Any]:
+    """A function that fits a module, for 3 iterations an epoch, and returns its Trainer."""
+
+    def run(module: DQN, *, ckpt_path: Path | None = None, **flags: Any) -> Any:
+        trainer = make_trainer(**flags)
+        trainer.fit(module, make_data(), ckpt_path=ckpt_path)
+        return trainer
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            {"optimizer": "adam"},
+            r"optimizer='adam': is no function of the parameters; pass partial",
+        ),
+        ({"optimizer": SGD([nn.Parameter(torch.ones(1))])}, "optimizer=SGD: is no function of"),
+        ({"lr_scheduler": "step"}, r"lr_scheduler='step': is no function of the optimizer"),
+    ],
+)
+def test_what_is_no_function_is_refused_where_it_is_given(
+    make_module: Any, given: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{text}"):
+        make_module(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"optimizer": lambda parameters: None}, "optimizer: gives a NoneType, and no torch opt"),
+        ({"lr_scheduler": lambda o: [StepLR(o, 1)]}, "lr_scheduler: gives a list, and no torch .*"),
+        ({"lr_scheduler": lambda o: {"interval": "step"}}, "lr_scheduler: gives a NoneType"),
+    ],
+)
+def test_what_gives_something_else_is_refused_by_what_it_gives(
+    fit: Any, make_module: Any, given: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{text}"):
+        fit(without_target(make_module, **given))
+
+
+def of_ones_own(configure: Callable[[Any], Any]) -> type[DQN]:
+    """Return a DQN whose optimizers are what a function of one, a SGD, gives."""
+
+    class Own(DQN):
+        def configure_optimizers(self) -> Any:
+            return configure(SGD(self.q_network.parameters(), lr=1.0))
+
+    return Own
+
+
+@pytest.mark.filterwarnings("ignore:.*returned `None`:UserWarning")
+@pytest.mark.filterwarnings("ignore:The lr scheduler dict contains:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("configure", "text"),
+    [
+        (lambda o: None, "configure_optimizers: gives no optimizers, and a DQN steps one"),
+        (lambda o: [o, o], "configure_optimizers: gives 2 optimizers, and a DQN steps one"),
+        (
+            lambda o: torch.optim.LBFGS(o.param_groups[0]["params"]),
+            "optimizer=LBFGS: wants a closure",
+        ),
+        (
+            lambda o: ([o], [{"scheduler": StepLR(o, 1), "interval": "step"}] * 2),
+            "configure_optimizers: gives 2 schedulers, and a DQN steps one.*SequentialLR",
+        ),
+        (
+            lambda o: {"optimizer": o, "lr_scheduler": StepLR(o, 1)},
+            r"lr_scheduler\['interval'\]='epoch': it is stepped once an iteration.*: \"step\"",
+        ),
+        (lambda o: ([o], [StepLR(o, 1)]), r"lr_scheduler\['interval'\]='epoch'"),
+        (
+            lambda o: (
+                [o],
+                [{"scheduler": StepLR(o, 1), "interval": "step", "frequency": 4}],
+            ),
+            r"lr_scheduler\['frequency'\]=4",
+        ),
+        (
+            lambda o: {
+                "optimizer": o,
+                "lr_scheduler": {"scheduler": ReduceLROnPlateau(o), "monitor": "train/loss"},
+            },
+            "lr_scheduler=ReduceLROnPlateau",
+        ),
+    ],
+)
+def test_what_is_configured_by_ones_own_is_checked_too(
+    fit: Any, make_module: Any, configure: Any, text: str
+) -> None:
+    module = without_target(make_module, kind=of_ones_own(configure))
+    with pytest.raises(ValueError, match=f"^{text}"):
+        fit(module)
+    assert module.updates == 0
+
+
+def test_a_schedule_that_is_configured_by_ones_own_is_stepped_once_an_iteration(
+    fit: Any, make_module: Any
+) -> None:
+    kind = of_ones_own(lambda o: ([o], [{"scheduler": StepLR(o, 1, 0.5), "interval": "step"}]))
+    trainer = fit(without_target(make_module, kind=kind))
+    assert trainer.optimizers[0].param_groups[0]["lr"] == 0.5**3
