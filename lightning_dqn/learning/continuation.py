@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from lightning_dqn.former_names import former_tensor_names
+from lightning_dqn.learning.optimizers import check_same_optimizers, names_of
 from lightning_dqn.safekeeping.format_version import migrated
 from lightning_dqn.system.seeding import (
     device_generator,
@@ -26,6 +27,7 @@ def add_state(module: Any, checkpoint: dict[str, Any]) -> None:
         "is_compiled": module.update.is_compiled,
         "most_in_a_graph": module.update.most_in_a_graph,
         "report": module.report.continuation(module.env_steps),
+        "optimizers": names_of(module.trainer),
     }
     counters = {"updates": module.updates, "env_steps": module.env_steps}
     networks = module.agent.networks_description()
@@ -63,10 +65,15 @@ class Continuation:
         self._state = state
 
     def begin_fit(self, module: Any) -> None:
-        """Give back what report, noise, augmentation and compilation of a DQN went on from."""
+        """Give back what report, noise, augmentation and compilation of a DQN went on from.
+
+        Raises:
+            ValueError: the run had another optimizer or schedule than the fit.
+        """
         # Checkpoints of before there was one hold none.
         module.augmentation.begin_fit((self._state or {}).get("augmentation"))
         if self._state is not None:
+            check_same_optimizers(self._state.get("optimizers", {}), module.trainer)
             module.report.go_on(self._state["report"])
             module.agent.go_on_with_noise(self._state["noise"])
             module.update.was_compiled = self._state["is_compiled"]

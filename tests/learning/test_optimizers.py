@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,56 @@ def test_a_schedule_that_is_configured_by_ones_own_is_stepped_once_an_iteration(
     kind = of_ones_own(lambda o: ([o], [{"scheduler": StepLR(o, 1, 0.5), "interval": "step"}]))
     trainer = fit(without_target(make_module, kind=kind))
     assert trainer.optimizers[0].param_groups[0]["lr"] == 0.5**3
+
+
+def stepped(optimizer: Any) -> Any:
+    return StepLR(optimizer, 1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("saved", "given", "text"),
+    [
+        (
+            {"lr_scheduler": stepped},
+            {},
+            r"lr_scheduler=None: the run that ckpt_path continues has StepLR; pass it, also to "
+            "load_from_checkpoint, which brings none: lr_scheduler=...",
+        ),
+        (
+            {},
+            {"lr_scheduler": stepped},
+            "lr_scheduler=StepLR: the run that ckpt_path continues has None; leave lr_sch",
+        ),
+        (
+            {"optimizer": partial(SGD, lr=0.1)},
+            {},
+            "optimizer=Adam: the run that ckpt_path continues has SGD; pass it, .*optimizer=...",
+        ),
+    ],
+)
+def test_a_run_goes_on_with_the_optimizer_and_the_schedule_that_it_had(
+    fit: Any, make_module: Any, tmp_path: Path, saved: Any, given: Any, text: str
+) -> None:
+    path = tmp_path / "a.ckpt"
+    fit(without_target(make_module, **saved)).save_checkpoint(path)
+    other = DQN.load_from_checkpoint(path, **given)
+    with pytest.raises(ValueError, match=f"^{text}"):
+        fit(other, ckpt_path=path, max_epochs=2)
+    same = DQN.load_from_checkpoint(path, **saved)
+    trainer = fit(same, ckpt_path=path, max_epochs=2)
+    assert same.updates == 24
+    if "lr_scheduler" in saved:
+        assert trainer.optimizers[0].param_groups[0]["lr"] == 1e-3 * 0.5**6
+
+
+def test_a_checkpoint_of_before_they_were_noted_goes_on(
+    fit: Any, make_module: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.ckpt"
+    fit(without_target(make_module, lr_scheduler=stepped)).save_checkpoint(path)
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["dqn"]["continuation"]["optimizers"]
+    torch.save(checkpoint, path)
+    module = without_target(make_module)
+    fit(module, ckpt_path=path, max_epochs=2)
+    assert module.updates == 24
