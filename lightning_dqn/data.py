@@ -195,8 +195,6 @@ class ReplayDataModule(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Make the source of rows and the replay ring, where they are needed.
 
-        A module that has learned already goes on counting where it is.
-
         Raises:
             ValueError: the module was made for another kind of environment.
         """
@@ -214,9 +212,6 @@ class ReplayDataModule(pl.LightningDataModule):
             experience.archive_large_ring(files, type(self).__qualname__)
         if experience.sampler.uses_priorities:
             self._priorities.join(self._trainer)
-        env_steps = getattr(self._learner, "env_steps", 0)
-        if env_steps > 0:
-            experience.go_on(env_steps)
         if self._restored is not None:
             self.load_state_dict(self._restored)
             self._restored = None
@@ -289,7 +284,7 @@ class ReplayDataModule(pl.LightningDataModule):
             yield self.next_iteration()
 
     def warm_up(self) -> None:
-        """Fill the ring before learning."""
+        """Fill the ring before learning; of a module that has learned already, by its policy."""
         for env_steps in self._ready().warm_up(self._learner):
             self._tell_of_collection(env_steps)
             self._look_up()

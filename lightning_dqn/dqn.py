@@ -385,8 +385,7 @@ class DQN(ActingModule):
         """Take them back, before the weights are loaded.
 
         Raises:
-            ValueError: the checkpoint isn't one of a DQN.
+            ValueError: the checkpoint isn't one of a DQN, or its data module's state is lost.
         """
-        continuation = take_state(self, checkpoint)
         is_continued = self._trainer is not None and self.trainer.state.fn == "fit"
-        self._continuation.hold(continuation if is_continued else None)
+        self._continuation.hold(take_state(self, checkpoint, is_continued=is_continued))

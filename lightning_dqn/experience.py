@@ -62,6 +62,7 @@ class Experience:
         self._archive: RingArchive | None = None
         self._key = ""
         self._has_told = False
+        self._has_state = False
         with ExitStack() as stack:
             stack.callback(source.close)
             self.replay = make_ring(source.num_envs)
@@ -88,15 +89,15 @@ class Experience:
     def warm_up(self, learner: Learner) -> Iterator[int]:
         """Fill the ring before learning; yield the env steps by each part that is stored.
 
-        Of several ranks, which don't wait for each other here, so many times this one's.
+        Of several ranks, which don't wait for each other here, so many times this one's. A learner
+        that has learned already, but not from what a state brought, goes on counting where it is.
         """
+        env_steps = getattr(learner, "env_steps", 0)
+        if env_steps > 0 and not self._has_state:
+            self.source.go_on(self._ranks.share(env_steps))
         for rows, env_steps in self.source.warm_up(learner):
             self.replay.extend(rows)
             yield env_steps * self._ranks.size
-
-    def go_on(self, env_steps: int) -> None:
-        """Count from here, for the learner has learned from so many env steps elsewhere."""
-        self.source.go_on(self._ranks.share(env_steps))
 
     def next_iteration(self, learner: Learner, tell: Callable[[int], None]) -> Iteration:
         """Collect, store and sample.
@@ -154,6 +155,7 @@ class Experience:
                 of so many ranks and there are others now.
         """
         _check_number(state.get("num_ranks", 1), self._ranks.size)
+        self._has_state = True
         self.replay.load_state_dict(state["replay"])
         if self._archive is not None and "segments" in state["replay"]:
             self._archive.load(state["replay"], checkpoints)

@@ -525,6 +525,71 @@ def test_a_continued_run_needs_no_warm_up_and_goes_on_counting(
     assert asked == [1, 2, 3, 4, 5, 6], "the warm-up is random"
 
 
+def saved_by(data: Any, make_trainer: Any, make_module: Any, folder: Path) -> Path:
+    """Return the checkpoint of an epoch's end, by which data collected 40 env steps."""
+    path = folder / "a.ckpt"
+
+    class Saves(pl.Callback):
+        def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+            trainer.save_checkpoint(path)
+
+    make_trainer(callbacks=[Saves()]).fit(without_target(make_module), data)
+    return path
+
+
+def gone_on(data: Any, make_trainer: Any, make_module: Any, path: Path) -> list[int]:
+    """Return what is told of collections where a fit goes on from a checkpoint."""
+    told: list[int] = []
+    data.after_collection.append(told.append)
+    make_trainer(max_epochs=2).fit(without_target(make_module), data, ckpt_path=path)
+    return told
+
+
+def test_a_run_goes_on_with_a_data_module_of_another_name(
+    make_trainer, make_data, make_module, tmp_path
+):
+    class Renamed(ReplayDataModule):
+        """Is found in no checkpoint by its name."""
+
+    path = saved_by(make_data(), make_trainer, make_module, tmp_path)
+    data = make_data()
+    data.__class__ = Renamed
+    assert gone_on(data, make_trainer, make_module, path) == [48, 56, 64], "without a warm-up"
+
+
+def test_a_run_of_whose_data_nothing_was_saved_goes_on_counting(
+    make_trainer, make_data, make_module, tmp_path
+):
+    class Silent(ReplayDataModule):
+        def state_dict(self) -> dict[str, Any]:
+            return {}
+
+    def silent() -> ReplayDataModule:
+        data = make_data()
+        data.__class__ = Silent
+        return data
+
+    path = saved_by(silent(), make_trainer, make_module, tmp_path)
+    with pytest.warns(UserWarning, match="Silent fills its replay ring anew"):
+        told = gone_on(silent(), make_trainer, make_module, path)
+    assert told == [56, 64, 72, 80]
+
+
+def test_parts_of_several_ranks_are_refused_to_a_data_module_of_another_name(
+    make_trainer, make_data, make_module, tmp_path
+):
+    class Renamed(ReplayDataModule):
+        """Is found in no checkpoint by its name."""
+
+    path = saved_by(make_data(), make_trainer, make_module, tmp_path)
+    checkpoint = torch.load(path, weights_only=True)
+    torch.save({**checkpoint, "ranks": {"size": 2, "token": "0"}}, path)
+    data = make_data()
+    data.__class__ = Renamed
+    with pytest.raises(ValueError, match=r"Renamed: several ranks .* with a ReplayDataModule"):
+        gone_on(data, make_trainer, make_module, path)
+
+
 # Priorities
 
 

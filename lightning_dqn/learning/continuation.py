@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.former_names import former_tensor_names
 from lightning_dqn.learning.optimizers import check_same_optimizers, names_of
@@ -34,14 +35,21 @@ def add_state(module: Any, checkpoint: dict[str, Any]) -> None:
     checkpoint["dqn"] = {**counters, **networks, "continuation": continuation}
 
 
-def take_state(module: Any, checkpoint: dict[str, Any]) -> dict[str, Any]:
+def take_state(
+    module: Any, checkpoint: dict[str, Any], *, is_continued: bool
+) -> dict[str, Any] | None:
     """Give a DQN its counters and networks, and a checkpoint today's form, for its tensors.
 
+    Args:
+        module: a DQN.
+        checkpoint: of one.
+        is_continued: a fit goes on with it.
+
     Returns:
-        What a continued fit goes on with.
+        What a continued fit goes on with; None of another.
 
     Raises:
-        ValueError: the checkpoint isn't one of a DQN.
+        ValueError: the checkpoint isn't one of a DQN, or its data module can't find its state.
     """
     checkpoint |= migrated(checkpoint, "this checkpoint")
     if "dqn" not in checkpoint:
@@ -50,8 +58,46 @@ def take_state(module: Any, checkpoint: dict[str, Any]) -> dict[str, Any]:
     module.updates, module.env_steps = state["updates"], state["env_steps"]
     module.agent.restore_networks(state)
     checkpoint["state_dict"] = former_tensor_names(checkpoint["state_dict"], state["networks"])
+    if not is_continued:
+        return None
+    _hand_over_data(module.trainer, checkpoint)
     continuation: dict[str, Any] = state["continuation"]
     return continuation
+
+
+_OF_A_RING = {"collector", "replay"}
+"""What the state of a data module has, by which it is known whatever its class is called."""
+
+
+def _hand_over_data(trainer: Any, checkpoint: dict[str, Any]) -> None:
+    """Give a continued fit's data module its state, for which Lightning goes by the class's name.
+
+    It may be of another class by now, or have another name; where no state came, a warning says so.
+
+    Raises:
+        ValueError: several ranks saved it, each of which finds its own part by that name.
+    """
+    data = getattr(trainer, "datamodule", None)
+    name = type(data).__qualname__
+    if name in checkpoint or not hasattr(data, "replay"):
+        return
+    saved = [key for key, state in checkpoint.items() if _keys_of(state) >= _OF_A_RING]
+    if not saved:
+        rank_zero_warn(
+            f"this checkpoint holds nothing of a data module: {name} fills its replay ring anew, "
+            "and counts from the module's env steps"
+        )
+    elif "ranks" in checkpoint:
+        raise ValueError(
+            f"datamodule={name}: several ranks saved this checkpoint with a {saved[0]}, by whose "
+            f"name each finds its part of the replay ring; continue with a {saved[0]}"
+        )
+    else:
+        checkpoint[name] = checkpoint[saved[0]]
+
+
+def _keys_of(state: Any) -> set[str]:
+    return set(state) if isinstance(state, dict) else set()
 
 
 class Continuation:
