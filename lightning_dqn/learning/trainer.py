@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
@@ -21,9 +18,9 @@ from pytorch_lightning.profilers import PyTorchProfiler
 from pytorch_lightning.utilities.compile import to_uncompiled
 
 from lightning_dqn.learning.devices import check_devices, check_shared
+from lightning_dqn.learning.first_looks import check_first_looks, iterations_in
 from lightning_dqn.learning.hooks import check_callback_hooks, check_module_hooks
-from lightning_dqn.learning.monitors import check_monitors, monitored
-from lightning_dqn.reporting.glossary import GLOSSARY, OF_CALLBACKS
+from lightning_dqn.learning.monitors import check_monitors
 from lightning_dqn.transitions import Iteration
 
 FROM_A_DATA_MODULE = (
@@ -123,10 +120,7 @@ def check_trainer(trainer: pl.Trainer, *, logs_own_metrics: bool) -> None:
         maker == "lightning_dqn" and getattr(callback, "logs_metrics", True)
         for maker, callback in zip(makers, callbacks, strict=True)
     )
-    known = [key for key in _keys_that_come(trainer) if measures or key not in OF_CALLBACKS]
-    for callback, key in monitored(callbacks):
-        if getattr(callback, "strict", True):  # else it may be missing
-            _check_monitor(type(callback).__name__, key, known)
+    check_first_looks(trainer, measures=measures)
 
 
 def expected_iterations(trainer: pl.Trainer) -> int | None:
@@ -138,8 +132,7 @@ def expected_iterations(trainer: pl.Trainer) -> int | None:
 def iterations_of(trainer: pl.Trainer, an_epoch: int) -> int | None:
     """Return the iterations of a run whose epoch has so many, None if it has no set end."""
     epochs, most = trainer.max_epochs, trainer.max_steps
-    limit: int | float = trainer.limit_train_batches
-    an_epoch = min(an_epoch, limit) if isinstance(limit, int) else int(an_epoch * limit)
+    an_epoch = iterations_in(trainer, an_epoch)
     ends = [] if most < 0 else [most]
     if epochs is not None and epochs >= 0:
         ends.append(epochs * an_epoch)
@@ -182,24 +175,3 @@ def _check_callback(callback: Callback) -> None:
         if isinstance(callback, kind):
             raise ValueError(f"{type(callback).__name__}: {reason}")
     check_callback_hooks(callback)
-
-
-def _keys_that_come(trainer: pl.Trainer) -> Iterator[str]:
-    period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    for key in GLOSSARY:
-        stage = key.split("/")[0]
-        if stage == "eval" and trainer.limit_val_batches != 0:
-            yield key
-        if stage not in ("eval", "test") and period > 0:
-            yield key
-
-
-def _check_monitor(name: str, key: str, known: list[str]) -> None:
-    patterns = [re.sub("<[a-z]+>", "[^/]+", re.escape(k)) for k in known]
-    if any(re.fullmatch(pattern, key) for pattern in patterns):
-        return
-    stage, last_word = key.split("/")[0], key.split("/")[-1].split("_")[-1]
-    alike = [k for k in known if k.startswith(f"{stage}/") and k.endswith(last_word)]
-    close = alike or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    meant = f"; did you mean {close[0]}?" if close else ""
-    raise ValueError(f"{name}(monitor={key!r}): nothing in this run logs that{meant}")

@@ -142,3 +142,55 @@ def test_a_run_whose_iterations_are_counted_ends_with_them(
         make_trainer(max_epochs=max_epochs, max_steps=6).fit(module, make_data())
     with pytest.raises(ValueError, match=r"OneCycleLR\(total_steps=5\): the run has no end"):
         make_trainer(max_epochs=-1).fit(module, make_data())
+
+
+def on_rows(key: str = "train/loss", **arguments: Any) -> EarlyStopping:
+    return EarlyStopping(key, check_on_train_epoch_end=True, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("callback", "flags", "text"),
+    [
+        (on_rows(), {}, r"after 3 iterations.*=50; set Trainer\(log_every_n_steps=3\)"),
+        (on_rows("rollout/epsilon"), {"log_every_n_steps": 4}, "after 3 iterations"),
+        (EarlyStopping("train/loss"), {"limit_train_batches": 2}, "after 2 iterations"),
+        (ModelCheckpoint(monitor="train/loss"), {}, "looks after 3 iterations"),
+        (ModelCheckpoint(monitor="train/loss", every_n_epochs=2), {}, "looks after 6 iterations"),
+        (
+            on_rows("eval/episode_return"),
+            {"check_val_every_n_epoch": 2},
+            "looks at each epoch's end, and an evaluation comes after 2; leave check_on_train",
+        ),
+    ],
+)
+def test_a_metric_that_has_not_come_when_it_is_looked_at_is_refused(
+    make_trainer, make_module, make_data, callback, flags, text
+):
+    saves = isinstance(callback, ModelCheckpoint)
+    flags = {"limit_val_batches": 1, "enable_checkpointing": saves, **flags}
+    with pytest.raises(ValueError, match=rf"\(monitor='.*{text}"):
+        make_trainer(callbacks=[callback], **flags).fit(without_target(make_module), make_data())
+
+
+@pytest.mark.parametrize(
+    ("callback", "flags"),
+    [
+        (on_rows(), {"log_every_n_steps": 3}),
+        (on_rows(strict=False), {}),
+        (EarlyStopping("eval/episode_return"), {"check_val_every_n_epoch": 2}),
+        (EarlyStopping("train/loss"), {"check_val_every_n_epoch": 2, "log_every_n_steps": 6}),
+        (ModelCheckpoint(monitor="train/loss", every_n_epochs=2), {"log_every_n_steps": 6}),
+        (ModelCheckpoint(monitor="train/loss", every_n_train_steps=4), {"log_every_n_steps": 4}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization:UserWarning")
+@pytest.mark.filterwarnings("ignore:Early stopping conditioned on metric:RuntimeWarning")
+def test_a_metric_that_has_come_when_it_is_looked_at_is_fine(
+    make_trainer, make_module, make_data, tmp_path, callback, flags
+):
+    saves = isinstance(callback, ModelCheckpoint)
+    flags = {"limit_val_batches": 1, "enable_checkpointing": saves, "max_epochs": 4, **flags}
+    trainer = make_trainer(callbacks=[callback], default_root_dir=tmp_path, **flags)
+    trainer.fit(without_target(make_module), make_data())
+    assert trainer.current_epoch > 0
+    assert not saves or callback.best_model_path
