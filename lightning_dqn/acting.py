@@ -42,7 +42,13 @@ class ActingModule(pl.LightningModule):
         self._modes: dict[nn.Module, bool] = {}
 
     def setup(self, stage: str) -> None:
-        """Keep Lightning from advice for ranks that log what each has alone; ours all log alike."""
+        """Keep Lightning from advice that doesn't concern what is logged here.
+
+        Ranks all log alike, and what goes to loggers is what ``Trainer.test`` returns, also where
+        there is none. A filter around each call would let all warnings come again each time.
+        """
+        if not self.trainer.loggers:
+            warnings.filterwarnings("ignore", message=".*no logger configured.*")
         if self.trainer.world_size > 1:
             warnings.filterwarnings("ignore", message=".*logging on epoch level in distributed.*")
 

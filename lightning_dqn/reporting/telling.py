@@ -6,7 +6,6 @@ row)`` is given each as the loggers are.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,11 +84,8 @@ def tell_values(
         return
     tensors = _as_tensors(values)
     shown = {name: tensors.pop(name) for name in ON_PROGRESS_BAR & tensors.keys()}
-    with warnings.catch_warnings():
-        # What goes to loggers is what Trainer.test returns, also where there is no logger.
-        warnings.filterwarnings("ignore", message=".*no logger configured.*")
-        module.log_dict(tensors, logger=to_loggers)
-        module.log_dict(shown, logger=to_loggers, prog_bar=True)
+    module.log_dict(tensors, logger=to_loggers)
+    module.log_dict(shown, logger=to_loggers, prog_bar=True)
 
 
 def _tell_callbacks(module: Any, row: Mapping[str, float]) -> None:

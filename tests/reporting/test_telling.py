@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,6 +70,20 @@ def test_without_a_logger_values_are_results_all_the_same_and_nothing_warns(
     trainer.fit(module, data)
     [results] = trainer.validate(module, data, verbose=False)
     assert results["eval/count"] == LARGE
+
+
+def test_rows_do_not_let_a_warning_come_again(make_trainer, make_data, make_module):
+    class Warns(pl.Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            warnings.warn("each time the same", UserWarning, stacklevel=1)
+
+    trainer = make_trainer(
+        callbacks=[EMATargetNetwork(tau=0.1), Warns()], log_every_n_steps=1, max_epochs=2
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        trainer.fit(make_module(), make_data())
+    assert [str(one.message) for one in caught].count("each time the same") == 1
 
 
 @pytest.fixture
