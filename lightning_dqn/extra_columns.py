@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -62,7 +61,7 @@ PRIORITY_COLUMN = ExtraColumn((), "float32", is_learned_from=False)
 ExtraColumns = Mapping[str, ExtraColumn]
 """Columns by their names."""
 
-NO_COLUMNS: ExtraColumns = MappingProxyType({})
+NO_COLUMNS: ExtraColumns = {}
 """What most rows carry."""
 
 

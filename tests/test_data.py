@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -645,6 +647,19 @@ def test_closing_twice_is_closing_once(ready):
         assert all(environment.closed for environment in environments)
         assert collecting_threads() == []
         assert parts_of(data) == [None, None, None]
+
+
+@pytest.mark.parametrize("copied", [deepcopy, lambda data: pickle.loads(pickle.dumps(data))])
+def test_a_copy_serves_a_fit_of_its_own(copied, make_trainer, make_data, make_module):
+    data = make_data()
+    for original in (data, copied(data)):
+        again = copied(original)
+        told: list[int] = []
+        again.after_collection.append(told.append)
+        make_trainer().fit(without_target(make_module), again)
+        assert told == [16, 24, 32, 40]
+        make_trainer().fit(without_target(make_module), original)
+    assert copied(data).pace == data.pace, "also of one that was used"
 
 
 def test_what_was_never_set_up_can_be_closed(make_data):
