@@ -142,6 +142,11 @@ class Update:
     def gradients(self, batch: Transitions) -> tuple[LossOutput, tuple[Tensor, ...]]:
         """Return the loss of a minibatch and its gradients, as they come."""
         output = self.loss(batch.brightened())
+        if isinstance(output, Tensor):
+            raise ValueError(
+                "loss: returns a tensor; return LossOutput(loss, td_error, q_value), of which "
+                "priorities and metrics are made"
+            )
         return output, torch.autograd.grad(output.loss, self.parameters)
 
     def safe_step(self, output: LossOutput, gradients: Sequence[Tensor]) -> LearningStep:

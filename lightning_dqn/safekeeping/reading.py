@@ -81,7 +81,10 @@ def _read(path: Path, map_location: Any, weights_only: bool) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=weights_only)
     except UnpicklingError as error:
-        what = UnpicklingError("it holds more than tensors and plain values")
+        what = UnpicklingError(
+            "it holds more than tensors and plain values, as a callback's NumPy number; where the "
+            "file can be trusted, pass weights_only as False"
+        )
         raise _damaged(path, what) from error
     except _DAMAGES as error:
         raise _damaged(path, error) from error

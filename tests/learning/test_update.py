@@ -93,6 +93,13 @@ def test_another_error_of_the_loss_is_its_own() -> None:
         first_turn(make_update(), batch(observation=torch.zeros(2, 5)))
 
 
+def test_a_loss_that_is_a_tensor_alone_is_refused_with_what_it_returns_here() -> None:
+    network = linear()
+    update = Update(lambda batch: network(batch.observation).sum(), network, compile=False)  # type: ignore[arg-type,return-value]
+    with pytest.raises(ValueError, match=r"^loss: returns a tensor; return LossOutput\(loss, "):
+        first_turn(update, batch())
+
+
 def test_the_step_by_hand() -> None:
     step = make_update().step(batch())
     weight, bias = step.gradients

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -122,3 +123,10 @@ def test_code_in_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(ValueError, match="more than tensors and plain values") as caught:
         read_checkpoint(path)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_plain_value_is_told_with_the_way_to_read_it_all_the_same(tmp_path):
+    path = tmp_path / "a.ckpt"
+    torch.save({"callbacks": {"Mine": {"best": np.float64(1.0)}}}, path)
+    with pytest.raises(ValueError, match=r"NumPy number; where .* pass weights_only as False"):
+        read_checkpoint(path)
