@@ -13,6 +13,9 @@ from pytorch_lightning.callbacks import EarlyStopping
 from lightning_dqn.learning.monitors import monitored
 from lightning_dqn.reporting.glossary import GLOSSARY, OF_CALLBACKS
 
+_OF_ROWS = ("train/", "rollout/", "time/")
+"""What comes every ``log_every_n_steps``; callbacks measure the rest when they say."""
+
 
 def check_first_looks(trainer: pl.Trainer, *, measures: bool) -> None:
     """Refuse callbacks of Lightning's whose metric isn't there when they ask for it.
@@ -50,7 +53,7 @@ def _check_first_look(trainer: Any, callback: Any, key: str) -> None:
                 f"end, and an evaluation comes after {every}; leave check_on_train_epoch_end out"
             )
         return
-    if data is None:
+    if data is None or not key.startswith(_OF_ROWS):
         return
     length, period = iterations_in(trainer, data.iterations_per_epoch), trainer.log_every_n_steps
     if epochs * length < period:
