@@ -48,8 +48,11 @@ def _of_setting(setting: Setting) -> tuple[Episodes | None, str]:
     videos = videos_of(setting)
     if videos:
         first = videos[0]
-        when = "recorded" if first.env_step is None else f"filmed at env step {first.env_step:,}"
-        return Episodes(setting.label, f"Of {first.of.name}, {when}.", videos=tuple(videos)), ""
+        how = "recorded" if first.is_recorded else "filmed"
+        when = "" if first.env_step is None else f" with the weights of env step {first.env_step:,}"
+        return Episodes(
+            setting.label, f"Of {first.of.name}, {how}{when}.", videos=tuple(videos)
+        ), ""
     run = setting.middle_run
     note = ""
     if run is not None and is_board_game(run):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from lightning_dqn.report.reported import Setting
+from lightning_dqn.system.files import RECORDING, SUMMARY
 
 LARGEST = 2 * 2**20
 """Bytes of a video that stands in the page itself; a larger one is linked."""
 
 _KINDS = {".mp4": "video/mp4", ".gif": "image/gif"}
-_NAME = re.compile(
-    r"(?:.*?env_step_(?P<step>\d+)_)?(?:.*_)?(?P<which>best|median|worst|only)"
-    r"_return_(?P<value>[-+.\de]+?)(?:_seed_(?P<seed>\d+))?"
+_FILMED = re.compile(
+    r".*?env_step_(?P<step>\d+)_(?:.*_)?(?P<which>best|median|worst|only)"
+    r"_return_(?P<value>-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)"
 )
 _ORDER = ("best", "median", "worst", "only")
 
@@ -28,9 +32,10 @@ class Video(NamedTuple):
     Attributes:
         which: of the episodes of an evaluation it shows.
         episode_return: of the episode.
-        env_step: of the evaluation; None: it was recorded afterwards.
+        env_step: that its weights are of; None: it isn't known.
         path: of the file.
         of: the run's folder.
+        is_recorded: of weights that were kept; else it was filmed while the run evaluated.
     """
 
     which: str
@@ -38,6 +43,7 @@ class Video(NamedTuple):
     env_step: int | None
     path: Path
     of: Path
+    is_recorded: bool
 
     @property
     def is_image(self) -> bool:
@@ -56,10 +62,28 @@ class Video(NamedTuple):
         return self.path.stat().st_size <= LARGEST
 
 
+class _Take(NamedTuple):
+    """Videos that belong together, of one evaluation or one recording."""
+
+    videos: list[Video]
+    time: float
+
+    def rank(self, tested: int | None) -> tuple[bool, int, bool, float]:
+        """Return what is higher the more it is what the run came to.
+
+        First comes a recording of the weights that were tested, which may not be the run's last.
+        """
+        first = self.videos[0]
+        env_step = -1 if first.env_step is None else first.env_step
+        is_of_result = first.is_recorded and env_step == tested
+        return is_of_result, env_step, first.is_recorded, self.time
+
+
 def videos_of(setting: Setting) -> list[Video]:
     """Return the newest videos of a setting: those of its median run, else of the first with any.
 
-    A video that doesn't show the episode that was ranked isn't among them.
+    All are of one evaluation or one recording. A video that doesn't show the episode that was
+    ranked isn't among them.
     """
     middle = setting.middle_run
     runs = [*([middle] if middle is not None else []), *setting.runs]
@@ -67,32 +91,54 @@ def videos_of(setting: Setting) -> list[Video]:
 
 
 def _newest(folder: Path) -> list[Video]:
-    found = [video for path in _files(folder) if (video := _video(path, folder)) is not None]
-    # What was recorded is of the finished agent, and so newer than what was filmed on the way.
-    newest = max(found, key=lambda one: _age(one), default=None)
-    same = [one for one in found if newest is not None and _age(one) == _age(newest)]
-    by_name = {one.which: one for one in same}
-    return [by_name[which] for which in _ORDER if which in by_name]
-
-
-def _age(video: Video) -> float:
-    return float("inf") if video.env_step is None else video.env_step
-
-
-def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     places = [folder, *(one for one in folder.iterdir() if one.is_dir())]
-    return sorted(path for place in places for path in place.iterdir() if path.suffix in _KINDS)
+    takes = [
+        take for place in places for take in (*_recorded(place, folder), *_filmed(place, folder))
+    ]
+    tested = _read(folder / SUMMARY).get("tested_env_steps")
+    newest = max(takes, key=lambda one: one.rank(tested), default=None)
+    return [] if newest is None else sorted(newest.videos, key=lambda one: _ORDER.index(one.which))
 
 
-def _video(path: Path, folder: Path) -> Video | None:
-    found = _NAME.fullmatch(path.stem)
-    if found is None:
-        return None
-    step = found["step"]
+def _recorded(place: Path, folder: Path) -> Iterator[_Take]:
+    """Yield the recordings in a place, by the files that tell what belongs together."""
+    for path in place.glob(f"*{RECORDING}"):
+        told = _read(path)
+        videos = []
+        with suppress(KeyError, TypeError, AttributeError):  # another program's
+            videos = [
+                Video(which, one["return"], told["env_steps"], place / one["file"], folder, True)
+                for which, one in told["videos"].items()
+                if which in _ORDER and (place / one["file"]).is_file()
+            ]
+        if videos:
+            yield _Take(videos, _time(path))
+
+
+def _filmed(place: Path, folder: Path) -> Iterator[_Take]:
+    """Yield the evaluations that were filmed into a place; of two films of one the newer holds."""
+    takes: dict[int, dict[str, Video]] = {}
+    files = [path for path in place.iterdir() if path.suffix in _KINDS and path.is_file()]
+    for path in sorted(files, key=_time):
+        if (found := _FILMED.fullmatch(path.stem)) is not None:
+            step, which = int(found["step"]), found["which"]
+            video = Video(which, float(found["value"]), step, path, folder, False)
+            takes.setdefault(step, {})[which] = video
+    for by_name in takes.values():
+        videos = list(by_name.values())
+        yield _Take(videos, max(_time(one.path) for one in videos))
+
+
+def _time(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; nothing where it isn't there, or isn't ours."""
     try:
-        value = float(found["value"])
-    except ValueError:
-        return None
-    return Video(found["which"], value, None if step is None else int(step), path, folder)
+        told = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}

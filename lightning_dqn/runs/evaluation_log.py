@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning_dqn.formats.saved import read_saved
 from lightning_dqn.reporting.wandb_artifacts import evaluation_artifact
 from lightning_dqn.reporting.wandb_logger import STEP_METRIC, WandbLogger
 from lightning_dqn.runs.artifacts import OF_WANDB
@@ -15,7 +13,6 @@ from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.labels import Labels
 from lightning_dqn.runs.provenance import commit
 from lightning_dqn.runs.secrets import without_secrets
-from lightning_dqn.system.files import SUMMARY
 from lightning_dqn.system.overrides import own_overrides
 
 
@@ -49,7 +46,7 @@ def log_evaluation(run: FinishedRun, named: str, outcome: Mapping[str, Any]) -> 
 def _row(run: FinishedRun, outcome: Mapping[str, Any]) -> dict[str, float]:
     episodes = outcome["episodes"]
     lengths = [one["length"] for one in episodes]
-    env_steps = _env_steps(run)
+    env_steps = run.env_steps()
     return {
         **({} if env_steps is None else {STEP_METRIC: env_steps}),
         "test/episode_return": outcome["mean"],
@@ -58,11 +55,3 @@ def _row(run: FinishedRun, outcome: Mapping[str, Any]) -> dict[str, float]:
         "test/episodes": len(episodes),
         "test/episodes_cut": sum(one["is_cut"] for one in episodes),
     }
-
-
-def _env_steps(run: FinishedRun) -> int | None:
-    """Return how long the weights were trained: a checkpoint knows it, or the run's summary."""
-    if (found := read_saved(run.weights).counters.get("env_steps")) is not None:
-        return found
-    summary = Path(run.folder or ".", SUMMARY)
-    return json.loads(summary.read_text()).get("tested_env_steps") if summary.is_file() else None

@@ -139,6 +139,15 @@ class FinishedRun:
                 f"{self.weights}: its weights don't fit its hyper-parameters: {error}"
             ) from error
 
+    def env_steps(self) -> int | None:
+        """Return how long the weights were trained: they know it, or the run's summary does."""
+        if (found := read_saved(self.weights).counters.get("env_steps")) is not None:
+            return found
+        summary = Path(self.folder or ".", SUMMARY)
+        return (
+            json.loads(summary.read_text()).get("tested_env_steps") if summary.is_file() else None
+        )
+
     def agent_for(self, factory: EnvironmentFactory) -> Agent:
         """Build the agent after a look whether it belongs into an environment.
 

@@ -17,6 +17,7 @@ from lightning_dqn.runs.evaluate import test_seed
 from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.playing import Epsilon, Limit, as_tested
 from lightning_dqn.runs.showing import Stage, episode_seeds
+from lightning_dqn.system.files import RECORDING, write_json
 from lightning_dqn.transitions import Episode
 
 _FPS = 10.0
@@ -114,6 +115,22 @@ class Output(NamedTuple):
         told = f"{which}_return_{episode.episode_return:.6g}_seed_{seed}"
         return self.folder / f"{self.prefix}{told}.{self.format}"
 
+    def note(self, videos: Sequence[Video], *, env_steps: int | None, seed: int) -> None:
+        """Write down which videos belong together, in place of those of an earlier recording.
+
+        Args:
+            videos: of one recording; those of another episode than the ranked one are left out.
+            env_steps: that the weights were trained for.
+            seed: of the first episode.
+        """
+        shown = {
+            one.which: {"file": one.path.name, "return": one.episode.episode_return}
+            for one in videos
+            if one.is_repeated
+        }
+        told = {"env_steps": env_steps, "seed": seed, "videos": shown}
+        write_json(self.folder / f"{self.prefix}{RECORDING}", told)
+
 
 def record(run: FinishedRun, options: RecordOptions) -> Recording:
     """Play episodes without drawing them, then three of them again for their videos.
@@ -145,7 +162,9 @@ def record(run: FinishedRun, options: RecordOptions) -> Recording:
             output.folder.mkdir(parents=True, exist_ok=True)
             seeds = episode_seeds(seed, options.episodes)
             played = [Played(one, _play(unseen, one)) for one in seeds]
-            return _recorded(seen, played, output, options)
+            recording = _recorded(seen, played, output, options)
+            output.note(recording.videos, env_steps=run.env_steps(), seed=seed)
+            return recording
         finally:
             seen.close()
     finally:

@@ -34,6 +34,9 @@ CHANGED_BY_HAND = "changed_by_hand.json"
 FINDINGS = "findings.json"
 """What the doctor found in a run, in its folder."""
 
+RECORDING = "recording.json"
+"""Which videos are of one recording, beside them; its name begins as theirs do."""
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP)
 

@@ -42,7 +42,10 @@ def test_a_run_is_recorded_and_a_program_reads_of_it_in_json(finished_run, tmp_p
                 image.seek(number)
                 pauses.append(image.info["duration"])
         assert sum(pauses) == 20 * (expected + 1), "50 frames a second"
-    assert {str(path) for path in tmp_path.iterdir()} == {v["file"] for v in outcome["videos"]}
+    told = tmp_path / "cartpole_recording.json"
+    files = {str(told), *(video["file"] for video in outcome["videos"])}
+    assert {str(path) for path in tmp_path.iterdir()} == files
+    assert json.loads(told.read_text())["env_steps"] == FinishedRun.find(run).env_steps() > 0
 
 
 @pytest.fixture

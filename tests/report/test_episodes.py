@@ -46,10 +46,11 @@ def test_the_same_run_plays_the_same_episodes(board_run):
 
 def test_videos_come_before_boards(board_run):
     (board_run / "videos").mkdir()
-    (board_run / "videos" / "best_return_1_seed_3.gif").write_bytes(b"GIF89a")
+    (board_run / "videos" / "env_step_000000300_best_return_1.gif").write_bytes(b"GIF89a")
     [one], notes = episodes_of(gather([board_run]))
     assert [video.which for video in one.videos] == ["best"]
     assert (one.boards, notes) == ((), [])
+    assert one.of == "Of run, filmed with the weights of env step 300."
 
 
 def test_a_game_that_cannot_be_played_any_more_is_told_in_a_line(board_run):

@@ -63,8 +63,8 @@ def rich(tmp_path_factory) -> str:
     other = make_run(folder / "other", environment="Other-v0", config={"name": "<i>other</i>"})
     found = [{"rule": "grows", "env_steps": 7, "what": "it grows", "remedy": "lower lr"}]
     (other / "findings.json").write_text(json.dumps({"findings": found}))
-    (other / "best_return_1_seed_3.mp4").write_bytes(b"film")
-    (other / "worst_return_0_seed_4.gif").write_bytes(b"GIF89a")
+    (other / "env_step_300_best_return_1.mp4").write_bytes(b"film")
+    (other / "env_step_300_worst_return_0.gif").write_bytes(b"GIF89a")
     text, notes = page_text(Numbers.of(gather([sweep, other])), folder / "report")
     assert notes == []
     return text

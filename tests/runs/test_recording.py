@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,16 @@ def test_three_episodes_are_shown_whole_and_named_by_what_they_are(tmp_path):
         assert times_shown(one.path) == [*range(one.episode.episode_length + 1)]
         assert one.is_repeated
     assert recording.notes == []
-    assert {path.name for path in tmp_path.iterdir()} == {one.path.name for one in by_name.values()}
+    names = {one.path.name for one in by_name.values()}
+    assert {path.name for path in tmp_path.iterdir()} == {"recording.json", *names}
+    assert json.loads((tmp_path / "recording.json").read_text()) == {
+        "env_steps": 700,
+        "seed": 3,
+        "videos": {
+            which: {"file": one.path.name, "return": one.episode.episode_return}
+            for which, one in by_name.items()
+        },
+    }
 
 
 def test_each_episode_can_be_had_again_by_its_seed(tmp_path):
@@ -79,6 +89,7 @@ def test_a_video_that_does_not_repeat_its_episode_is_named_by_what_it_shows(tmp_
         assert f"gave return {video.ranked.episode_return:g} in" in note
         assert f"but return {shown:g} in" in note
         assert "\n" not in note
+    assert json.loads((tmp_path / "recording.json").read_text())["videos"] == {}
 
 
 def test_cut_episodes_are_told(tmp_path):

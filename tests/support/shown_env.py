@@ -84,6 +84,10 @@ class FakeRun:
         """Return a configuration that says nothing of a test."""
         return OmegaConf.create({})
 
+    def env_steps(self) -> int:
+        """Return how long it was trained."""
+        return 700
+
     def environment(self) -> EnvironmentFactory:
         """Return the environments."""
         return self._factory
