@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 
 class ExtraEvaluation:
     """Has a Trainer evaluate after the next batch, once; saved with the run until it is over.
+
+    Lightning's callbacks that stop a run early or save its best take no notice of it, and
+    ``trainer.callback_metrics`` are afterwards what they were.
 
     Attributes:
         is_asked: it hasn't begun yet.
@@ -45,6 +51,14 @@ class ExtraEvaluation:
         self._before = (trainer.val_check_batch, trainer.check_val_every_n_epoch)
         trainer.val_check_batch = batch_idx + 1
         trainer.check_val_every_n_epoch = 1
+        loop: Any = trainer.fit_loop.epoch_loop.val_loop
+        metrics = dict(trainer.callback_metrics)  # before the loop's own are among them
+
+        def run() -> Any:
+            with _unnoticed(trainer, metrics):
+                return type(loop).run(loop)
+
+        loop.run = run
 
     def go_on(self, trainer: pl.Trainer) -> None:
         """Play the evaluation again in whose midst the run was saved, in ``on_train_start``."""
@@ -57,6 +71,7 @@ class ExtraEvaluation:
         if self._before is not None:
             trainer.val_check_batch, trainer.check_val_every_n_epoch = self._before
             self._before = None
+            del trainer.fit_loop.epoch_loop.val_loop.run
 
     def state_dict(self) -> dict[str, Any]:
         """Return whether it has begun; nothing where there is none to come."""
@@ -66,3 +81,28 @@ class ExtraEvaluation:
         """Take that back."""
         self._was_begun = state.get("evaluation_is_begun", False)
         self.is_asked = "evaluation_is_begun" in state
+
+
+@contextmanager
+def _unnoticed(trainer: pl.Trainer, metrics: dict[str, Any]) -> Iterator[None]:
+    """Keep an evaluation from what Lightning's callbacks decide by it, now and at an epoch's end.
+
+    Args:
+        trainer: that evaluates.
+        metrics: which its callbacks see afterwards.
+    """
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    deciding: list[Any] = [c for c in callbacks if isinstance(c, EarlyStopping | ModelCheckpoint)]
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    has_run = loop._has_run  # else at the epoch's end a metric must be there to be saved by
+    for one in deciding:
+        one.on_validation_end = lambda *_: None
+    try:
+        yield
+    finally:
+        for one in deciding:
+            del one.on_validation_end
+        loop._has_run = has_run
+        seen: Any = trainer.callback_metrics
+        seen.clear()
+        seen.update(metrics)

@@ -11,6 +11,7 @@ from unittest.mock import Mock
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 from support import resumed_runs
 
@@ -72,7 +73,16 @@ def fit(make_module, make_data, make_trainer, tmp_path, monkeypatch):
     monkeypatch.setattr(module_of_it, "Desk", Desk)
     monkeypatch.setattr(module_of_it, "why_not", lambda environment: "")
 
-    def run(requests=None, *, dashboard=None, checkpoint=None, folder="run", **arguments):
+    def run(
+        requests=None,
+        *,
+        dashboard=None,
+        checkpoint=None,
+        folder="run",
+        before=(),
+        after=(),
+        **arguments,
+    ):
         dashboard = dashboard or LiveDashboard(show=True)
         press = Press(dashboard, requests or {})
         module = make_module()
@@ -80,7 +90,7 @@ def fit(make_module, make_data, make_trainer, tmp_path, monkeypatch):
             env_steps_per_epoch=48, evaluation=EvaluationConfig(num_envs=1, max_episode_steps=20)
         )
         trainer = make_trainer(
-            callbacks=[dashboard, EMATargetNetwork(tau=0.1), press],
+            callbacks=[*before, dashboard, EMATargetNetwork(tau=0.1), press, *after],
             default_root_dir=tmp_path / folder,
             **{"logger": csv_logger(tmp_path / folder), "log_every_n_steps": 1, **arguments},
         )
@@ -171,6 +181,52 @@ def test_an_evaluation_follows_the_next_batch_and_no_other(fit, tmp_path):
     assert sum(bool(row.split(",")[column]) for row in rows[1:]) == 1
     assert desk.said == ["evaluation follows"]
     assert trainer.check_val_every_n_epoch == 5
+
+
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key")
+@pytest.mark.parametrize("at_epoch_end", [False, True])
+def test_nothing_is_decided_by_an_evaluation_that_a_key_asks_for(fit, tmp_path, at_epoch_end):
+    """Neither at its end nor at that of its epoch, which has no evaluation of its own."""
+
+    def decided(requests, folder):
+        by = {"monitor": "eval/episode_return", "mode": "max"}
+        best = ModelCheckpoint(tmp_path / folder, save_on_train_epoch_end=at_epoch_end, **by)
+        when = {"check_on_train_epoch_end": at_epoch_end, "strict": False}
+        stopping = EarlyStopping(patience=2, **when, **by)
+        seen = Seen()
+        trainer = fit(
+            requests,
+            folder=folder,
+            before=[stopping, seen],
+            after=[best],
+            max_epochs=6,
+            limit_val_batches=1.0,
+            check_val_every_n_epoch=2,
+            enable_checkpointing=True,
+        )[-1]
+        about = {key: value for key, value in best.state_dict().items() if "path" not in key}
+        about = {**about, "dirpath": "", "best_k_models": [*best.best_k_models.values()]}
+        return (about, stopping.state_dict(), trainer.current_epoch, seen.metrics), seen.num
+
+    # After the iterations 2, 3 and 6, the last one of an epoch without an evaluation of its own.
+    pressed = {one: [Request("evaluate")] for one in (1, 2, 5)}
+    alone, num_alone = decided({}, "alone")
+    watched, num_watched = decided(pressed, "watched")
+    assert num_watched == num_alone + len(pressed)
+    assert watched == alone
+
+
+class Seen(pl.Callback):
+    """Counts evaluations, and notes what a callback sees at the end of each epoch."""
+
+    def __init__(self):
+        self.num, self.metrics = 0, []
+
+    def on_validation_end(self, trainer, *args):
+        self.num += 1
+
+    def on_train_epoch_end(self, trainer, *args):
+        self.metrics.append(trainer.callback_metrics.get("eval/episode_return"))
 
 
 @pytest.mark.parametrize("stop", [{"evaluation": 1}, {"iteration": 1}])
