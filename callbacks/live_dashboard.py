@@ -65,6 +65,7 @@ class LiveDashboard(pl.Callback):
         self._evaluation = ExtraEvaluation()
         self._trainer: pl.Trainer
         self._has_colour = False
+        self._can_look = True  # at environment 0
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse what can't be shown though it must be."""
@@ -154,7 +155,7 @@ class LiveDashboard(pl.Callback):
             state.history.add_rows(folder / METRICS, module.env_steps)
         name = self.name or folder.name
         self._watch = Watch(state, trainer, module, data, self.tuning, name)
-        self._has_colour = has_colour(os.environ)
+        self._has_colour, self._can_look = has_colour(os.environ), True
         desk = Desk(state, look=self._watch.look, end=self._end, colour=self._has_colour)
         try:
             desk.open()
@@ -193,14 +194,21 @@ class LiveDashboard(pl.Callback):
 
     def _glance(self) -> None:
         desk = self._desk
-        if desk is None or not desk.wants_glance:
+        if desk is None or not self._can_look or not desk.wants_glance:
             return
         desk.wants_glance = False
         module, data = self._parts()
-        seen = glance(module, data, colour=self._has_colour)
+        seen, reason = None, "rows come from elsewhere than an environment"
+        try:
+            seen = glance(module, data, colour=self._has_colour)
+        except (
+            Exception
+        ) as error:  # whatever an environment of the user's may raise; the run goes on
+            self._can_look = False
+            reason = f"it can't be looked at: {(str(error) or repr(error)).splitlines()[0]}"
         with desk.lock:
             desk.state.glance = seen
-            desk.state.glance_reason = "rows come from elsewhere than an environment"
+            desk.state.glance_reason = reason
 
     def _act(self, desk: Desk, request: Request) -> None:
         if request.what == "save":

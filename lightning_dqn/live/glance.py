@@ -69,12 +69,15 @@ def fields_of(environment: Any, num_states: int) -> np.ndarray | None:
         environment: a vector environment; the first of those inside it is asked, if there are.
         num_states: of its observations.
     """
-    inner = getattr(environment, "envs", [environment])[0]
+    # Gymnasium's grids have attributes of these names; others' may mean something else by them.
+    inner = getattr(environment, "envs", None)
+    inner = inner[0] if isinstance(inner, list | tuple) else environment
     inner = getattr(inner, "unwrapped", inner)
     drawn = getattr(inner, "desc", None)
-    if drawn is not None and np.size(drawn) == num_states and np.ndim(drawn) == 2:
-        return np.asarray(drawn).astype(str)
+    if isinstance(drawn, np.ndarray) and drawn.ndim == 2 and drawn.size == num_states:
+        return drawn.astype(str)
     shape = getattr(inner, "shape", None)
-    if shape is not None and len(shape) == 2 and int(np.prod(shape)) == num_states:
-        return np.full(shape, ".")
+    is_grid = isinstance(shape, list | tuple) and len(shape) == 2
+    if is_grid and all(isinstance(one, int | np.integer) for one in shape):
+        return np.full(shape, ".") if int(np.prod(shape)) == num_states else None
     return None

@@ -140,6 +140,20 @@ def test_it_sees_rows_the_environment_and_how_far_the_run_is(fit, capsys):
     assert trainer.datamodule.while_busy == []
 
 
+def test_a_look_that_fails_is_told_and_ends_no_run(fit, monkeypatch):
+    looks = []
+
+    def glance(*args, **kwargs):
+        looks.append(1)
+        raise TypeError("object of type 'int' has no len()\nand more")
+
+    monkeypatch.setattr(module_of_it, "glance", glance)
+    _, desk, module, _ = fit()
+    assert module.updates == 24
+    assert (len(looks), desk.state.glance) == (1, None)
+    assert desk.state.glance_reason == "it can't be looked at: object of type 'int' has no len()"
+
+
 def test_save_writes_a_checkpoint_from_which_a_run_goes_on(fit, tmp_path):
     fit({4: [Request("save")]})
     [path] = (tmp_path / "run" / "checkpoints").glob("by_key_*.ckpt")

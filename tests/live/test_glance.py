@@ -1,5 +1,8 @@
 """What is seen of environment 0: a board, a grid, numbers; and the values of its actions."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 
@@ -65,6 +68,19 @@ def test_other_states_are_numbers(seen):
 
 def test_a_world_without_fields_is_no_grid():
     assert fields_of(object(), 16) is None
+
+
+@pytest.mark.parametrize("name", ["envs", "desc", "shape"])
+@pytest.mark.parametrize("value", [4, lambda: (4, 4), "4x", [[1], [2, 3]], (4.0, 4.0), {}, (16,)])
+def test_names_of_a_grid_that_mean_something_else_are_no_grid(name, value):
+    assert fields_of(SimpleNamespace(**{name: value}), 16) is None
+
+
+def test_a_grid_is_known_by_its_fields_or_its_shape():
+    fields = np.full((2, 3), b"F")
+    assert fields_of(SimpleNamespace(desc=fields), 6).tolist() == [["F"] * 3] * 2
+    assert fields_of(SimpleNamespace(envs=[SimpleNamespace(shape=(2, 3))]), 6).shape == (2, 3)
+    assert fields_of(SimpleNamespace(desc=fields, shape=[2, 3]), 7) is None
 
 
 def test_looking_leaves_the_network_in_its_mode(make_module, make_data, make_trainer):
