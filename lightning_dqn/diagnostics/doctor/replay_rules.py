@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from statistics import median
+
 from lightning_dqn.diagnostics.doctor.history import History
 from lightning_dqn.diagnostics.doctor.rule import Facts, Rule
 
@@ -89,14 +92,20 @@ def ratio_off(history: History, facts: Facts) -> str | None:
 
     Fedus et al. 2020 (arxiv.org/abs/2007.06700): the ratio decides about as much as the
     algorithm does, and a sampler or a source of one's own may change it in silence. Threshold: a
-    quarter off, from the oldest to the newest of 20 rows or more. The ratio of single looks says
-    less, for they come more often with long iterations.
+    quarter off, over all of 20 rows or more. The ratio of single looks says less, for they come
+    more often with long iterations. Twice as long a way as usual from row to row is left out: there
+    a run that went on without its ring filled it again, and made no updates.
     """
     asked, points = facts.updates_per_env_step, history[UPDATES].points
     if not asked or len(points) < LEAST_ROWS:
         return None
-    env_steps = points[-1].env_steps - points[0].env_steps
-    ratio = (points[-1].value - points[0].value) / max(1, env_steps)
+    ways = [(b.env_steps - a.env_steps, b.value - a.value) for a, b in pairwise(points)]
+    ways = [way for way in ways if way[0] > 0]
+    if not ways:
+        return None
+    longest = 2 * median(env_steps for env_steps, _ in ways)
+    usual = [way for way in ways if way[0] <= longest]
+    ratio = sum(updates for _, updates in usual) / sum(env_steps for env_steps, _ in usual)
     if asked / OFF < ratio < asked * OFF:
         return None
     return f"{ratio:.4g} updates are made for each env step, and {asked:.4g} were asked for"

@@ -163,6 +163,19 @@ def test_without_facts_what_needs_them_is_silent() -> None:
         assert name not in found(CASES[name][0], Facts())
 
 
+@pytest.mark.parametrize("steps_without_updates", [1_500, 50_000])
+def test_a_ring_that_was_filled_again_is_no_other_ratio(steps_without_updates: int) -> None:
+    """Of a run that went on without its ring, which made no updates meanwhile."""
+    facts, rows = Facts(updates_per_env_step=0.5), []
+    for number in range(60):
+        refilled = sum(steps_without_updates for at in (10, 40) if number >= at)
+        rows.append((1_000 * number + refilled, {"train/updates": 500.0 * number}))
+    assert examine(rows, facts) == []
+    wrong = [(env_steps, {"train/updates": row["train/updates"] / 2}) for env_steps, row in rows]
+    [finding] = examine(wrong, facts)
+    assert finding.what == "0.25 updates are made for each env step, and 0.5 were asked for"
+
+
 def test_a_policy_that_has_hardly_learned_is_not_held_against_exploration() -> None:
     provoking = CASES["evaluation-below-training"][0]
     early = found(lambda time: {**provoking(time), "train/updates": 10.0 * time})
