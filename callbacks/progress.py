@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
+from lightning_dqn.dqn import DQN
 from lightning_dqn.live.watch import total_env_steps
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
@@ -26,6 +29,7 @@ class EnvStepProgressBar(ProgressBar):
     def __init__(self) -> None:
         super().__init__()
         self._bar: tqdm | None = None
+        self._total: Callable[[], int | None]
         self._enabled = True
 
     def disable(self) -> None:
@@ -41,8 +45,10 @@ class EnvStepProgressBar(ProgressBar):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if not self._enabled or not hasattr(data, "after_collection"):
             return
+        assert isinstance(pl_module, DQN)
+        self._total = partial(total_env_steps, trainer, pl_module, data.pace)
         self._bar = tqdm(
-            total=total_env_steps(trainer, data.pace),
+            total=self._total(),
             desc="warm-up",
             unit=" env steps",
             unit_scale=True,
@@ -93,6 +99,7 @@ class EnvStepProgressBar(ProgressBar):
 
     def _show(self, env_steps: int) -> None:
         if self._bar is not None:
+            self._bar.total = self._total()
             self._bar.update(env_steps - self._bar.n)
 
     def _close(self, trainer: pl.Trainer) -> None:

@@ -25,11 +25,13 @@ class Progress(NamedTuple):
     Attributes:
         epochs: that were over.
         iterations: of the epoch that had begun.
+        all_iterations: of all epochs.
         env_steps: so far, warm-up included.
     """
 
     epochs: int
     iterations: int
+    all_iterations: int
     env_steps: int
 
 
@@ -120,7 +122,9 @@ def progress_of(checkpoint: Path) -> Progress | None:
     batches = loop["epoch_loop.batch_progress"]["current"]
     has_begun = epochs["ready"] > epochs["processed"]
     iterations = batches["processed"] if has_begun else 0
-    return Progress(epochs["processed"], iterations, saved["dqn"]["env_steps"])
+    return Progress(
+        epochs["processed"], iterations, saved["global_step"], saved["dqn"]["env_steps"]
+    )
 
 
 def _budget(config: DictConfig) -> int | None:

@@ -15,6 +15,8 @@ from lightning_dqn.learning.compilation import (
     pays_back_after,
     updates_in_a_graph,
 )
+from lightning_dqn.live.watch import env_steps_at_end
+from lightning_dqn.runs.budget import Progress, progress_of
 from lightning_dqn.runs.experiment import Experiment
 from lightning_dqn.runs.keys import typed
 from lightning_dqn.runs.secrets import without_secrets
@@ -39,16 +41,28 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
     iterations = epochs * data.iterations_per_epoch if has_end and epochs else None
     updates = None if iterations is None else iterations * data.updates_per_iteration
     after = pays_back_after(module.agent.head.outputs_per_action > 1)
-    env_steps = "without end"
-    if iterations is not None:
-        total = data.pace.warmup_env_steps + iterations * data.pace.env_steps_per_iteration
-        env_steps = f"{total:,} env steps"
+    total = _env_steps(experiment)
+    env_steps = "without end" if total is None else f"{total:,} env steps"
     is_compiled = is_wanted(module.update.compile, updates, after)
     compiled = _compiled(experiment, updates) if is_compiled else "not compiled"
     return (
         f"{config.name}: {data.environment.num_envs} environments {data.environment.name}, "
         f"{parameters:,} parameters on {device}, {compiled}, {env_steps}, "
         f"resume {_grade(data)}, in {folder}"
+    )
+
+
+def _env_steps(experiment: Experiment) -> int | None:
+    """Return the env steps at the run's end, those before it goes on included."""
+    checkpoint, data = experiment.config.get("ckpt_path"), experiment.data
+    progress = None if checkpoint is None else progress_of(Path(checkpoint))
+    limit = experiment.trainer.limit_train_batches
+    an_epoch = data.iterations_per_epoch
+    return env_steps_at_end(
+        experiment.trainer,
+        data.pace,
+        an_epoch=min(an_epoch, limit) if isinstance(limit, int) else int(an_epoch * limit),
+        **(progress or Progress(0, 0, 0, 0))._asdict(),
     )
 
 

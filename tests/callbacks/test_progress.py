@@ -67,14 +67,16 @@ def test_the_bar_ends_where_limits_end_the_run(fit, monkeypatch):
     totals = []
 
     class Bar(tqdm):
-        def __init__(self, *args, **kwargs):
-            totals.append(kwargs["total"])
-            super().__init__(*args, **kwargs)
+        def update(self, n=1):
+            totals.append(self.total)
+            super().update(n)
 
     monkeypatch.setattr("lightning_dqn.callbacks.progress.tqdm", Bar)
-    for limits in ({}, {"limit_train_batches": 2}, {"max_steps": 1}):
+    endless = {"max_epochs": -1, "max_steps": 5}
+    for limits in ({}, {"limit_train_batches": 2}, {"max_steps": 1}, endless, {"max_epochs": 2}):
         module, _ = fit(EnvStepProgressBar(), **limits)
-        assert totals.pop() == module.env_steps
+        assert {*totals} == {module.env_steps}
+        totals.clear()
 
 
 def test_a_disabled_bar_says_nothing(fit, capsys):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import LambdaCallback
 from support.short_fits import OnBatch
 from support.short_runs import small_config
 
+from lightning_dqn.live.watch import total_env_steps as live_total
 from lightning_dqn.runs.budget import BUDGET, progress_of, refuse_epochs, spread_budget
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_lengths
@@ -19,6 +23,7 @@ from lightning_dqn.runs.compose import Composer, Job, compose
 from lightning_dqn.runs.experiment import build_trainer, prepare
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.lengths import pace_of, total_env_steps, total_iterations
+from lightning_dqn.runs.opening import opening_line
 from lightning_dqn.runs.resume import CHECKPOINT
 from lightning_dqn.runs.run import Summary, run
 
@@ -200,11 +205,66 @@ def test_the_part_of_an_epoch_that_is_learned_counts(tmp_path: Path) -> None:
         json.dumps({"env_steps": 400, "max_epochs": 3, "env_steps_per_epoch": 7 * PER_ITERATION})
     )
     spread_budget(longer)
-    epochs, iterations, env_steps = progress_of(saved)  # type: ignore[misc]
-    assert (epochs, iterations) == (1, 2)
-    left = 500 - env_steps + 2 * PER_ITERATION
+    progress = progress_of(saved)
+    assert progress is not None
+    assert (progress.epochs, progress.iterations, progress.all_iterations) == (1, 2, 9)
+    left = 500 - progress.env_steps + 2 * PER_ITERATION
     assert 20 * PER_ITERATION < left <= 21 * PER_ITERATION
     assert lengths(longer) == (1 + 3, 7 * PER_ITERATION)
+
+
+@into_the_same_folder
+@pytest.mark.parametrize("saved_after", [9, 14])
+@pytest.mark.parametrize(
+    ("env_steps", "limits"),
+    [
+        (800, {}),
+        (800, {"max_steps": 20}),
+        (800, {"max_steps": 20, "max_epochs": -1}),
+        (None, {"max_epochs": 5}),
+    ],
+)
+def test_it_is_told_from_the_first_to_the_last_how_long_a_run_that_goes_on_is(
+    tmp_path: Path, env_steps: int | None, limits: dict[str, int], saved_after: int
+) -> None:
+    """Saved in the midst or at the end of the second epoch of 7 iterations, with others to come."""
+    config = config_of(tmp_path, 64 + 3 * 7 * PER_ITERATION)
+    experiment, saved = prepare(config), tmp_path / "within.ckpt"
+
+    def save(*_: Any) -> None:
+        if experiment.trainer.global_step == saved_after:
+            experiment.trainer.save_checkpoint(saved)
+
+    if saved_after % 7:
+        add(experiment.trainer, OnBatch(after=save))
+    else:
+        add(experiment.trainer, LambdaCallback(on_train_epoch_end=save))
+    experiment.trainer.fit(experiment.module, experiment.data)
+    longer = config_of(tmp_path, env_steps or 0, "data.env_steps_per_epoch=60")
+    longer.ckpt_path, longer.env_steps = str(saved), env_steps
+    spread_budget(longer)
+    longer.env_steps = None
+    for name, limit in limits.items():
+        OmegaConf.update(longer.trainer, name, limit, force_add=True)
+    experiment = prepare(longer)
+    trainer, module, data = experiment.trainer, experiment.module, experiment.data
+    totals = []
+
+    def look(_: Any, batch: Any) -> None:
+        totals.append(live_total(trainer, module, data.pace))
+
+    add(trainer, OnBatch(after=look))
+    [told] = re.findall(r", ([\d,]+) env steps, ", opening_line(experiment, tmp_path))
+    trainer.fit(module, data, ckpt_path=saved)
+    assert totals[-1] == module.env_steps
+    # An iteration is as many env steps as are asked for but for a part of a step of all.
+    assert all(
+        abs(total - module.env_steps) < NUM_ENVS for total in (*totals, int(told.replace(",", "")))
+    )
+
+
+def add(trainer: Any, callback: Callback) -> None:
+    trainer.callbacks.append(callback)
 
 
 @pytest.mark.parametrize(
