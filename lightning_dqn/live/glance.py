@@ -76,7 +76,7 @@ def fields_of(environment: Any, num_states: int) -> np.ndarray | None:
     drawn = getattr(inner, "desc", None)
     if isinstance(drawn, np.ndarray) and drawn.ndim == 2 and drawn.size == num_states:
         return drawn.astype(str)
-    shape = getattr(inner, "shape", None)
+    shape: Any = getattr(inner, "shape", None)
     is_grid = isinstance(shape, list | tuple) and len(shape) == 2
     if is_grid and all(isinstance(one, int | np.integer) for one in shape):
         return np.full(shape, ".") if int(np.prod(shape)) == num_states else None

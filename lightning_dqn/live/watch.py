@@ -95,7 +95,7 @@ class Watch:
 
 def total_env_steps(trainer: pl.Trainer, module: DQN, pace: Pace) -> int | None:
     """Return the env steps at the end of the fit that goes on; None where it has none."""
-    loop = trainer.fit_loop
+    loop: Any = trainer.fit_loop
     epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress
     is_over = epochs.ready <= epochs.processed and batches.is_last_batch  # no other has begun
     return env_steps_at_end(
