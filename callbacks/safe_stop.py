@@ -132,7 +132,7 @@ class SafeStop(Checkpoint):
             return
         for logger in trainer.loggers:
             if self._ranks.is_first and hasattr(logger, "rewind"):
-                logger.rewind(checkpoint["dqn"]["env_steps"])
+                logger.rewind(checkpoint["dqn"]["env_steps"], checkpoint["global_step"])
         for callback in trainer.checkpoint_callbacks:
             state = checkpoint["callbacks"].get(callback.state_key)
             if isinstance(callback, ModelCheckpoint) and state is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,8 @@ class _AppendingWriter(ExperimentWriter):
         path = Path(self.metrics_file_path)
         keys = sorted({*self.metrics_keys, *(key for row in self.metrics for key in row)})
         if keys != self.metrics_keys or not path.is_file():
-            earlier = _rows(path)
-            content = _lines(keys, [*earlier, *self.metrics], header=True)
-            write_whole(path, lambda temporary: temporary.write_bytes(content))
+            rows: Iterable[Mapping[str, Any]] = chain(_rows(path), self.metrics)
+            write_whole(path, lambda temporary: _write_rows(temporary, keys, rows))
         else:
             _append(path, _lines(keys, self.metrics))
         self.metrics_keys = keys
@@ -87,23 +87,28 @@ class _RunCSVLogger(CSVLogger):
             self._experiment = _AppendingWriter(log_dir=self.log_dir)
         return self._experiment
 
-    def rewind(self, env_steps: int) -> None:
-        """Drop the rows of env steps that a continued run takes again, and of tests.
+    def rewind(self, env_steps: int, global_step: int) -> None:
+        """Drop the rows of what a continued run does again, and of tests.
 
         Args:
             env_steps: of the checkpoint from which it goes on.
+            global_step: likewise; rows that tell no env steps, as of Lightning's
+                ``LearningRateMonitor``, stand at such a step.
         """
         path = Path(self.log_dir, self._experiment_file)
         if path.is_file():
             keys = _header(path)
-            kept = [row for row in _rows(path) if _is_kept(row, env_steps)]
-            content = _lines(keys, kept, header=True)
-            write_whole(path, lambda temporary: temporary.write_bytes(content))
+            kept = (row for row in _rows(path) if _is_kept(row, env_steps, global_step))
+            write_whole(path, lambda temporary: _write_rows(temporary, keys, kept))
 
 
-def _is_kept(row: Mapping[str, str], env_steps: int) -> bool:
-    is_test = any(value and key.startswith("test/") for key, value in row.items())
-    return not is_test and float(row.get("time/env_steps") or row["step"]) <= env_steps
+def _is_kept(row: Mapping[str, str], env_steps: int, global_step: int) -> bool:
+    if any(value and key.startswith("test/") for key, value in row.items()):
+        return False
+    if told := row.get("time/env_steps"):
+        return float(told) <= env_steps
+    # A row is of the step before which it was logged, so that the first one is at 0.
+    return float(row["step"]) < global_step
 
 
 def csv_logger(run_dir: str | Path) -> CSVLogger:
@@ -124,19 +129,23 @@ def _header(path: Path) -> list[str]:
         return next(csv.reader(file), [])
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(whole_lines(file)))
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a file one by one: all of a long run would take gigabytes."""
+    if path.is_file():
+        with path.open(newline="") as file:
+            yield from csv.DictReader(whole_lines(file))
 
 
-def _lines(keys: list[str], rows: Iterable[Mapping[str, Any]], *, header: bool = False) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=keys)
-    if header:
+def _write_rows(path: Path, keys: list[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=keys)
         writer.writeheader()
-    writer.writerows(rows)
+        writer.writerows(rows)
+
+
+def _lines(keys: list[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.DictWriter(text, fieldnames=keys).writerows(rows)
     return text.getvalue().encode()
 
 
@@ -155,7 +164,7 @@ def _append(path: Path, content: bytes) -> None:
 
 def _cut_unfinished_line(path: Path) -> None:
     """Take away the last line where whoever wrote it was ended in its middle."""
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.truncate(path, whole)
+    with path.open("rb") as file:
+        whole = sum(len(line) for line in file if line.endswith(b"\n"))
+        if whole < file.tell():
+            os.truncate(path, whole)

@@ -151,7 +151,7 @@ class WandbLogger(LightningWandbLogger):
             run.tags = (*(run.tags or ()), label)
 
     @rank_zero_only
-    def rewind(self, env_steps: int) -> None:
+    def rewind(self, env_steps: int, global_step: int) -> None:
         """Leave out the rows of env steps that a continued run takes again, where W&B has them.
 
         W&B keeps what it has received, so that the rows of before stay. Of a run that is recorded
@@ -159,6 +159,7 @@ class WandbLogger(LightningWandbLogger):
 
         Args:
             env_steps: of the checkpoint from which it goes on.
+            global_step: likewise; rows without env steps are all sent.
         """
         run = self.experiment
         if run.resumed:

@@ -132,7 +132,7 @@ def _begin(config: DictConfig, trainer: pl.Trainer, module: pl.LightningModule) 
         return
     for logger in trainer.loggers:
         if hasattr(logger, "rewind"):
-            logger.rewind(0)
+            logger.rewind(0, 0)
 
 
 class _Fitted(NamedTuple):

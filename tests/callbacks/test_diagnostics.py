@@ -301,7 +301,7 @@ def test_rows_of_env_steps_that_come_again_are_taken_away_with_their_columns_kep
         log_every_n_steps=1,
     )
     trainer.fit(make_module(), make_data())  # rows at 24, 32 and 40, a look at 32
-    csv_logger(tmp_path).rewind(32)
+    csv_logger(tmp_path).rewind(32, 4)
     with (tmp_path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["time/env_steps"]) for row in rows] == [24, 32, 32]

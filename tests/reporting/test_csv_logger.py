@@ -6,13 +6,16 @@ import csv
 import errno
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import LambdaCallback, LearningRateMonitor
 from support.logged_fit import logged_fit
 
+from lightning_dqn.callbacks import EMATargetNetwork, SafeStop
 from lightning_dqn.reporting import csv_logger as csv_module
 from lightning_dqn.reporting.csv_logger import csv_logger
 
@@ -144,17 +147,66 @@ def test_rows_of_env_steps_that_come_again_and_tests_are_taken_away(tmp_path):
         "7,100,,\n"
         "8,200,1.5,\n"
         ",300,,\n"
-        "150,,2.5,\n"
-        "250,,3.5,\n"
+        "4,,2.5,\n"
+        "5,,3.5,\n"
         "200,,,9.0\n"
         "9,"  # and there the power went
     )
-    csv_logger(tmp_path).rewind(200)
-    assert path.read_text().splitlines() == [
-        "step,time/env_steps,eval/episode_return,test/episode_return",
-        "7,100,,",
-        "8,200,1.5,",
-        "150,,2.5,",
-    ]
-    csv_logger(tmp_path / "new").rewind(200)
+    header = "step,time/env_steps,eval/episode_return,test/episode_return"
+    csv_logger(tmp_path).rewind(200, 5)  # of the iterations 0 to 4
+    assert path.read_text().splitlines() == [header, "7,100,,", "8,200,1.5,", "4,,2.5,"]
+    csv_logger(tmp_path).rewind(0, 0)
+    assert path.read_text().splitlines() == [header]
+    csv_logger(tmp_path / "new").rewind(200, 5)
     assert not (tmp_path / "new").exists()
+
+
+def test_rows_of_an_iteration_that_comes_again_are_there_once(tmp_path, make_module, make_data):
+    """Those of Lightning's LearningRateMonitor tell no env steps; saved after 4 of 6 iterations."""
+
+    def fit(checkpoint: Path | None) -> None:
+        trainer = Trainer(
+            accelerator="cpu",
+            logger=csv_logger(tmp_path),
+            callbacks=[LearningRateMonitor(), EMATargetNetwork(tau=0.1), SafeStop(), save],
+            default_root_dir=tmp_path,
+            max_epochs=2,
+            limit_val_batches=0,
+            log_every_n_steps=1,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(make_module(), make_data(), ckpt_path=checkpoint)
+
+    save = LambdaCallback(
+        on_train_batch_end=lambda trainer, *_: (
+            trainer.save_checkpoint(tmp_path / "saved.ckpt") if trainer.global_step == 4 else None
+        )
+    )
+
+    def steps() -> list[tuple[str, str]]:
+        return [(row["step"], row["time/env_steps"]) for row in _rows(tmp_path)]
+
+    fit(None)
+    whole = steps()
+    assert {step for step, env_steps in whole if not env_steps} == {*"012345"}
+    fit(tmp_path / "saved.ckpt")
+    assert sorted(steps()) == sorted(whole)
+
+
+@pytest.mark.parametrize("what", ["rewind", "new column"])
+def test_a_long_file_is_never_in_memory_whole(tmp_path: Path, what: str) -> None:
+    names = ["step", "time/env_steps", *(f"train/{number}" for number in range(40))]
+    lines = [",".join(["1"] * len(names))] * 10_000
+    (tmp_path / "metrics.csv").write_text("\n".join([",".join(names), *lines]) + "\n")
+    logger = csv_logger(tmp_path)
+    tracemalloc.start()
+    if what == "rewind":
+        logger.rewind(5, 5)
+    else:
+        logger.log_metrics({"eval/episode_return": 1.0}, step=2)
+        logger.save()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(_rows(tmp_path)) == 10_000 + (what != "rewind")
+    assert most < 2**20, "the file is of that size, and its rows as dicts take many times as much"

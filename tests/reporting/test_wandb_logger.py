@@ -254,7 +254,7 @@ def test_a_run_that_goes_on_keeps_its_id_and_sends_no_row_twice(
         for name, value in server.environment.items():
             outside.setenv(name, value)
         logger = WandbLogger(save_dir=tmp_path, id_path=tmp_path / "id.txt")
-        logger.rewind(10)
+        logger.rewind(10, 5)
         logger.log_metrics({"learning_rate": 0.1}, step=20)
         for env_steps in (20, 30, 40, 10):  # the last as of another fit
             logger.log_metrics({"time/env_steps": env_steps, "train/loss": 0.5}, step=env_steps)
@@ -268,7 +268,7 @@ def test_a_run_that_goes_on_where_it_was_saved_sends_all(
 ) -> None:
     """Offline, where nobody knows what W&B has; and of a run that W&B doesn't know."""
     logger = WandbLogger(save_dir=tmp_path, offline=True)
-    logger.rewind(10)
+    logger.rewind(10, 5)
     for env_steps in (20, 30):
         logger.log_metrics({"time/env_steps": env_steps}, step=env_steps)
     assert [row["time/env_steps"] for row in history(_finish(logger))] == [20, 30]
