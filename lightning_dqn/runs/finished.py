@@ -141,12 +141,8 @@ class FinishedRun:
 
     def env_steps(self) -> int | None:
         """Return how long the weights were trained: they know it, or the run's summary does."""
-        if (found := read_saved(self.weights).counters.get("env_steps")) is not None:
-            return found
-        summary = Path(self.folder or ".", SUMMARY)
-        return (
-            json.loads(summary.read_text()).get("tested_env_steps") if summary.is_file() else None
-        )
+        found = read_saved(self.weights).counters.get("env_steps")
+        return self._summary().get("tested_env_steps") if found is None else found
 
     def agent_for(self, factory: EnvironmentFactory) -> Agent:
         """Build the agent after a look whether it belongs into an environment.
