@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_dqn.callbacks.progress import EnvStepProgressBar
 from lightning_dqn.callbacks.safe_stop import SafeStop
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
@@ -167,6 +169,8 @@ class LiveDashboard(pl.Callback):
         trainer.loggers.append(self._logger)
         data.between_iterations.insert(0, self._between)
         data.while_busy.append(self._glance)
+        if (bar := _bar_of_another(trainer)) is not None:
+            bar.disable()
 
     def _close(self, trainer: pl.Trainer) -> None:
         self._evaluation.undo(trainer)
@@ -178,6 +182,8 @@ class LiveDashboard(pl.Callback):
         data.while_busy.remove(self._glance)
         trainer.loggers.remove(self._logger)
         desk.close()
+        if (bar := _bar_of_another(trainer)) is not None:
+            bar.enable()
         if desk.failure is not None:
             rank_zero_warn(f"LiveDashboard: it ended before the run: {desk.failure!r}")
         if desk.state.history.series:
@@ -201,9 +207,7 @@ class LiveDashboard(pl.Callback):
         seen, reason = None, "rows come from elsewhere than an environment"
         try:
             seen = glance(module, data, colour=self._has_colour)
-        except (
-            Exception
-        ) as error:  # whatever an environment of the user's may raise; the run goes on
+        except Exception as error:  # of an environment of the user's; the run goes on
             self._can_look = False
             reason = f"it can't be looked at: {(str(error) or repr(error)).splitlines()[0]}"
         with desk.lock:
@@ -298,6 +302,12 @@ class LiveDashboard(pl.Callback):
         module: Any = self._trainer.lightning_module
         data: Any = self._trainer.datamodule  # type: ignore[attr-defined]
         return module, data
+
+
+def _bar_of_another(trainer: pl.Trainer) -> ProgressBar | None:
+    """Return a bar that would write at every iteration though nobody sees it."""
+    bar = trainer.progress_bar_callback
+    return None if isinstance(bar, EnvStepProgressBar) else bar
 
 
 def is_by_key(trainer: pl.Trainer) -> bool:

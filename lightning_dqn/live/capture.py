@@ -62,7 +62,8 @@ class Capture:
         """Return the newest lines, without the sequences of a terminal."""
         while data := os.pread(self.file_descriptor, _MOST_BYTES, self._read_until):
             self._read_until += len(data)
-            *whole, self._open_line = (self._open_line + data).split(b"\n")
+            *whole, line = (self._open_line + data).split(b"\n")
+            self._open_line = line[line.rstrip(b"\r").rfind(b"\r") + 1 :]  # a bar's never ends
             self._lines += [_as_text(line) for line in whole]
             self._lines = self._lines[-_KEPT_LINES:]
         return [*self._lines, _as_text(self._open_line)] if self._open_line else self._lines

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
 from support import resumed_runs
 
@@ -387,6 +387,20 @@ def test_true_refuses_where_there_is_no_terminal(make_module, make_data, make_tr
         pytest.skip("standard output is a terminal")
     with pytest.raises(ValueError, match="standard output is no terminal"):
         trainer.fit(make_module(), make_data())
+
+
+def test_a_bar_of_another_rests_while_the_dashboard_is_up(fit):
+    class Bar(TQDMProgressBar):
+        seen = ()
+
+        def on_train_batch_end(self, *args, **kwargs):
+            super().on_train_batch_end(*args, **kwargs)
+            self.seen += (self.is_enabled,)
+
+    bar = Bar()
+    fit(before=[bar], enable_progress_bar=True)
+    assert bar.seen == (False,) * 6
+    assert bar.is_enabled
 
 
 def test_auto_shows_nothing_without_a_progress_bar(fit, monkeypatch):

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 
+from lightning_dqn.live.capture import Capture
+
 SCRIPT = """
     import logging, os, subprocess, sys
     from lightning_dqn.live.capture import Capture
@@ -48,6 +50,19 @@ def test_everything_is_kept_in_its_order_and_printed_afterwards():
     told = run()
     assert told.startswith("before\nby print\nby os.write\nby a child\n\r10%\r90%after\n")
     assert "['by print', 'by os.write', 'by a child', '90%']" in told
+
+
+def test_of_a_line_that_is_written_over_its_last_state_is_kept():
+    capture = Capture()
+    for percent in range(100):
+        os.write(capture._writing, b"\r%d%%" % percent)
+        assert capture.newest_lines() == [f"{percent}%"]
+    os.write(capture._writing, b"\r")
+    assert capture.newest_lines() == ["99%"]
+    assert len(capture._open_line) < 10
+    os.write(capture._writing, b"done\nnext")
+    assert capture.newest_lines() == ["done", "next"]
+    capture.stop()
 
 
 def test_what_goes_to_a_file_is_left_there(tmp_path):
