@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+_ID = re.compile(r"[\w.-]{1,128}")
 _INIT_SECONDS = 3.0
 _FINISH_SECONDS = 60.0
 _FINISH_SECONDS_OF_FILES = 600.0  # with checkpoints to upload
@@ -87,14 +89,14 @@ class WandbStart:
         arguments = {key: value for key, value in self.arguments.items() if value is not None}
         is_named = "id" in arguments or os.environ.get("WANDB_RUN_ID")
         if not is_named and self.id_path is not None and self.id_path.is_file():
-            arguments |= {"id": self.id_path.read_text().strip(), "resume": "allow"}
+            arguments |= {"id": _id_in(self.id_path), "resume": "allow"}
         theirs = arguments.pop("settings", {})
         arguments["mode"] = mode or arguments.get("mode")
         ours = self._settings() | settings
         if not isinstance(theirs, wandb.Settings):
             theirs = wandb.Settings(**ours | theirs)
         run = wandb.init(**arguments, settings=theirs)
-        if self.id_path is not None:
+        if self.id_path is not None and _ID.fullmatch(run.id):
             self.id_path.parent.mkdir(parents=True, exist_ok=True)
             write_text(self.id_path, f"{run.id}\n")
         return run
@@ -108,3 +110,16 @@ class WandbStart:
         quiet = {"quiet": True, "console": "off", "init_timeout": _INIT_SECONDS}
         code = {"disable_git": True, "git_commit": self.commit}
         return {**quiet, **code, "finish_timeout": patience}
+
+
+def _id_in(path: Path) -> str:
+    """Return the id of a run that a file keeps.
+
+    Raises:
+        ValueError: it holds something else, which nobody is to be told.
+    """
+    with path.open(errors="replace") as file:
+        text = file.read(200).strip()
+    if not _ID.fullmatch(text):
+        raise ValueError(f"{path}: holds no id of a W&B run; delete it, and a new run begins there")
+    return text

@@ -16,7 +16,8 @@ _ENVIRONMENTS = ("lightning_dqn", "gymnasium")
 
 _INTERPOLATION = re.compile(r"\$\{\s*([^:}]*)(:?)")
 _RESOLVERS = ("hydra", "now", "total_env_steps", "total_iterations")
-_HOST = re.compile(r"[A-Za-z][\w+.-]*://(?:[^/@]*@)?([^/:]+)")
+HOST = re.compile(r"[A-Za-z][\w+.-]*://(?:[^/@]*@)?([^/:]+)")
+"""An address, and the host in it."""
 
 Covers = Callable[[str], bool]
 """Whether the user trusts what is named so."""
@@ -72,7 +73,7 @@ def untrusted(node: Any, key: str, covers: Covers) -> Iterator[Untrusted]:
             module = value.partition(":")[0]
             if not is_below(module, *_ENVIRONMENTS) and not covers(module):
                 yield Untrusted(where, value, f"imports {module}", module.split(".")[0])
-        elif (host := _HOST.match(value)) and not covers(host[1]):
+        elif (host := HOST.match(value)) and not covers(host[1]):
             yield Untrusted(where, host[0], "a host of the folder's choice", host[1])
 
 

@@ -130,7 +130,7 @@ class Resumed:
         Raises:
             ConfigError: naming the first key that differs, and both values, or what isn't trusted.
         """
-        check_saved(config, self.trust, "resume")
+        check_saved(config, self.trust, "resume", folder=self.folder)
         saved, now = _values(OmegaConf.load(self.folder / CONFIGURATION)), _values(config)
         # Refused here, before the folder's configuration is written anew.
         if (was := _num_ranks(saved)) != (is_ := _num_ranks(now)):

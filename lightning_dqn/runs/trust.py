@@ -2,14 +2,17 @@
 
 A saved configuration, saved overrides and a study's arguments name classes, environments and
 variables of the environment. Those that every run needs are taken; others run code of the
-folder's choice, or hand out what is secret, unless the user trusts them by name.
+folder's choice, or hand out what is secret, unless the user trusts them by name. They name places
+to write, too: those in the folder itself are taken, others where their key is trusted or typed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.named import PARTS, Untrusted, interpolations, leaves, untrusted
 from lightning_dqn.runs.places import is_below
+from lightning_dqn.runs.written import PLACES, is_in, strays, without_numbers
 
 _RELATIVE = re.compile(r"(^|/)\.\.(/|$)")
 _TYPED = re.compile(r"(?:_target_\s*[=:]\s*['\"]?|\bid=['\"]?(?=[^:]+:))([\w.-]+)")
@@ -30,11 +34,13 @@ class Trust:
     """What the user lets a folder name, beside what every run needs.
 
     Args:
-        modules: names of modules, each with all that is below it; a resolver as ``oc.env``, or
-            the host of an address, is named likewise.
+        modules: names of modules, each with all that is below it; a resolver as ``oc.env``, the
+            host of an address, or the key of a place to write is named likewise.
+        keys: of values that were typed again.
     """
 
     modules: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, text: str | None) -> Trust:
@@ -53,6 +59,10 @@ class Trust:
         """Return whether a module, or what is in it, is trusted."""
         return is_below(name, *self.modules)
 
+    def covers_place(self, key: str) -> bool:
+        """Return whether the place that a key names is trusted; a module above it isn't meant."""
+        return key in self.modules or key in self.keys
+
 
 NOTHING = Trust()
 
@@ -69,7 +79,15 @@ def take_trust(arguments: Sequence[str]) -> tuple[Trust, list[str]]:
     rest = [text for text in arguments if not text.startswith("trust=")]
     given = [text.removeprefix("trust=") for text in arguments if text not in rest]
     typed = (name for text in rest for name in _TYPED.findall(text))
-    return Trust((*Trust.of(",".join(given)).modules, *typed)), rest
+    return Trust((*Trust.of(",".join(given)).modules, *typed), tuple(_typed_keys(rest))), rest
+
+
+def _typed_keys(arguments: Sequence[str]) -> Iterator[str]:
+    for text in arguments:
+        with suppress(HydraException):  # a flag, or a mistake that is told elsewhere
+            override = OverridesParser.create().parse_override(text)
+            for key, _ in leaves(override.value(), str(override.key_or_group)):
+                yield without_numbers(key)
 
 
 def trusted(modules: Iterable[str]) -> list[str]:
@@ -79,7 +97,12 @@ def trusted(modules: Iterable[str]) -> list[str]:
 
 
 def check_saved(
-    config: DictConfig, trust: Trust, source: str, *, built: Sequence[str] = PARTS
+    config: DictConfig,
+    trust: Trust,
+    source: str,
+    *,
+    built: Sequence[str] = PARTS,
+    folder: Path | None = None,
 ) -> None:
     """Refuse a saved configuration that names what isn't trusted; nothing of it has run then.
 
@@ -89,6 +112,7 @@ def check_saved(
         source: where it is from, for the message.
         built: keys of the nodes that will be built, which are also looked at with their values
             filled in.
+        folder: of the run, in which alone it may write; None: its ``run_dir``.
 
     Raises:
         ConfigError: naming the key, and what to trust.
@@ -102,6 +126,10 @@ def check_saved(
     _refuse(untrusted({key: own.get(key) for key in sorted(tops)}, "", trust.covers), source)
     for key in built:
         _refuse(untrusted(_filled_in(config, key, source), key, trust.covers), source)
+    run_dir = str(_filled_in(config, "run_dir", source))
+    if folder is not None and not (is_in(run_dir, folder) or trust.covers_place("run_dir")):
+        raise _refusal(source, f"run_dir={run_dir}: isn't the run's folder {folder}; type it again")
+    _refuse(_strays(config, built, Path(run_dir), trust, source), source)
 
 
 def check_overrides(overrides: Sequence[str], trust: Trust, source: str) -> None:
@@ -156,7 +184,20 @@ def needed_trust(config: DictConfig) -> list[str]:
     found = [*interpolations(own, "", NOTHING.covers), *untrusted(own, "", NOTHING.covers)]
     for key in PARTS:
         found += untrusted(_filled_in(config, key, "config"), key, NOTHING.covers)
+    run_dir = Path(str(_filled_in(config, "run_dir", "config")))
+    found += _strays(config, PARTS, run_dir, NOTHING, "config")
     return list(dict.fromkeys(one.name for one in found if one.name))
+
+
+def _strays(
+    config: DictConfig, built: Sequence[str], folder: Path, trust: Trust, source: str
+) -> Iterator[Untrusted]:
+    for key in built:
+        if key.split(".")[0] in PLACES:
+            node = OmegaConf.select(config, key)
+            written = OmegaConf.to_container(node) if OmegaConf.is_config(node) else node
+            filled_in = _filled_in(config, key, source)
+            yield from strays(written, filled_in, key, folder, trust.covers_place)
 
 
 def _refuse(found: Iterator[Untrusted], source: str) -> None:

@@ -97,7 +97,7 @@ def _goes_on(sweep: Sweep, trust: Trust | None) -> Callable[[Job], bool]:
 
     def goes_on(composed: Job) -> bool:
         if trust is not None:
-            check_saved(composed.config, trust, str(sweep.folder))
+            check_saved(composed.config, trust, str(sweep.folder), folder=sweep.folder)
         job = by_name[composed.name]
         if not sweep.goes_on(job):
             return False

@@ -154,6 +154,20 @@ def test_the_variables_of_wandb_hold_for_what_no_argument_says(
     assert (tmp_path / "id.txt").read_text() == "an-id\n"
 
 
+def test_no_other_text_than_an_id_is_told_or_kept(
+    outside: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "id.txt"
+    path.write_text("a secret = 1\n")
+    logger = WandbLogger(save_dir=tmp_path, offline=True, id_path=path)
+    with pytest.raises(ValueError, match=r"id\.txt: holds no id of a W&B run; delete it"):
+        logger.experiment  # noqa: B018
+    named = WandbLogger(save_dir=tmp_path, offline=True, id_path=path, version="x = y")
+    assert named.experiment.id == "x = y"
+    _finish(named)
+    assert path.read_text() == "a secret = 1\n"
+
+
 def test_arguments_hold_before_the_variables(outside: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, value in VARIABLES.items():
         outside.setenv(name, value)

@@ -95,13 +95,23 @@ def test_names_that_interpolations_put_together_are_seen(canary: Canary) -> None
 )
 def test_everything_that_is_shipped_needs_no_trust(experiment: str) -> None:
     chosen = experiment if "=" in experiment else f"+experiment={experiment}"
-    assert needed_trust(compose([chosen])) == []
+    config = compose([chosen])
+    config.run_dir = "runs/x"
+    assert needed_trust(config) == []
 
 
-@pytest.mark.parametrize("group", ["callbacks", "logger", "trainer", "module/optimizer"])
+@pytest.mark.parametrize(
+    "group",
+    [
+        *("callbacks", "logger", "trainer", "module/optimizer"),
+        *("+callbacks/videos", "+callbacks/prune_trial"),
+    ],
+)
 def test_other_options_need_none_either(group: str) -> None:
-    for option in choices()[group]:
-        config = compose([f"{group}={option}"])
+    for option in choices()[group.lstrip("+")]:
+        trial = ["callbacks.prune_trial.trial=0"] if "prune_trial" in group else []
+        config = compose([f"{group}={option}", *trial])
+        config.run_dir = "runs/x"
         assert needed_trust(config) == [], option
         check_saved(config, NOTHING, "config.yaml")
 
@@ -157,6 +167,66 @@ def test_trust_ends_at_a_modules_boundary(canary: Canary) -> None:
     config = changed("callbacks.own", {"_target_": "evilmod.gymnasium.make"})
     with pytest.raises(ConfigError, match=r"it is of gymnasium\.envs\.registration; trust="):
         check_saved(config, Trust.of("evilmod"), "config.yaml")
+
+
+OUTSIDE: dict[str, Any] = {
+    "run_dir": "/home/u/x",
+    "callbacks.safe_stop.path": "/home/u/thesis.pdf",
+    "callbacks.last_checkpoint.dirpath": "src",
+    "callbacks.last_checkpoint.filename": "../../x",
+    "callbacks.best_checkpoint.filename": "/home/u/x",
+    "callbacks.best_checkpoint.dirpath": "~/x",
+    "callbacks.doctor.run_dir": "${run_dir}/../x",
+    "callbacks.v.folder": "/home/u",
+    "callbacks.prune_trial.storage": "${run_dir}/../../optuna.journal",
+    "logger.csv.run_dir": "$HOME/x",
+    "logger.wandb.id_path": ".bashrc",
+    "logger.wandb.settings.files_dir": "/home/u",
+    "logger.mlflow.tracking_uri": "sqlite:////home/u/x.db",
+    "logger.tensorboard.version": "../../x",
+    "logger.tensorboard.save_dir": "simplecache::file:///home/u",
+    "logger.tensorboard._args_": ["src"],
+    "trainer.default_root_dir": "/home/u",
+    "data.replay.directory": "../ring",
+    "environment.wrappers": [{"video_folder": "/home/u"}],
+    "data.evaluation.environment.wrappers": [{"video_folder": "/home/u"}],
+}
+"""Key -> a place outside the run's folder."""
+
+
+@pytest.mark.parametrize("key", OUTSIDE)
+def test_a_place_outside_the_runs_folder_is_taken_only_where_it_is_typed_or_trusted(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = changed("run_dir", "sent")
+    OmegaConf.update(config, key, OUTSIDE[key], force_add=True)
+    with pytest.raises(ConfigError, match=r"isn't (in )?the run's folder sent") as error:
+        check_saved(config, NOTHING, "resume", folder=Path("sent"))
+    named = str(error.value).removeprefix("resume: ").partition("=")[0]
+    assert named.startswith(key)
+    # A module of the user's that is called likewise is another thing.
+    modules = Trust.of("callbacks,logger,trainer,data,environment")
+    with pytest.raises(ConfigError, match=r"isn't (in )?the run's folder"):
+        check_saved(config, modules, "resume", folder=Path("sent"))
+    told = named.replace("[0]", "")
+    check_saved(config, Trust.of(told), "resume", folder=Path("sent"))
+    value = OUTSIDE[key]
+    text = f"'{value}'" if isinstance(value, str) else str(value).replace("'", "")
+    typed, _ = take_trust([f"+{key}={text}"])
+    check_saved(config, typed, "resume", folder=Path("sent"))
+    if key != "run_dir":
+        assert needed_trust(config) == [told], "which the command that goes on tells"
+
+
+def test_a_link_that_leads_out_of_the_runs_folder_is_no_place_in_it(tmp_path: Path) -> None:
+    config = compose(["logger=wandb"])
+    config.run_dir = str(tmp_path / "sent")
+    check_saved(config, NOTHING, "resume", folder=tmp_path / "sent")
+    (tmp_path / "sent").mkdir()
+    (tmp_path / "sent" / "wandb_id.txt").symlink_to(tmp_path / ".bashrc")
+    with pytest.raises(ConfigError, match=r"logger\.wandb\.id_path=.*trust=logger\.wandb\.id_path"):
+        check_saved(config, NOTHING, "resume", folder=tmp_path / "sent")
 
 
 OVERRIDES = [
@@ -222,3 +292,7 @@ def test_what_was_typed_beside_a_folder_is_the_users_own() -> None:
     assert rest == typed[1:]
     assert all(trust.covers(name) for name in ("a.x", "b.c", "mine.Own", "my"))
     assert not any(trust.covers(name) for name in ("b", "X-v0", "mine.Other"))
+    trust, _ = take_trust(["test=false", "+callbacks.x={folder: /x, every: 1}", "--config-dir=y"])
+    assert trust.covers_place("callbacks.x.folder")
+    assert not trust.covers_place("callbacks.x.path")
+    assert not trust.covers("test.support"), "a key isn't a module"
