@@ -62,13 +62,14 @@ def spread_budget(config: DictConfig) -> None:
             f"env_steps={budget}: the warm-up takes them all; lower "
             f"data.collection.warmup_env_steps={config.data.collection.warmup_env_steps}"
         )
-    over = 0
+    over = begun = 0
     progress = None if path is None else progress_of(path)
     # A run of before its budget was noted, which is over, has nothing left, and is tested again.
     if progress is not None and (made is not None or budget > progress.env_steps):
-        over, left = progress.epochs, _rest(budget, progress, pace.env_steps_per_iteration)
+        over, begun = progress.epochs, progress.iterations
+        left = _rest(budget, progress, pace.env_steps_per_iteration)
     iterations = -(-left // pace.env_steps_per_iteration)
-    epochs = _epochs(iterations, round(left / int(config.data.env_steps_per_epoch)))
+    epochs = _epochs(iterations, round(left / int(config.data.env_steps_per_epoch)), begun)
     _set(config, over + epochs, -(-iterations // epochs) * pace.env_steps_per_iteration)
 
 
@@ -157,14 +158,18 @@ def _rest(budget: int, progress: Progress, per_iteration: int) -> int:
     return budget - progress.env_steps + progress.iterations * per_iteration
 
 
-def _epochs(iterations: int, wanted: int) -> int:
-    """Return into how many epochs to part iterations so that few are made beyond them."""
+def _epochs(iterations: int, wanted: int, begun: int) -> int:
+    """Return into how many epochs to part iterations so that few are made beyond them.
+
+    Each is longer than what is over of the one that has begun, which would else end with all of it.
+    """
     wanted = min(max(1, wanted), iterations)
     near = (wanted + sign * by for by in range(iterations) for sign in (1, -1))
     return next(
         epochs
         for epochs in near
         if 1 <= epochs <= iterations
+        and -(-iterations // epochs) > begun
         and 100 * (epochs * -(-iterations // epochs) - iterations) <= iterations
     )
 

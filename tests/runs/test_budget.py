@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,14 @@ from support.short_fits import OnBatch
 from support.short_runs import small_config
 
 from lightning_dqn.live.watch import total_env_steps as live_total
-from lightning_dqn.runs.budget import BUDGET, progress_of, refuse_epochs, spread_budget
+from lightning_dqn.runs import budget
+from lightning_dqn.runs.budget import (
+    BUDGET,
+    Progress,
+    progress_of,
+    refuse_epochs,
+    spread_budget,
+)
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_lengths
 from lightning_dqn.runs.compose import Composer, Job, compose
@@ -121,6 +129,24 @@ def test_what_is_no_budget_is_refused(env_steps: str, message: str) -> None:
     with pytest.raises(ConfigError) as refused:
         spread_budget(compose([f"env_steps={env_steps}"]))
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(("per_epoch", "epochs"), [(20, 0), (50, 3), (79, 1)])
+def test_a_run_stopped_in_the_midst_of_an_epoch_takes_another_budget_and_no_more(
+    per_epoch: int, epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The epoch that has begun is as long as those after it, and has what is over of it by now."""
+    config = compose([f"run_dir={tmp_path}", "ckpt_path=last.ckpt"])
+    for begun, more in product(range(per_epoch), (1, 10, 30, 60, 150)):
+        at = 1_000 + 64 * (per_epoch * epochs + begun)
+        progress = Progress(epochs, begun, per_epoch * epochs + begun, at)
+        monkeypatch.setattr(budget, "progress_of", lambda _, progress=progress: progress)
+        config.env_steps, config.data.env_steps_per_epoch = at + 64 * more, 64 * per_epoch
+        spread_budget(config)
+        length = config.data.env_steps_per_epoch // 64
+        assert length > begun
+        made = (config.trainer.max_epochs - epochs) * length - begun
+        assert more <= made <= more + (more + begun) // 100, (begun, more)
 
 
 # A run that goes on
