@@ -9,8 +9,6 @@ from dataclasses import InitVar, dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
-from pytorch_lightning.utilities import rank_zero_warn
-
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.collecting.contract import Collected
 from lightning_dqn.collecting.exploration import Exploration
@@ -18,6 +16,7 @@ from lightning_dqn.collecting.unread_states import UnreadStates
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.grade import read_states, write_states
 from lightning_dqn.environments.state import UnknownStateError
+from lightning_dqn.system.ranks import warn
 from lightning_dqn.transitions import (
     Episode,
     Learner,
@@ -228,7 +227,7 @@ class EnvironmentSource:
             self.collector.continue_episodes(state, put_back)
         except UnknownStateError as error:
             self.collector.load_state_dict(state)
-            rank_zero_warn(
+            warn(
                 f"{self._factory.name} isn't as it was when the checkpoint was written ({error}): "
                 "open episodes end as truncated"
             )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pytorch_lightning.utilities import rank_zero_warn
-
 from lightning_dqn.environments.state import UnknownStateError
+from lightning_dqn.system.ranks import warn
 
 
 class UnreadStates:
@@ -23,7 +22,7 @@ class UnreadStates:
         if self._has_told:
             return
         self._has_told = True
-        rank_zero_warn(
+        warn(
             f"{self._name}: its state can't be saved by now ({error}): in a run that goes on from "
             "this checkpoint open episodes end as truncated; to have them continued, let the "
             "environment keep less, or write state_dict() and load_state_dict(state) for it"

@@ -8,13 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.utilities import rank_zero_warn
-
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.segments import Segment, SegmentWriter, delete_unnamed, load
 from lightning_dqn.replay.storage import ring_bytes
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO
 from lightning_dqn.safekeeping.generations import LAST
+from lightning_dqn.system.ranks import warn
 
 MOST_BYTES_INSIDE = 64 * 2**20
 """A ring up to this size lies in the checkpoint itself, which is then one file to be moved."""
@@ -79,7 +78,7 @@ class RingArchive:
         try:
             load(folder, segments, self._ring)
         except ValueError as error:
-            rank_zero_warn(f"{error}; the replay ring is filled anew")
+            warn(f"{error}; the replay ring is filled anew")
             return False
         self._ring.resume_at(state["total_times"])
         self._writer = SegmentWriter(folder, segments)

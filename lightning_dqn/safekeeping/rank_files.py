@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO, local_path
+from lightning_dqn.safekeeping.generations import previous_of
 from lightning_dqn.safekeeping.reading import read_checkpoint
+from lightning_dqn.system.faults import DamagedCheckpoint
 from lightning_dqn.system.ranks import Ranks
 
 KEY = "ranks"
@@ -103,17 +106,32 @@ class RankFiles:
         self._files.conclude(path, reason)
 
     def load(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read a checkpoint, with what this rank had by itself where a run goes on with it."""
+        """Read a checkpoint, with what this rank had by itself where a run goes on with it.
+
+        Where a rank can't read what is its, all of them take the generation before.
+
+        Raises:
+            DamagedCheckpoint: that isn't whole either; in all ranks.
+        """
         checkpoint = self._load_first_ones(checkpoint_path, weights_only=weights_only)
         named, path = checkpoint.get(KEY), local_path(checkpoint_path)
         is_continued = self._trainer.state.fn == "fit" and self._own[0] in checkpoint
         if not is_continued or named is None or path is None:
             return checkpoint
-        self._tokens[path] = [named["token"]]
-        if self._ranks.is_first or named["size"] != self._ranks.size:
+        if named["size"] != self._ranks.size:
             return checkpoint  # of other ranks than there are: the data module refuses it
-        own = read_checkpoint(_own_file(path, self._ranks.rank, named["token"]))
-        return {**checkpoint, **{name: own[name] for name in self._own}}
+        own, damage = self._read_own(path, named["token"])
+        if damage is not None and (before := previous_of(path)).is_file():
+            checkpoint = self._load_first_ones(before, weights_only=weights_only)
+            named = checkpoint.get(KEY, named)
+            own, still = self._read_own(path, named["token"])
+            if still is None:
+                rank_zero_warn(f"{damage}; the one before it, {before.name}, is taken")
+                damage = None
+        if damage is not None:
+            raise DamagedCheckpoint(damage)
+        self._tokens[path] = [named["token"]]
+        return {**checkpoint, **own}
 
     def remove(self, filepath: Any) -> None:
         """Remove a checkpoint and what this rank had of it."""
@@ -125,6 +143,18 @@ class RankFiles:
         self._tokens.pop(path, None)
         for file in own_files(path, self._ranks.rank):
             file.unlink(missing_ok=True)
+
+    def _read_own(self, path: Path, token: str) -> tuple[dict[str, Any], str | None]:
+        """Return what this rank had by itself, and why a rank couldn't read it; all call it."""
+        own: dict[str, Any] = {}
+        reason = None
+        if not self._ranks.is_first:
+            try:
+                saved = read_checkpoint(_own_file(path, self._ranks.rank, token))
+                own = {name: saved[name] for name in self._own}
+            except (ValueError, KeyError) as error:
+                reason = str(error)
+        return own, self._agreed(reason)
 
     def _write_own(self, checkpoint: dict[str, Any], file: Path, token: str) -> str | None:
         """Let a checkpoint name what each rank has, and write this one's; return why it can't be.
@@ -139,7 +169,7 @@ class RankFiles:
         return self._files.write({name: checkpoint[name] for name in self._own}, file)
 
     def _agreed(self, reason: str | None) -> str | None:
-        """Return why a rank couldn't write what is its, if one couldn't; all of them call it."""
+        """Return why a rank couldn't write or read what is its, if one couldn't; all call it."""
         told = enumerate(self._ranks.each_ones(reason))
         return next((f"{why} (rank {rank})" for rank, why in told if why is not None), None)
 

@@ -6,6 +6,7 @@ One process alone makes none. Shapes: N ranks.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any, Self
 
 import torch
 import torch.distributed as dist
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from lightning_dqn.system.faults import RunFault
@@ -147,6 +149,12 @@ class Ranks:
 
 ALONE = Ranks()
 """One process that does everything."""
+
+
+def warn(text: str) -> None:
+    """Warn of what one process of a run alone may have met; any but the first says which it is."""
+    rank = getattr(rank_zero_only, "rank", None) or 0
+    warnings.warn(f"rank {rank}: {text}" if rank else text, stacklevel=2)
 
 
 def can_be_shared(part: object) -> bool:

@@ -15,6 +15,7 @@ from lightning_dqn.safekeeping import checkpoint_files
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO
 from lightning_dqn.safekeeping.failures import MOST_IN_A_ROW, CheckpointsFailed, Failures
 from lightning_dqn.safekeeping.rank_files import KEY, folder_of, own_files, share_files
+from lightning_dqn.system.faults import DamagedCheckpoint
 from lightning_dqn.system.ranks import Ranks
 
 
@@ -81,6 +82,32 @@ def test_what_the_two_generations_name_is_kept_and_no_more(tmp_path: Path) -> No
     with pytest.warns(UserWarning, match="the one before it"):
         found = in_ranks(2, lambda ranks: loaded(path, ranks))
     assert found == [(0, 2, 0, 2), (1, 2, 1, 2)]
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_where_one_rank_cannot_read_its_own_all_take_the_generation_before(
+    is_gone: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "last.ckpt"
+    in_ranks(3, lambda ranks: save(path, ranks, 1, 2))
+    [older, newest] = sorted(own_files(path, 2), key=lambda file: file.stat().st_mtime_ns)
+
+    def spoil(file: Path) -> None:
+        file.unlink() if is_gone else file.write_bytes(file.read_bytes()[:-100])
+
+    spoil(newest)
+    told = rf"{newest.name}: .* \(rank 2\); the one before it, last\.previous\.ckpt, is taken"
+    with pytest.warns(UserWarning, match=told):
+        found = in_ranks(3, lambda ranks: loaded(path, ranks))
+    assert found == [(rank, 1, rank, 1) for rank in range(3)]
+    spoil(older)
+
+    def refused(ranks: Ranks) -> str:
+        with pytest.raises(DamagedCheckpoint) as error:
+            loaded(path, ranks)
+        return str(error.value)
+
+    assert all(text.endswith("(rank 2)") for text in in_ranks(3, refused)), "one line in each"
 
 
 def test_a_save_that_is_broken_off_changes_nothing_for_the_checkpoint_that_is_there(

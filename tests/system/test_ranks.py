@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 from support.threaded_ranks import in_ranks
 
-from lightning_dqn.system.ranks import LostRank, Ranks
+from lightning_dqn.system.ranks import LostRank, Ranks, warn
 
 
 def test_one_rank_makes_no_call() -> None:
@@ -40,3 +41,12 @@ def test_a_call_that_fails_says_that_another_process_is_gone(
     monkeypatch.setattr("torch.distributed.all_reduce", fail)
     with pytest.raises(LostRank, match=r"rank 1 of 2: another process .*Connection closed by peer"):
         Ranks(2, 1).average(torch.ones(2))
+
+
+@pytest.mark.parametrize(("rank", "told"), [(0, "gone"), (1, "rank 1: gone")])
+def test_what_one_rank_met_is_told_with_its_number(
+    rank: int, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", rank, raising=False)
+    with pytest.warns(UserWarning, match=f"^{told}$"):
+        warn("gone")
