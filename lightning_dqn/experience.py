@@ -151,8 +151,9 @@ class Experience:
             checkpoints: folder of the checkpoint, beside which a large ring's rows lie.
 
         Raises:
-            ValueError: the rows are those of a ring of another size, or the state is that of one
-                of so many ranks and there are others now.
+            ValueError: the rows are those of a ring of another size, or the state is that of
+                another sampler, of other exploration, or of one of so many ranks and there are
+                others now.
         """
         _check_number(state.get("num_ranks", 1), self._ranks.size)
         self._has_state = True
@@ -161,6 +162,7 @@ class Experience:
             self._archive.load(state["replay"], checkpoints)
         collector = state["collector"]
         if self.replay.num_rows:
+            _check_sampler(state["sampler"], self.sampler)
             self.sampler.load_state_dict(state["sampler"])
         elif "sampler" in state and "segments" not in state["replay"]:
             rank_zero_warn(
@@ -190,6 +192,15 @@ class Experience:
             f"the replay ring of {self.replay.num_rows:,} rows isn't saved with {path}: a large "
             "one lies beside its checkpoint, in a local folder; a run that goes on from this one "
             "fills it anew. To keep it, save to a local folder, or set a smaller replay.capacity"
+        )
+
+
+def _check_sampler(saved: dict[str, Any], sampler: Sampler) -> None:
+    kept, keeps = (", ".join(state) or "nothing" for state in (saved, sampler.state_dict()))
+    if kept != keeps:
+        raise ValueError(
+            f"sampler={type(sampler).__name__}: the checkpoint was saved with another one, which "
+            f"kept {kept}, and this one keeps {keeps}; continue with that, or begin another run"
         )
 
 

@@ -188,7 +188,17 @@ class Actor:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take them back, in environments that stand where these stood."""
+        """Take them back, in environments that stand where these stood.
+
+        Raises:
+            ValueError: random actions were held then and aren't now, or the other way round.
+        """
+        if (state["held"] is None) != (self._held is None):
+            before = "without" if state["held"] is None else "with"
+            raise ValueError(
+                f"random_action_max_steps: the checkpoint was saved {before} it; continue as it "
+                "was, or begin another run"
+            )
         mask = state["action_mask"]
         self.observation = state["observation"].numpy().copy()
         self.action_mask = None if mask is None else mask.numpy().copy()
