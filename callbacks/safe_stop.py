@@ -18,15 +18,22 @@ from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.system.seeding import global_generators, set_global_generators
 
 PATIENCE_SECONDS = 1.5
-"""How long an iteration may take to its end after a signal, where a worker keeps it waiting."""
+"""How long a worker is waited for after a signal, at least."""
+
+PATIENCE_TIMES = 3
+"""How many times as long as the slowest answer so far it is waited for then."""
+
+_ENDED = "ended_early"
+"""Of a checkpoint of a run that early stopping has ended: on which terms."""
 
 
 class SafeStop(Checkpoint):
     """Saves a checkpoint and ends the run at Ctrl-C, SIGTERM or SIGUSR1, where nothing is lost.
 
-    That is between two iterations, of which each takes a fraction of a second, and in an
-    evaluation at any step: a continued run plays it again. In the warm-up there is nothing to
-    save yet. A second signal ends the run at once and overwrites nothing. What ends the run is
+    That is between two iterations, and in an evaluation at any step: a continued run plays it
+    again. In the warm-up there is nothing to save yet. Where a worker hangs meanwhile, which by
+    itself would be waited for longer, the run ends without a save. A second signal ends the run at
+    once and overwrites nothing. What ends the run is
     :class:`lightning_dqn.safekeeping.signals.Stopped`. Several ranks end together, whichever of
     them hears the signal; what all of them are at comes to its end first.
 
@@ -98,9 +105,19 @@ class SafeStop(Checkpoint):
             self.save_and_stop()
         raise Stopped(self.listener.number)
 
-    def stop_if_waiting(self) -> None:
-        """End in the midst of an iteration, if a worker hasn't answered long after a signal."""
-        if self.listener.number is not None and self.listener.seconds() > PATIENCE_SECONDS:
+    def stop_if_waiting(self, waited: float, longest: float) -> None:
+        """End in the midst of an iteration, if a worker seems to hang after a signal.
+
+        Several ranks don't: one that is replaced lets all of them end together.
+
+        Args:
+            waited: seconds since the worker was asked.
+            longest: the most that one took before for the like.
+        """
+        if self.listener.number is None or self._ranks.are_several:
+            return
+        # What was waited for before the signal counts for nothing.
+        if min(waited, self.listener.seconds()) > max(PATIENCE_SECONDS, PATIENCE_TIMES * longest):
             raise Stopped(self.listener.number)
 
     def save_what_rows_taught(self) -> None:

@@ -19,8 +19,9 @@ from lightning_dqn.system.seeding import seed_of
 STARTING_TIMES = 5
 """How many times as long as a step the making of an environment, or a reset, may take."""
 
-WhileWaiting = Callable[[], None]
-"""Called now and then while a worker is waited for."""
+WhileWaiting = Callable[[float, float], None]
+"""Called now and then while a worker is waited for, with the seconds since it was asked and the
+most that any took before for the like."""
 
 
 class Crew:
@@ -56,6 +57,7 @@ class Crew:
         self._max_restarts = max_restarts
         self._restarts_of = [0] * len(makers)
         self._asked: list[tuple[str, Any]] = []
+        self._longest: dict[str, float] = {}
         self._context: Any = None
         self._memory: Any = None
 
@@ -99,8 +101,14 @@ class Crew:
         if not self._asked:
             raise NoAsyncCallError("nothing was asked", "waiting")
         began = time.monotonic()
+        have_answered = True
         for index, (command, _) in enumerate(self._asked):
-            yield self._answer(index, command, began, timeout, while_waiting)
+            answer = self._answer(index, command, began, timeout, while_waiting)
+            have_answered &= not isinstance(answer, Fault)
+            if have_answered:  # for the others one was waited for in vain
+                took = time.monotonic() - began
+                self._longest[command] = max(took, self._longest.get(command, 0.0))
+            yield answer
         self._asked = []
 
     def insist(
@@ -198,4 +206,9 @@ class Crew:
             seconds = timeout
         elif self._timeout is not None:
             seconds = self._timeout * (1 if command == "step" else STARTING_TIMES)
-        return self.workers[index].answer(began + seconds, seconds, while_waiting)
+        longest = self._longest.get(command, 0.0)
+
+        def tell() -> None:
+            while_waiting(time.monotonic() - began, longest)
+
+        return self.workers[index].answer(began + seconds, seconds, tell)

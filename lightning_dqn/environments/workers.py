@@ -21,7 +21,7 @@ from gymnasium.vector.utils import (
     read_from_shared_memory,
 )
 
-from lightning_dqn.environments.crew import Crew
+from lightning_dqn.environments.crew import Crew, WhileWaiting
 from lightning_dqn.environments.shapes import expected_shape
 from lightning_dqn.environments.worker_faults import CLOSING_SECONDS, RESTARTED, Fault
 
@@ -42,7 +42,8 @@ class WorkerVectorEnv(AsyncVectorEnv):
         max_restarts: of all workers together.
 
     Attributes:
-        while_waiting: called every quarter of a second in which a worker is waited for. What it
+        while_waiting: called every quarter of a second in which a worker is waited for, with the
+            seconds since it was asked and the most that any took before for the like. What it
             raises ends all workers and leaves the call.
         newest: [E, *shape], the observations returned last.
         single_spec: what gymnasium knows of one environment, or None.
@@ -51,7 +52,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
         WorkerError: naming environment and cause; all workers have ended.
     """
 
-    while_waiting: Callable[[], None] | None = None
+    while_waiting: WhileWaiting | None = None
     observations: Any
 
     def __init__(
@@ -197,11 +198,11 @@ class WorkerVectorEnv(AsyncVectorEnv):
         self.observations[index] = self.newest[index]
         return {RESTARTED: True}
 
-    def _let_others(self) -> None:
+    def _let_others(self, waited: float, longest: float) -> None:
         # A function that was set on the class is no method.
         function = vars(self).get("while_waiting", type(self).while_waiting)
         if function is not None:
-            function()
+            function(waited, longest)
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:

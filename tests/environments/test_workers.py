@@ -390,3 +390,24 @@ def test_the_factory_makes_them_with_its_timeout_and_its_bound():
     step(workers)
     with pytest.raises(WorkerError, match="FaultyEnv: environment 0 didn't answer in 1 seconds"):
         step(workers)
+
+
+class SlowEnv(FaultyEnv):
+    """One that takes longer than what is waited for at once."""
+
+    def step(self, action: Any) -> Any:
+        time.sleep(0.4)
+        return super().step(action)
+
+
+def test_who_looks_on_is_told_how_long_a_worker_takes_and_took() -> None:
+    told: list[tuple[float, float]] = []
+    workers = WorkerVectorEnv([SlowEnv, SlowEnv], name="Slow")
+    workers.reset(seed=0)
+    workers.while_waiting = lambda waited, longest: told.append((waited, longest))
+    for _ in range(2):
+        step(workers)
+    workers.close()
+    assert told[0][1] == 0.0
+    assert told[-1][1] >= 0.4
+    assert all(waited >= 0.25 for waited, _ in told)
