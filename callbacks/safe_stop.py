@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.environments.workers import WorkerVectorEnv
@@ -49,10 +49,14 @@ class SafeStop(Checkpoint):
         self._trainer: pl.Trainer
         self._ranks = ALONE
         self._generators: dict[str, Any] | None = None
+        self._is_amid_evaluation = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Ask to be called where a run may end."""
+        """Ask to be called where a run may end; at an epoch's end behind all that save then."""
         self._trainer, self._ranks = trainer, Ranks.of(trainer)
+        # A new list, for Lightning goes through the old one now.
+        others = [one for one in trainer.callbacks if one is not self]  # type: ignore[attr-defined]
+        trainer.callbacks = [*others, self]  # type: ignore[attr-defined]
         data: Any = getattr(trainer, "datamodule", None)
         if isinstance(data, ReplayDataModule):
             self._leave(data)
@@ -74,7 +78,7 @@ class SafeStop(Checkpoint):
         self.listener.start()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop behind all callbacks that save at an epoch's end, this one's evaluation counted."""
+        """Stop behind all callbacks, this epoch's evaluation counted."""
         self.save_and_stop()
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -102,6 +106,7 @@ class SafeStop(Checkpoint):
         if is_evaluated and not trainer.sanity_checking:
             assert self._generators is not None, "kept when the evaluation began"
             set_global_generators(self._generators)
+            self._is_amid_evaluation = True
             self.save_and_stop()
         raise Stopped(self.listener.number)
 
@@ -135,8 +140,13 @@ class SafeStop(Checkpoint):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Let a continued run play the whole of an evaluation in whose midst this is saved."""
-        if trainer.validating and not trainer.sanity_checking:
+        """Let a continued run play the whole of an evaluation in whose midst this is saved.
+
+        Of one that early stopping has ended, keep on which terms: Lightning would learn on.
+        """
+        if any(one.stopped_epoch == trainer.current_epoch for one in _stoppings(trainer)):
+            checkpoint |= {_ENDED: _terms(trainer)} if trainer.should_stop else {}
+        if self._is_amid_evaluation:
             progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
             begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
             progress |= {"total": dict(begun), "current": dict(begun), "is_last_batch": False}
@@ -144,9 +154,13 @@ class SafeStop(Checkpoint):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Take rows away that loggers had of what comes again, and follow a folder that moved."""
+        """Take rows away that loggers had of what comes again, and follow a folder that moved.
+
+        A run that early stopping has ended is over, unless it is to end on other terms now.
+        """
         if trainer.state.fn != "fit":
             return
+        trainer.should_stop = checkpoint.get(_ENDED) == _terms(trainer)
         for logger in trainer.loggers:
             if self._ranks.is_first and hasattr(logger, "rewind"):
                 logger.rewind(checkpoint["dqn"]["env_steps"], checkpoint["global_step"])
@@ -182,18 +196,36 @@ class SafeStop(Checkpoint):
                 functions.remove(own)
 
 
+def _stoppings(trainer: pl.Trainer) -> list[EarlyStopping]:
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return [one for one in callbacks if isinstance(one, EarlyStopping)]
+
+
+def _terms(trainer: pl.Trainer) -> list[Any]:
+    """Return how long a run is, and by what early stopping ends it."""
+    per_epoch = getattr(trainer.datamodule, "env_steps_per_epoch", None)  # type: ignore[attr-defined]
+    limits = [trainer.max_epochs, trainer.max_steps, per_epoch]
+    stoppings = [
+        [one.monitor, one.patience, one.min_delta, one.stopping_threshold, one.divergence_threshold]
+        for one in _stoppings(trainer)
+    ]
+    return [*limits, *stoppings]
+
+
 def _follow(state: dict[str, Any], folder: str) -> None:
     """Let the files that a ``ModelCheckpoint`` knows lie where it writes now.
 
-    Of a folder that was moved it would forget which is the best, and write a worse one over it.
+    Of a folder that was moved it would forget which is the best, and write a worse one over it;
+    and what a checkpoint names elsewhere isn't its to delete.
     """
-    if state["dirpath"] == folder:
-        return
+    before = Path(state["dirpath"] or folder)
 
     def moved(path: str) -> str:
-        return str(Path(folder, Path(path).name)) if path else path
+        file = Path(path)
+        is_inside = file.is_relative_to(before) and ".." not in file.parts
+        return str(Path(folder, file.relative_to(before) if is_inside else file.name))
 
     state["best_k_models"] = {moved(path): v for path, v in state["best_k_models"].items()}
     for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
-        state[name] = moved(state[name])
+        state[name] = state[name] and moved(state[name])
     state["dirpath"] = folder

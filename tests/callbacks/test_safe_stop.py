@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -13,18 +14,21 @@ from unittest.mock import Mock
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from support.fake_ray import FakeRay
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork, SafeStop
+from lightning_dqn.callbacks.safe_stop import _follow
 from lightning_dqn.collecting.remote import config as remote_config
 from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.collecting.remote.probe import RayLost
 from lightning_dqn.networks.torsos import MLP
+from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.safekeeping import checkpoint_files
 from lightning_dqn.safekeeping.signals import Stopped
+from lightning_dqn.system.ranks import ALONE, Ranks
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
@@ -54,18 +58,17 @@ def trainer_in(folder: Path, *callbacks: pl.Callback, epochs: int = 3) -> pl.Tra
     )
 
 
-def parts() -> tuple[DQN, ReplayDataModule]:
+def parts(**other: Any) -> tuple[DQN, ReplayDataModule]:
     module = DQN("CartPole-v1", network=MLP(hidden=[8]), compile=False)
-    data = ReplayDataModule(
-        "CartPole-v1",
-        batch_size=8,
-        updates_per_iteration=1,
-        env_steps_per_iteration=16,
-        env_steps_per_epoch=128,
-        collection=CollectionConfig(warmup_env_steps=40),
-        evaluation=EvaluationConfig(num_envs=2),
-    )
-    return module, data
+    settings = {
+        "batch_size": 8,
+        "updates_per_iteration": 1,
+        "env_steps_per_iteration": 16,
+        "env_steps_per_epoch": 128,
+        "collection": CollectionConfig(warmup_env_steps=40),
+        "evaluation": EvaluationConfig(num_envs=2),
+    }
+    return module, ReplayDataModule("CartPole-v1", **{**settings, **other})
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
@@ -240,3 +243,136 @@ def rows(folder: Path) -> list[dict[str, str]]:
         }
         for line in lines
     ]
+
+
+class Count(pl.Callback):
+    """Counts evaluations, also of the run that is continued; ends it without a word in an epoch."""
+
+    def __init__(self, killed_in: int | None = None) -> None:
+        self.count, self.killed_in = 0, killed_in
+
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
+        self.count += not trainer.sanity_checking
+
+    def on_train_batch_start(self, trainer: Any, *args: Any) -> None:
+        if trainer.current_epoch == self.killed_in:
+            raise KeyboardInterrupt
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.count = state_dict["count"]
+
+
+def test_an_evaluation_that_is_over_when_it_is_saved_is_not_played_again(tmp_path: Path) -> None:
+    def fit(killed_in: int | None, path: Path | None) -> int:
+        saves = ModelCheckpoint(
+            tmp_path, "last", save_on_train_epoch_end=False, enable_version_counter=False
+        )
+        count = Count(killed_in)
+        with suppress(KeyboardInterrupt, SystemExit):
+            trainer_in(tmp_path, SafeStop(), count, saves).fit(*parts(), ckpt_path=path)
+        return count.count
+
+    assert fit(2, None) == 2
+    assert fit(None, tmp_path / "last.ckpt") == 3, "as many as there are epochs"
+
+
+HELD = CollectionConfig(warmup_env_steps=40, random_action_max_steps=4)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        ({}, {"sampler": PrioritizedSampling()}, r"^sampler=Prioritized\w+: .*kept nothing, and"),
+        ({"sampler": PrioritizedSampling()}, {}, r"^sampler=Uniform\w+: .*keeps nothing; continue"),
+        ({}, {"collection": HELD}, "^random_action_max_steps: .* saved without it; continue as"),
+        ({"collection": HELD}, {}, "^random_action_max_steps: .* saved with it; continue as"),
+    ],
+)
+def test_another_sampler_or_exploration_is_refused_by_name_where_a_fit_goes_on(
+    before: dict[str, Any], after: dict[str, Any], names: str, tmp_path: Path
+) -> None:
+    with pytest.raises(Stopped):
+        trainer_in(tmp_path, Send(signal.SIGTERM, 2), SafeStop()).fit(*parts(**before))
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    with pytest.raises(ValueError, match=names):
+        trainer_in(tmp_path, SafeStop()).fit(*parts(**after), ckpt_path=path)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_stop_at_an_epochs_end_leaves_its_checkpoints(is_first: bool, tmp_path: Path) -> None:
+    class AtTheEnd(pl.Callback):
+        def on_validation_end(self, trainer: Any, module: Any) -> None:
+            if not trainer.sanity_checking:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    best = ModelCheckpoint(
+        tmp_path / "best",
+        monitor="eval/episode_return",
+        mode="max",
+        save_on_train_epoch_end=True,
+    )
+    own = [SafeStop(), best] if is_first else [best, SafeStop()]
+    with pytest.raises(Stopped):
+        trainer_in(tmp_path, AtTheEnd(), *own).fit(*parts())
+    assert len(list((tmp_path / "best").iterdir())) == 1
+
+
+def test_a_run_that_early_stopping_ended_learns_on_by_another_budget_alone(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+
+    def fit(epochs: int, patience: int = 1, ckpt_path: Path | None = path) -> int:
+        stops = EarlyStopping("time/env_steps", mode="min", patience=patience)
+        saves = ModelCheckpoint(tmp_path, "last", enable_version_counter=False)
+        module, data = parts()
+        trainer = trainer_in(tmp_path, stops, SafeStop(), saves, epochs=epochs)
+        trainer.fit(module, data, ckpt_path=ckpt_path)
+        return module.env_steps
+
+    ended = fit(5, ckpt_path=None)
+    kept = path.read_bytes()
+    assert ended < 3 * 128 + 40
+    assert fit(5) == ended
+    assert fit(6) > ended
+    path.write_bytes(kept)
+    assert fit(5, patience=3) > ended
+
+
+@pytest.mark.parametrize(
+    ("waited", "longest", "ends"),
+    [(0.4, 0.4, False), (1.4, 0.0, False), (1.6, 0.0, True), (1.6, 0.6, False), (1.9, 0.6, True)],
+)
+def test_a_worker_that_is_slow_keeps_a_stop_waiting_and_one_that_hangs_does_not(
+    waited: float, longest: float, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    safe_stop = SafeStop()
+    safe_stop.stop_if_waiting(waited, longest)
+    safe_stop.listener.ask()
+    monkeypatch.setattr(safe_stop.listener, "seconds", lambda: 60.0)
+    with pytest.raises(Stopped) if ends else nullcontext():
+        safe_stop.stop_if_waiting(waited, longest)
+    safe_stop._ranks = Ranks(2)
+    safe_stop.stop_if_waiting(waited, longest)  # all end together
+    safe_stop._ranks = ALONE
+    monkeypatch.setattr(safe_stop.listener, "seconds", lambda: 0.1)
+    safe_stop.stop_if_waiting(waited, longest)  # the signal has just come
+
+
+def test_what_a_checkpoint_names_elsewhere_is_no_file_of_its_run() -> None:
+    """Lightning deletes the worst of the best that it knows."""
+    for before in ("/old/checkpoints", "/new/checkpoints", None):
+        state = {
+            "dirpath": before,
+            "best_k_models": {"/home/u/a.txt": torch.tensor(1.0)},
+            "best_model_path": f"{before}/deep/best.ckpt",
+            "kth_best_model_path": f"{before}/../../home/u/b.txt",
+            "last_model_path": "",
+        }
+        _follow(state, "/new/checkpoints")
+        assert list(state["best_k_models"]) == ["/new/checkpoints/a.txt"]
+        assert state["kth_best_model_path"] == "/new/checkpoints/b.txt"
+        assert state["last_model_path"] == ""
+        if before is not None:
+            assert state["best_model_path"] == "/new/checkpoints/deep/best.ckpt"
