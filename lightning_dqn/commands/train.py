@@ -23,7 +23,8 @@ from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.mistakes import one_line, told
 from lightning_dqn.runs.ranks import let_the_first_end, rank_of
-from lightning_dqn.runs.resume import CHECKPOINT, Resumed, without_resume
+from lightning_dqn.runs.resume import CHECKPOINT, Resumed
+from lightning_dqn.runs.resuming import find_resumed, without_resume
 from lightning_dqn.runs.shell import continue_command, shown
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, take_trust
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
         sweep.resume(folder, without_resume(arguments), train)
     with told():
         trust, rest = take_trust(arguments)
-        resumed = Resumed.find(rest, trust)
+        resumed = find_resumed(rest, trust)
         composer = Composer(without_resume(rest) if resumed is None else resumed.arguments)
     with composer:
         with told(composer.explain):

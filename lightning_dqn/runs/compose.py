@@ -187,6 +187,13 @@ class Composer:
         """Compose the configuration of a single run."""
         return next(self._run()).config
 
+    def lasting_folder(self) -> Path | None:
+        """Return the folder of a single run; None where the time, and so each start, names it."""
+        config = self.config()
+        OmegaConf.clear_cache(config)
+        folder = Path(os.path.abspath(config.hydra.run.dir))
+        return None if OmegaConf.get_cache(config).get("now") else folder
+
     def jobs(self) -> Iterator[Job]:
         """Compose one after the other the jobs that are known before any has run.
 

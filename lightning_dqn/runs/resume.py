@@ -1,4 +1,4 @@
-"""``resume=<run folder>``: a finished or interrupted run goes on, with its own configuration."""
+"""A finished or interrupted run goes on, with its own configuration."""
 
 from __future__ import annotations
 
@@ -68,7 +68,6 @@ MAY_CHANGE = (
 kept. All else is what was learned by, and another run."""
 
 _OWN = ("ckpt_path=", "hydra.run.dir=")
-_AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -88,41 +87,31 @@ class Resumed:
     trust: Trust
 
     @classmethod
-    def find(cls, arguments: Sequence[str], trust: Trust = NOTHING) -> Self | None:
-        """Return the run that ``resume=`` among arguments names; None where none is named.
+    def of(cls, folder: Path, arguments: Sequence[str], trust: Trust = NOTHING) -> Self:
+        """Return the run of a folder; of one that has no checkpoint yet all begins anew.
 
-        Of a run that was stopped before it had a checkpoint all begins anew. ``resume=auto``
-        names the run in ``hydra.run.dir``, if there is one by now.
+        Args:
+            folder: of the run.
+            arguments: of the command line, without the folder.
+            trust: what the run's own may name beside what every run needs.
 
         Raises:
             ConfigError: the folder isn't one of a run, has checkpoints but not the last, or names
                 what isn't trusted.
         """
-        resumes = [a for a in arguments if a.startswith("resume=")]
-        if not resumes:
-            return None
-        rest = without_resume(arguments)
-        path = _unquoted(resumes[-1])
-        folder = Path(_placed(rest) if path == _AUTO else path)
-        folder = folder.absolute().parents[1] if folder.name == CHECKPOINT.name else folder
-        if path == _AUTO and not (folder / CONFIGURATION).is_file():
-            return None
         saved = folder / CONFIGURATION.parent / "overrides.yaml"
         if not saved.is_file():
             raise ConfigError(f"resume={folder}: {saved} is missing, so it can't be continued")
         own: Any = OmegaConf.to_container(OmegaConf.load(saved))
         if not isinstance(own, list):
             raise ConfigError(f"{saved}: no list of overrides")
-        rest = [a for a in rest if not a.startswith("hydra.run.dir=")]
-        found = _checkpoint_of(folder)
-        if path == _AUTO and found:  # what it was begun from is typed each time
-            rest = [a for a in rest if not a.startswith("ckpt_path=")]
+        rest = [a for a in arguments if not a.startswith("hydra.run.dir=")]
         flags = flags_of_run(folder, rest)
         kept = [*flags, *(one for one in own if not str(one).startswith(_OWN))]
         check_overrides(kept, trust, str(folder))
         rest = _new(rest, own)
-        placed = f"hydra.run.dir={quoted(folder.absolute())}"
-        return cls(folder, last_of_each_key([*kept, *found, placed, *rest]), rest, trust)
+        placed = [*_checkpoint_of(folder), f"hydra.run.dir={quoted(folder.absolute())}"]
+        return cls(folder, last_of_each_key([*kept, *placed, *rest]), rest, trust)
 
     def check(self, config: DictConfig) -> None:
         """Refuse a configuration that isn't the run's own, but for what may change.
@@ -179,11 +168,6 @@ def _num_ranks(values: Mapping[str, Any]) -> int:
     return known[0] * known[1] if len(known) == 2 else 1
 
 
-def without_resume(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a run that begins, though it would have gone on: ``resume=auto``."""
-    return [argument for argument in arguments if not argument.startswith("resume=")]
-
-
 def quoted(path: Path) -> str:
     """Return a path as a value of an override, whatever characters it has."""
     # A backslash is itself, unless it stands before a quote.
@@ -202,21 +186,6 @@ def _checkpoint_of(folder: Path) -> list[str]:
             f"that to {checkpoint.name} to go on from it, or begin a run in another folder"
         )
     return []
-
-
-def _unquoted(argument: str) -> str:
-    return argument.partition("=")[2].strip("'\"")
-
-
-def _placed(arguments: Sequence[str]) -> str:
-    """Return the folder that ``hydra.run.dir`` names."""
-    placed = [a for a in arguments if a.startswith("hydra.run.dir=")]
-    if not placed:
-        raise ConfigError(
-            "resume=auto: goes on with the run in a folder if there is one; name it by "
-            "hydra.run.dir=<folder>"
-        )
-    return _unquoted(placed[-1])
 
 
 def _values(config: Any) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from omegaconf import OmegaConf
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.resume import Resumed, quoted
+from lightning_dqn.runs.resuming import find_resumed
 
 
 def resumed(*arguments: str) -> Resumed:
     """Return the run that arguments name."""
-    found = Resumed.find(arguments)
+    found = find_resumed(arguments)
     assert found is not None
     return found
 
@@ -49,7 +50,7 @@ def test_folder_and_checkpoint_are_the_runs_own_whatever_its_name(run: Path) -> 
 
 
 def test_arguments_without_resume_name_no_run() -> None:
-    assert Resumed.find(["+experiment=cartpole", "seed=1", "-m"]) is None
+    assert find_resumed(["+experiment=cartpole", "seed=1", "-m"]) is None
 
 
 def test_what_is_typed_again_as_it_was_is_nothing_new(run: Path) -> None:
@@ -92,7 +93,7 @@ def test_a_run_that_has_other_checkpoints_alone_never_begins_anew(run: Path) -> 
 
 
 def test_auto_goes_on_where_there_is_a_run(run: Path, tmp_path: Path) -> None:
-    assert Resumed.find(["resume=auto", "hydra.run.dir=new", "seed=1"]) is None
+    assert find_resumed(["resume=auto", "hydra.run.dir=new", "seed=1"]) is None
     plain = run.rename(tmp_path / "plain")
     again = resumed("resume=auto", f"hydra.run.dir={plain}", "data.batch_size=64")
     assert (again.folder, again.asked) == (plain, [])
@@ -100,7 +101,43 @@ def test_auto_goes_on_where_there_is_a_run(run: Path, tmp_path: Path) -> None:
     with Composer(started.arguments) as composer:
         assert composer.config().ckpt_path == str(plain / "checkpoints" / "last.ckpt")
     with pytest.raises(ConfigError, match=r"resume=auto: .* name it by hydra.run.dir=<folder>"):
-        Resumed.find(["resume=auto"])
+        find_resumed(["resume=auto"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "folder"),
+    [
+        ("runs/${name}/job_7", "runs/CartPole-v1/job_7"),
+        ("job_${oc.env:SLURM_JOB_ID}", "job_41"),
+        (r"runs/a\,b", "runs/a,b"),
+        (r"'runs/a\'b'", "runs/a'b"),
+    ],
+)
+def test_auto_looks_where_the_run_would_lie(
+    asked: str, folder: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "41")
+    monkeypatch.chdir(tmp_path)
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    run.rename(folder)
+    again = resumed("resume=auto", f"hydra.run.dir={asked}", "data.batch_size=64")
+    with Composer(again.arguments) as composer:
+        config = without_hydra(composer.config())
+        assert config.run_dir == str(tmp_path / folder)
+    assert config.ckpt_path == str(tmp_path / folder / "checkpoints" / "last.ckpt")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["hydra.run.dir=runs/${now:%H-%M}"],
+        ["hydra.run.dir=runs/${name}", "name=at_${now:%H-%M}"],
+        ["-m", "seed=0,1", "hydra.run.dir=runs/x"],
+    ],
+)
+def test_auto_wants_a_single_run_whose_folder_stays(arguments: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"^resume=auto: .*=<folder>, the same each time$"):
+        find_resumed([*arguments, "resume=auto"])
 
 
 @pytest.fixture
@@ -179,9 +216,9 @@ def test_a_run_of_another_folder_or_configuration_wants_it_typed_again(
         OmegaConf.save(OmegaConf.masked_copy(made, "hydra"), run / ".hydra" / "hydra.yaml")
     (run / ".hydra" / "overrides.yaml").write_text("- +experiment=mine\n")
     with pytest.raises(ConfigError, match=r": --config-dir=.*cd: no flag is taken .* it again"):
-        Resumed.find([f"resume={run}"])
+        find_resumed([f"resume={run}"])
     with pytest.raises(ConfigError, match=r": --config-name=other: no flag is taken"):
-        Resumed.find([f"resume={run}", *flags[:2]])
+        find_resumed([f"resume={run}", *flags[:2]])
     with Composer(resumed(f"resume={run}", *flags).arguments) as composer:
         config = composer.config()
     assert (config.seed, config.test) == (9, False)
@@ -190,7 +227,7 @@ def test_a_run_of_another_folder_or_configuration_wants_it_typed_again(
 def test_a_run_that_lacks_what_is_needed_is_not_continued(run: Path) -> None:
     (run / ".hydra" / "overrides.yaml").unlink()
     with pytest.raises(ValueError, match=r"overrides\.yaml is missing, so it can't be continued"):
-        Resumed.find([f"resume={run}"])
+        find_resumed([f"resume={run}"])
 
 
 @pytest.mark.parametrize(
