@@ -136,6 +136,11 @@ def _check_root_values(config: DictConfig) -> None:
             f"hydra.output_subdir={config.hydra.output_subdir}: a run's configuration lies in "
             f"{place} of its folder, where evaluating and continuing it look"
         )
+    if "hydra" in config and os.path.abspath(config.run_dir) != config.hydra.runtime.output_dir:
+        raise ConfigError(
+            f"run_dir={config.run_dir}: Hydra makes a run's folder; name it by "
+            "hydra.run.dir=<folder>, that of a sweep by hydra.sweep.dir=<folder>"
+        )
     if not isinstance(config.seed, int) or isinstance(config.seed, bool) or config.seed < 0:
         raise ConfigError(f"seed={config.seed!r}: expected a whole number from 0")
     threads = config.num_threads

@@ -78,6 +78,9 @@ MISTAKES = {
     "hydra.run.dir=/proc/nothing": "run_dir=/proc/nothing: /proc can't be written",
     "hydra.run.dir=/etc/hostname/x": "run_dir=/etc/hostname/x: /etc/hostname is a file",
     "hydra.output_subdir=null": "hydra.output_subdir=None: a run's configuration lies in .hydra of its folder",
+    "run_dir=x": "run_dir=x: Hydra makes a run's folder; name it by hydra.run.dir=<folder>, that of a sweep by hydra.sweep.dir=<folder>",
+    "-m seed=0,1 run_dir=x": "run_dir=x: Hydra makes a run's folder",
+    "sweep=optuna module.optimizer.lr=interval(1e-5,1e-2) run_dir=x": "run_dir=x: Hydra makes a run's folder",
     # Hydra's flags and grammar
     "--nope": "unrecognized arguments: --nope; --hydra-help lists the flags",
     "--config-name nope": "--config-name nope: there is no such file",
