@@ -37,7 +37,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.hydra_files import CONFIG_MODULE, search_path
 from lightning_dqn.runs.hydra_flags import check_flags, parse_arguments
 from lightning_dqn.runs.hydra_loader import Loader
-from lightning_dqn.runs.jobs import SweepJob, is_for_jobs, names_of
+from lightning_dqn.runs.jobs import ALONE, SweepJob, is_for_jobs, names_of
 from lightning_dqn.runs.keys import SUITES, flat
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.mistakes import explain
@@ -135,12 +135,12 @@ class Composer:
 
     @property
     def search(self) -> dict[str, Any] | None:
-        """What ``sweep`` asks to search; None where it asks nothing.
+        """What ``sweep`` asks to search; None where it asks nothing, or one run is to be made.
 
         Raises:
             HydraException: it can't be composed.
         """
-        if self._going_on is not None:
+        if self._going_on is not None or ALONE in self.overrides:
             return None
         several = self.flags.multirun or self._sweeps_values
         config = self._compose_sweep() if several else self._compose(self.overrides, RunMode.RUN)
@@ -242,7 +242,7 @@ class Composer:
             overrides = [*self.overrides, "hydra.mode=MULTIRUN"]
             run_and_report(lambda: self._hydra.multirun(self._config_name, task, overrides))
         else:
-            overrides = [*self.overrides, "hydra.mode=RUN"]
+            overrides = [*self.overrides, ALONE]
             run_and_report(lambda: self._hydra.run(self._config_name, task, overrides))
 
     def _bare(self) -> DictConfig:
@@ -255,7 +255,7 @@ class Composer:
         return self._compose([*self.overrides, "hydra.mode=MULTIRUN", *more], RunMode.MULTIRUN)
 
     def _run(self) -> Iterator[Job]:
-        config = self._compose([*self.overrides, "hydra.mode=RUN"], RunMode.RUN)
+        config = self._compose([*self.overrides, ALONE], RunMode.RUN)
         _enter(config, lambda config: config.hydra.run.dir)
         yield Job(0, "", tuple(self.overrides), config)
 

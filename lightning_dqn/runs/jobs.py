@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from lightning_dqn.system.overrides import key_of
 
 SEED = "seed"
+ALONE = "hydra.mode=RUN"
+"""What a process is told that is for one run, whatever sweep or search a file chooses."""
 _LONGEST = 110  # W&B takes 128 characters, file systems 255 bytes
 
 

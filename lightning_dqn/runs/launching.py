@@ -15,7 +15,7 @@ import torch.distributed as dist
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict, read_write
 
-from lightning_dqn.runs.jobs import is_for_jobs
+from lightning_dqn.runs.jobs import ALONE, is_for_jobs
 from lightning_dqn.runs.resume import flags_of
 from lightning_dqn.system.processes import PARENT
 from lightning_dqn.system.ranks import LostRank
@@ -91,4 +91,4 @@ def _arguments() -> list[str]:
         config.run.dir = config.runtime.output_dir  # which Lightning hands on
     hydra: Any = OmegaConf.to_container(config, resolve=False)
     own = [one for one in hydra["overrides"]["hydra"] if is_for_jobs(one)]
-    return [*flags_of(hydra), *own, *hydra["overrides"]["task"]]
+    return [*flags_of(hydra), *own, ALONE, *hydra["overrides"]["task"]]

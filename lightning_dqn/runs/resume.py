@@ -11,6 +11,7 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.jobs import ALONE
 from lightning_dqn.runs.keys import flat, typed
 from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved
 from lightning_dqn.safekeeping.generations import LAST, is_kept
@@ -110,7 +111,7 @@ class Resumed:
         kept = [*flags, *(one for one in own if not str(one).startswith(_OWN))]
         check_overrides(kept, trust, str(folder))
         rest = _new(rest, own)
-        placed = [*_checkpoint_of(folder), f"hydra.run.dir={quoted(folder.absolute())}"]
+        placed = [*_checkpoint_of(folder), f"hydra.run.dir={quoted(folder.absolute())}", ALONE]
         return cls(folder, last_of_each_key([*kept, *placed, *rest]), rest, trust)
 
     def check(self, config: DictConfig) -> None:

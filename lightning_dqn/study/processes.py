@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from lightning_dqn.runs.jobs import SweepJob
+from lightning_dqn.runs.jobs import ALONE, SweepJob
 from lightning_dqn.runs.resume import quoted
 from lightning_dqn.runs.trust import trusted
 from lightning_dqn.safekeeping.signals import Stopped
@@ -82,7 +82,7 @@ class Processes:
 
     def _command(self, sweep: Sweep, job: SweepJob) -> list[str]:
         run_dir = sweep.run_dir(job).absolute()
-        own = [f"hydra.run.dir={quoted(run_dir)}"]
+        own = [f"hydra.run.dir={quoted(run_dir)}", ALONE]
         if sweep.goes_on(job):
             # Its configuration may name what the overrides, none of them new to it, don't.
             own = [f"resume={run_dir}", *trusted(sweep.trust)]

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, compose
 from lightning_dqn.runs.hydra_flags import parse_arguments
+from lightning_dqn.runs.jobs import ALONE
 
 BATCHES = ("data.batch_size=8,16", "seed=0,1")
 
@@ -178,6 +179,18 @@ def test_a_sweep_of_a_file_makes_jobs(own: Path) -> None:
     text = "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '3,4'}}}\n"
     (own / "experiment" / "swept.yaml").write_text(text)
     assert [job["seed"] for job in jobs("+experiment=swept")] == [3, 4]
+
+
+def test_a_process_for_one_run_makes_one_whatever_its_files_choose(own: Path) -> None:
+    swept = "hydra: {mode: MULTIRUN, sweeper: {params: {seed: '3,4'}}}\n"
+    text = "# @package _global_\ndefaults:\n  - override /sweep: optuna_cartpole\n"
+    (own / "experiment" / "swept.yaml").write_text(text + swept)
+    with Composer(["+experiment=swept"]) as composer:
+        assert composer.is_sweep
+        assert composer.search is not None
+    with Composer(["+experiment=swept", ALONE]) as composer:
+        assert not composer.is_sweep
+        assert composer.search is None
 
 
 def test_an_own_experiment_of_a_shipped_name_takes_its_place_and_a_line_says_so(own: Path) -> None:

@@ -38,7 +38,7 @@ def test_new_values_take_the_places_of_the_saved_ones(run: Path) -> None:
     expanded = resumed(f"resume={run}", "trainer.max_epochs=5", "num_threads=2").arguments
     assert expanded[:2] == ["data.batch_size=64", "trainer.max_epochs=5"]
     assert expanded[-1] == "num_threads=2"
-    assert len(expanded) == 5
+    assert len(expanded) == 6
 
 
 def test_folder_and_checkpoint_are_the_runs_own_whatever_its_name(run: Path) -> None:

@@ -113,6 +113,7 @@ def test_the_runs_get_the_arguments_their_overrides_and_their_folder():
         "+experiment=a",
         "seed=3",
         r"hydra.run.dir='/it\'s/seed=3'",
+        "hydra.mode=RUN",
     ]
 
 
