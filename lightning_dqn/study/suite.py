@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import near
@@ -90,13 +93,26 @@ class Suite:
         return f"{self.key}={','.join(map(self.value_of, games))}"
 
     def game_of(self, setting: Sequence[str]) -> str:
-        """Return the game that a setting's overrides play."""
-        values = [one.partition("=")[2] for one in setting if self.sets_game(one)]
-        return {self.value_of(game): game for game in self.games}[values[-1]]
+        """Return the game that a setting's overrides play, however Hydra wrote its value.
+
+        Raises:
+            ConfigError: none of the suite's.
+        """
+        values = [_read(one) for one in setting if self.sets_game(one)]
+        if not values or values[-1] not in self._by_value:
+            raise ConfigError(
+                f"games: none of {', '.join(self.games)} is what {' '.join(setting)} plays; "
+                "each has to be one value of Hydra's grammar, or a text in quotes"
+            )
+        return self._by_value[values[-1]]
 
     def sets_game(self, override: str) -> bool:
         """Return whether it is the override that says which game is played."""
         return key_of(override) == key_of(self.key)
+
+    @functools.cached_property
+    def _by_value(self) -> dict[str, str]:
+        return {_read(self.override([game])): game for game in self.games}
 
     def _game(self, word: str, games: str) -> str:
         plain = {_plain(game): game for game in self.games}
@@ -120,6 +136,11 @@ class Suite:
                 f"games: the table {self.table} has no scores of {', '.join(missing)}; leave them "
                 "away, or the table: null"
             )
+
+
+def _read(override: str) -> str:
+    """Return the value of an override, the same for all ways to write it."""
+    return repr(OverridesParser.create().parse_override(override).value())
 
 
 def _plain(game: str) -> str:

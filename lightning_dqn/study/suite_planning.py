@@ -105,6 +105,8 @@ def plan_suite(
             key_of(suite.key): f"a suite takes its games as games={','.join(suite.games[:2])}",
         },
     )
+    for job in sweep.jobs:
+        chosen.game_of(job.setting)  # which its table is made by
     return Study(composer, replace(sweep, name=suite.name, suite=chosen))
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.keys import choices
@@ -30,6 +32,20 @@ def test_minatar_has_its_five_games_and_no_scores_of_others() -> None:
     )
     setting = ("+experiment=minatar", "environment.id=MinAtar/Seaquest-v1", "data.batch_size=8")
     assert suite.game_of(setting) == "Seaquest"
+
+
+@pytest.mark.parametrize("games", [("my_env:Env-v0", "other:Env-v0"), ("-2e0", "1e-3", '"-1.50"')])
+def test_a_game_is_known_by_its_value_however_that_is_written(games: tuple[str, ...]) -> None:
+    suite = Suite.of({**PLAIN, "games": list(games)})
+    parsed = OverridesParser.create().parse_overrides([suite.override(games)])
+    [jobs] = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    assert [suite.game_of(job) for job in jobs] == list(games)
+
+
+@pytest.mark.parametrize("setting", [["environment.game=Boxing"], ["seed=1"]])
+def test_what_plays_no_game_of_the_suite_is_refused(setting: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"^games: none of Pong, Alien is what .* plays"):
+        Suite.of(PLAIN).game_of(setting)
 
 
 def test_shipped_suites_open_with_their_command_and_name_an_experiment() -> None:

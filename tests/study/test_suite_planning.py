@@ -148,6 +148,15 @@ def test_what_is_none_of_a_suite_is_refused(
     assert not Path("suite").exists()
 
 
+def test_games_that_a_table_could_not_tell_apart_are_refused_before_the_first_run(
+    fake_runs: Path,
+) -> None:
+    write_fake_suite(fake_runs, f"experiment: cartpole\nkey: +{GAMES}\ngames: ['a,b', c]\n")
+    with pytest.raises(ConfigError, match=r"^games: none of a,b, c is what .*game=a plays"):
+        plan_suite(find_suite("fake"), [], seeds=[0], folder="suite")
+    assert not Path("suite").exists()
+
+
 def test_seeds_and_jobs_are_checked(fake: Suite) -> None:
     with pytest.raises(ConfigError, match="expected different whole numbers"):
         plan_suite(fake, [], seeds=[1, 1])
