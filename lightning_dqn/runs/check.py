@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.secrets import check_secrets
 from lightning_dqn.safekeeping.generations import is_kept
 
+MOST_SEED = 2**32 - 1
+"""That numpy's global generator takes, which is seeded for code of the user's own."""
+
 _HERE = "|".join((*PARTS, "hints", "name", "run_dir", "tags", r"total_\w+"))
 _ELSEWHERE = re.compile(rf"\$\{{(?!({_HERE})[.:}}])")
 """An interpolation of what may be of another type in another job: of no part, and no text."""
@@ -42,6 +46,7 @@ def check_keys(config: DictConfig) -> None:
         ConfigError: naming the key and the nearest there is.
     """
     check_secrets(config)
+    _check_root_values(config)
     values: Any = OmegaConf.to_container(config, resolve=False)
     text = "\n".join(_texts(values))
     for prefix, known in (("", _root_keys()), ("hints.", _shipped()["hints"])):
@@ -56,7 +61,6 @@ def check_keys(config: DictConfig) -> None:
             ):
                 continue
             raise ConfigError(_about_unknown(key, [f"{prefix}{one}" for one in known]))
-    _check_root_values(config)
 
 
 def check_values(config: DictConfig, seen: set[str]) -> None:
@@ -127,7 +131,37 @@ def check_folder(folder: Path, key: str) -> None:
         raise ConfigError(f"{key}={folder}: {existing} can't be written: {error}") from error
 
 
+_BOOL = (lambda value: isinstance(value, bool), "true or false")
+_ROOT_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (lambda value: isinstance(value, str) and value != "", "the name of a folder"),
+    "seed": (lambda value: _is_whole(value, 0, MOST_SEED), f"a whole number from 0 to {MOST_SEED}"),
+    "num_threads": (
+        lambda value: value is None or _is_whole(value, 1),
+        "a whole number from 1, or null",
+    ),
+    "tags": (
+        lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+        "a list of texts, as [baseline,long]",
+    ),
+    "notes": (lambda value: value is None or isinstance(value, str), "a text, or null"),
+    "print_config": _BOOL,
+    "test": _BOOL,
+    "hints": (lambda value: isinstance(value, dict), "keys with values"),
+}
+"""Of keys at the top that are no part's: what is right, and the words for it."""
+
+
+def _is_whole(value: Any, least: int, most: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
 def _check_root_values(config: DictConfig) -> None:
+    for key, (is_right, expected) in _ROOT_VALUES.items():
+        if key not in config:
+            raise ConfigError(f"{key}: is missing; expected {expected}")
+        value = _resolved(config, key)
+        if not is_right(value):
+            raise ConfigError(f"{key}={value!r}: expected {expected}")
     place = CONFIGURATION.parent
     # The others of several ranks write none.
     is_first = rank_of(config, os.environ) == 0
@@ -141,22 +175,14 @@ def _check_root_values(config: DictConfig) -> None:
             f"run_dir={config.run_dir}: Hydra makes a run's folder; name it by "
             "hydra.run.dir=<folder>, that of a sweep by hydra.sweep.dir=<folder>"
         )
-    if not isinstance(config.seed, int) or isinstance(config.seed, bool) or config.seed < 0:
-        raise ConfigError(f"seed={config.seed!r}: expected a whole number from 0")
-    threads = config.num_threads
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise ConfigError(f"num_threads={threads!r}: expected a whole number from 1, or null")
-    if not isinstance(config.name, str) or not config.name:
-        raise ConfigError(f"name={config.name!r}: expected the name of a folder")
-    if not isinstance(config.test, bool):
-        raise ConfigError(f"test={config.test!r}: expected true or false")
-    if config.ckpt_path is not None and not is_kept(Path(config.ckpt_path)):
+    if config.ckpt_path is not None and not is_kept(Path(str(config.ckpt_path))):
         raise ConfigError(f"ckpt_path={config.ckpt_path}: there is no such file")
 
 
 def _resolved(config: DictConfig, name: str) -> Any:
     try:
-        return OmegaConf.to_container(config[name], resolve=True)
+        value = config[name]
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{name}: {str(error).splitlines()[0]}") from error
 
