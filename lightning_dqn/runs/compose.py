@@ -37,7 +37,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.hydra_files import CONFIG_MODULE, search_path
 from lightning_dqn.runs.hydra_flags import check_flags, parse_arguments
 from lightning_dqn.runs.hydra_loader import Loader
-from lightning_dqn.runs.jobs import ALONE, SweepJob, is_for_jobs, names_of
+from lightning_dqn.runs.jobs import ALONE, SweepJob, is_for_jobs, is_of_folder, names_of
 from lightning_dqn.runs.keys import SUITES, flat
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.mistakes import explain
@@ -289,6 +289,11 @@ class Composer:
         for config in configs:
             HydraConfig.instance().cfg = config  # type: ignore[assignment]
             names.append(str(config.hydra.sweep.subdir))
+            if not is_of_folder(names[-1]):
+                raise ConfigError(
+                    f"hydra.sweep.subdir={names[-1]}: a job's folder lies below that of its sweep; "
+                    "leave it away, and the jobs are named by what differs"
+                )
         if len(set(names)) < len(names):
             raise ConfigError(
                 f"hydra.sweep.subdir={_unresolved(configs[0], 'subdir')}: several jobs would have "

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lightning_dqn.system.overrides import key_of
 
@@ -42,6 +43,12 @@ class SweepJob:
             return self.composed_seed
         seeds = [_value(one) for one in self.overrides if key_of(one) == SEED]
         return int(seeds[-1]) if seeds and seeds[-1].lstrip("-").isdecimal() else None
+
+
+def is_of_folder(name: str) -> bool:
+    """Return whether a job's name is that of a folder below its sweep's."""
+    path = Path(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def names_of(jobs: Sequence[Sequence[str]]) -> list[str]:

@@ -68,6 +68,7 @@ class Processes:
 
     def _start(self, sweep: Sweep, job: SweepJob) -> subprocess.Popen[bytes]:
         sweep.clear(job)
+        sweep.log(job).parent.mkdir(parents=True, exist_ok=True)  # of a name with folders in it
         with sweep.log(job).open("ab") as log:
             return subprocess.Popen(
                 self._command(sweep, job),

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.hydra_flags import in_one_word
-from lightning_dqn.runs.jobs import SweepJob
+from lightning_dqn.runs.jobs import SweepJob, is_of_folder
 from lightning_dqn.runs.resume import CHECKPOINT
 from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.study.search import Search
@@ -158,8 +158,7 @@ def _read_former(folder: Path) -> Sweep:
 
 
 def _job(folder: Path, name: str, overrides: Sequence[str], seed: int | None = None) -> SweepJob:
-    path = Path(name)
-    if not path.parts or path.is_absolute() or ".." in path.parts:
+    if not is_of_folder(name):
         raise ValueError(f"{name!r} is no name of a job's folder")
     job = SweepJob(name, _texts(overrides), None if seed is None else int(seed))
     return job if job.seed is not None else replace(job, composed_seed=_told_seed(folder / name))

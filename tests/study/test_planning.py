@@ -64,6 +64,12 @@ def test_folders_of_the_users_own_must_differ():
         planned("seed=0,1", "hydra.sweep.subdir=one")
 
 
+@pytest.mark.parametrize("name", ["../x${seed}", "/elsewhere/x${seed}", "a/../../x${seed}", "."])
+def test_folders_of_the_users_own_lie_below_the_sweeps(name):
+    with pytest.raises(ConfigError, match=r"^hydra\.sweep\.subdir=.*: a job's folder lies below"):
+        planned("seed=0,1", f"hydra.sweep.subdir={name}")
+
+
 def test_a_folder_with_a_sweep_is_not_taken_for_another(tmp_path):
     sweep_of(tmp_path / "sweep").write()
     plan = planned("seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}")

@@ -37,6 +37,14 @@ def test_a_grid_of_settings_has_all_seeds_of_each(fake_runs):
     assert found.settings[1].command == "python -m lightning_dqn study +a=2 seeds=1,3"
 
 
+def test_a_name_of_ones_own_may_have_folders_in_it(fake_runs):
+    own = ["+a=1,2", "hydra.sweep.subdir=a${a}/${seed}"]
+    found = study.run_study(own, seeds=[1], folder="study")
+    assert found.failures == ()
+    assert [setting.runs[0].run_dir for setting in found.settings] == ["a1/1", "a2/1"]
+    assert Path("study", "a1", "1.log").is_file()
+
+
 def test_a_study_lies_in_a_new_folder_below_runs_unless_it_is_given(fake_runs):
     made = study.plan(["name=mine"]).sweep
     assert [job.seed for job in made.jobs] == [0, 1, 2, 3, 4]
