@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -19,9 +19,13 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.system.overrides import key_of
 
 CONFIG_MODULE = "lightning_dqn.conf"
 EXPERIMENT = "experiment"
+
+SEARCH_PATH = "hydra.searchpath"
+"""The key of further folders."""
 
 _COMMAND_LINE, _OWN = "command-line", "conf"  # who brings a folder
 
@@ -69,6 +73,11 @@ def search_path(flags: Namespace) -> ConfigSearchPath:
             path.prepend(provider, f"{ExperimentFiles.scheme()}://{whole}", "main")
             path.prepend(provider, f"file://{whole}", "schema")
     return path
+
+
+def searched(overrides: Iterable[str]) -> list[str]:
+    """Return those overrides that say where else files are looked for."""
+    return [one for one in overrides if key_of(one) == SEARCH_PATH]
 
 
 class Files(CachingConfigRepository):

@@ -17,10 +17,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.hydra_files import EXPERIMENT, Files, copies_of
+from lightning_dqn.runs.hydra_files import EXPERIMENT, SEARCH_PATH, Files, copies_of
 from lightning_dqn.runs.keys import flat
-
-_SEARCH_PATH = "hydra.searchpath"
 
 
 class Loader(ConfigLoaderImpl):
@@ -56,7 +54,7 @@ class Loader(ConfigLoaderImpl):
         self, config_name: str | None, overrides: list[str]
     ) -> tuple[list[Override], Files]:
         parsed = [self._parse(line) for line in overrides]
-        key = (config_name, *(o.input_line for o in parsed if o.key_or_group == _SEARCH_PATH))
+        key = (config_name, *(o.input_line for o in parsed if o.key_or_group == SEARCH_PATH))
         if key not in self._files:
             self._files[key] = Files(self.repository)
             self._process_config_searchpath(config_name, parsed, self._files[key])

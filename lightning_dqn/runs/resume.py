@@ -11,6 +11,7 @@ from typing import Any, Self
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.hydra_files import searched
 from lightning_dqn.runs.jobs import ALONE
 from lightning_dqn.runs.keys import flat, typed
 from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved
@@ -222,7 +223,9 @@ def flags_of(hydra: Mapping[str, Any]) -> list[str]:
 
 
 def flags_of_run(folder: Path, given: Sequence[str] = ()) -> list[str]:
-    """Return the flags that a run found its configuration by, unless they are given anew.
+    """Return what a run found its configuration by, flags and ``hydra.searchpath``.
+
+    Those that are given anew are left out.
 
     Raises:
         ConfigError: its folder doesn't tell.
@@ -232,7 +235,7 @@ def flags_of_run(folder: Path, given: Sequence[str] = ()) -> list[str]:
         return []
     hydra: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     try:
-        found = flags_of(hydra["hydra"])
+        found = [*flags_of(hydra["hydra"]), *searched(hydra["hydra"]["overrides"]["hydra"])]
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not what Hydra writes: {error!r}") from error
     return [one for one in found if not any(a.startswith(one.partition("=")[0]) for a in given)]

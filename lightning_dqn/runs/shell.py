@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
+from lightning_dqn.runs.hydra_files import searched
 from lightning_dqn.runs.trust import trusted
 
 
@@ -44,7 +45,7 @@ def _quoted(run_dir: Path) -> str:
 
 
 def _flags() -> list[str]:
-    """Return the flags by which the configuration was found; a folder's own aren't followed."""
+    """Return what the configuration was found by; what a folder says of that isn't followed."""
     if not HydraConfig.initialized():
         return []
     hydra = HydraConfig.get()
@@ -52,7 +53,7 @@ def _flags() -> list[str]:
     flags = [f"--config-dir={shlex.quote(folder)}" for folder in dict.fromkeys(folders)]
     if (name := hydra.job.config_name) not in (None, "config"):
         flags.append(f"--config-name={shlex.quote(str(name))}")
-    return flags
+    return flags + [shlex.quote(one) for one in searched(hydra.overrides.hydra)]
 
 
 def _program() -> str:

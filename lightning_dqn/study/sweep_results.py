@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightning_dqn.runs.hydra_files import searched
 from lightning_dqn.runs.jobs import SweepJob, label_of
 from lightning_dqn.runs.pruned import read_pruned
 from lightning_dqn.study.results import Failure, PrunedRun, Results, read_run
@@ -166,6 +167,7 @@ def _setting(
 def setting_command(sweep: Sweep, setting: tuple[str, ...], jobs: Sequence[SweepJob]) -> str:
     """Return the command that runs a setting again, with all its seeds that are known."""
     flags = [one for one in sweep.command if one.startswith("--config")]
+    flags += searched(sweep.command)
     seeds = [job.seed for job in jobs if job.seed is not None]
     several = len(seeds) > 1 or sweep.num_at_once is not None
     verb, own = (["study"], [seeds_text(seeds)]) if several else ([], [f"seed={s}" for s in seeds])

@@ -12,6 +12,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.resume import Resumed, quoted
 from lightning_dqn.runs.resuming import find_resumed
+from lightning_dqn.runs.shell import continue_command
 
 
 def resumed(*arguments: str) -> Resumed:
@@ -222,6 +223,21 @@ def test_a_run_of_another_folder_or_configuration_wants_it_typed_again(
     with Composer(resumed(f"resume={run}", *flags).arguments) as composer:
         config = composer.config()
     assert (config.seed, config.test) == (9, False)
+
+
+def test_folders_that_were_searched_are_found_to_be_typed_again(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "cd" / "experiment").mkdir(parents=True)
+    (tmp_path / "cd" / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 9\n")
+    own = f"hydra.searchpath=[file://{tmp_path}/cd]"
+    with Composer(["+experiment=mine", own]) as composer:
+        made = composer.config()
+        OmegaConf.save(OmegaConf.masked_copy(made, "hydra"), run / ".hydra" / "hydra.yaml")
+        assert continue_command(Path("x")).endswith(f" resume x '{own}'")
+    (run / ".hydra" / "overrides.yaml").write_text("- +experiment=mine\n")
+    with pytest.raises(ConfigError, match=r": hydra\.searchpath=\[.*cd\]: .* type it again"):
+        find_resumed([f"resume={run}"])
+    with Composer(resumed(f"resume={run}", own).arguments) as composer:
+        assert composer.config().seed == 9
 
 
 def test_a_run_that_lacks_what_is_needed_is_not_continued(run: Path) -> None:

@@ -87,6 +87,13 @@ def test_a_study_with_a_folder_of_ones_own_goes_on_however_that_is_typed(typed, 
         assert going_on.composer.flags.config_dir == (None if again == ["+a=1"] else "own")
 
 
+def test_the_command_of_a_setting_has_the_folders_that_were_searched(fake_runs):
+    own = f"hydra.searchpath=[file://{fake_runs}]"
+    found = study.run_study(["+a=1", own], seeds=[0], folder="study")
+    command = f"python -m lightning_dqn study '{own}' +a=1 seeds=0,"
+    assert found.settings[0].command == command
+
+
 def test_a_flag_by_itself_trusts_nothing(fake_runs):
     study.run_study(["notes=${oc.env:HOME}"], seeds=[0], folder="study")
     Path("study", "seed=0", "summary.json").unlink()
