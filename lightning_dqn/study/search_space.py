@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -119,8 +120,10 @@ def _range(text: str | None, value: RangeSweep) -> Number:
     numbers = list(value.range())
     if not numbers:
         raise ConfigError(f"{text}: has no values")
-    is_log, step = _LOG in value.tags, value.step
-    return Number(numbers[0], numbers[-1], None if is_log and step == 1 else step, is_log)
+    is_log, step, low = _LOG in value.tags, value.step, numbers[0]
+    # In decimals, as Optuna counts its steps: of binary fractions the last would fall short.
+    high = type(low)(Decimal(str(low)) + (len(numbers) - 1) * Decimal(str(step)))
+    return Number(low, high, None if is_log and step == 1 else step, is_log)
 
 
 def _checked(text: str | None, number: Number) -> Number:

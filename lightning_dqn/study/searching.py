@@ -10,8 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from lightning_dqn.reporting.glossary import is_return
+from lightning_dqn.reporting.optuna_study import make_pruner
 from lightning_dqn.runs.budget import spread_budget
-from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.build import ConfigError, as_type
 from lightning_dqn.runs.compose import SWEEP, Composer
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.jobs_check import check_jobs
@@ -136,7 +137,14 @@ def _pruner(search: Search, composer: Composer) -> dict[str, Any]:
     config = next(composer.jobs()).config
     _check_metric(search, config)
     spread_budget(config)
-    return search.pruner_asked(config.data.env_steps_per_epoch, config.trainer.max_epochs or 1)
+    length = as_type(config.data.env_steps_per_epoch, int, "data.env_steps_per_epoch")
+    epochs = as_type(config.trainer.max_epochs or 1, int, "trainer.max_epochs")
+    asked = search.pruner_asked(length, epochs)
+    try:
+        make_pruner(asked)
+    except ValueError as error:
+        raise ConfigError(f"sweep.{error}") from error
+    return asked
 
 
 def _check_metric(search: Search, config: DictConfig) -> None:

@@ -21,6 +21,8 @@ def dimension(text: str) -> Choice | Number:
         ("int(interval(1,5))", Number(1, 5)),
         ("range(1,5)", Number(1, 4, 1)),
         ("range(0.5,2,0.5)", Number(0.5, 1.5, 0.5)),
+        ("range(0,1,0.3)", Number(0.0, 0.9, 0.3)),
+        ("range(1e-4,1e-3,1e-4)", Number(1e-4, 9e-4, 1e-4)),
         ("tag(log,range(1,100))", Number(1, 99, log=True)),
     ],
 )
@@ -85,7 +87,8 @@ def test_no_sample_comes_twice() -> None:
 
 def test_optuna_draws_from_what_was_written() -> None:
     pytest.importorskip("optuna")
-    space = SearchSpace.of({"lr": "tag(log,interval(1e-5,1e-2))", "n": "range(1,10,3)"})
-    lr, n = space.distributions().values()
+    texts = {"lr": "tag(log,interval(1e-5,1e-2))", "n": "range(1,10,3)", "tau": "range(0,1,0.3)"}
+    lr, n, tau = SearchSpace.of(texts).distributions().values()
     assert (lr.low, lr.high, lr.log) == (1e-5, 1e-2, True)
     assert (n.low, n.high, n.step) == (1, 7, 3)
+    assert (tau.low, tau.high, tau.step) == (0.0, 0.9, 0.3)

@@ -12,6 +12,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.trust import NOTHING, Trust
 from lightning_dqn.study.planning import again
+from lightning_dqn.study.search import Search
 from lightning_dqn.study.search_conduct import conduct_search
 from lightning_dqn.study.searching import begun, continued
 from lightning_dqn.study.study import plan
@@ -37,6 +38,26 @@ def test_an_interval_is_refused_of_a_key_that_takes_whole_numbers(tmp_path: Path
     search = saved(tmp_path, {"data.batch_size": "interval(32,64)"}).search
     assert search is not None
     with pytest.raises(ConfigError, match=r"^data\.batch_size=44\.2"):
+        begun(search, Composer([]), [])
+
+
+def test_hyperband_is_told_whole_numbers_however_they_are_written(tmp_path: Path) -> None:
+    written = ("data.env_steps_per_epoch=1e3", "trainer.max_epochs=9e0")
+    search = saved(tmp_path, LR, *written).search
+    assert search is not None
+    pruner = begun(replace(search, pruner="hyperband"), Composer([]), []).pruner
+    assert (pruner["min_resource"], pruner["max_resource"]) == (1000, 9000)
+    assert all(isinstance(pruner[key], int) for key in ("min_resource", "max_resource"))
+
+
+def test_a_pruner_that_the_real_numbers_do_not_suit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = saved(tmp_path, LR).search
+    assert search is not None
+    asked = {"_target_": "optuna.pruners.HyperbandPruner", "max_resource": 1.5}
+    monkeypatch.setattr(Search, "pruner_asked", lambda *numbers: asked)
+    with pytest.raises(ConfigError, match=r"^sweep\.pruner=optuna\.pruners\.HyperbandPruner: "):
         begun(search, Composer([]), [])
 
 
