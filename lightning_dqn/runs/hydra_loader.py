@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.hydra_files import EXPERIMENT, SEARCH_PATH, Files, copies_of
 from lightning_dqn.runs.keys import flat
+from lightning_dqn.system.overrides import is_of, key_of
 
 
 class Loader(ConfigLoaderImpl):
@@ -81,7 +82,11 @@ class Loader(ConfigLoaderImpl):
         key = (config_name, run_mode, *choices)
         if key not in self._composed:
             self._later = self._beside_experiments(config_name, choices, run_mode)
-            composed = super()._load_configuration_impl(config_name, choices, run_mode)
+            try:
+                composed = super()._load_configuration_impl(config_name, choices, run_mode)
+            except (AttributeError, AssertionError) as error:  # a mapping laid over null
+                _refuse_params(choices, error)
+                raise
             self._look_for_doubles(composed, read)
             self._composed[key] = copies_of(composed), self._replaced
         copies, replaced = self._composed[key]
@@ -172,6 +177,13 @@ class Loader(ConfigLoaderImpl):
 
     def _note(self, *lines: str) -> None:
         self.notes += [line for line in lines if line not in self.notes]
+
+
+def _refuse_params(choices: Sequence[str], error: Exception) -> None:
+    """Tell of values to sweep that are typed for a sweeper which has none."""
+    for one in choices:
+        if is_of(key_of(one), ("hydra.sweeper.params",)):
+            raise ConfigError(f"{one}: type what to sweep as overrides, as seed=1,2") from error
 
 
 def _is_chosen(path: str, choices: Mapping[str, str | None]) -> bool:

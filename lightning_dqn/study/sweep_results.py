@@ -17,7 +17,7 @@ from lightning_dqn.study.suite_results import SuiteResults
 from lightning_dqn.study.suite_tables import suite_text
 from lightning_dqn.study.sweep import Sweep, seeds_text
 from lightning_dqn.study.tables import changed_by_hand, comparison, runs_table
-from lightning_dqn.system.overrides import key_of
+from lightning_dqn.system.overrides import is_of, key_of
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,9 @@ class SweepResults:
 
 def _environment(overrides: tuple[str, ...]) -> tuple[str, ...]:
     """Return what of the overrides says which environment it is."""
-    named = ("experiment", "environment", "environment.id", "environment.game")
-    return tuple(
-        one
-        for one in overrides
-        if key_of(one) in named or key_of(one).startswith("environment.kwargs.")
-    )
+    chosen = ("experiment", "environment")
+    below = ("environment.id", "environment.game", "environment.kwargs")
+    return tuple(one for one in overrides if key_of(one) in chosen or is_of(key_of(one), below))
 
 
 def sum_up(

@@ -113,6 +113,8 @@ MISTAKES = {
     "-m seed=interval(0,1)": "BasicSweeper does not support sweep type : INTERVAL_SWEEP",
     "hydra/sweeper=opt -m": "hydra/sweeper=opt: no such option; there are basic",
     "hydra/sweeper=optuna -m": "hydra/sweeper=optuna: take sweep=optuna",
+    "-m hydra.sweeper.params.seed=7": "hydra.sweeper.params.seed=7: type what to sweep as overrides, as seed=1,2",
+    "study 'hydra.sweeper.params={seed:7}' seeds=2": "hydra.sweeper.params={seed:7}: type what to sweep as overrides",
     "hydra/launcher=jobs -m": "hydra/launcher=jobs: no such option; did you mean joblib?",
     "hydra/launcher=ray -m": (
         "hydra/launcher=ray: isn't installed: pip install 'lightning-dqn[ray-launcher]'"

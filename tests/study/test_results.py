@@ -137,10 +137,19 @@ def test_a_setting_whose_bad_seeds_failed_is_not_the_best_by_that(tmp_path):
     assert sweep_of(tmp_path, whole, lucky).best == whole
 
 
-@pytest.mark.parametrize("key", ["+experiment", "environment.id", "environment.game"])
-def test_returns_of_several_environments_have_no_best(key, tmp_path):
-    first = made_results(tmp_path, "a", (500.0,), overrides=(f"{key}=cartpole", "seed=1"))
-    second = made_results(tmp_path, "b", (-80.0,), overrides=(f"{key}=acrobot", "seed=1"))
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [
+        ("+experiment", "cartpole", "acrobot"),
+        ("environment.id", "cartpole", "acrobot"),
+        ("environment.game", "cartpole", "acrobot"),
+        ("+environment.kwargs.map_name", "4x4", "8x8"),
+        ("+environment.kwargs", "{map_name:4x4}", "{map_name:8x8}"),
+    ],
+)
+def test_returns_of_several_environments_have_no_best(key, one, other, tmp_path):
+    first = made_results(tmp_path, "a", (500.0,), overrides=(f"{key}={one}", "seed=1"))
+    second = made_results(tmp_path, "b", (-80.0,), overrides=(f"{key}={other}", "seed=1"))
     assert sweep_of(tmp_path, first, second).best is None
     assert "best" not in str(sweep_of(tmp_path, first, second))
 
