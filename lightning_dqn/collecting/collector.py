@@ -109,8 +109,9 @@ class Collector:
         return episodes
 
     def go_on(self, env_steps: int) -> None:
-        """Count from here, and explore otherwise than at first."""
+        """Count from here; explore, and begin episodes, otherwise than at first."""
         self.env_steps = env_steps
+        self._has_begun = False
         drawn = generator_of(self._seed, "exploration", env_steps)
         self.generator.bit_generator.state = drawn.bit_generator.state
 
@@ -135,7 +136,7 @@ class Collector:
             state: what it gave.
             put_back: brings environments that were reset to where they stood.
         """
-        self.actor.reset(self._seed)
+        self.actor.reset(self._seed, self.env_steps)  # where workers draw their seeds from
         put_back()
         self.actor.load_state_dict(state["actor"])
         self._has_begun = True

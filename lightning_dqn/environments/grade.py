@@ -31,13 +31,15 @@ _SEEDS = (11, 12)
 def read_states(environment: VectorEnv) -> Any:
     """Return the state of a vector environment, of one in worker processes one for each.
 
+    That of a worker with a fault, which another will replace, is None and can't be written.
+
     Raises:
         UnknownStateError: it can't be read.
     """
     workers = environment.unwrapped
     if not isinstance(workers, WorkerVectorEnv):
         return read_state(environment)
-    return _known(workers.call("read_state"))
+    return _known(workers.read_states())
 
 
 def write_states(environment: VectorEnv, states: Any) -> None:
@@ -183,7 +185,7 @@ class StateInWorker(gym.Wrapper):
         return observation, reward, terminated, truncated, info
 
     def read_state(self) -> Any:
-        """Return the state, or why it can't be read: what is raised here ends the workers."""
+        """Return the state, or why it can't be read: what is raised here ends the worker."""
         try:
             return {"environment": read_state(self.env), "has_ended": self._has_ended}
         except UnknownStateError as error:

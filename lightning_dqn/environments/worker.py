@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable
@@ -53,21 +54,33 @@ class Worker:
                 raise
             finally:
                 theirs.close()
+        # At the trainer's end multiprocessing would ask it to, by SIGTERM, and wait for it.
+        atexit.register(self.process.kill)
         self.has_stepped = False
+        self._fault: Fault | None = None
 
     def ask(self, command: str, data: Any = None) -> None:
         """Send a command; where the worker is gone, its missing answer tells so."""
-        with suppress(ConnectionError):
-            self.pipe.send((command, data))
+        if self._fault is None:
+            with suppress(ConnectionError):
+                self.pipe.send((command, data))
 
     def answer(self, deadline: float, seconds: float, while_waiting: Callable[[], None]) -> Any:
-        """Return the answer, or the :class:`Fault` instead of it.
+        """Return the answer, or the :class:`Fault` instead of it; after one there is no other.
 
         Args:
             deadline: by ``time.monotonic``; infinite: wait for ever.
             seconds: that it was from the beginning, to be told.
             while_waiting: called now and then.
         """
+        if self._fault is not None:
+            return self._fault
+        answer = self._wait_for(deadline, seconds, while_waiting)
+        if isinstance(answer, Fault):
+            self._fault = answer
+        return answer
+
+    def _wait_for(self, deadline: float, seconds: float, while_waiting: Callable[[], None]) -> Any:
         pipe = self.pipe
         part = min(WAITING_SECONDS, seconds)
         try:
@@ -89,6 +102,7 @@ class Worker:
 
     def end(self) -> None:
         """End the process and close the pipe, whatever it is doing."""
+        atexit.unregister(self.process.kill)
         end([self.process])
         self.pipe.close()
         with suppress(ValueError):  # not even killing has ended it

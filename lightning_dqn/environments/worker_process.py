@@ -1,7 +1,7 @@
 """A worker: one environment in a process of its own, which does what comes through a pipe.
 
 It answers each command with ``(answer, True)``, or with ``(Fault, False)`` and ends. It leaves
-Ctrl-C to the trainer, ends by SIGTERM, and ends when the trainer does.
+signals to the trainer, which may have to save first, and ends when that does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gymnasium.vector.utils import write_to_shared_memory
 
 from lightning_dqn.environments.shapes import WrongShape, about_shape, expected_shape
 from lightning_dqn.environments.worker_faults import Fault
+from lightning_dqn.safekeeping.signals import HEARD
 from lightning_dqn.system.processes import hear_of_parents_end
 
 
@@ -42,9 +43,7 @@ def work(
         memory: shared, where observations go.
         dies_with_thread: the thread that started this lives as long as the trainer.
     """
-    # What the trainer does at a signal, as saving a checkpoint, isn't for its workers.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_signals_to_parent()
     end_with_parent(by_system=dies_with_thread)
     parents_pipe.close()
     environment = None
@@ -122,6 +121,20 @@ class _Served:
     def _has_spaces(self, spaces: tuple[gym.Space, gym.Space]) -> tuple[bool, bool]:
         observations, actions = spaces
         return observations == self.space, actions == self.environment.action_space
+
+
+def leave_signals_to_parent() -> None:
+    """Go on at a signal that schedulers, and terminals, send to all of a group of processes."""
+    own = os.getpid()
+
+    def hear(number: int, frame: Any) -> None:
+        if os.getpid() != own:  # a process that the environment forked
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    # Programs that the environment starts inherit what is ignored, but must end when it asks them.
+    for number in HEARD:
+        signal.signal(number, hear if number == signal.SIGTERM else signal.SIG_IGN)
 
 
 def end_with_parent(*, by_system: bool) -> None:

@@ -31,8 +31,8 @@ class WorkerVectorEnv(AsyncVectorEnv):
 
     One that fails, dies or hangs in a step gets a new worker while the others go on: its episode
     ends as truncated with the observation it had, the reward 0 and ``info["worker_restarted"]``,
-    and the next step begins another by a seed drawn from its last one. What fails before the first
-    step of its worker, or in :meth:`call`, ends all.
+    and the next step begins another by a seed drawn from its last one. So does one that doesn't
+    tell its state. What fails before the first step of its worker, or in :meth:`call`, ends all.
 
     Args:
         makers: functions that make the environments, whose observations are arrays or numbers.
@@ -145,6 +145,12 @@ class WorkerVectorEnv(AsyncVectorEnv):
     def call_wait(self, timeout: float | None = None) -> tuple[Any, ...]:
         """Return what the methods gave."""
         return self._all_answers(timeout)
+
+    def read_states(self) -> list[Any]:
+        """Return what the ``read_state`` of each gives; None: it has a fault, for the next step."""
+        self._ask([("call", ("read_state", (), {}))] * self.num_envs)
+        with self._all_or_none():
+            return [None if isinstance(one, Fault) else one for one in self._answers()]
 
     def set_attr(self, name: str, values: Any) -> None:
         """Set an attribute of each to its value of a list or a tuple, or of all to one value."""

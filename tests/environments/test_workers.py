@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +20,8 @@ from support.faulty_env import FaultyEnv
 
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.environments.grade import read_states, write_states
+from lightning_dqn.environments.state import UnknownStateError
 from lightning_dqn.environments.worker_faults import RESTARTED, WorkerError, WorkerRestarted
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.system.seeding import seed_of
@@ -28,7 +32,6 @@ CAUSES = {
     "exit": "environment 1 lost its worker, which ended with exit code 3",
     "kill": "environment 1 lost its worker, which was ended by SIGKILL, as the system does "
     "where memory runs out",
-    "terminate": "environment 1 lost its worker, which was ended by SIGTERM",
     "hang": "environment 1 didn't answer in 1 seconds (if it may take longer, set "
     "environment.worker_timeout=<seconds>)",
 }
@@ -235,6 +238,67 @@ def test_a_worker_that_died_between_two_calls_is_found_and_replaced_at_the_next(
         assert step(workers)[3].tolist() == [True, False]
 
 
+# --- a fault before a checkpoint is saved
+
+
+class Stateful(FaultyEnv):
+    """Tells its state, once an hour."""
+
+    metadata = {"render_modes": []}  # noqa: RUF012 (gymnasium's own)
+
+    def state_dict(self) -> dict[str, Any]:
+        if self.fault == "hang":
+            time.sleep(3600)
+        return {"time": self.time}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.time = state["time"]
+
+
+@pytest.mark.parametrize(("fault", "said"), [("kill", "SIGKILL"), ("hang", "answer in 2 seconds")])
+def test_a_worker_that_cannot_tell_its_state_is_replaced_at_the_next_step(fault, said):
+    factory = EnvironmentFactory(Stateful, num_envs=3, vectorization="async", worker_timeout=0.4)
+    workers = factory.make()
+    workers.reset()
+    step(workers)
+    if fault == "kill":
+        os.kill(workers.processes[1].pid, signal.SIGKILL)
+        workers.processes[1].join()
+    else:
+        workers.set_attr("fault", [None, "hang", None])
+    states = [read_states(workers), read_states(workers)]
+    for one in states:
+        assert [state is None for state in one] == [False, True, False]
+    with pytest.warns(WorkerRestarted, match=f"environment 1 .*{said}"):
+        _, reward, _, truncated, _ = step(workers)
+    assert (reward.tolist(), truncated.tolist()) == ([1, 0, 1], [False, True, False])
+    assert [state is None for state in read_states(workers)] == [False, False, False]
+    with pytest.raises(UnknownStateError, match="environment 1: its state wasn't saved"):
+        write_states(workers, states[0])
+    workers.close()
+
+
+def test_a_worker_replaced_after_a_resume_begins_by_another_seed_than_one_before_it():
+    factory = EnvironmentFactory(Stateful, num_envs=1, vectorization="async", kwargs={"length": 50})
+    seeds: list[int] = []
+    saved: tuple[Any, Any] | None = None
+    for _ in range(2):
+        workers = factory.make()
+        collector = Collector(workers, factory.spec)
+        if saved is not None:
+            state, states = saved
+            collector.load_state_dict(state)
+            collector.continue_episodes(state, partial(write_states, workers, states))
+        collector.collect(None, collector.env_steps + 4)
+        saved = collector.state_dict(), read_states(workers)
+        os.kill(workers.processes[0].pid, signal.SIGKILL)
+        with pytest.warns(WorkerRestarted):
+            collector.collect(None, collector.env_steps + 2)
+        seeds += workers.get_attr("seed")
+        workers.close()
+    assert len(set(seeds)) == 2
+
+
 # --- a fault that ends all
 
 
@@ -349,16 +413,67 @@ def test_closing_does_not_wait_for_one_that_hangs(make_workers, monkeypatch):
     assert children() == []
 
 
-def test_a_worker_ends_by_sigterm_whatever_its_trainer_does_with_it(make_workers):
-    before = signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        workers = make_workers({}, {})
-    finally:
-        signal.signal(signal.SIGTERM, before)
+# --- signals
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+def test_a_worker_leaves_to_its_trainer_what_a_group_of_processes_hears(make_workers, name):
+    """It has to tell its state where the trainer saves before it ends."""
+    workers = make_workers({}, {})
     workers.reset()
-    workers.processes[1].terminate()
-    workers.processes[1].join(5)
-    assert workers.processes[1].exitcode == -signal.SIGTERM
+    pids = [process.pid for process in workers.processes]
+    for pid in pids:
+        os.kill(pid, getattr(signal, name))
+    assert step(workers)[1].tolist() == [1, 1]
+    assert [process.pid for process in workers.processes] == pids
+
+
+class Starter(FaultyEnv):
+    """Starts a program and forks a process, and ends them by SIGTERM."""
+
+    def ends(self) -> tuple[int, int]:
+        program = subprocess.Popen(["sleep", "60"])
+        program.terminate()
+        ready, tell = os.pipe()
+        if (pid := os.fork()) == 0:
+            os.write(tell, b"!")
+            time.sleep(60)
+            os._exit(0)
+        os.read(ready, 1)
+        os.kill(pid, signal.SIGTERM)
+        return program.wait(10), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_what_an_environment_starts_ends_when_it_asks():
+    workers = WorkerVectorEnv([Starter], name="Starter", timeout=4)
+    workers.reset()
+    assert workers.call("ends") == ((-signal.SIGTERM, -signal.SIGTERM),)
+    workers.close()
+
+
+UNCLOSED = """
+import gymnasium
+from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.environments.grade import read_states, write_states
+from lightning_dqn.environments.state import UnknownStateError
+
+if __name__ == "__main__":
+    workers = EnvironmentFactory("CartPole-v1", num_envs=2, vectorization="async").make()
+    workers.reset()
+    gymnasium.kept = workers  # beyond what is deleted at the end
+    print(*[process.pid for process in workers.processes])
+"""
+
+
+def test_a_program_that_closes_nothing_ends_and_its_workers_with_it(tmp_path):
+    (tmp_path / "unclosed.py").write_text(UNCLOSED)
+    command = [sys.executable, "unclosed.py"]
+    told = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    pids = [int(pid) for pid in told.stdout.split()]
+    assert len(pids) == 2
+    assert not any(map(psutil.pid_exists, pids))
 
 
 # --- the factory

@@ -8,6 +8,7 @@ import stat
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from support.interrupted_runs import (
     QUICK,
@@ -45,6 +46,23 @@ def test_a_terminated_run_says_how_to_go_on_and_comes_to_the_same(
     result = command("resume", "run", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert differences_of_runs(tmp_path / "run", unbroken) == []
+
+
+def test_a_run_is_saved_whose_workers_hear_the_signal_too(tmp_path: Path) -> None:
+    """As where a scheduler, or ``timeout``, sends it to all of a job."""
+    process = start(tmp_path, *QUICK, "environment.vectorization=async", "hydra.run.dir=run")
+    has_begun = has_rows(tmp_path / "run", 20)
+
+    def signalled() -> bool:
+        if has_begun():
+            for worker in psutil.Process(process.pid).children(recursive=True):
+                worker.terminate()
+        return has_begun()
+
+    ended = interrupt(process, signalled, signal.SIGTERM)
+    assert ended.status == 128 + signal.SIGTERM, ended.output
+    assert "stopped by SIGTERM; all is saved in run/checkpoints/last.ckpt" in ended.output
+    assert "lost its worker" not in ended.output
 
 
 @pytest.mark.slow

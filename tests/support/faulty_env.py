@@ -17,7 +17,6 @@ Fault = Literal[
     "unpicklable",
     "exit",
     "kill",
-    "terminate",
     "hang",
     "hang in C",
     "nan observation",
@@ -114,6 +113,6 @@ class FaultyEnv(gym.Env[Any, Any]):
             time.sleep(3600)
         if self.fault == "hang in C":
             ctypes.PyDLL(None).sleep(3600)  # no other thread of Python has a turn
-        if self.fault in ("kill", "terminate"):
-            os.kill(os.getpid(), signal.SIGKILL if self.fault == "kill" else signal.SIGTERM)
+        if self.fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(10)

@@ -31,6 +31,7 @@ from lightning_dqn.collecting.remote.session import Session
 from lightning_dqn.collecting.unread_states import UnreadStates
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.state import UnknownStateError
+from lightning_dqn.environments.worker_faults import WorkerError
 from lightning_dqn.extra_columns import INITIAL_PRIORITY, NO_COLUMNS, ExtraColumns
 from lightning_dqn.transitions import (
     NO_ACTION,
@@ -359,7 +360,10 @@ class RaySource:
         is_quiet = self._terms.synchronous and self._has_rows and self.fault is None
         if not (is_quiet and self._terms.can_save_environments):
             return None
-        states = self._crew.call("state_dict", [()] * self._crew.size)
+        try:
+            states = self._crew.call("state_dict", [()] * self._crew.size)
+        except WorkerError:  # told where its rows are asked for, and another takes its place
+            return None
         for state in states:
             if isinstance(state, UnknownStateError):
                 self._unread.tell(state)

@@ -28,6 +28,7 @@ from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.collecting.remote.source import RaySource
 from lightning_dqn.collecting.source import EnvironmentSource
 from lightning_dqn.environments.state import UnknownStateError
+from lightning_dqn.environments.worker_faults import WorkerRestarted
 from lightning_dqn.extra_columns import INITIAL_PRIORITY, NO_PRIORITY, ExtraColumn
 from lightning_dqn.learning.targets import Target
 from lightning_dqn.networks.torsos import MLP
@@ -251,6 +252,32 @@ def test_actors_whose_environments_cannot_be_read_begin_anew(make_source, monkey
     assert state["actors"] is None
     last = make_source(num_actors=2, synchronous=True).load_state_dict(state)
     assert (last.action == NO_ACTION).all()
+
+
+def test_an_actor_that_died_before_a_save_is_replaced_after_it(make_source, rays):
+    source, learner = make_source(num_actors=2, synchronous=True), Changing()
+    warm_up(source, learner)
+    source._crew._actors[1].is_dead = True
+    state = source.state_dict()
+    assert state["actors"] is None
+    with pytest.warns(WorkerRestarted, match="actor 1 was lost"):
+        [collected] = learner.iterations(source, 1)
+    assert collected.worker_restarts == 1
+    last = make_source(num_actors=2, synchronous=True).load_state_dict(state)
+    assert (last.action == NO_ACTION).all()
+
+
+def test_where_one_actor_cannot_go_on_all_begin_new_episodes(make_source):
+    source, learner = make_source(num_actors=2, synchronous=True), Changing()
+    warm_up(source, learner)
+    state = source.state_dict()
+    assert np.abs(source.upcoming()[0][:2]).max() > 0.05
+    state["actors"][1]["environments"] = {"=": "object", "class": "another.Environment"}
+    continued = make_source(num_actors=2, synchronous=True)
+    last = continued.load_state_dict(state)
+    assert (last.action == NO_ACTION).all()
+    [collected] = learner.iterations(continued, 1)
+    assert np.abs(collected.rows.observation[0]).max() < 0.05  # CartPole's first observations
 
 
 def test_a_new_source_goes_on_where_the_learner_is_by_its_policy(make_source):
