@@ -10,9 +10,6 @@ import numpy as np
 
 from lightning_dqn.environments.spec import EnvironmentSpec
 
-EXACT_IN_FLOAT32 = 2**24
-"""Whole numbers up to this size are different numbers in float32."""
-
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
@@ -48,27 +45,38 @@ def exact(values: np.ndarray, spec: EnvironmentSpec) -> np.ndarray:
     Raises:
         ValueError: a value would become another, or is no state of those that there are.
     """
-    declared = np.dtype(spec.observation_dtype)
     if spec.num_states is not None:
         return _states(values, spec.num_states)
+    return as_type("observation", values, np.dtype(spec.observation_dtype))
+
+
+def as_type(
+    name: str, values: np.ndarray, declared: np.dtype, *, of_one: bool = False
+) -> np.ndarray:
+    """Return numbers in another type that says the same; floats alone may be rounded.
+
+    Args:
+        name: of what they are.
+        values: [E, ...] of any type.
+        declared: the type.
+        of_one: they are one environment's, [...].
+
+    Raises:
+        ValueError: a value would become another.
+    """
     if values.dtype == declared:
         return values
     if values.dtype.kind not in "biuf":
-        raise ValueError(f"observation is of the type {values.dtype}, not numbers")
+        begin = f"gave {name}" if of_one else f"{name} is"
+        raise ValueError(f"{begin} of the type {values.dtype}, not numbers")
     if declared.kind == "b":
-        return zeros_and_ones("observation", values)
-    if declared.kind == "f":
-        return _floats(values, declared)
-    limits = np.iinfo(declared)
-    wrong = ~((values >= limits.min) & (values <= limits.max))
-    if values.dtype.kind == "f":
-        wrong |= values != np.floor(values)
-    wanted = f"a whole number from {limits.min} to {limits.max}, as {declared} is stored"
-    refuse_where("observation", values, wrong, wanted)
+        return zeros_and_ones(name, values, of_one=of_one)
+    wrong, wanted = (_unfit_floats if declared.kind == "f" else _unfit_integers)(values, declared)
+    refuse_where(name, values, wrong, wanted, of_one=of_one)
     return values.astype(declared)
 
 
-def zeros_and_ones(name: str, values: np.ndarray) -> np.ndarray:
+def zeros_and_ones(name: str, values: np.ndarray, *, of_one: bool = False) -> np.ndarray:
     """Return as bool what is told by 0 and 1 of any type.
 
     Raises:
@@ -78,7 +86,7 @@ def zeros_and_ones(name: str, values: np.ndarray) -> np.ndarray:
         return values
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{name} is of the type {values.dtype}, not of 0 and 1")
-    refuse_where(name, values, ~((values == 0) | (values == 1)), "0 or 1")
+    refuse_where(name, values, ~((values == 0) | (values == 1)), "0 or 1", of_one=of_one)
     return values.astype(bool)
 
 
@@ -92,23 +100,39 @@ def _states(values: np.ndarray, num_states: int) -> np.ndarray:
     return values.astype(np.int64, copy=False)
 
 
-def _floats(values: np.ndarray, declared: np.dtype) -> np.ndarray:
+def _unfit_integers(values: np.ndarray, declared: np.dtype) -> tuple[np.ndarray, str]:
+    limits = np.iinfo(declared)
+    wrong = ~((values >= limits.min) & (values <= limits.max))
+    if values.dtype.kind == "f":
+        wrong |= values != np.floor(values)
+    return wrong, f"a whole number from {limits.min} to {limits.max}, as {declared} is stored"
+
+
+def _unfit_floats(values: np.ndarray, declared: np.dtype) -> tuple[np.ndarray, str]:
+    about = np.finfo(declared)
     if values.dtype.kind in "iu":
-        too_large = np.abs(values.astype(np.float64)) > EXACT_IN_FLOAT32
-        wanted = f"a whole number up to {EXACT_IN_FLOAT32:,} in size, as float32 tells them apart"
-        refuse_where("observation", values, too_large, wanted)
-    elif values.dtype == np.float64:
-        wanted = "a number that float32 holds"
-        refuse_where("observation", values, beyond_float32(values), wanted)
-    return values.astype(declared)
+        exact_to = 2 ** (about.nmant + 1)  # whole numbers up to it are different numbers
+        too_large = np.abs(values.astype(np.float64)) > exact_to
+        return (
+            too_large,
+            f"a whole number up to {exact_to:,} in size, as {declared} tells them apart",
+        )
+    return beyond(values, float(about.max)), f"a number that {declared} holds"
 
 
-def beyond_float32(values: np.ndarray) -> np.ndarray:
-    """Tell which finite numbers float32 would make infinite; what isn't finite is told later."""
-    return np.isfinite(values) & (np.abs(values) > LARGEST_FLOAT32)
+def beyond(values: np.ndarray, largest: float = LARGEST_FLOAT32) -> np.ndarray:
+    """Tell which finite numbers a float type would make infinite; what isn't finite is told later.
+
+    Args:
+        values: of any shape.
+        largest: that the type holds; float32's.
+    """
+    return np.isfinite(values) & (np.abs(values) > largest)
 
 
-def refuse_where(name: str, values: np.ndarray, wrong: np.ndarray, wanted: str) -> None:
+def refuse_where(
+    name: str, values: np.ndarray, wrong: np.ndarray, wanted: str, *, of_one: bool = False
+) -> None:
     """Refuse values where one of them is wrong.
 
     Args:
@@ -116,6 +140,7 @@ def refuse_where(name: str, values: np.ndarray, wrong: np.ndarray, wanted: str) 
         values: [E, ...] or [].
         wrong: bool, of the same shape.
         wanted: what would be right.
+        of_one: they are one environment's, [...]; who knows which one says so before.
 
     Raises:
         ValueError: naming the first and where it stands.
@@ -123,5 +148,5 @@ def refuse_where(name: str, values: np.ndarray, wrong: np.ndarray, wanted: str) 
     if not wrong.any():
         return
     place = np.argwhere(wrong)[0]
-    where = f"environment {place[0]} gave " if len(place) else ""
+    where = "gave " if of_one else f"environment {place[0]} gave " if len(place) else ""
     raise ValueError(f"{where}{name} {values[tuple(place)]}: expected {wanted}")

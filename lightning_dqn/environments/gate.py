@@ -16,7 +16,7 @@ import numpy as np
 
 from lightning_dqn.environments.exact import (
     LARGEST_FLOAT32,
-    beyond_float32,
+    beyond,
     exact,
     refuse_where,
     zeros_and_ones,
@@ -162,7 +162,7 @@ class Gate:
         values = values.astype(np.float64, copy=False)
         # The sum of squares is one quick look: while it is small, so is every reward.
         if not np.dot(values, values) <= LARGEST_FLOAT32:
-            wrong = beyond_float32(values)
+            wrong = beyond(values)
             refuse_where("reward", values, wrong, "a number that float32 holds")
         return values
 

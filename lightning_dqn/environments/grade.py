@@ -13,6 +13,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from lightning_dqn.environments.declared import STEP, as_end, parts
 from lightning_dqn.environments.state import UnknownStateError, read_state, write_state
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.system.seeding import global_generators, set_global_generators
@@ -180,8 +181,10 @@ class StateInWorker(gym.Wrapper):
         if self._has_ended:
             observation, info = self.reset()
             return observation, 0.0, False, False, info
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self._has_ended = bool(terminated) or bool(truncated)
+        given = parts(self.env.step(action), STEP)
+        observation, reward, terminated, truncated, info = given
+        ends = (as_end("terminated", terminated), as_end("truncated", truncated))
+        self._has_ended = any(ends)
         return observation, reward, terminated, truncated, info
 
     def read_state(self) -> Any:

@@ -1,75 +1,91 @@
-"""Observations of another shape than was declared, refused before an array takes them.
+"""Environments stepped in turn in this process, of which each gives what it declares.
 
-An array takes a number, or one row, for all its places: what is wrong would be broadcast into it
-in silence.
+Class and file keep their names, by which a checkpoint knows the environments' state.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
+from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 
-from lightning_dqn.system.faults import RunFault
-
-
-class WrongShape(RunFault, ValueError):
-    """An observation has another shape than its space."""
+from lightning_dqn.environments.declared import (
+    RESET,
+    STEP,
+    DeclaredObservation,
+    WrongGiven,
+    as_end,
+    as_reward,
+    expected_shape,
+    parts,
+)
+from lightning_dqn.environments.infos import gathered
 
 
 class ShapedVectorEnv(SyncVectorEnv):
-    """Environments stepped in turn, whose observations have the shape that they declare.
+    """Environments stepped in turn, in NEXT_STEP mode, whose values are checked one by one.
 
     Raises:
-        WrongShape: in a reset or a step, naming the environment.
+        WrongGiven: in a reset or a step, naming the environment.
     """
 
     _steps = 0
 
-    def reset(self, **kwargs: Any) -> Any:
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
         """Return the first observations and infos."""
-        try:
-            given = super().reset(**kwargs)
-        except ValueError:
-            self._check_shapes()
-            raise
-        self._check_shapes()
-        return given
+        if seed is None or isinstance(seed, int):
+            seed = [None if seed is None else seed + i for i in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"seed={seed}: expected one for each of {self.num_envs} environments")
+        self._autoreset_envs = np.zeros(self.num_envs, bool)
+        declared = DeclaredObservation(self.single_observation_space)
+        observations: list[Any] = []
+        infos: list[Any] = []
+        with _naming(infos):
+            for environment, one in zip(self.envs, seed, strict=True):
+                observation, info = parts(environment.reset(seed=one, options=options), RESET)
+                observations.append(declared.take(observation, self._steps))
+                infos.append(info)
+        return self._as_one(observations), gathered(infos)
 
     def step(self, actions: Any) -> Any:
-        """Return what the steps gave."""
+        """Return what the steps gave; where an episode has ended it is the next one's reset."""
         self._steps += 1
-        try:
-            given = super().step(actions)
-        except ValueError:
-            self._check_shapes()
-            raise
-        self._check_shapes()
-        return given
+        declared = DeclaredObservation(self.single_observation_space)
+        observations: list[Any] = []
+        infos: list[Any] = []
+        reward = np.zeros(self.num_envs)
+        terminated, truncated = np.zeros((2, self.num_envs), bool)
+        chosen: Any = iterate(self.action_space, actions)
+        with _naming(infos):
+            for index, (environment, action) in enumerate(zip(self.envs, chosen, strict=True)):
+                if self._autoreset_envs[index]:
+                    observation, info = parts(environment.reset(), RESET)
+                else:
+                    observation, given, ends, cut, info = parts(environment.step(action), STEP)
+                    reward[index] = as_reward(given)
+                    terminated[index] = as_end("terminated", ends)
+                    truncated[index] = as_end("truncated", cut)
+                observations.append(declared.take(observation, self._steps))
+                infos.append(info)
+        self._autoreset_envs = terminated | truncated
+        return self._as_one(observations), reward, terminated, truncated, gathered(infos)
 
-    def _check_shapes(self) -> None:
-        shape = expected_shape(self.single_observation_space)
-        if shape is None:
-            return
-        for index, observation in enumerate(self._env_obs):
-            # Those that weren't reached yet hold none.
-            if observation is not None and np.shape(observation) != shape:
-                raise WrongShape(
-                    f"environment {index} {about_shape(observation, shape, self._steps)}"
-                )
+    def _as_one(self, observations: list[Any]) -> Any:
+        if expected_shape(self.single_observation_space) is not None:
+            return np.stack(observations)
+        into = create_empty_array(self.single_observation_space, self.num_envs)
+        return concatenate(self.single_observation_space, observations, into)
 
 
-def expected_shape(space: gym.Space) -> tuple[int, ...] | None:
-    """Return the shape of a space's observations; None where they are no arrays."""
-    simple = gym.spaces.Box | gym.spaces.Discrete | gym.spaces.MultiBinary
-    return space.shape if isinstance(space, simple) else None
-
-
-def about_shape(observation: Any, expected: tuple[int, ...], steps: int) -> str:
-    """Return what is wrong with an observation, as the end of ``environment 3 ...``."""
-    return (
-        f"gave an observation of the shape {np.shape(observation)} at step {steps}: expected "
-        f"{expected}, as its observation_space declares; mend the environment"
-    )
+@contextmanager
+def _naming(infos: list[Any]) -> Iterator[None]:
+    """Say which environment it was: the one whose ``info`` would come next."""
+    try:
+        yield
+    except WrongGiven as error:
+        raise WrongGiven(f"environment {len(infos)} {error}") from None

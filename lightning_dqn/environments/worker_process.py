@@ -16,10 +16,17 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.vector.utils import write_to_shared_memory
 
-from lightning_dqn.environments.shapes import WrongShape, about_shape, expected_shape
+from lightning_dqn.environments.declared import (
+    RESET,
+    STEP,
+    DeclaredObservation,
+    WrongGiven,
+    as_end,
+    as_reward,
+    parts,
+)
 from lightning_dqn.environments.worker_faults import Fault
 from lightning_dqn.safekeeping.signals import HEARD
 from lightning_dqn.system.processes import hear_of_parents_end
@@ -54,9 +61,10 @@ def work(
         pass
     except Exception as error:
         text = str(error)
-        said = text if isinstance(error, WrongShape) else f"raised {type(error).__name__}: {text}"
+        is_wrong = isinstance(error, WrongGiven)
+        said = text if is_wrong else f"raised {type(error).__name__}: {text}"
         trace = traceback.format_exc()
-        pipe.send((Fault(said, trace, is_final=isinstance(error, WrongShape)), False))
+        pipe.send((Fault(said, trace, is_final=is_wrong), False))
     finally:
         if environment is not None:
             environment.close()
@@ -76,7 +84,7 @@ class _Served:
         self.environment = environment
         self.memory = memory
         self.space = environment.observation_space
-        self.shape = expected_shape(self.space)
+        self.declared = DeclaredObservation(self.space)
         self.steps = 0
 
     def serve(self, pipe: Any) -> None:
@@ -95,20 +103,21 @@ class _Served:
             pipe.send((commands[command](data), True))
 
     def _step(self, action: Any) -> tuple[Any, ...]:
-        observation, *rest = self.environment.step(action)
+        given = self.environment.step(action)
         self.steps += 1
+        observation, reward, terminated, truncated, info = parts(given, STEP)
         self._write(observation)
-        return tuple(rest)
+        ends = (as_end("terminated", terminated), as_end("truncated", truncated))
+        return (as_reward(reward), *ends, info)
 
-    def _reset(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        observation, info = self.environment.reset(**arguments)
+    def _reset(self, arguments: dict[str, Any]) -> Any:
+        observation, info = parts(self.environment.reset(**arguments), RESET)
         self._write(observation)
         return info
 
     def _write(self, observation: Any) -> None:
-        if self.shape is not None and np.shape(observation) != self.shape:
-            raise WrongShape(about_shape(observation, self.shape, self.steps))
-        write_to_shared_memory(self.space, self.index, observation, self.memory)
+        taken = self.declared.take(observation, self.steps)
+        write_to_shared_memory(self.space, self.index, taken, self.memory)
 
     def _call(self, what: tuple[str, tuple[Any, ...], dict[str, Any]]) -> Any:
         name, arguments, named = what

@@ -22,7 +22,8 @@ from gymnasium.vector.utils import (
 )
 
 from lightning_dqn.environments.crew import Crew, WhileWaiting
-from lightning_dqn.environments.shapes import expected_shape
+from lightning_dqn.environments.declared import expected_shape
+from lightning_dqn.environments.infos import gathered
 from lightning_dqn.environments.worker_faults import CLOSING_SECONDS, RESTARTED, Fault
 
 
@@ -101,13 +102,14 @@ class WorkerVectorEnv(AsyncVectorEnv):
 
     def reset_wait(self, timeout: float | None = None) -> tuple[Any, dict[str, Any]]:
         """Return the first observations and infos."""
-        infos: dict[str, Any] = {}
         with self._all_or_none():
-            for index, info in enumerate(self._answers(timeout)):
-                infos = self._add_info(infos, self._insist(index, info, seed_anew=False), index)
+            infos = [
+                self._insist(index, info, seed_anew=False)
+                for index, info in enumerate(self._answers(timeout))
+            ]
         self._ended = np.zeros(self.num_envs, bool)
         self.newest = self.observations.copy()
-        return self.newest, infos
+        return self.newest, gathered(infos)
 
     def step_async(self, actions: Any) -> None:
         """Ask for a step; an environment whose episode has ended begins another."""
@@ -123,7 +125,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
         """Return observations, rewards, terminations, truncations and infos."""
         reward = np.zeros(self.num_envs)
         terminated, truncated = np.zeros((2, self.num_envs), bool)
-        infos: dict[str, Any] = {}
+        infos = []
         with self._all_or_none():
             for index, answer in enumerate(self._answers(timeout)):
                 if self._ended[index]:
@@ -133,10 +135,10 @@ class WorkerVectorEnv(AsyncVectorEnv):
                 else:
                     reward[index], terminated[index], truncated[index], info = answer
                     self._crew.workers[index].has_stepped = True
-                infos = self._add_info(infos, info, index)
+                infos.append(info)
         self._ended = terminated | truncated
         self.newest = self.observations.copy()
-        return self.newest, reward, terminated, truncated, infos
+        return self.newest, reward, terminated, truncated, gathered(infos)
 
     def call_async(self, name: str, /, *args: object, **kwargs: object) -> None:
         """Ask for what a method, or an attribute, of each gives."""

@@ -8,6 +8,8 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv, VectorWrapper
 
+from lightning_dqn.environments.declared import as_reward
+
 OWN_REWARD = "own_reward"
 """Where ``info`` holds what the environment itself gave, before wrappers."""
 
@@ -89,7 +91,7 @@ class _CountReward(gym.Wrapper):
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         step = self.env.step(action)
-        self._since_taken += float(step[1])
+        self._since_taken += float(as_reward(step[1]))
         return step
 
     def take(self) -> float:

@@ -12,7 +12,6 @@ import pytest
 from support.faulty_env import FaultyEnv
 
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.environments.shapes import about_shape, expected_shape
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -50,13 +49,3 @@ def test_another_shape_in_a_reset_is_refused(vectorization, fault):
     with pytest.raises(RuntimeError, match=r"environment 0 gave an observation of the shape"):
         environment.reset()
     environment.close()
-
-
-def test_the_shape_is_known_of_what_is_one_array():
-    assert expected_shape(gym.spaces.Box(0, 1, (2, 3))) == (2, 3)
-    assert expected_shape(gym.spaces.Discrete(4)) == ()
-    assert expected_shape(gym.spaces.Dict(one=gym.spaces.Discrete(4))) is None
-
-
-def test_a_number_has_no_shape():
-    assert "of the shape ()" in about_shape(1.0, (2,), 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hydra.errors import HydraException
 
-from lightning_dqn.environments.shapes import WrongShape
+from lightning_dqn.environments.declared import WrongGiven
 from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.mistakes import explain, told
 
@@ -81,9 +81,9 @@ def test_a_traceback_comes_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_fault_of_a_run_is_told_in_one_line_with_another_status(capsys, monkeypatch):
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     with pytest.raises(SystemExit) as caught, told():
-        raise WrongShape("environment 1 gave nonsense")  # a ValueError too
+        raise WrongGiven("environment 1 gave nonsense")  # a ValueError too
     assert caught.value.code == 1
     assert capsys.readouterr().err == "lightning-dqn: environment 1 gave nonsense\n"
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(WrongShape), told():
-        raise WrongShape
+    with pytest.raises(WrongGiven), told():
+        raise WrongGiven
