@@ -17,7 +17,12 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrap
 
 from lightning_dqn.environments.apart import refuse_shared
 from lightning_dqn.environments.exact import describe_observation
-from lightning_dqn.environments.families import missing_extra, registered
+from lightning_dqn.environments.families import (
+    VECTOR_ENTRY_POINTS,
+    family_of,
+    missing_extra,
+    registered,
+)
 from lightning_dqn.environments.grade import Grade, StateInWorker, find_grade
 from lightning_dqn.environments.images import ImageFormat
 from lightning_dqn.environments.shapes import ShapedVectorEnv
@@ -42,8 +47,8 @@ class EnvironmentFactory:
             returns a new ``gymnasium.Env``, or a ``VectorEnv``.
         num_envs: E, how many environments the training steps at once.
         vectorization: ``"native"`` takes the environment's own vector entry point, ``"sync"``
-            steps copies in turn, ``"async"`` in processes; ``"auto"`` is native where it exists
-            and nothing wraps the environment, else sync.
+            steps copies in turn, ``"async"`` in processes; ``"auto"`` is native where it exists, is
+            the same task as one environment, and nothing wraps that, else sync.
         frame_stack: S, the number of newest frames that one observation holds.
         wrappers: functions from ``Env`` to ``Env``, innermost first. Returns are told of the
             environment's own rewards, and beside them of those that wrappers made.
@@ -114,8 +119,8 @@ class EnvironmentFactory:
             refuse_vector_statistics(self.id, self.name)
             _, info = self.id.reset(seed=0)
             return self._describe(self.id, info)
-        native = self.vectorization in ("auto", "native") and self._has_native_entry_point()
-        environment = self.make(1) if native else self.make_one()
+        is_native = self._takes_native(self.vectorization)
+        environment = self.make(1) if is_native else self.make_one()
         try:
             _, info = environment.reset(seed=0)
             return self._describe(environment, info)
@@ -267,21 +272,13 @@ class EnvironmentFactory:
         )
 
     def _make(self, num_envs: int, vectorization: Vectorization) -> VectorEnv:
-        native = self._has_native_entry_point()
-        if vectorization == "native" and not native:
+        if vectorization == "native" and not self._has_native_entry_point():
             raise ValueError(
-                f"vectorization=native: {self.name} has no vector entry point of its own, or "
-                "wrappers stand before it; choose auto, sync or async"
+                f"vectorization=native: {self.name} has no vector entry point of its own that is "
+                "the same task, or wrappers stand before it; choose auto, sync or async"
             )
-        if native and vectorization in ("auto", "native"):
-            try:
-                return gym.make_vec(
-                    str(self.id), num_envs, vectorization_mode="vector_entry_point", **self.kwargs
-                )
-            except (ImportError, gym.error.DependencyNotInstalled) as error:
-                raise ValueError(missing_extra(str(self.id), error)) from error
-            except (TypeError, ValueError) as error:
-                raise ValueError(_about_kwargs(error, self.kwargs)) from error
+        if self._takes_native(vectorization):
+            return self._make_native(num_envs)
         if not self._has_single_entry_point():
             raise ValueError(
                 f"vectorization={vectorization}: {self.name} exists as a vector environment only; "
@@ -302,7 +299,40 @@ class EnvironmentFactory:
     def _has_native_entry_point(self) -> bool:
         if not isinstance(self.id, str) or self.wrappers:
             return False
-        return registered(self.id).vector_entry_point is not None
+        record = registered(self.id)
+        return record.vector_entry_point is not None and not family_of(record.id).differs_as_vector
+
+    def _takes_native(self, vectorization: Vectorization) -> bool:
+        is_native = vectorization == "auto" and self._is_native_the_same
+        return is_native or (vectorization == "native" and self._has_native_entry_point())
+
+    @cached_property
+    def _is_native_the_same(self) -> bool:
+        """Whether the environment's own vector form gives what one environment does.
+
+        Its makers may have put wrappers around it that none has; our own are alike.
+        """
+        if not self._has_native_entry_point():
+            return False
+        if not self._has_single_entry_point() or registered(str(self.id)).id in VECTOR_ENTRY_POINTS:
+            return True
+        native, one = self._make_native(1), self._make_one()
+        try:
+            is_same_action = native.single_action_space == one.action_space
+            return is_same_action and native.single_observation_space == one.observation_space
+        finally:
+            native.close()
+            one.close()
+
+    def _make_native(self, num_envs: int) -> VectorEnv:
+        try:
+            return gym.make_vec(
+                str(self.id), num_envs, vectorization_mode="vector_entry_point", **self.kwargs
+            )
+        except (ImportError, gym.error.DependencyNotInstalled) as error:
+            raise ValueError(missing_extra(str(self.id), error)) from error
+        except (TypeError, ValueError) as error:
+            raise ValueError(_about_kwargs(error, self.kwargs)) from error
 
     def _has_single_entry_point(self) -> bool:
         return not isinstance(self.id, str) or registered(self.id).entry_point is not None

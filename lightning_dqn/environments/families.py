@@ -84,17 +84,19 @@ class Family(NamedTuple):
     Attributes:
         register: makes gymnasium know an id; None where importing gymnasium has done it.
         extra: of this package that brings the environment; None where none is needed.
+        differs_as_vector: their own vector form is another task than one environment.
     """
 
     register: Callable[[str], None] | None = None
     extra: str | None = None
+    differs_as_vector: bool = False
 
 
 FAMILIES = {
     NAMESPACE: Family(register_environments),
     PETTINGZOO: Family(register_pettingzoo, extra="pettingzoo"),
     ATARI: Family(register_atari, extra="atari"),
-    "ALE/": Family(register_ale, extra="atari"),
+    "ALE/": Family(register_ale, extra="atari", differs_as_vector=True),
     "MinAtar/": Family(register_minatar, extra="minatar"),
     "LunarLander": Family(extra="box2d"),
     "BipedalWalker": Family(extra="box2d"),

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from support.scripted_env import IdentityEnv, ScriptedEnv, episodes, scripted_vector, spec_of
 
 from lightning_dqn.collecting.collector import Collector
+from lightning_dqn.environments.atari import AtariVectorEnv
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.shapes import ShapedVectorEnv
 from lightning_dqn.environments.spec import EnvironmentSpec
@@ -174,6 +175,26 @@ def test_each_vectorization_is_what_it_says(vectorization, kind):
 
 def test_auto_is_sync_where_there_is_no_native_entry_point():
     assert type(made(EnvironmentFactory("MountainCar-v0"))) is ShapedVectorEnv
+
+
+def test_auto_is_sync_where_the_native_form_gives_other_observations(monkeypatch):
+    record = gym.spec("CartPole-v1")
+    monkeypatch.setattr(record, "entry_point", "gymnasium.envs.classic_control:MountainCarEnv")
+    factory = EnvironmentFactory("CartPole-v1", num_envs=2)
+    assert type(made(factory)) is ShapedVectorEnv
+    assert factory.spec.observation_shape == (2,)
+
+
+def test_the_arcade_learning_environments_own_vector_form_is_not_taken():
+    """It clips rewards, begins with no-ops and gives other pictures than the game."""
+    pytest.importorskip("ale_py")
+    factory = EnvironmentFactory("ALE/Pong-v5", num_envs=1)
+    assert factory.spec.observation_shape == (210, 160, 3)
+    assert type(made(factory)) is ShapedVectorEnv
+    native = EnvironmentFactory("ALE/Pong-v5", vectorization="native")
+    with pytest.raises(ValueError, match=r"vectorization=native: .* choose auto, sync or async"):
+        native.make()
+    assert type(made(EnvironmentFactory("Atari/Pong-v0", num_envs=1))) is AtariVectorEnv
 
 
 def test_native_is_refused_where_it_is_not_to_be_had():
