@@ -111,7 +111,9 @@ class Gate:
         """
         if not self.spec.has_action_mask:
             self._tell_of_names(info)
-        mask = self._action_mask(info, np.zeros(self.num_envs, bool))
+        nowhere = np.zeros(self.num_envs, bool)
+        mask = self._action_mask(info, nowhere)
+        _refuse_stuck(mask, nowhere)
         return self._observation(observation), mask
 
     @_refusing
@@ -135,6 +137,7 @@ class Gate:
         mask = self._action_mask(info, needless)
         if mask is not None and np.count_nonzero(truncated):
             self._allow_some(mask, truncated & ~needless)
+        _refuse_stuck(mask, ended)
         return Given(
             self._observation(observation),
             self._reward(reward),
@@ -144,7 +147,7 @@ class Gate:
             mask,
             info.get(OWN_REWARD),
             restarted,
-            self._life_lost(info) if self.spec.has_life_losses else None,
+            self._life_lost(info),
         )
 
     def _observation(self, given: Any) -> np.ndarray:
@@ -171,8 +174,15 @@ class Gate:
         self._check_shape(name, values, ())
         return zeros_and_ones(name, values)
 
-    def _life_lost(self, info: Mapping[str, Any]) -> np.ndarray:
+    def _life_lost(self, info: Mapping[str, Any]) -> np.ndarray | None:
         given = info.get(LIFE_LOST)
+        if not self.spec.has_life_losses:
+            if given is not None:
+                raise ValueError(
+                    f"{_LIFE_LOST} came where the environment gave none when it was looked at: "
+                    "give it in every reset and step, of training and evaluation alike"
+                )
+            return None
         if given is None:  # gymnasium leaves out what no environment gave this time
             return np.zeros(self.num_envs, bool)
         values = np.asarray(given)
@@ -243,6 +253,18 @@ class Gate:
                 "info['action_mask'], bool[A]"
             )
             warnings.warn(text, UserWarning, stacklevel=2)
+
+
+def _refuse_stuck(mask: np.ndarray | None, ended: np.ndarray) -> None:
+    """Refuse a state without any legal action in which an episode goes on."""
+    if mask is None:
+        return
+    stuck = np.flatnonzero(~(mask.any(axis=1) | ended))
+    if len(stuck):
+        raise ValueError(
+            f"environment {stuck[0]} gave info['action_mask'] without any legal action in a state "
+            "that isn't an episode's last: end the episode there"
+        )
 
 
 def read_action_mask(info: Mapping[str, Any], num_envs: int, num_actions: int) -> np.ndarray | None:

@@ -206,7 +206,22 @@ def test_lives_are_read_as_gymnasium_gathers_them(info: Any, expected: list[bool
     life_lost = step(Gate(LIVES, 2), info=info).life_lost
     assert life_lost.dtype == bool
     assert life_lost.tolist() == expected
-    assert step(Gate(VECTOR, 2), info=info).life_lost is None
+
+
+def test_lives_that_were_not_told_at_reset_are_refused() -> None:
+    assert step(Gate(VECTOR, 2)).life_lost is None
+    with pytest.raises(ValueError, match=r"info\['life_lost'\] came .* in every reset and step"):
+        step(Gate(VECTOR, 2), info={"life_lost": np.array([False, False])})
+
+
+def test_a_state_without_a_legal_action_is_refused_unless_it_is_the_last() -> None:
+    none = np.zeros(2, bool)
+    info = {"action_mask": np.array([[0, 0, 0], [1, 0, 0]])}
+    step(Gate(MASKED, 2), info=info, terminated=~none[:1].repeat(2), truncated=none)
+    with pytest.raises(ValueError, match=r"environment 0 gave info\['action_mask'\] without any"):
+        step(Gate(MASKED, 2), info=info, terminated=none, truncated=none)
+    with pytest.raises(ValueError, match=r"environment 0 gave info\['action_mask'\] without any"):
+        Gate(MASKED, 2).take_reset(OBSERVATION, info)
 
 
 @pytest.mark.parametrize("given", [np.array([2, 0]), np.zeros(3, bool), np.array(["a", "b"])])
