@@ -16,7 +16,7 @@ from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Upcoming
 from lightning_dqn.replay.samplers.uniform import replay_pace
 from lightning_dqn.replay.sum_tree import SumTree, tree_bytes
-from lightning_dqn.schedules import LinearSchedule, Schedule, as_schedule
+from lightning_dqn.schedules import LinearSchedule, Schedule, as_schedule, ends
 from lightning_dqn.system import devices
 from lightning_dqn.system.faults import NonFiniteError
 from lightning_dqn.system.numbers import keep_plain
@@ -51,8 +51,9 @@ class PrioritizedSampling:
         keep_plain(self)
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha={self.alpha}: between 0 and 1")
-        if isinstance(self.beta, int | float) and not 0 <= self.beta <= 1:
-            raise ValueError(f"beta={self.beta}: between 0 and 1")
+        for name, value in ends("beta", self.beta):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}={value}: between 0 and 1")
         if self.epsilon <= 0:
             raise ValueError(f"epsilon={self.epsilon}: must be above 0")
 

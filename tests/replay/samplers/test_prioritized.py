@@ -559,3 +559,9 @@ def test_td_errors_become_the_priorities_of_what_was_drawn(make_trainer, make_da
     trainer = make_trainer(callbacks=[OnBatch(after=compare)])
     trainer.fit(module, make_data(sampler=PrioritizedSampling()))
     assert compared == [16, 16, 16]
+
+
+@pytest.mark.parametrize("beta", [1.5, LinearSchedule(0.4, -1.0, 100), LinearSchedule(2.0, 1, 9)])
+def test_a_beta_that_leaves_0_to_1_is_refused_at_either_end(beta):
+    with pytest.raises(ValueError, match=r"^beta(\.start|\.end)?=.*: between 0 and 1"):
+        PrioritizedSampling(beta=beta)
