@@ -22,7 +22,7 @@ from lightning_dqn.environments.factory import EnvironmentFactory, EnvironmentLi
 from lightning_dqn.environments.finite import refuse_non_finite
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import keep_plain, keep_whole
 from lightning_dqn.system.seeding import generator_of, seed_of
 from lightning_dqn.transitions import Episode, Policy
 
@@ -71,9 +71,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         keep_plain(self)
-        for name in ("num_envs", "episodes_per_env", "test_episodes_per_env"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: at least 1")
+        keep_whole(self, num_envs=1, episodes_per_env=1, test_episodes_per_env=1)
         epsilon = self.epsilon
         if epsilon != "auto" and (isinstance(epsilon, str) or not 0 <= epsilon <= 1):
             raise ValueError(f"epsilon={epsilon}: a probability, between 0 and 1, or auto")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lightning_dqn.schedules import LinearSchedule, Schedule, ends
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import keep_plain, keep_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,7 @@ class Exploration:
 
     def __post_init__(self) -> None:
         keep_plain(self)
-        if self.random_action_max_steps < 1:
-            raise ValueError(f"random_action_max_steps={self.random_action_max_steps}: at least 1")
+        keep_whole(self, random_action_max_steps=1)
         for name, value in ends("epsilon", self.epsilon):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}={value}: a probability, between 0 and 1")

@@ -20,7 +20,7 @@ from typing import Any
 from torch import nn
 
 from lightning_dqn.networks.layers import LinearFactory, NoisyLinear, linear_with_hidden
-from lightning_dqn.system.numbers import keep_plain, whole_number
+from lightning_dqn.system.numbers import keep_plain, keep_whole, whole_number
 
 Layer = str | Mapping[str, Any]
 
@@ -47,7 +47,7 @@ class NetworkOptions:
 
     def __post_init__(self) -> None:
         keep_plain(self)
-        check_units("head_hidden", self.head_hidden)
+        keep_units(self, "head_hidden")
 
     @property
     def linear(self) -> LinearFactory:
@@ -99,8 +99,8 @@ class MLP(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for units in self.hidden:
-            whole_number("hidden", units, least=1)
+        hidden = tuple(whole_number("hidden", units, least=1) for units in self.hidden)
+        object.__setattr__(self, "hidden", hidden)
 
     def layer_list(self) -> list[Layer]:
         """Return the layers."""
@@ -136,7 +136,7 @@ class NatureCNN(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_units("hidden", self.hidden)
+        keep_units(self, "hidden")
         _channels(32, self.width)
 
     def layer_list(self) -> list[Layer]:
@@ -158,7 +158,7 @@ class DataEfficientCNN(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_units("hidden", self.hidden)
+        keep_units(self, "hidden")
 
     def layer_list(self) -> list[Layer]:
         """Return the layers."""
@@ -190,10 +190,9 @@ class Impala(Network):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole_number("width", self.width, least=1)
-        whole_number("num_blocks", self.num_blocks)
-        check_units("hidden", self.hidden)
-        check_units("pool", self.pool)
+        keep_whole(self, width=1, num_blocks=0)
+        keep_units(self, "hidden")
+        keep_units(self, "pool")
 
     def layer_list(self) -> list[Layer]:
         """Return the layers."""
@@ -267,14 +266,14 @@ def _channels(channels: int, width: float) -> int:
     return int(scaled)
 
 
-def check_units(name: str, units: int | None) -> None:
-    """Refuse a size that is no whole number from 1, where one is given.
+def keep_units(torso: Any, name: str) -> None:
+    """Make a size a whole number from 1, where one is given.
 
     Raises:
-        ValueError: naming it.
+        ValueError: naming it, for it is none.
     """
-    if units is not None:
-        whole_number(name, units, least=1)
+    if getattr(torso, name) is not None:
+        keep_whole(torso, **{name: 1})
 
 
 def _scaling(is_wanted: bool) -> list[Layer]:

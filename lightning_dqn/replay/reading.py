@@ -28,7 +28,7 @@ from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.schedules import Schedule, ends
-from lightning_dqn.system.numbers import keep_plain, whole_number
+from lightning_dqn.system.numbers import keep_plain, keep_whole
 from lightning_dqn.transitions import NO_ACTION
 
 
@@ -65,7 +65,7 @@ class Reading:
         if self.reward_clip is not None and not 0 < self.reward_clip < math.inf:
             raise ValueError(f"reward_clip={self.reward_clip}: above 0, or null")
         if self.sequence_length is not None:
-            whole_number("sequence_length", self.sequence_length, least=1)
+            keep_whole(self, sequence_length=1)
 
     def gamma_at(self, env_steps: int) -> float:
         """Return the discount after so many env steps."""

@@ -18,6 +18,7 @@ from lightning_dqn.replay.gathering import wants_stack_last
 from lightning_dqn.replay.reading import Reading
 from lightning_dqn.system.disk import reserve
 from lightning_dqn.system.memory import available_bytes, available_disk_bytes, check_fits
+from lightning_dqn.system.numbers import keep_whole
 from lightning_dqn.transitions import Rows
 
 
@@ -42,8 +43,7 @@ class ReplayConfig(Reading):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.capacity < 2:
-            raise ValueError(f"capacity={self.capacity}: at least 2 rows")
+        keep_whole(self, capacity=2)
         if self.storage not in ("cpu", "accelerator", "memmap"):
             raise ValueError(f"storage={self.storage!r}: choose cpu, accelerator or memmap")
 

@@ -17,18 +17,35 @@ def whole_number(name: str, value: Any, *, least: int = 0) -> int:
 
     Args:
         name: of the argument, for the message.
-        value: an int or another type of whole number, as NumPy's.
+        value: an int, another type of whole number, as NumPy's, or a float that is one, as 1e6.
         least: the smallest that will do.
 
     Raises:
         ValueError: it isn't one, or below ``least``.
     """
+    if isinstance(value, float | np.floating) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
         raise ValueError(f"{name}={value!r}: expected a whole number from {least}")
     number = operator.index(value)
     if number < least:
         raise ValueError(f"{name}={number}: at least {least}")
     return number
+
+
+def keep_whole(settings: Any, **least: int) -> None:
+    """Turn fields of a dataclass, a frozen one too, into plain ints.
+
+    Args:
+        settings: the dataclass.
+        least: the smallest that will do, of each field by its name.
+
+    Raises:
+        ValueError: see :func:`whole_number`.
+    """
+    for name, smallest in least.items():
+        value = whole_number(name, getattr(settings, name), least=smallest)
+        object.__setattr__(settings, name, value)
 
 
 def keep_plain(settings: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,19 @@ from lightning_dqn import (
     ReplayDataModule,
 )
 from lightning_dqn.callbacks import EMATargetNetwork
+from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.learning.targets import Munchausen, Target
 from lightning_dqn.networks.heads.quantile import QuantileHead
 from lightning_dqn.networks.torsos import MLP
+from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
+from lightning_dqn.replay.samplers.online import OnlineTransitions
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.system.numbers import keep_plain, whole_number
 
 
-@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), torch.tensor(3)])
+@pytest.mark.parametrize(
+    "value", [3, np.int64(3), np.uint8(3), torch.tensor(3), 3.0, np.float32(3)]
+)
 def test_a_whole_number_of_any_kind_is_a_plain_one(value: Any) -> None:
     assert whole_number("it", value) == 3
     assert type(whole_number("it", value)) is int
@@ -37,7 +43,8 @@ def test_a_whole_number_of_any_kind_is_a_plain_one(value: Any) -> None:
     [
         (-1, "it=-1: at least 0"),
         (np.int64(-1), "it=-1: at least 0"),
-        (1.0, r"it=1\.0: expected a whole number from 0"),
+        (1.5, r"it=1\.5: expected a whole number from 0"),
+        (float("inf"), "it=inf: expected a whole number from 0"),
         ("7", "it='7': expected a whole number"),
         (None, "it=None: expected a whole number"),
         (True, "it=True: expected a whole number"),
@@ -47,6 +54,22 @@ def test_a_whole_number_of_any_kind_is_a_plain_one(value: Any) -> None:
 def test_what_is_no_whole_number_is_refused(value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         whole_number("it", value)
+
+
+def test_fields_become_whole_or_are_refused_by_name() -> None:
+    assert repr(ReplayConfig(capacity=1e4).capacity) == "10000"
+    assert MLP(hidden=[8.0]).hidden == (8,)
+    assert type(CollectionConfig(warmup_env_steps=1e3).warmup_env_steps) is int
+    for make, name in (
+        (partial(ReplayConfig, capacity=1000.5), "capacity"),
+        (partial(CollectionConfig, warmup_env_steps=-1), "warmup_env_steps"),
+        (partial(EvaluationConfig, num_envs=2.5), "num_envs"),
+        (partial(LambdaReturns, rollout_length=0), "rollout_length"),
+        (partial(OnlineTransitions, rollout_length="4"), "rollout_length"),
+        (partial(Exploration, random_action_max_steps=1.5), "random_action_max_steps"),
+    ):
+        with pytest.raises(ValueError, match=rf"^{name}="):
+            make()
 
 
 def test_fields_of_a_frozen_dataclass_become_plain() -> None:

@@ -23,7 +23,7 @@ from lightning_dqn.extra_columns import (
     PRIORITY_COLUMN,
     ExtraColumns,
 )
-from lightning_dqn.system.numbers import whole_number
+from lightning_dqn.system.numbers import keep_whole
 from lightning_dqn.system.seeding import seed_of
 
 
@@ -73,8 +73,7 @@ class RayCollectionConfig(Exploration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in _LEAST.items():
-            whole_number(name, getattr(self, name), least=least)
+        keep_whole(self, **_LEAST)
         if self.apex_alpha is not None and not self.apex_alpha >= 0:
             raise ValueError(f"apex_alpha={self.apex_alpha}: at least 0, or null")
         if self.call_timeout is not None and not self.call_timeout > 0:

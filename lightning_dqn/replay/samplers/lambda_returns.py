@@ -17,7 +17,7 @@ from lightning_dqn.replay.samplers.rollout import RolloutSampler, rollout_pace
 from lightning_dqn.replay.samplers.sampler import Pace, Upcoming
 from lightning_dqn.system import devices
 from lightning_dqn.system.faults import NonFiniteError
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import keep_plain, keep_whole
 from lightning_dqn.transitions import Transitions, Valuer
 
 
@@ -48,9 +48,7 @@ class LambdaReturns:
         keep_plain(self)
         if not 0 <= self.trace <= 1:
             raise ValueError(f"trace={self.trace}: between 0 and 1")
-        for name in ("rollout_length", "epochs", "minibatches"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: at least 1")
+        keep_whole(self, rollout_length=1, epochs=1, minibatches=1)
 
     def pace(self, asked: Pace) -> Pace:
         """Return the pace of a rollout, gone over ``epochs`` times in ``minibatches`` parts.

@@ -14,7 +14,7 @@ from torch import Tensor
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.rollout import RolloutSampler, rollout_pace
 from lightning_dqn.replay.samplers.sampler import Pace, Upcoming
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import keep_whole
 from lightning_dqn.transitions import Transitions, Valuer
 
 
@@ -37,9 +37,7 @@ class OnlineTransitions:
     rollout_length: int = 1
 
     def __post_init__(self) -> None:
-        keep_plain(self)
-        if self.rollout_length < 1:
-            raise ValueError(f"rollout_length={self.rollout_length}: at least 1")
+        keep_whole(self, rollout_length=1)
 
     def pace(self, asked: Pace) -> Pace:
         """Return the pace of an update for each transition.
