@@ -78,7 +78,7 @@ class ShapedVectorEnv(SyncVectorEnv):
     def _as_one(self, observations: list[Any]) -> Any:
         if expected_shape(self.single_observation_space) is not None:
             return np.stack(observations)
-        into = create_empty_array(self.single_observation_space, self.num_envs)
+        into: Any = create_empty_array(self.single_observation_space, self.num_envs)
         return concatenate(self.single_observation_space, observations, into)
 
 
