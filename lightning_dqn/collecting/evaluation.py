@@ -293,7 +293,7 @@ class Evaluator:
         """Yield the episodes of one evaluation; see :func:`play_episodes`."""
         return play_episodes(
             self.environment,
-            self.spec,
+            self._factory.spec,  # of which lives may be told where training knows none
             policy,
             episodes_per_env=episodes_per_env,
             epsilon=self.config.epsilon_of(self.environment),

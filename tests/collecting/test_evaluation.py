@@ -467,3 +467,21 @@ def test_the_vector_env_that_trains_is_not_evaluated_in(as_it_is: bool) -> None:
         ReplayDataModule(training, evaluation=EvaluationConfig(num_envs=2, environment=again))
     other = gym.make_vec("CartPole-v1", 2, vectorization_mode="sync")
     ReplayDataModule(training, evaluation=EvaluationConfig(num_envs=2, environment=other))
+
+
+class Lives(FaultyEnv):
+    """Tells that each step costs a life."""
+
+    def reset(self, **kwargs: Any) -> Any:
+        return super().reset(**kwargs)[0], {"life_lost": False}
+
+    def step(self, action: Any) -> Any:
+        return *super().step(action)[:4], {"life_lost": True}
+
+
+def test_lives_may_be_told_in_evaluation_alone():
+    config = EvaluationConfig(num_envs=2, environment=Lives)
+    evaluator = Evaluator(EnvironmentFactory(FaultyEnv), config)
+    played = evaluator.play(Fixed(), seed=0, episodes_per_env=1, observers=())
+    assert [episode.episode_length for episode in played] == [3, 3]
+    evaluator.close()
