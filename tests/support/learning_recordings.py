@@ -1,7 +1,7 @@
 """What short runs learn, number for number: to show that a change of the code changes nothing.
 
     python tests/support/learning_recordings.py compare <commit> [<commit>] [case ...]
-    python tests/support/learning_recordings.py record        write the stored recording anew
+    python tests/support/learning_recordings.py record [case ...]       write the recording anew
 
 ``compare`` runs every case by the command line of both commits (the second is the working tree
 unless one is given), side by side on this machine, and holds losses and weights against each
@@ -197,11 +197,11 @@ def compare(commits: list[str], cases: Iterable[str]) -> int:
     return wrong
 
 
-def record() -> None:
-    """Write the stored recording anew."""
+def record(cases: Iterable[str]) -> None:
+    """Write the stored recording of some cases anew."""
+    stored: dict[str, Any] = json.loads(STORED.read_text())
     with tempfile.TemporaryDirectory() as temporary:
-        stored: dict[str, Any] = {}
-        for case in CASES:
+        for case in cases:
             if case not in SLOW_CASES:
                 recording = run_case(case, ROOT, _new(Path(temporary, case)))
                 stored[case] = {"rows": recording.rows, "weights": recording.weights}
@@ -222,8 +222,8 @@ def _checkout(commit: str, folder: Path) -> Path:
 def main() -> None:
     """Run the command line."""
     match sys.argv[1:]:
-        case ["record"]:
-            record()
+        case ["record", *cases]:
+            record(cases or CASES)
         case ["compare", first, *rest]:
             commits = [first, *(word for word in rest if word not in CASES)]
             sys.exit(compare(commits, [word for word in rest if word in CASES] or list(CASES)))
