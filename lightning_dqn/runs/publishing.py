@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Protocol
 
 from omegaconf import DictConfig, OmegaConf
@@ -226,10 +227,11 @@ def _replayed(run: FinishedRun, folder: Path, wanted: bool | None) -> tuple[str,
     if wanted is False:
         return "", []
     try:
-        [video] = record(run, _Replay(str(folder / _REPLAY))).videos
+        with TemporaryDirectory(dir=folder) as place:
+            [video] = record(run, _Replay(str(Path(place, _REPLAY)))).videos
+            os.replace(video.path, folder / _REPLAY)
     except ValueError as error:
         return "", [_left_out(_REPLAY, "video", wanted, error)]
-    os.replace(video.path, folder / _REPLAY)
     episode = video.episode
     cut = ", cut there" if episode.is_cut else ""
     return (
