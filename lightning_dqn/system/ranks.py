@@ -14,7 +14,6 @@ from typing import Any, Self
 
 import torch
 import torch.distributed as dist
-from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from lightning_dqn.system.faults import RunFault
@@ -153,7 +152,7 @@ ALONE = Ranks()
 
 def warn(text: str) -> None:
     """Warn of what one process of a run alone may have met; any but the first says which it is."""
-    rank = getattr(rank_zero_only, "rank", None) or 0
+    rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
     warnings.warn(f"rank {rank}: {text}" if rank else text, stacklevel=2)
 
 

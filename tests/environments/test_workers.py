@@ -387,8 +387,8 @@ def test_who_has_no_time_leaves_while_a_worker_hangs(make_workers, monkeypatch, 
     step(workers)
     calls = []
 
-    def leave() -> None:
-        calls.append(1)
+    def leave(waited: float, longest: float) -> None:
+        calls.append(waited)
         if len(calls) == 3:
             raise Signalled
 
