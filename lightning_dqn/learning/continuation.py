@@ -28,7 +28,7 @@ def add_state(module: Any, checkpoint: dict[str, Any]) -> None:
         "is_compiled": module.update.is_compiled,
         "most_in_a_graph": module.update.most_in_a_graph,
         "report": module.report.continuation(module.env_steps),
-        "optimizers": names_of(module.trainer),
+        "optimizers": names_of(module._trainer),
     }
     counters = {"updates": module.updates, "env_steps": module.env_steps}
     networks = module.agent.networks_description()

@@ -91,8 +91,8 @@ def check_optimizers(trainer: Any, iterations: int | None) -> None:
 
 
 def names_of(trainer: Any) -> dict[str, str | None]:
-    """Return the classes of optimizer and schedule that a Trainer has, by name; {}: it has none."""
-    if not trainer.optimizers:
+    """Return the classes of optimizer and schedule of a Trainer, by name; {}: it has none."""
+    if trainer is None or not trainer.optimizers:
         return {}
     schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
     found = {"optimizer": trainer.optimizers, "lr_scheduler": schedulers}

@@ -108,7 +108,11 @@ def test_the_command_of_a_run_that_went_on_begins_anew(tmp_path):
 
 def test_a_command_finds_the_configuration_where_the_run_found_it(tmp_path):
     source = {"provider": "command-line", "schema": "file", "path": "alt"}
-    hydra = {"runtime": {"config_sources": [source]}, "job": {"config_name": "config"}}
+    hydra = {
+        "runtime": {"config_sources": [source]},
+        "job": {"config_name": "config"},
+        "overrides": {"hydra": []},
+    }
     folders = [make_run(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
     for folder in folders:
         (folder / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump({"hydra": hydra}))

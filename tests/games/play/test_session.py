@@ -139,7 +139,9 @@ def test_a_game_of_ones_own_is_made_as_the_run_that_learned_it_says(tmp_path, mo
 
 def test_of_an_interrupted_run_the_page_has_the_best_checkpoint(runtime, tmp_path):
     run = tmp_path / "run"
-    small_run(run, "environment.id=lightning_dqn/TicTacToe-v0", "data.replay.gamma=-0.9")
+    small_run(
+        run, "environment.id=lightning_dqn/TicTacToe-v0", "+environment.kwargs.opponent=random"
+    )
     for name in ("module.safetensors", "module.json", "summary.json"):
         (run / name).unlink()
     played(checkpoint=run, output=tmp_path / "site", runtime=runtime)
