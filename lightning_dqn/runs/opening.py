@@ -15,6 +15,7 @@ from lightning_dqn.learning.compilation import (
     pays_back_after,
     updates_in_a_graph,
 )
+from lightning_dqn.learning.first_looks import iterations_in
 from lightning_dqn.live.watch import env_steps_at_end
 from lightning_dqn.runs.budget import Progress, progress_of
 from lightning_dqn.runs.experiment import Experiment
@@ -56,12 +57,10 @@ def _env_steps(experiment: Experiment) -> int | None:
     """Return the env steps at the run's end, those before it goes on included."""
     checkpoint, data = experiment.config.get("ckpt_path"), experiment.data
     progress = None if checkpoint is None else progress_of(Path(checkpoint))
-    limit = experiment.trainer.limit_train_batches
-    an_epoch = data.iterations_per_epoch
     return env_steps_at_end(
         experiment.trainer,
         data.pace,
-        an_epoch=min(an_epoch, limit) if isinstance(limit, int) else int(an_epoch * limit),
+        an_epoch=iterations_in(experiment.trainer, data.iterations_per_epoch),
         **(progress or Progress(0, 0, 0, 0))._asdict(),
     )
 
