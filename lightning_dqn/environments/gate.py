@@ -215,17 +215,15 @@ class Gate:
         One that terminates an episode needs none: nothing is expected there. A truncated one
         does, and has it from before where a worker began anew.
         """
-        if self._has_told:
+        if self._has_told:  # else looked for at each step
             return
         is_there = np.asarray(info.get("_action_mask", "action_mask" in info), bool)
         missing = np.flatnonzero(~(is_there | needless))
         if len(missing):
-            self._has_told = True
-            text = (
+            self._tell_once(
                 f"environment {missing[0]} gave no info['action_mask'] in a state: there all its "
                 "actions count as legal"
             )
-            warnings.warn(text, UserWarning, stacklevel=2)
 
     def _allow_some(self, mask: np.ndarray, cut: np.ndarray) -> None:
         """Let all actions count as legal in truncated states without any, and say so once.
@@ -234,25 +232,27 @@ class Gate:
         """
         closed = np.flatnonzero(cut & ~mask.any(axis=1))
         mask[closed] = True
-        if len(closed) and not self._has_told:
-            self._has_told = True
-            text = (
+        if len(closed):
+            self._tell_once(
                 f"environment {closed[0]} gave no legal action in info['action_mask'] in a "
                 "truncated state, whose value is learned from: there all its actions count as "
                 "legal; give those that were"
             )
-            warnings.warn(text, UserWarning, stacklevel=2)
 
     def _tell_of_names(self, info: Mapping[str, Any]) -> None:
         """Say once that what looks like a mask isn't read."""
         found = [name for name in LOOK_LIKE_MASKS if name in info]
-        if found and not self._has_told:
-            self._has_told = True
-            text = (
+        if found:
+            self._tell_once(
                 f"info[{found[0]!r}] isn't read; if it tells the legal actions, give them as "
                 "info['action_mask'], bool[A]"
             )
-            warnings.warn(text, UserWarning, stacklevel=2)
+
+    def _tell_once(self, text: str) -> None:
+        """Warn of legal actions that aren't told as they should be, the first time alone."""
+        if not self._has_told:
+            self._has_told = True
+            warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def _refuse_stuck(mask: np.ndarray | None, ended: np.ndarray) -> None:
