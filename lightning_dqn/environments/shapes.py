@@ -20,7 +20,6 @@ from lightning_dqn.environments.declared import (
     WrongGiven,
     as_end,
     as_reward,
-    expected_shape,
     parts,
 )
 from lightning_dqn.environments.infos import gathered
@@ -50,7 +49,7 @@ class ShapedVectorEnv(SyncVectorEnv):
                 observation, info = parts(environment.reset(seed=one, options=options), RESET)
                 observations.append(declared.take(observation, self._steps))
                 infos.append(info)
-        return self._as_one(observations), gathered(infos)
+        return self._as_one(observations, declared), gathered(infos)
 
     def step(self, actions: Any) -> Any:
         """Return what the steps gave; where an episode has ended it is the next one's reset."""
@@ -73,10 +72,10 @@ class ShapedVectorEnv(SyncVectorEnv):
                 observations.append(declared.take(observation, self._steps))
                 infos.append(info)
         self._autoreset_envs = terminated | truncated
-        return self._as_one(observations), reward, terminated, truncated, gathered(infos)
+        return self._as_one(observations, declared), reward, terminated, truncated, gathered(infos)
 
-    def _as_one(self, observations: list[Any]) -> Any:
-        if expected_shape(self.single_observation_space) is not None:
+    def _as_one(self, observations: list[Any], declared: DeclaredObservation) -> Any:
+        if declared.shape is not None:
             return np.stack(observations)
         into: Any = create_empty_array(self.single_observation_space, self.num_envs)
         return concatenate(self.single_observation_space, observations, into)
