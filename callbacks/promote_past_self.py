@@ -170,8 +170,7 @@ class PromotePastSelf(BoardEvaluation):
 def _check_monitors(trainer: pl.Trainer, data: Any) -> None:
     """Refuse callbacks that compare returns against the pool, which grows."""
     for callback, key in monitored(trainer.callbacks):  # type: ignore[attr-defined]
-        environment = returns_from(key, data)
-        if environment is not None and pool_of(environment) is not None:
+        if pool_of(returns_from(key, data)) is not None:
             raise ValueError(
                 f"{type(callback).__name__}(monitor={key!r}): goes by returns against {GROWING}; "
                 f"{INSTEAD}"

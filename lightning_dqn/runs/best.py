@@ -35,7 +35,6 @@ def _why_not(monitor: str, data: ReplayDataModule) -> str | None:
     """Return why a metric doesn't tell the better one of two checkpoints; None where it may."""
     if sums_both_sides(monitor, data):
         return of_both_sides(monitor)
-    environment = returns_from(monitor, data)
-    if environment is not None and pool_of(environment) is not None:
+    if pool_of(returns_from(monitor, data)) is not None:
         return f"{monitor} is against {GROWING}"
     return None

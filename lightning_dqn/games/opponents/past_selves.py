@@ -73,8 +73,10 @@ class PastSelves:
         return action
 
 
-def pool_of(factory: EnvironmentFactory) -> PastSelves | None:
-    """Return the past selves that are played in a factory's environments; None: others are."""
+def pool_of(factory: EnvironmentFactory | None) -> PastSelves | None:
+    """Return the past selves that are played in a factory's environments; None: none are."""
+    if factory is None:
+        return None
     if isinstance(factory.id, VectorEnv):
         opponent = getattr(factory.id.unwrapped, "opponent", None)
     else:
