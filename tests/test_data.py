@@ -319,7 +319,9 @@ def test_evaluation_has_environments_of_its_own_which_are_made_once(attach):
 
     environment = EnvironmentFactory(train)
     environment.__dict__["spec"] = spec_of()
-    config = EvaluationConfig(num_envs=2, environment=EnvironmentFactory(evaluate))
+    evaluated = EnvironmentFactory(evaluate)
+    evaluated.__dict__["spec"] = spec_of()
+    config = EvaluationConfig(num_envs=2, environment=evaluated)
     data = attach(ReplayDataModule(environment, evaluation=config))
     for _ in range(3):
         assert list(data.val_dataloader()) == [Episode(6.0, 3)] * 2

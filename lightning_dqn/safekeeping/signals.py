@@ -60,11 +60,18 @@ class Listener:
         """Hear signals from now on, where that can be: in the main thread.
 
         Those that the process was started to ignore, as by ``nohup``, stay ignored.
+
+        Raises:
+            Stopped: a signal came before, and what it interrupted swallowed its exception.
         """
         if self._before or threading.current_thread() is not threading.main_thread():
             return
         heard = [number for number in HEARD if signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._hear) for number in heard}
+        for before in self._before.values():
+            if isinstance(before, _AtOnce) and before.number is not None:
+                self.stop()
+                raise Stopped(before.number)
 
     def stop(self) -> None:
         """Leave signals to whom they were before, unless somebody else has them by now."""
@@ -104,16 +111,30 @@ def heard_before_a_run() -> Iterator[None]:
     if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, _stop_at_once)
+    at_once = _AtOnce()
+    signal.signal(signal.SIGTERM, at_once)
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGTERM) == _stop_at_once:
+        if signal.getsignal(signal.SIGTERM) is at_once:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _stop_at_once(number: int, frame: FrameType | None) -> None:
-    raise Stopped(number)
+class _AtOnce:
+    """Raises :class:`Stopped` at a signal, and notes it.
+
+    For a finalizer or a callback from C, if it interrupts one, prints the exception and goes on.
+
+    Attributes:
+        number: of the signal; None: none came.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+        raise Stopped(number)
 
 
 def _say(text: str) -> None:

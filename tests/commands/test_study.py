@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.fake_studies import FAKE, replace_training
-from support.interrupted_runs import has_rows, hear_ctrl_c
+from support.interrupted_runs import has_rows, hear_ctrl_c, interrupt
 from support.processes import SHORT, command
 
 from lightning_dqn.commands import study as study_command
@@ -172,7 +172,7 @@ def stoppable(folder: Path, order: str, **environment: str) -> subprocess.Popen[
         stdout=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(list(folder.glob("study/seed=*/began"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     return process
@@ -226,20 +226,18 @@ def test_runs_that_save_for_long_are_waited_for_until_ctrl_c_comes_once_more(tmp
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a run can't hear of it")
 def test_runs_hear_of_the_end_of_a_study_that_is_killed(tmp_path):
-    asked = ("seeds=1", "folder=study", *SHORT[1:], "trainer.max_epochs=100000")
+    asked = ("seeds=1", "folder=study", *SHORT[1:])
+    endless = ("trainer.max_epochs=100000", "module.compile=false")
     process = subprocess.Popen(
-        [sys.executable, "-m", "lightning_dqn", "study", *asked],
+        [sys.executable, "-m", "lightning_dqn", "study", *asked, *endless],
         cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
-    run = tmp_path / "study" / "seed=0"
-    deadline = time.monotonic() + 120
-    while not has_rows(run, 3)() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
+    interrupt(process, has_rows(tmp_path / "study" / "seed=0", 3), signal.SIGKILL)
     log = tmp_path / "study" / "seed=0.log"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while "all is saved" not in log.read_text() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert "stopped by SIGTERM; all is saved" in log.read_text()

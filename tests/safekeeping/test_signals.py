@@ -31,6 +31,26 @@ def _end_while_parts_are_made():
         time.sleep(10)
 
 
+class Finalized:
+    """Ends with a signal to this process, whose exception Python prints and drops."""
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_whose_exception_got_lost_before_a_run_ends_it_where_it_begins():
+    listener = Listener()
+    with heard_before_a_run():
+        one = Finalized()
+        del one
+        with pytest.raises(Stopped, match="SIGTERM"):
+            listener.start()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert listener.number is None
+
+
 def test_a_handler_that_is_there_before_a_run_stays():
     heard = []
     before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pytorch_lightning.utilities import rank_zero_only
 from support.threaded_ranks import in_ranks
 
 from lightning_dqn.system.ranks import LostRank, Ranks, warn
@@ -47,6 +46,7 @@ def test_a_call_that_fails_says_that_another_process_is_gone(
 def test_what_one_rank_met_is_told_with_its_number(
     rank: int, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rank_zero_only, "rank", rank, raising=False)
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: rank)
     with pytest.warns(UserWarning, match=f"^{told}$"):
         warn("gone")
