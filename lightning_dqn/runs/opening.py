@@ -16,6 +16,7 @@ from lightning_dqn.learning.compilation import (
     updates_in_a_graph,
 )
 from lightning_dqn.learning.first_looks import iterations_in
+from lightning_dqn.learning.trainer import iterations_of
 from lightning_dqn.live.watch import env_steps_at_end
 from lightning_dqn.runs.budget import Progress, progress_of
 from lightning_dqn.runs.experiment import Experiment
@@ -37,9 +38,7 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
     device: Any = experiment.trainer.strategy.root_device
     if (size := experiment.trainer.world_size) > 1:
         device = f"{device} of each of {size} ranks"
-    epochs = experiment.trainer.max_epochs
-    has_end = isinstance(epochs, int) and epochs > 0
-    iterations = epochs * data.iterations_per_epoch if has_end and epochs else None
+    iterations = iterations_of(experiment.trainer, data.iterations_per_epoch)
     updates = None if iterations is None else iterations * data.updates_per_iteration
     after = pays_back_after(module.agent.head.outputs_per_action > 1)
     total = _env_steps(experiment)

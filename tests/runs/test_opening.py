@@ -37,6 +37,7 @@ HARD = ("callbacks/target_network=hard", "callbacks.target_network.every_n_updat
         # 500 iterations of 8 updates pay for what has many outputs for each action
         (["module/head=quantile", "trainer.max_epochs=250"], ", compiled, "),
         (["trainer.max_epochs=250"], ", not compiled, "),
+        (["trainer.max_epochs=-1", "+trainer.max_steps=200"], ", not compiled, "),
         (["data/collection=ray"], ", resume restart, "),  # rows on their way aren't kept
         (["data/collection=ray", "data.collection.synchronous=true"], ", resume exact, "),
     ],
