@@ -202,6 +202,28 @@ def test_an_ablation_holds_each_part_against_the_whole(
     assert table.endswith("- 5 runs of 25 minutes on one core, commit `0123456`, torch 2.13.0")
 
 
+def test_runs_elsewhere_stand_beside_those_here_and_tell_what_chance_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atari_records, "RECORDS", tmp_path)
+    here = ["Boxing,0,6.1", "Pong,0,-20.7", "Alien,0,500"]
+    elsewhere = ["Boxing,1,0.1", "Boxing,2,12.1", "Pong,1,14.6", "Pong,2,14.6", "Qbert,1,9"]
+    for name, runs in {"mine": here, "others": elsewhere}.items():
+        text = "\n".join(["game,seed,episode_return", *runs])
+        (tmp_path / f"{name}.csv").write_text(text)
+    lines = atari_records.atari_elsewhere("mine/others").splitlines()
+    cells = [[one.strip() for one in line.split("|")[1:-1]] for line in lines]
+    assert cells[2:4] == [
+        ["Boxing", "6.1", "0.1, 12.1", "1 of 2"],
+        ["Pong", "-20.7", "14.6, 14.6", "0 of 2"],
+    ]
+    # Boxing's 0.1 is chance and 12.1 a person, so are Pong's -20.7 and 14.6.
+    assert lines[-1].startswith(
+        "- IQM of the runs here: 0.250; of as many drawn from those elsewhere"
+    )
+    assert lines[-1].endswith("draws 0.500 to 1.000")
+
+
 def test_a_mark_that_nothing_makes_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing makes 'metrix'; choose among"):
         filled("<!-- generated: metrix -->\n")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pkgutil
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -66,10 +68,16 @@ def test_a_page_that_loads_from_elsewhere_is_found() -> None:
     assert loaded.found == ["link https://fonts.example/a.css"]
 
 
+LISTED = re.findall(
+    r"^\.\. auto(?:class|function):: (\S+)$", (ROOT / "docs" / "api.md").read_text(), re.M
+)
+
+
 def test_every_public_name_is_on_the_page_of_the_api() -> None:
-    text = (ROOT / "docs" / "api.md").read_text()
-    listed = {
-        line.split(":: ")[1].rpartition(".")[2] for line in text.splitlines() if ":: " in line
-    }
     public = {*lightning_dqn.__all__, *lightning_dqn.callbacks.__all__}
-    assert public <= listed
+    assert public <= {name.rpartition(".")[2] for name in LISTED}
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_every_name_on_the_page_of_the_api_is_there(name: str) -> None:
+    assert callable(pkgutil.resolve_name(name))

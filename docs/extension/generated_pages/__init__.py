@@ -23,6 +23,7 @@ from generated_pages import (
 MAKERS: dict[str, Callable[..., str]] = {
     "atari_100k": atari_100k.atari_100k,
     "atari_ablation": atari_100k.atari_ablation,
+    "atari_elsewhere": atari_100k.atari_elsewhere,
     "atari_presets": algorithms.atari_presets,
     "commands": commands.commands,
     "configuration": configuration.configuration,

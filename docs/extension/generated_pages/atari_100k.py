@@ -7,6 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from lightning_dqn.reporting.statistics import interquartile_mean
+from lightning_dqn.study.atari_scores import atari_100k as published
 from lightning_dqn.study.improvement import probability_of_improvement
 from lightning_dqn.study.results import Results, Run
 from lightning_dqn.study.suite import Suite
@@ -18,6 +22,9 @@ from lightning_dqn.study.tables import INTERVAL, markdown
 
 RECORDS = Path(__file__).resolve().parents[2] / "atari100k"
 Row = Mapping[str, str]
+
+DRAWS = 10_000
+"""Of runs elsewhere, as many of each game as there are here."""
 
 
 def atari_100k(names: str) -> str:
@@ -58,6 +65,48 @@ def atari_ablation(names: str) -> str:
         table.append([name.replace("_", " "), *cells])
     made = _made([row for own in rows.values() for row in own])
     return f"{markdown(table)}\n\n- {made}"
+
+
+def atari_elsewhere(names: str) -> str:
+    """Return a table of a setting's returns beside those of runs elsewhere, and what chance makes.
+
+    That is the interquartile mean of as many runs as there are here, drawn from those elsewhere.
+
+    Args:
+        names: of the record here and of that of runs elsewhere, as ``der/der_elsewhere``.
+
+    Raises:
+        ValueError: there is no such record.
+    """
+    here, elsewhere = (_returns(RECORDS / f"{name}.csv") for name in names.split("/"))
+    games = [game for game in published().games if game in here and game in elsewhere]
+    table = [["", "here", "elsewhere", "of them lower"]]
+    for game in games:
+        mean, others = here[game].mean(), np.sort(elsewhere[game])
+        lower = f"{(others < mean).sum()} of {len(others)}"
+        table.append([game, score(float(mean)), ", ".join(map(score, others)), lower])
+    generator = np.random.default_rng(0)
+    drawn = [
+        published().normalized(game, generator.choice(elsewhere[game], (DRAWS, len(here[game]))))
+        for game in games
+    ]
+    chance = interquartile_mean(np.concatenate(drawn, axis=1), axis=1)
+    low, middle, high = np.quantile(chance, (0.025, 0.5, 0.975))
+    own = np.concatenate([published().normalized(game, here[game]) for game in games])
+    return (
+        f"{markdown(table)}\n\n- IQM of the runs here: {interquartile_mean(own):.3f}; of as many "
+        f"drawn from those elsewhere: {middle:.3f}, in 95 % of {DRAWS:,} draws {low:.3f} to "
+        f"{high:.3f}"
+    )
+
+
+def _returns(path: Path) -> dict[str, np.ndarray]:
+    """Return the returns of a record's runs by game."""
+    rows = _rows(path)
+    return {
+        game: np.array([float(row["episode_return"]) for row in rows if row["game"] == game])
+        for game in {row["game"] for row in rows}
+    }
 
 
 def _common(records: Mapping[str, Sequence[Row]]) -> Suite:
