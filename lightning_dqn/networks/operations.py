@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightning_dqn.networks.modes import in_evaluation_mode  # noqa: F401  # here until 0.2
+from lightning_dqn.networks.modes import in_evaluation_mode  # noqa: F401  # its place in 0.2
 from lightning_dqn.networks.parts import Part, names_of_part
 
 BufferPolicy = Literal["copy", "average", "skip"]

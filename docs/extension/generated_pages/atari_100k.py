@@ -102,11 +102,17 @@ def atari_elsewhere(names: str) -> str:
 
 def _returns(path: Path) -> dict[str, np.ndarray]:
     """Return the returns of a record's runs by game."""
-    rows = _rows(path)
     return {
-        game: np.array([float(row["episode_return"]) for row in rows if row["game"] == game])
-        for game in {row["game"] for row in rows}
+        game: np.array([float(row["episode_return"]) for row in rows])
+        for game, rows in _by_game(_rows(path)).items()
     }
+
+
+def _by_game(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    found = defaultdict(list)
+    for row in rows:
+        found[row["game"]].append(row)
+    return found
 
 
 def _common(records: Mapping[str, Sequence[Row]]) -> Suite:
@@ -124,11 +130,9 @@ def _rows(path: Path) -> list[Row]:
 
 
 def _results(rows: Sequence[Row], suite: Suite) -> SuiteResults:
-    runs = defaultdict(list)
-    for row in rows:
-        runs[row["game"]].append(_run(row))
+    by_game = _by_game(rows)
     games = {
-        game: Results(game, RECORDS, "", (suite.override([game]),), tuple(runs[game]))
+        game: Results(game, RECORDS, "", (suite.override([game]),), tuple(map(_run, by_game[game])))
         for game in suite.games
     }
     return SuiteResults(suite, games)
