@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -14,10 +15,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from lightning_dqn.system.processes import tell_no_more_of_parents_end
+
 HEARD = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
 )
 """Ctrl-C; what schedulers and ``kill`` send; what SLURM is asked to send before time is up."""
+
+TWICE_SECONDS = 0.2
+"""A signal that comes again so soon was sent twice, and asks for no more than once."""
 
 
 class Stopped(BaseException):
@@ -43,6 +49,26 @@ class Stopped(BaseException):
         return 128 + self.number
 
 
+class _Arrivals:
+    """Tells a signal from the same one sent twice.
+
+    ``timeout`` sends one to its process and to its group, and where a parent is killed, the system
+    sends one for each of its threads.
+    """
+
+    def __init__(self) -> None:
+        self._newest, self._since = 0, -math.inf
+
+    def is_new(self, number: int) -> bool:
+        """Tell whether a signal that came now asks for something."""
+        tell_no_more_of_parents_end(number)
+        now = time.monotonic()
+        if number == self._newest and now - self._since < TWICE_SECONDS:
+            return False
+        self._newest, self._since = number, now
+        return True
+
+
 class Listener:
     """Notes the first signal; the second ends the run where it is, the third the process.
 
@@ -54,6 +80,7 @@ class Listener:
         self.number: int | None = None
         self._since = 0.0
         self._count = 0
+        self._arrivals = _Arrivals()
         self._before: dict[int, Any] = {}
 
     def start(self) -> None:
@@ -69,7 +96,7 @@ class Listener:
         heard = [number for number in HEARD if signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._hear) for number in heard}
         for before in self._before.values():
-            if isinstance(before, _AtOnce) and before.number is not None:
+            if isinstance(before, AtOnce) and before.number is not None:
                 self.stop()
                 raise Stopped(before.number)
 
@@ -90,6 +117,8 @@ class Listener:
         return 0.0 if self.number is None else time.monotonic() - self._since
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
+        if not self._arrivals.is_new(number):
+            return
         self._count += 1
         if self._count == 1:
             self.number, self._since = number, time.monotonic()
@@ -111,7 +140,7 @@ def heard_before_a_run() -> Iterator[None]:
     if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    at_once = _AtOnce()
+    at_once = AtOnce()
     signal.signal(signal.SIGTERM, at_once)
     try:
         yield
@@ -120,21 +149,24 @@ def heard_before_a_run() -> Iterator[None]:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-class _AtOnce:
-    """Raises :class:`Stopped` at a signal, and notes it.
+class AtOnce:
+    """A handler that raises :class:`Stopped` at each signal, and notes it.
 
     For a finalizer or a callback from C, if it interrupts one, prints the exception and goes on.
 
     Attributes:
-        number: of the signal; None: none came.
+        number: of the newest signal; None: none came.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self._arrivals = _Arrivals()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.number = number
-        raise Stopped(number)
+        """Raise, where the signal isn't the newest one sent twice."""
+        if self._arrivals.is_new(number):
+            self.number = number
+            raise Stopped(number)
 
 
 def _say(text: str) -> None:

@@ -6,13 +6,12 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import FrameType
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.pruned import read_pruned
 from lightning_dqn.safekeeping.folder_lock import locked
-from lightning_dqn.safekeeping.signals import HEARD, Stopped
+from lightning_dqn.safekeeping.signals import HEARD, AtOnce
 from lightning_dqn.study.launcher import Launcher
 from lightning_dqn.study.results import read_run
 from lightning_dqn.study.results_files import write_results
@@ -120,12 +119,9 @@ def interrupted_when_terminated() -> Iterator[None]:
 
     It is :class:`lightning_dqn.safekeeping.signals.Stopped`.
     """
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise Stopped(number)
-
+    at_once = AtOnce()
     others = [number for number in HEARD if number != signal.SIGINT]
-    before = {number: signal.signal(number, interrupt) for number in others}
+    before = {number: signal.signal(number, at_once) for number in others}
     try:
         yield
     finally:

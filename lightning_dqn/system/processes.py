@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import MutableMapping
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 
 PARENT = "LIGHTNING_DQN_PARENT"
 """Variable by which a process tells one that it starts to end, by SIGTERM, when it does."""
@@ -24,6 +24,21 @@ def hear_of_parents_end(number: int = signal.SIGKILL) -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def tell_no_more_of_parents_end(number: int) -> None:
+    """Let a signal that has come be the last by which the system tells of a parent's end.
+
+    It tells it once for each thread of the parent.
+
+    Args:
+        number: of the signal; where it tells it by another one, all stays as it is.
+    """
+    if sys.platform == "linux":
+        prctl, asked = ctypes.CDLL(None).prctl, ctypes.c_int()
+        prctl(_PR_GET_PDEATHSIG, ctypes.byref(asked), 0, 0, 0)
+        if asked.value == number:
+            prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
 
 
 def follow_parent(environment: MutableMapping[str, str]) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from lightning_dqn.networks.torsos import MLP
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.safekeeping import checkpoint_files
-from lightning_dqn.safekeeping.signals import Stopped
+from lightning_dqn.safekeeping.signals import TWICE_SECONDS, Stopped
 from lightning_dqn.system.ranks import ALONE, Ranks
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
@@ -43,6 +44,7 @@ class Send(pl.Callback):
         if trainer.global_step == self.iteration:
             for _ in range(self.times):
                 os.kill(os.getpid(), self.number)
+                time.sleep(1.2 * TWICE_SECONDS if self.times > 1 else 0.0)
 
 
 def trainer_in(folder: Path, *callbacks: pl.Callback, epochs: int = 3) -> pl.Trainer:
