@@ -62,7 +62,8 @@ def main(arguments: Sequence[str]) -> None:
             return _report(options, rest)
         study = _asked_study(options, rest)
     with study.composer:
-        sweep.run(study.composer, study.sweep, train.train)
+        placed = options.folder is not None
+        sweep.run(study.composer, study.sweep, train.train, again_goes_on=placed)
 
 
 def _check_path(own: Sequence[str], rest: Sequence[str]) -> None:

@@ -58,8 +58,9 @@ def main(arguments: Sequence[str]) -> None:
         if options.report is not None:
             return _report(options, rest)
         study = _asked(options, rest)
+    placed = options.folder is not None or is_sweep(Path(str(options.suite)))
     with study.composer:
-        sweep.run(study.composer, study.sweep, train.train)
+        sweep.run(study.composer, study.sweep, train.train, again_goes_on=placed)
 
 
 def _asked(options: SuiteOptions, rest: Sequence[str]) -> Study:

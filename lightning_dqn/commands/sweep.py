@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any, NoReturn
 from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.mistakes import INTERRUPTED, told
 from lightning_dqn.runs.trust import take_trust
-from lightning_dqn.safekeeping.signals import Stopped
+from lightning_dqn.safekeeping.signals import Stopped, requeue
 from lightning_dqn.study.conduct import interrupted_when_terminated
 from lightning_dqn.study.launching import Task, launch, launch_search
 from lightning_dqn.study.planning import again, check_pending, gone_on_with
@@ -19,7 +21,12 @@ from lightning_dqn.study.sweep import Sweep, read_sweep
 
 
 def run(
-    composer: Composer, sweep: Sweep, task: Task, pruner: Mapping[str, Any] | None = None
+    composer: Composer,
+    sweep: Sweep,
+    task: Task,
+    pruner: Mapping[str, Any] | None = None,
+    *,
+    again_goes_on: bool = False,
 ) -> NoReturn:
     """Run what isn't finished of a sweep, say what all came to, and end this process.
 
@@ -30,6 +37,8 @@ def run(
         sweep: all of its jobs.
         task: runs one of them.
         pruner: of a search, which makes up its jobs.
+        again_goes_on: the same command goes on with it, so that SLURM may be asked to run its job
+            again.
     """
     try:
         with interrupted_when_terminated(), told(composer.explain):
@@ -39,15 +48,31 @@ def run(
                 results = launch_search(composer, sweep, task, pruner=pruner)
     except (KeyboardInterrupt, Stopped) as end:
         why = end if isinstance(end, Stopped) else "stopped by SIGINT"
-        print(f"\n{why}; continue with: {again(sweep, composer)}", file=sys.stderr, flush=True)
+        told_now = [f"{why}; continue with: {again(sweep, composer)}"]
+        if isinstance(end, Stopped) and end.number == getattr(signal, "SIGUSR1", None):
+            told_now += _requeued(sweep, again_goes_on)
+        print("\n" + "\n".join(told_now), file=sys.stderr, flush=True)
         sys.exit(end.exit_status if isinstance(end, Stopped) else INTERRUPTED)
     sys.exit(1 if results.failures else 0)
 
 
-def search(searching: Searching, task: Task) -> NoReturn:
+def _requeued(sweep: Sweep, again_goes_on: bool) -> list[str]:
+    """Ask for a job of SLURM's to be run again, unless all would begin anew; say what became."""
+    if again_goes_on:
+        return requeue(os.environ, f"the same command goes on in {sweep.folder}")
+    if "SLURM_JOB_ID" not in os.environ:
+        return []
+    return [
+        "  SLURM isn't asked to run the job again, where the same command would begin anew; "
+        f"resume {sweep.folder}, or a study with folder=<folder>, goes on there"
+    ]
+
+
+def search(searching: Searching, task: Task, *, again_goes_on: bool = False) -> NoReturn:
     """Begin a search or go on with it, after all checks; see :func:`run`."""
+    parts = (searching.composer, searching.sweep, task, searching.pruner)
     with searching.composer:
-        run(searching.composer, searching.sweep, task, searching.pruner)
+        run(*parts, again_goes_on=again_goes_on)
 
 
 def resume(folder: Path, arguments: Sequence[str], task: Task) -> NoReturn:
@@ -56,9 +81,9 @@ def resume(folder: Path, arguments: Sequence[str], task: Task) -> NoReturn:
         trust, rest = take_trust(arguments)
         sweep = read_sweep(folder)
         if sweep.search is not None:
-            search(continued(sweep, rest, trust), task)
+            search(continued(sweep, rest, trust), task, again_goes_on=True)
         composer = gone_on_with(sweep, rest)
     with composer:
         with told(composer.explain):
             sweep = check_pending(composer, sweep, trust)
-        run(composer, sweep, task)
+        run(composer, sweep, task, again_goes_on=True)

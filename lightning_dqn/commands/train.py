@@ -37,6 +37,7 @@ from lightning_dqn.study.searching import begun as begun_search
 from lightning_dqn.study.sweep import is_sweep as is_of_sweep
 from lightning_dqn.system.faults import DamagedCheckpoint, RunFault
 from lightning_dqn.system.files import FAILURE, PRUNED, write_json
+from lightning_dqn.system.processes import follows_parent
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
@@ -182,13 +183,15 @@ def _note_failure(run_dir: Path, error: Exception) -> None:
 def _tell(stopped: Stopped, config: DictConfig) -> None:
     """Say where a run that a signal ended has got to, and how it goes on.
 
-    In a job of SLURM's that is told of its end by SIGUSR1, ask for the job to be run again.
+    In a job of SLURM's that is told of its end by SIGUSR1, ask for the job to be run again; of
+    several runs of a job each would, so that is left to what began them.
     """
     run_dir = Path(config.run_dir)
     again = continue_command(run_dir, needed_trust(config))
     told = [f"{stopped}; {_saved(stopped, run_dir)}", f"  continue  {again}"]
-    if stopped.number == getattr(signal, "SIGUSR1", None):
-        told += requeue(os.environ)
+    is_one_of_several = is_sweep() or follows_parent()
+    if stopped.number == getattr(signal, "SIGUSR1", None) and not is_one_of_several:
+        told += requeue(os.environ, "with resume=auto it goes on")
     _transcript.info("%s", "\n".join(told))
     print("\n" + "\n".join(told), file=sys.stderr, flush=True)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lightning_dqn.system.processes import tell_no_more_of_parents_end
+from lightning_dqn.system.processes import follows_parent, tell_no_more_of_parents_end
 
 HEARD = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
@@ -50,10 +50,11 @@ class Stopped(BaseException):
 
 
 class _Arrivals:
-    """Tells a signal from the same one sent twice.
+    """Tells a signal that asks for something from the same one sent twice.
 
     ``timeout`` sends one to its process and to its group, and where a parent is killed, the system
-    sends one for each of its threads.
+    sends one for each of its threads. A run of a study hears what a scheduler sends to all of a
+    job, and then of the study, which itself ends by SIGKILL what is to end at once.
     """
 
     def __init__(self) -> None:
@@ -63,7 +64,8 @@ class _Arrivals:
         """Tell whether a signal that came now asks for something."""
         tell_no_more_of_parents_end(number)
         now = time.monotonic()
-        if number == self._newest and now - self._since < TWICE_SECONDS:
+        is_soon = number == self._newest and now - self._since < TWICE_SECONDS
+        if is_soon or (self._newest and follows_parent()):
             return False
         self._newest, self._since = number, now
         return True
@@ -106,6 +108,8 @@ class Listener:
         for number, handler in before.items():
             if signal.getsignal(number) == self._hear:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            if isinstance(handler, AtOnce) and self.number is not None:
+                handler.arrivals = self._arrivals
 
     def ask(self) -> None:
         """Take it as Ctrl-C, from any thread: the next signal ends the run where it is."""
@@ -156,15 +160,16 @@ class AtOnce:
 
     Attributes:
         number: of the newest signal; None: none came.
+        arrivals: of signals, those that a run heard among them.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self._arrivals = _Arrivals()
+        self.arrivals = _Arrivals()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise, where the signal isn't the newest one sent twice."""
-        if self._arrivals.is_new(number):
+        if self.arrivals.is_new(number):
             self.number = number
             raise Stopped(number)
 
@@ -174,11 +179,12 @@ def _say(text: str) -> None:
     sys.__stderr__ and os.write(sys.__stderr__.fileno(), f"\nlightning-dqn: {text}\n".encode())
 
 
-def requeue(environment: Mapping[str, str]) -> list[str]:
+def requeue(environment: Mapping[str, str], how: str) -> list[str]:
     """Ask SLURM to run the job again in which this process is, if it is in one.
 
     Args:
         environment: of the process.
+        how: what is asked for goes on then.
 
     Returns:
         What is to be told.
@@ -193,4 +199,4 @@ def requeue(environment: Mapping[str, str]) -> list[str]:
     except (OSError, subprocess.CalledProcessError) as error:
         reason = str(getattr(error, "stderr", "") or error).strip()
         return [f"  SLURM couldn't requeue job {job}: {reason}"]
-    return [f"  SLURM runs job {job} again; with resume=auto it goes on"]
+    return [f"  SLURM runs job {job} again; {how}"]

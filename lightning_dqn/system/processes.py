@@ -13,6 +13,8 @@ _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 PARENT = "LIGHTNING_DQN_PARENT"
 """Variable by which a process tells one that it starts to end, by SIGTERM, when it does."""
 
+_followed: list[int] = []
+
 
 def hear_of_parents_end(number: int = signal.SIGKILL) -> None:
     """Let the system send this process a signal when its parent ends, however that ends.
@@ -51,5 +53,11 @@ def follow_parent(environment: MutableMapping[str, str]) -> None:
     if parent is None:
         return
     hear_of_parents_end(signal.SIGTERM)
+    _followed.append(int(parent))
     if parent != str(os.getppid()):  # it ended just before
         sys.exit(128 + signal.SIGTERM)
+
+
+def follows_parent() -> bool:
+    """Tell whether this process is a part of what its parent does, which lives and ends it."""
+    return os.getppid() in _followed

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 from support.fake_studies import FAKE, replace_training
-from support.interrupted_runs import has_rows, hear_ctrl_c, interrupt
+from support.interrupted_runs import has_rows, hear_ctrl_c, interrupt, scontrol
 from support.processes import SHORT, command
 
 from lightning_dqn.commands import study as study_command
+from lightning_dqn.commands.sweep import _requeued
 from lightning_dqn.study import comparison, launching, study
 from lightning_dqn.study.processes import Processes
 from lightning_dqn.study.results import Failure
 from lightning_dqn.study.results_files import read_results
+from lightning_dqn.study.sweep import Sweep
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +199,27 @@ def test_a_stopped_study_stops_its_runs_and_tells_how_to_go_on(number, tmp_path)
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
     assert not (tmp_path / "study" / "results.json").exists()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="SLURM's, on POSIX")
+def test_slurm_is_asked_to_run_a_study_again_that_the_same_command_goes_on_with(tmp_path):
+    path = scontrol(tmp_path)
+    process = stoppable(tmp_path, "sleep", SLURM_JOB_ID="12", PATH=path)
+    process.send_signal(signal.SIGUSR1)
+    _, errors = process.communicate(timeout=30)
+    assert "SLURM runs job 12 again; the same command goes on in study\n" in errors
+    assert (tmp_path / "asked").read_text() == "requeue 12\n"
+
+
+def test_slurm_is_not_asked_to_begin_a_sweep_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", scontrol(tmp_path))
+    asked = Sweep("x", Path("runs/x"), (), ())
+    assert _requeued(asked, again_goes_on=False) == []
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    [told] = _requeued(asked, again_goes_on=False)
+    assert "isn't asked to run the job again" in told
+    assert "resume runs/x" in told
+    assert not (tmp_path / "asked").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import stat
 import time
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from support.interrupted_runs import (
     differences_of_runs,
     has_rows,
     interrupt,
+    scontrol,
     start,
 )
 from support.processes import command
@@ -186,10 +185,7 @@ def test_the_second_ctrl_c_ends_a_run_at_once(tmp_path: Path, hanging: str) -> N
 def test_slurm_is_asked_to_run_the_job_again(
     tmp_path: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scontrol = tmp_path / "scontrol"
-    scontrol.write_text(f"#!/bin/sh\necho $@ > {tmp_path}/asked\n")
-    scontrol.chmod(scontrol.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", scontrol(tmp_path))
     for name, value in (("JOB_ID", "12"), ("NTASKS", "1"), ("PROCID", "0"), ("JOB_NAME", "x")):
         monkeypatch.setenv(f"SLURM_{name}", value)
     arguments = (*QUICK, "hydra.run.dir=run", "resume=auto")
@@ -222,3 +218,29 @@ def test_a_study_that_ends_takes_its_runs_along_and_goes_on_with_them(
     assert rows > 130
     assert not (tmp_path / "study" / "seed=7_unfinished_1").exists()
     assert differences_of_runs(run, unbroken) == []
+
+
+@pytest.mark.slow
+def test_runs_of_a_study_are_saved_where_all_of_a_job_hear_the_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They hear SLURM's, and then that of the study, which alone asks for the job again."""
+    monkeypatch.setenv("PATH", scontrol(tmp_path))
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    endless = "trainer.max_epochs=100000"
+    process = start(tmp_path, "study", *QUICK[1:], endless, "seeds=2", "jobs=2", "folder=study")
+    runs = [tmp_path / "study" / f"seed={seed}" for seed in (0, 1)]
+    have_begun = [has_rows(run, 20) for run in runs]
+
+    def signalled() -> bool:
+        if not all(begun() for begun in have_begun):
+            return False
+        for run in psutil.Process(process.pid).children():
+            run.send_signal(signal.SIGUSR1)
+        return True
+
+    ended = interrupt(process, signalled, signal.SIGUSR1)
+    assert ended.status == 128 + signal.SIGUSR1, ended.output
+    for run in runs:
+        assert "all is saved in" in run.with_name(f"{run.name}.log").read_text()
+    assert (tmp_path / "asked").read_text() == "requeue 12\n"

@@ -16,6 +16,7 @@ from lightning_dqn.safekeeping.signals import (
     Stopped,
     heard_before_a_run,
 )
+from lightning_dqn.system import processes
 from lightning_dqn.system.processes import hear_of_parents_end
 
 
@@ -100,6 +101,31 @@ def test_what_ends_at_once_does_so_once_for_a_signal_sent_twice():
     time.sleep(1.2 * TWICE_SECONDS)
     with pytest.raises(Stopped):
         at_once(signal.SIGTERM, None)
+
+
+def test_a_run_that_something_began_leaves_it_to_that_to_end_it_at_once(monkeypatch):
+    """It hears what a scheduler sends to all, and then what the study sends to its runs."""
+    monkeypatch.setattr(processes, "_followed", [os.getppid()])
+    listener = Listener()
+    listener._hear(signal.SIGUSR1, None)
+    listener._hear(signal.SIGTERM, None)
+    assert listener.number == signal.SIGUSR1
+    monkeypatch.setattr(processes, "_followed", [os.getppid() + 1])  # as where it has ended
+    with pytest.raises(Stopped, match="SIGTERM"):
+        listener._hear(signal.SIGTERM, None)
+
+
+def test_a_signal_that_a_run_has_heard_is_not_heard_behind_it():
+    listener = Listener()
+    with heard_before_a_run():
+        at_once = signal.getsignal(signal.SIGTERM)
+        listener.start()
+        os.kill(os.getpid(), signal.SIGTERM)
+        listener.stop()
+        assert signal.getsignal(signal.SIGTERM) is at_once
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(TWICE_SECONDS / 10)
+    assert listener.number == signal.SIGTERM
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process can't hear of it")

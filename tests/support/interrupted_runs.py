@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -89,6 +90,14 @@ def interrupt(
         os.kill(process.pid, number)
     output, _ = process.communicate(timeout=300)
     return Ended(process.returncode, output, time.monotonic() - since)
+
+
+def scontrol(folder: Path) -> str:
+    """Return a ``PATH`` with a ``scontrol`` that adds what it is told to a folder's ``asked``."""
+    program = folder / "scontrol"
+    program.write_text(f"#!/bin/sh\necho $@ >> {folder}/asked\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
 def has_rows(run: Path, number: int) -> Callable[[], bool]:
