@@ -47,8 +47,8 @@ def check_devices(trainer: Any) -> None:
     if is_half and strategy.root_device.type == "cpu" and not multiplies_bfloat16():
         rank_zero_warn(
             "precision=bf16-mixed: this CPU has no instructions for bfloat16 (avx512_bf16 or "
-            "amx_bf16), without which learning takes several times as long as by 32-true "
-            "(trainer.precision)"
+            "amx_bf16), without which learning takes longer than by 32-true, up to five times as "
+            "long (trainer.precision)"
         )
 
 
