@@ -10,7 +10,7 @@ from lightning_dqn.study.atari_scores import TABLES, atari_100k
 def test_there_are_26_games_with_a_score_of_everyone() -> None:
     table = atari_100k()
     assert len(table.games) == 26
-    assert list(table.agents) == ["DER", "DrQ(eps)", "SPR", "SR-SPR", "BBF"]
+    assert list(table.agents) == ["DER", "DrQ(eps)", "SPR", "SR-SPR", "BBF", "BBF at 2"]
     for scores in (table.human, *table.agents.values()):
         assert tuple(scores) == table.games
     assert table.run_iqm.keys() <= table.agents.keys()
@@ -36,6 +36,7 @@ def test_chance_scores_0_and_a_person_1() -> None:
         ("SPR", 0.415, 0.396, 0.616),
         ("SR-SPR", 0.700, None, None),
         ("BBF", 1.139, 0.917, 2.247),
+        ("BBF at 2", 1.038, 0.755, 2.175),
     ],
 )
 def test_published_scores_come_to_the_published_aggregates(
