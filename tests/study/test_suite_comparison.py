@@ -45,7 +45,7 @@ def test_suites_are_compared_over_the_games_that_all_have(
     table = (tmp_path / "both" / "table.md").read_text()
     assert text in table
     assert all(f"`{one.command}`" in table for one in two)
-    assert (tmp_path / "both" / "aggregates.csv").read_text().count("per-game means") == 7
+    assert (tmp_path / "both" / "aggregates.csv").read_text().count("per-game means") == 8
     assert (tmp_path / "both" / "games.csv").read_text().count("Pong") == 2
 
 
