@@ -9,13 +9,8 @@ import time
 
 import pytest
 
-from lightning_dqn.safekeeping.signals import (
-    TWICE_SECONDS,
-    AtOnce,
-    Listener,
-    Stopped,
-    heard_before_a_run,
-)
+from lightning_dqn.safekeeping import signals
+from lightning_dqn.safekeeping.signals import AtOnce, Listener, Stopped, heard_before_a_run
 from lightning_dqn.system import processes
 from lightning_dqn.system.processes import hear_of_parents_end
 
@@ -74,12 +69,12 @@ def test_a_handler_that_is_there_before_a_run_stays():
     assert heard == [signal.SIGTERM]
 
 
-def test_a_signal_that_was_sent_twice_asks_for_no_more_than_one():
+def test_a_signal_that_was_sent_twice_asks_for_no_more_than_one(monkeypatch):
     """As ``timeout`` does, by which a run would end unsaved."""
+    monkeypatch.setattr(signals, "TWICE_SECONDS", 60.0)
     listener = Listener()
     for _ in range(3):
         listener._hear(signal.SIGTERM, None)
-        time.sleep(TWICE_SECONDS / 10)
     assert listener.number == signal.SIGTERM
     with pytest.raises(Stopped, match="SIGINT"):
         listener._hear(signal.SIGINT, None)
@@ -88,17 +83,18 @@ def test_a_signal_that_was_sent_twice_asks_for_no_more_than_one():
 def test_a_signal_after_a_while_is_a_second_one():
     listener = Listener()
     listener._hear(signal.SIGTERM, None)
-    time.sleep(1.2 * TWICE_SECONDS)
+    time.sleep(1.2 * signals.TWICE_SECONDS)
     with pytest.raises(Stopped):
         listener._hear(signal.SIGTERM, None)
 
 
-def test_what_ends_at_once_does_so_once_for_a_signal_sent_twice():
+def test_what_ends_at_once_does_so_once_for_a_signal_sent_twice(monkeypatch):
+    monkeypatch.setattr(signals, "TWICE_SECONDS", 60.0)
     at_once = AtOnce()
     with pytest.raises(Stopped):
         at_once(signal.SIGTERM, None)
     at_once(signal.SIGTERM, None)
-    time.sleep(1.2 * TWICE_SECONDS)
+    monkeypatch.setattr(signals, "TWICE_SECONDS", 0.0)
     with pytest.raises(Stopped):
         at_once(signal.SIGTERM, None)
 
@@ -115,7 +111,8 @@ def test_a_run_that_something_began_leaves_it_to_that_to_end_it_at_once(monkeypa
         listener._hear(signal.SIGTERM, None)
 
 
-def test_a_signal_that_a_run_has_heard_is_not_heard_behind_it():
+def test_a_signal_that_a_run_has_heard_is_not_heard_behind_it(monkeypatch):
+    monkeypatch.setattr(signals, "TWICE_SECONDS", 60.0)
     listener = Listener()
     with heard_before_a_run():
         at_once = signal.getsignal(signal.SIGTERM)
@@ -124,7 +121,7 @@ def test_a_signal_that_a_run_has_heard_is_not_heard_behind_it():
         listener.stop()
         assert signal.getsignal(signal.SIGTERM) is at_once
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(TWICE_SECONDS / 10)
+        time.sleep(0.02)
     assert listener.number == signal.SIGTERM
 
 
