@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,7 +48,7 @@ def run(
     except (KeyboardInterrupt, Stopped) as end:
         why = end if isinstance(end, Stopped) else "stopped by SIGINT"
         told_now = [f"{why}; continue with: {again(sweep, composer)}"]
-        if isinstance(end, Stopped) and end.number == getattr(signal, "SIGUSR1", None):
+        if isinstance(end, Stopped) and end.is_preemption:
             told_now += _requeued(sweep, again_goes_on)
         print("\n" + "\n".join(told_now), file=sys.stderr, flush=True)
         sys.exit(end.exit_status if isinstance(end, Stopped) else INTERRUPTED)

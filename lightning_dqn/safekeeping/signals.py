@@ -48,6 +48,11 @@ class Stopped(BaseException):
         """What shells and schedulers know a signal's end by."""
         return 128 + self.number
 
+    @property
+    def is_preemption(self) -> bool:
+        """Whether it came by the signal that SLURM is asked to send before time is up."""
+        return self.number == getattr(signal, "SIGUSR1", None)
+
 
 class _Arrivals:
     """Tells a signal that asks for something from the same one sent twice.
