@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
+import lightning_dqn
 from lightning_dqn.agent import Agent
 from lightning_dqn.environments.spec import EnvironmentSpec
 
@@ -28,6 +32,15 @@ LARGEST_DIFFERENCE = 1e-5
 """Of a program's values from the agent's, as a share of the largest value."""
 OPSET = 18
 """Of ONNX: the oldest that torch's exporter writes, which the most runtimes read."""
+
+_DECIDES = re.compile(
+    r"Converting a tensor to a (Python (boolean|float|number|list)|NumPy array)|"
+    "Using len to get tensor shape"
+)
+"""What torch says where code may go on by a tensor's values, or by the size of the batch."""
+_DECIDE_BY_FIXED_SIZES = tuple(
+    str(Path(file).parent) + os.sep for file in (torch.__file__, lightning_dqn.__file__)
+)
 
 Program = Callable[[Tensor], Tensor]
 """From observations, [B, *shape] or [B, S, *shape], to float[B, A]."""
@@ -120,11 +133,27 @@ def random_observations(spec: EnvironmentSpec, size: int, generator: torch.Gener
 
 def _make_torchscript(values: QValues, spec: EnvironmentSpec) -> bytes:
     content = io.BytesIO()
-    with _quiet():
+    with _quiet(), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", TracerWarning)
         # A trace turns some sizes into constants; those of a single observation broadcast.
         traced = torch.jit.trace(values, spec.example_observations(1), check_trace=False)
         torch.jit.save(traced, content)
+    _refuse_decisions(told)
     return content.getvalue()
+
+
+def _refuse_decisions(told: Sequence[warnings.WarningMessage]) -> None:
+    """Refuse a trace where code went on by values or by the batch's size: it keeps that one way.
+
+    What torch's layers and those here decide, by other sizes, is the same for all observations.
+
+    Raises:
+        RuntimeError: naming the line.
+    """
+    for warning in told:
+        found = _DECIDES.match(str(warning.message))
+        if found and not warning.filename.startswith(_DECIDE_BY_FIXED_SIZES):
+            raise RuntimeError(f"{found[0]} ({warning.filename}:{warning.lineno})")
 
 
 def _load_torchscript(content: bytes) -> Program:

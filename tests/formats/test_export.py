@@ -173,8 +173,16 @@ class CountsItsBatch(nn.Module):
         return self.layer(observation) + len(observation)
 
 
+class ScalesByItsBatch(CountsItsBatch):
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.layer(observation) * int(observation.shape[0])
+
+
 def test_a_network_that_a_trace_gets_wrong_is_refused(tmp_path):
     with pytest.raises(ValueError, match="differs from the agent"):
+        written(make(network=ScalesByItsBatch()), tmp_path, "torchscript")
+    message = "no program can be made of CountsItsBatch: Using len .*test_export"
+    with pytest.raises(ValueError, match=message):
         written(make(network=CountsItsBatch()), tmp_path, "torchscript")
     assert list(tmp_path.iterdir()) == []
     check(make(network=CountsItsBatch()), tmp_path, "torch_export")
@@ -190,8 +198,39 @@ class LooksItsBatchUp(CountsItsBatch):
         return self.layer(observation) * {1: 1.0, 2: 1.0, 7: 1.0}[len(observation)]
 
 
-@pytest.mark.parametrize("network", [Branches, LooksItsBatchUp])
-@pytest.mark.parametrize("format", ["torch_export", "onnx"])
+class BranchesFarOut(CountsItsBatch):
+    """By values that no draw comes to, before which a trace and the network are one."""
+
+    def forward(self, observation: Tensor) -> Tensor:
+        largest = observation.abs().max()
+        return self.layer(observation / largest if largest > 100 else observation)
+
+
+class BranchesAtManyRows(CountsItsBatch):
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.layer(observation) * (2 if observation.shape[0] > 1000 else 1)
+
+
+class Attends(CountsItsBatch):
+    """Torch's own layers decide by sizes too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        rows = observation[:, None].expand(-1, 5, -1)
+        return self.layer(self.attention(rows, rows, rows, need_weights=False)[0].mean(1))
+
+
+def test_what_torchs_own_layers_decide_by_sizes_is_no_branch(tmp_path):
+    check(make(network=Attends()), tmp_path, "torchscript")
+
+
+@pytest.mark.parametrize(
+    "network", [Branches, LooksItsBatchUp, BranchesFarOut, BranchesAtManyRows]
+)
+@pytest.mark.parametrize("format", PROGRAMS)
 def test_a_network_that_is_no_graph_is_refused_in_a_line(network, format, tmp_path, capfd):
     with pytest.raises(ValueError) as refused:
         written(make(network=network()), tmp_path, format)
