@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_dqn import td
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.head import Head
-from lightning_dqn.networks.modes import in_evaluation_mode
+from lightning_dqn.networks.modes import in_evaluation_mode, is_training
 
 
 class GreedyPolicy:
@@ -22,7 +22,8 @@ class GreedyPolicy:
         network: observation -> output, float[B, A] or float[B, A, N].
         head: reads action values from the output.
         spec: the environment's shapes and types.
-        explores: its actions are noisy enough to collect with: none at random is needed.
+        explores: its noisy layers draw their noise, which is enough to collect with: no action at
+            random is needed.
         refuses_non_finite: an action whose value isn't finite is an error.
     """
 
@@ -62,7 +63,7 @@ class GreedyPolicy:
             )
         device = next(self.network.parameters()).device
         batch = torch.as_tensor(observation).to(device, self._dtype)
-        if not self.network.training:  # noise is drawn all the same, where it is to be
+        if self.explores or not is_training(self.network):
             return self.head.q_values(self.network(batch))
         with in_evaluation_mode(self.network):
             return self.head.q_values(self.network(batch))

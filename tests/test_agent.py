@@ -22,7 +22,8 @@ from lightning_dqn.networks.heads.quantile import (
     QuantileHead,
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.networks.layers import draw_noise
+from lightning_dqn.networks.layers import draw_noise, has_noise
+from lightning_dqn.networks.modes import is_training
 from lightning_dqn.networks.q_network import NetworkOptions, QNetwork
 from lightning_dqn.networks.torsos import MLP
 from lightning_dqn.policy import GreedyPolicy
@@ -145,8 +146,13 @@ def test_a_noisy_network_acts_with_noise_where_its_layers_draw_it(head: Head) ->
     draw_noise(network.eval(), torch.Generator().manual_seed(0))
     same = np.ones((2, 3), np.float32)
     one, other = greedy.q_values(same)
+    assert torch.equal(one, other), "only what explores acts with noise"
+    assert has_noise(network)
+    assert is_training(network), "as it was"
+    explorer = GreedyPolicy(network, head, VECTOR, explores=True)
+    one, other = explorer.q_values(same)
     assert not torch.equal(one, other), "each environment has noise of its own"
-    assert not torch.equal(greedy.q_values(same)[0], one)
+    assert not torch.equal(explorer.q_values(same)[0], one)
 
 
 # --- what an agent is asked

@@ -19,6 +19,11 @@ def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
         set_modes(modes)
 
 
+def is_training(model: nn.Module) -> bool:
+    """Return whether any of a model's modules is in training mode."""
+    return any(module.training for module in model.modules())
+
+
 def modes_of(model: nn.Module) -> dict[nn.Module, bool]:
     """Return whether each of a model's modules is in training mode."""
     return {module: module.training for module in model.modules()}

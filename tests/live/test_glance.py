@@ -83,6 +83,24 @@ def test_a_grid_is_known_by_its_fields_or_its_shape():
     assert fields_of(SimpleNamespace(desc=fields, shape=[2, 3]), 7) is None
 
 
+@pytest.mark.parametrize("evaluate", [False, True])
+def test_looking_at_a_noisy_network_draws_no_noise(evaluate, make_data, make_trainer):
+    """The target draws noise while learning, from the generator of learning, and may evaluate."""
+    module = DQN("CartPole-v1", network=MLP(hidden=[8], noisy=True), compile=False)
+    data, values = make_data(), []
+
+    def look():
+        state = torch.get_rng_state()
+        for _ in range(2):
+            values.append(glance(module, data, colour=False).q_values)
+        assert torch.equal(torch.get_rng_state(), state)
+
+    data.between_iterations.append(look)
+    make_trainer(callbacks=[EMATargetNetwork(tau=0.1, evaluate=evaluate)]).fit(module, data)
+    assert values[0::2] == values[1::2]
+    assert len(values) > 4
+
+
 def test_looking_leaves_the_network_in_its_mode(make_module, make_data, make_trainer):
     modes = []
     module, data = make_module(), make_data()

@@ -37,6 +37,7 @@ class ActorConfig(NamedTuple):
         registration: gymnasium's record of the environment; None where it has none.
         exploration: how actions stray from the policy's.
         num_envs: E.
+        num_actors: that collect at the same pace; schedules go by the env steps of all.
         seed: of its environments and exploration.
         is_first: its policy's noise is that which the learner would have drawn.
     """
@@ -46,6 +47,7 @@ class ActorConfig(NamedTuple):
     registration: Any
     exploration: Exploration
     num_envs: int
+    num_actors: int
     seed: int
     is_first: bool
 
@@ -66,6 +68,7 @@ class RemoteActor:
         self._collector = Collector(
             self._environment, config.spec, exploration=config.exploration, seed=config.seed
         )
+        self._collector.num_ranks = config.num_actors
         self._receiver = Receiver(None if config.is_first else config.seed)
         self._weights_env_steps: int | None = None
         self._times_collected = 0
@@ -82,7 +85,7 @@ class RemoteActor:
             self._weights_env_steps = parcel.env_steps
         policy = None if order.is_random else self._receiver.policy
         collector = self._collector
-        collector.env_steps = order.env_steps
+        collector.env_steps = order.env_steps // collector.num_ranks
         rows = collector.collect_times(policy, order.num_times)
         actor, first_time = collector.actor, self._times_collected
         self._times_collected += order.num_times
@@ -93,7 +96,7 @@ class RemoteActor:
             rows=rows,
             following=following,
             episodes=collector.take_episodes(),
-            epsilon=actor.epsilon(policy, collector.env_steps),
+            epsilon=actor.epsilon(policy, collector.env_steps * collector.num_ranks),
             weights_env_steps=None if policy is None else self._weights_env_steps,
             worker_restarts=actor.worker_restarts,
             first_time=first_time,

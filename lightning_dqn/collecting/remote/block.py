@@ -26,7 +26,7 @@ class Order(NamedTuple):
 
     Attributes:
         num_times: T, of the block, those that it repeats not counted.
-        env_steps: of all actors, by which schedules go.
+        env_steps: of all actors where the block begins; within it schedules go by what all collect.
         is_random: actions are random, as in the first warm-up.
         chains: by which initial priorities are computed; None: none are.
     """
@@ -42,12 +42,13 @@ class Following(NamedTuple):
 
     Attributes:
         observation: [E, *shape].
-        stacked: [E, S, *shape]; ``observation`` where S = 1.
+        stacked: [E, S, *shape]; ``observation`` where S = 1. None: not known, for the frames before
+            it came with rows that were taken.
         action_mask: bool[E, A], or None where all actions are legal.
     """
 
     observation: np.ndarray
-    stacked: np.ndarray
+    stacked: np.ndarray | None
     action_mask: np.ndarray | None
 
 

@@ -156,6 +156,7 @@ class RayCollectionConfig(Exploration):
             registration=gym.registry.get(str(environment.id).rpartition(":")[2]),
             exploration=exploration_of(self, index, self.num_actors, self.apex_alpha),
             num_envs=environment.num_envs // self.num_actors,
+            num_actors=self.num_actors,
             seed=seed if is_first else seed_of(seed, "actor", index, number),
             is_first=is_first,
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from lightning_dqn.collecting.final_rows import final_rows
 from lightning_dqn.collecting.remote.block import Block, Following
-from lightning_dqn.collecting.remote.parts import nothing_yet, times_of
+from lightning_dqn.collecting.remote.parts import following_of, nothing_yet, times_of
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns, check_extra
 from lightning_dqn.transitions import Episode, Rows, joined, truncated_by
@@ -61,7 +61,7 @@ class Lane:
             return self._last
         rows = self._parts[0][0]
         mask = None if rows.action_mask is None else rows.action_mask[0]
-        return Following(rows.observation[0], rows.observation[0], mask)
+        return following_of(self._spec, rows.observation[0], mask)
 
     def put(self, block: Block) -> None:
         """Keep the rows of a block that are new.

@@ -24,6 +24,19 @@ def owned(rows: Rows) -> Rows:
     return rows.each(lambda column: column if column.flags.writeable else column.copy())
 
 
+def following_of(
+    spec: EnvironmentSpec, observation: np.ndarray, action_mask: np.ndarray | None
+) -> Following:
+    """Return what follows, by observations without the frames before them.
+
+    Args:
+        spec: of the rows.
+        observation: [E, *shape].
+        action_mask: bool[E, A], or None where all actions are legal.
+    """
+    return Following(observation, observation if spec.frame_stack == 1 else None, action_mask)
+
+
 def nothing_yet(spec: EnvironmentSpec, num_envs: int) -> Following:
     """Return what stands for an observation where none was made."""
     shape = (num_envs, *spec.observation_shape)

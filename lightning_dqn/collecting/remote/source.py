@@ -20,12 +20,12 @@ import torch
 
 from lightning_dqn.collecting.contract import Collected, Reading
 from lightning_dqn.collecting.final_rows import final_rows
-from lightning_dqn.collecting.remote.block import Block, Following, Order
+from lightning_dqn.collecting.remote.block import Block, Order
 from lightning_dqn.collecting.remote.chains import ChainTerms
 from lightning_dqn.collecting.remote.crew import Crew
 from lightning_dqn.collecting.remote.lane import Lane
 from lightning_dqn.collecting.remote.parcel import pack
-from lightning_dqn.collecting.remote.parts import owned
+from lightning_dqn.collecting.remote.parts import following_of, owned
 from lightning_dqn.collecting.remote.probe import Probe
 from lightning_dqn.collecting.remote.session import Session
 from lightning_dqn.collecting.unread_states import UnreadStates
@@ -153,13 +153,14 @@ class RaySource:
         Raises:
             RuntimeError: frames are stacked and actors are ahead, so that it isn't known.
         """
-        if self._spec.frame_stack > 1 and any(lane.waiting for lane in self._lanes):
+        stacked = [lane.following.stacked for lane in self._lanes]
+        known = [one for one in stacked if one is not None]
+        if len(known) < len(stacked):
             raise RuntimeError(
                 "upcoming observations with frame stacks aren't known while actors are ahead; set "
                 "data.collection.synchronous=true"
             )
-        following = self._following()
-        return following.stacked, following.action_mask
+        return np.concatenate(known), self._following()[1]
 
     def go_on(self, env_steps: int) -> None:
         """Count from here; the warm-up is the policy's."""
@@ -177,7 +178,7 @@ class RaySource:
             "target_env_steps": self._target_env_steps,
             "env_steps_told": self._env_steps_told,
             "iterations": self._iterations,
-            "actor": _to_plain(self._following()) if self._has_rows else None,
+            "actor": _to_plain(*self._following()) if self._has_rows else None,
             "actors": self._states_of_actors(),
             "ahead": None,
         }
@@ -194,9 +195,10 @@ class RaySource:
             self._env_steps_told = state["env_steps_told"]
             self._iterations = state.get("iterations", 0)
             self._has_rows = True
-            following = _from_plain(state["actor"])
+            observation, mask = _from_plain(state["actor"])
             for index, lane in enumerate(self._lanes):
-                lane.begin_at(_part(following, index, self._crew.size))
+                part = following_of(self._spec, *_part(observation, mask, index, self._crew.size))
+                lane.begin_at(part)
             states = state.get("actors") or []
             is_whole = len(states) == self._crew.size
             if is_whole and all(self._crew.call("load_state_dict", [(one,) for one in states])):
@@ -204,7 +206,7 @@ class RaySource:
         self._crew.call("go_on", [(self._env_steps,)] * self._crew.size)
         if state["actor"] is None:
             return None
-        observation, _, mask = self._following()
+        observation, mask = self._following()
         last = final_rows(self._spec, observation, mask, extra_columns=self._extra_columns)
         ahead = state["ahead"]  # of a source in this process, before what follows
         return last if ahead is None else truncated_by(rows_from_plain(ahead), last)
@@ -347,12 +349,12 @@ class RaySource:
             "rollout/policy_age": self._env_steps - oldest,
         }
 
-    def _following(self) -> Following:
+    def _following(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the observations that follow what was taken, [E, *shape], and their masks."""
         parts = [lane.following for lane in self._lanes]
         masks = [one.action_mask for one in parts if one.action_mask is not None]
-        return Following(
+        return (
             np.concatenate([one.observation for one in parts]),
-            np.concatenate([one.stacked for one in parts]),
             np.concatenate(masks) if len(masks) == len(parts) else None,
         )
 
@@ -375,19 +377,21 @@ class RaySource:
             raise fault
 
 
-def _to_plain(following: Following) -> dict[str, Any]:
-    mask = following.action_mask
+def _to_plain(observation: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
     return {
-        "observation": torch.as_tensor(np.array(following.observation)),
+        "observation": torch.as_tensor(np.array(observation)),
         "action_mask": None if mask is None else torch.as_tensor(np.array(mask)),
     }
 
 
-def _from_plain(state: dict[str, Any]) -> Following:
-    mask, observation = state["action_mask"], state["observation"].numpy()
-    return Following(observation, observation, None if mask is None else mask.numpy())
+def _from_plain(state: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
+    mask = state["action_mask"]
+    return state["observation"].numpy(), None if mask is None else mask.numpy()
 
 
-def _part(following: Following, index: int, number: int) -> Following:
+def _part(
+    observation: np.ndarray, mask: np.ndarray | None, index: int, number: int
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Return one actor's part of what follows the rows of all."""
-    return Following(*(None if c is None else np.split(c, number)[index] for c in following))  # type: ignore[arg-type]
+    own = None if mask is None else np.split(mask, number)[index]
+    return np.split(observation, number)[index], own

@@ -62,7 +62,8 @@ def make_source(rays) -> Iterator[Make]:
 
     def make(kind: type = RayCollectionConfig, **settings: Any) -> Any:
         pace = {name: settings.pop(name, value) for name, value in PACE.items()}
-        environment = EnvironmentFactory("CartPole-v1", num_envs=4)
+        stack = settings.pop("frame_stack", 1)
+        environment = EnvironmentFactory("CartPole-v1", num_envs=4, frame_stack=stack)
         config = kind(**{"epsilon": EPSILON, **settings})
         made.append(config.make(environment, **pace))
         return made[-1]
@@ -75,10 +76,11 @@ def make_source(rays) -> Iterator[Make]:
 class Changing:
     """A module whose weights change with every iteration, the same way each time."""
 
-    def __init__(self, *, noisy: bool = False) -> None:
+    def __init__(self, *, noisy: bool = False, stack: int = 1) -> None:
         torch.manual_seed(0)
         network = MLP(hidden=[16], noisy=noisy)
-        self.module = DQN("CartPole-v1", network=network, compile=False)
+        environment = EnvironmentFactory("CartPole-v1", frame_stack=stack)
+        self.module = DQN(environment, network=network, compile=False)
         self.generator = torch.Generator().manual_seed(1)
 
     def change(self) -> None:
@@ -328,6 +330,25 @@ def test_actors_explore_each_by_its_epsilon(make_source):
     warm_up(source, learner)
     [collected] = learner.iterations(source, 1)
     assert collected.epsilon == pytest.approx((0.5 + 0.25) / 2)
+
+
+def test_a_run_with_frame_stacks_is_saved_while_one_actor_is_ahead(make_source):
+    source, learner = make_source(num_actors=2, frame_stack=3, block_rows=16), Changing(stack=3)
+    warm_up(source, learner)
+    learner.iterations(source, 2)
+    emptied, ahead = source._lanes
+    emptied.take(emptied.waiting)
+    assert ahead.waiting
+    saved = source.state_dict()["actor"]["observation"]
+    assert saved.shape == (4, 4)
+    following = np.concatenate([one.following.observation for one in source._lanes])
+    np.testing.assert_array_equal(saved, following)
+    with pytest.raises(RuntimeError, match="synchronous=true"):
+        source.upcoming()
+    continued = make_source(num_actors=2, frame_stack=3, block_rows=16)
+    last = continued.load_state_dict(source.state_dict())
+    np.testing.assert_array_equal(last.observation[0], following)
+    assert (last.action == NO_ACTION).all()
 
 
 def test_closing_ends_actors_and_ray_and_may_be_repeated(make_source, rays):
