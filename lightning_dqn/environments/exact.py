@@ -127,7 +127,8 @@ def beyond(values: np.ndarray, largest: float = LARGEST_FLOAT32) -> np.ndarray:
         values: of any shape.
         largest: that the type holds; float32's.
     """
-    return np.isfinite(values) & (np.abs(values) > largest)
+    # As float64: a narrower type might not hold what is compared with.
+    return np.isfinite(values) & (np.abs(values) > np.float64(largest))
 
 
 def refuse_where(

@@ -137,6 +137,8 @@ def _copied(step: Any) -> list[Any]:
 
 
 def _are_equal(one: Any, other: Any) -> bool:
+    if all(isinstance(each, np.ndarray) and each.dtype == object for each in (one, other)):
+        one, other = list(one), list(other)  # as of tensors, which NumPy doesn't compare
     if isinstance(one, (list, tuple)):
         pairs = zip(one, other, strict=False)
         return len(one) == len(other) and all(_are_equal(a, b) for a, b in pairs)

@@ -50,6 +50,7 @@ class Evaluation:
         seed: of the episodes; None where nothing tells.
         more: ``median``, ``min``, ``max``, ``iqm`` and its 95 % ``interval``, where the episodes
             are known one by one.
+        notes: lines about them, as that a return of self-play is both sides' rewards.
     """
 
     told: str
@@ -60,6 +61,7 @@ class Evaluation:
     epsilon: float | None
     seed: int | None
     more: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,9 @@ def _evaluation(facts: Facts) -> Iterator[str]:
     yield f"The numbers are of {one.told}."
     yield ""
     yield from _table(told)
+    for note in one.notes:
+        yield f"Note: {note}."
+        yield ""
     if facts.replay:
         yield f"[replay.mp4](replay.mp4) shows {facts.replay}."
         yield ""

@@ -109,7 +109,8 @@ class BoardGameVectorEnv(VectorEnv):
         self.action_space = batch(self.single_action_space, num_envs)
         self._reward_of_score = np.array([self.rewards.draw, self.rewards.win, self.rewards.loss])
         self._boards = np.arange(num_envs)
-        self._state = game.initial_state(num_envs)
+        self._dtype = _dtype_of_boards(game)
+        self._state = self._new_boards(num_envs)
         self._moves = np.zeros(num_envs, np.int64)
         self._learner_seat = np.zeros(num_envs, np.int64)
         self._symmetry = np.zeros(num_envs, np.int64)
@@ -227,7 +228,7 @@ class BoardGameVectorEnv(VectorEnv):
         moves[waits] += 1
         lost = self.game.outcome(state).is_over
         # An opening that the opponent's answer ends is none: begin with that answer alone.
-        state[lost], moves[lost] = self.game.initial_state(int(lost.sum())), 0
+        state[lost], moves[lost] = self._new_boards(int(lost.sum())), 0
         behind = lost & (seat == SECOND)
         if behind.any():
             state[behind] = self._answer(state[behind])
@@ -235,7 +236,7 @@ class BoardGameVectorEnv(VectorEnv):
 
     def _opening(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Return boards after random moves, and how many, int64[count]; none of them is over."""
-        state, moves = self.game.initial_state(count), np.zeros(count, np.int64)
+        state, moves = self._new_boards(count), np.zeros(count, np.int64)
         if self.random_plies == 0:
             return state, moves
         wanted = self.np_random.integers(self.random_plies + 1, size=count)
@@ -246,6 +247,10 @@ class BoardGameVectorEnv(VectorEnv):
             goes_on = (moves == ply) & (wanted > ply) & ~self.game.outcome(following).is_over
             state[goes_on], moves[goes_on] = following[goes_on], ply + 1
         return state, moves
+
+    def _new_boards(self, count: int) -> np.ndarray:
+        """Return boards before the first move, which may be written to."""
+        return np.array(self.game.initial_state(count), self._dtype)
 
     def _draw_seats(self, count: int) -> np.ndarray:
         if self.seat == "random":
@@ -290,3 +295,10 @@ class BoardGameVectorEnv(VectorEnv):
 
     def _info(self) -> dict[str, Any]:
         return {"action_mask": self._legal_as_shown(), "seat": self._seat_to_move()}
+
+
+def _dtype_of_boards(game: Game) -> np.dtype[Any]:
+    """Return the type that holds boards before the first move, and those after it."""
+    first = np.array(game.initial_state(1))
+    action = game.legal_moves(first).argmax(axis=1)
+    return np.result_type(first, game.apply(first, action))

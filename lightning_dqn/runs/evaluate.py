@@ -9,6 +9,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from lightning_dqn.collecting.evaluation import EvaluationConfig, EvaluationRules, Evaluator
+from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.learning.monitors import of_both_sides
 from lightning_dqn.networks.table import Table, UnseenCount
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
@@ -87,9 +88,12 @@ def evaluate(
     notes = [str(count) for count in counts]
     if cut := sum(episode.is_cut for episode in episodes):
         notes.append(f"{cut} of {len(episodes)} episodes were cut; max_episode_steps=N sets where")
-    if factory.spec.zero_sum_turns:
-        notes.append(of_both_sides("a return"))
-    return Outcome(episodes, rules, notes)
+    return Outcome(episodes, rules, [*notes, *notes_on_returns(factory.spec)])
+
+
+def notes_on_returns(spec: EnvironmentSpec) -> list[str]:
+    """Return what has to be known of an environment's returns, whoever plays."""
+    return [of_both_sides("a return")] if spec.zero_sum_turns else []
 
 
 def summed_up(episodes: Sequence[Episode]) -> dict[str, Any]:

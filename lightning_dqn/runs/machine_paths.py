@@ -9,21 +9,26 @@ from pathlib import PurePath
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from lightning_dqn.runs.named import leaves
+from lightning_dqn.system.overrides import is_of
 
 _INTERPOLATION = re.compile(r"\$\{[^{}]*\}")
 _WORDS = re.compile(r"[^\s,;='\"\[\]{}()]+")
 _ABSOLUTE = re.compile(r"(^|:)(~\w*)?/(?=[^/])|(^|:)[A-Za-z]:[\\/](?=[^\\/])|^file:|:/{3,}").search
 
 
+IDS = ("environment.id", "data.evaluation.environment.id")
+"""Keys of names that look like paths, and that a folder may have too: runs are sorted by them."""
+
+
 def holds_a_path(text: str) -> bool:
-    """Return whether a word of a text is a path of this machine: absolute, or of what is there.
+    """Return whether a text or a word of it is a path of this machine: absolute, or there.
 
     A word alone, as ``small``, is taken for a name, whatever else is called so; one that begins
     with an interpolation is of another place.
     """
     while _INTERPOLATION.search(text):
         text = _INTERPOLATION.sub("$", text)
-    return any(
+    return _is_there(text.strip("'\"")) or any(
         _ABSOLUTE(word) or _is_there(word.rpartition(":")[2]) for word in _WORDS.findall(text)
     )
 
@@ -35,7 +40,8 @@ def take_paths(config: DictConfig) -> list[str]:
         config: it is changed in place.
     """
     written = OmegaConf.to_container(config, resolve=False)
-    keys = [key for key, value in leaves(written) if isinstance(value, str) and holds_a_path(value)]
+    texts = [(key, value) for key, value in leaves(written) if isinstance(value, str)]
+    keys = [key for key, value in texts if not is_of(key, IDS) and holds_a_path(value)]
     for key in keys:
         OmegaConf.update(config, key, MISSING)
     return keys

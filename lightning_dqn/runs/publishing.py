@@ -20,9 +20,9 @@ from lightning_dqn.formats.export import export
 from lightning_dqn.formats.saved import PUBLISHED, read_saved, save_weights
 from lightning_dqn.reporting.video import VideoFormat
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.evaluate import evaluate, summed_up, test_seed
+from lightning_dqn.runs.evaluate import evaluate, notes_on_returns, summed_up, test_seed
 from lightning_dqn.runs.finished import PUBLISHED_CONFIGURATION, FinishedRun
-from lightning_dqn.runs.machine_paths import holds_a_path, take_paths
+from lightning_dqn.runs.machine_paths import IDS, holds_a_path, take_paths
 from lightning_dqn.runs.mistakes import one_line
 from lightning_dqn.runs.named import leaves
 from lightning_dqn.runs.playing import Epsilon, Limit
@@ -262,7 +262,7 @@ def _played(run: FinishedRun, number: int) -> Evaluation:
     """Play episodes, as many in each of several environments, so that short ones don't prevail."""
     num_envs = next(n for n in range(min(10, number), 0, -1) if number % n == 0)
     seed = test_seed(run)
-    episodes, rules, _ = evaluate(
+    episodes, rules, notes = evaluate(
         run, num_envs=num_envs, episodes_per_env=number // num_envs, seed=seed
     )
     found = summed_up(episodes)
@@ -275,6 +275,7 @@ def _played(run: FinishedRun, number: int) -> Evaluation:
         epsilon=rules.epsilon,
         seed=seed,
         more={name: found[name] for name in ("median", "min", "max", "iqm", "interval")},
+        notes=tuple(notes),
     )
 
 
@@ -292,6 +293,7 @@ def _tested(run: FinishedRun, summary: Mapping[str, Any]) -> Evaluation:
         episodes_cut=summary.get("episodes_cut", 0),
         epsilon=(summary.get("evaluation") or {}).get("epsilon"),
         seed=test_seed(run),
+        notes=tuple(notes_on_returns(run.environment().spec)),
     )
 
 
@@ -312,8 +314,10 @@ def _training(run: FinishedRun, summary: Mapping[str, Any]) -> Training:
 
 
 def _is_private(override: str) -> bool:
-    is_of_here = is_of(path_of(override), _OF_THIS_MACHINE)
-    return is_of_here or holds_a_path(override.partition("=")[2]) or holds_a_secret(override)
+    key, value = path_of(override), override.partition("=")[2]
+    is_of_here = is_of(key, _OF_THIS_MACHINE)
+    holds = not is_of(key, IDS) and holds_a_path(value)
+    return is_of_here or holds or holds_a_secret(override)
 
 
 def _finish(folder: Path, facts: Facts) -> dict[str, int]:

@@ -190,3 +190,21 @@ def test_a_worker_goes_on_where_an_episode_had_just_ended() -> None:
     finally:
         one.close()
         other.close()
+
+
+class Masked(IdentityEnv):
+    """Tells its legal actions by tensors."""
+
+    def reset(self, **kwargs: Any) -> Any:
+        observation, _ = super().reset(**kwargs)
+        return observation, self._mask()
+
+    def step(self, action: Any) -> Any:
+        return *super().step(action)[:-1], self._mask()
+
+    def _mask(self) -> dict[str, Any]:
+        return {"action_mask": torch.ones(int(self.action_space.n), dtype=torch.bool)}
+
+
+def test_masks_are_compared_whatever_type_they_are_of() -> None:
+    assert EnvironmentFactory(Masked, num_envs=2).grade == "exact"

@@ -339,3 +339,41 @@ def test_an_opening_never_finishes_a_game() -> None:
 def test_a_negative_number_of_random_plies_is_refused() -> None:
     with pytest.raises(ValueError, match="random_plies=-1: at least 0"):
         BoardGameVectorEnv(TicTacToe(), random_plies=-1)
+
+
+# --- games of others
+
+
+class KeepsItsStart(Nim):
+    """Hands out the same boards again and again, which nobody may write to."""
+
+    start = np.broadcast_to(np.full(1, 4), (64, 1))
+
+    def initial_state(self, num_boards: int) -> np.ndarray:
+        return self.start[:num_boards]
+
+
+@pytest.mark.parametrize("random_plies", [0, 1])
+def test_the_boards_that_a_game_hands_out_are_left_alone(random_plies: int) -> None:
+    game = KeepsItsStart()
+    for opponent in (None, "random"):
+        boards = BoardGameVectorEnv(game, 3, opponent=opponent, random_plies=random_plies)
+        for _ in random_steps(boards, 20):
+            assert (game.initial_state(3) == 4).all()
+
+
+class Grows(Nim):
+    """Boards that the first move makes another type of, which holds more."""
+
+    def initial_state(self, num_boards: int) -> np.ndarray:
+        return np.full((num_boards, 1), 4, np.int8)
+
+    def apply(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
+        return (state.astype(np.int64) - action[:, None] - 1) + 0.0
+
+
+@pytest.mark.parametrize("random_plies", [0, 2])
+def test_boards_have_the_type_that_moves_make_of_them(random_plies: int) -> None:
+    boards = BoardGameVectorEnv(Grows(), 4, opponent="perfect", random_plies=random_plies)
+    for _ in random_steps(boards, 30):
+        assert boards.state.dtype == np.float64

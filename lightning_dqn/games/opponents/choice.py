@@ -36,7 +36,10 @@ def opponent_of(opponent: Opponent | str, game: Game) -> Opponent:
         return SearchOpponent(int(depth[1]))
     if Path(opponent).exists():
         return CheckpointOpponent(opponent, game=game)
-    raise ValueError(f"opponent={opponent!r}: choose {CHOICE}; there is no such file or folder")
+    raise ValueError(
+        f"opponent={opponent!r}: choose {CHOICE}; there is no such file or folder, seen from "
+        f"{Path.cwd()}"
+    )
 
 
 def opponent_name(opponent: Opponent | str) -> str:

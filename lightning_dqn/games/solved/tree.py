@@ -103,7 +103,8 @@ class GameTree:
         Raises:
             ValueError: a board can't be reached by legal moves.
         """
-        place = np.searchsorted(self.keys, _keys(state)).clip(max=len(self) - 1)
+        own = state.astype(self.state.dtype, copy=False)  # by whose bytes keys are
+        place = np.searchsorted(self.keys, _keys(own)).clip(max=len(self) - 1)
         position = self.by_key[place]
         same = np.equal(self.state[position], state)
         found = same.reshape(len(state), -1).all(axis=1)

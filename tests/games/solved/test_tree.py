@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.nim_game import Nim
 from support.scripted_opponent import LowestMove
 
 from lightning_dqn.games.connect_four import ConnectFour
@@ -184,3 +185,10 @@ def test_a_game_too_large_is_refused() -> None:
 def test_the_tree_does_not_depend_on_what_is_observed(encoding: str, tree: GameTree) -> None:
     other = GameTree.of(TicTacToe(encoding))  # type: ignore[arg-type]
     assert (other.state == tree.state).all()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float32])
+def test_boards_are_found_whatever_type_they_are_of(dtype: type) -> None:
+    tree = GameTree.of(Nim())
+    position = tree.position_of(tree.state.astype(dtype))
+    assert (tree.state[position] == tree.state).all()
