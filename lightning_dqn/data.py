@@ -203,6 +203,7 @@ class ReplayDataModule(pl.LightningDataModule):
         if ranks.are_several:
             share_files(self._trainer, ranks, files, type(self).__qualname__)
         self._check_belongs(stage)
+        self._check_evaluation(ranks)
         if stage != "fit" or self._experience is not None:
             return
         parts = parts_of_memory(self._trainer, self.replay_config)
@@ -232,6 +233,8 @@ class ReplayDataModule(pl.LightningDataModule):
         self, batch: Iteration | Episode, device: torch.device, dataloader_idx: int
     ) -> Iteration | Episode:
         """Move an iteration's minibatches to the device that learns."""
+        if not isinstance(batch, (Iteration, Episode)):  # of a subclass's own loaders
+            return super().transfer_batch_to_device(batch, device, dataloader_idx)
         if isinstance(batch, Episode) or batch.transitions.action.device == device:
             return batch
         return batch._replace(transitions=batch.transitions.each(lambda c: c.to(device)))
@@ -413,6 +416,9 @@ class ReplayDataModule(pl.LightningDataModule):
             )
         self.environment.shared(ranks)
         self.pace.share(ranks).check_capacity()
+        self._check_evaluation(ranks)
+
+    def _check_evaluation(self, ranks: Ranks) -> None:
         if self.evaluation.num_envs < ranks.size:
             raise ValueError(
                 f"evaluation.num_envs={self.evaluation.num_envs}: each of {ranks.size} ranks plays "

@@ -25,7 +25,8 @@ from lightning_dqn.learning.augmentation import Augmentation, AugmentationStream
 from lightning_dqn.learning.blocks import counts_after_updates, one_by_one
 from lightning_dqn.learning.compilation import Compile
 from lightning_dqn.learning.continuation import Continuation, add_state, take_state
-from lightning_dqn.learning.hooks import hooks_before_step
+from lightning_dqn.learning.devices import check_devices
+from lightning_dqn.learning.hooks import check_super_is_called, hooks_before_step
 from lightning_dqn.learning.leaving import BreakingOff, leave_training
 from lightning_dqn.learning.lookout import Lookout
 from lightning_dqn.learning.optimizer_step import forget_moments
@@ -297,8 +298,11 @@ class DQN(ActingModule):
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return what a fit brings along; first of all hooks, check what it relies on."""
+        check_devices(self.trainer)  # before weights are cast to the precision
         if self.trainer.state.fn == "fit":
             check_fit(self, is_users=type(self) is not DQN)
+        else:
+            check_super_is_called(self)
         brought = [BreakingOff, *([FlushDenormals] if self.flush_denormals else [])]
         there = set(map(type, self.trainer.callbacks))  # type: ignore[attr-defined]
         return [kind() for kind in brought if kind not in there]

@@ -139,7 +139,8 @@ class Experience:
     def counters(self) -> dict[str, Any]:
         """Return a state without rows and open episodes: counters and generators."""
         collector = {**self.source.state_dict(), "actor": None, "ahead": None}
-        return {"collector": collector, "replay": self.replay.state_dict(with_rows=False)}
+        replay = self.replay.state_dict(with_rows=False)
+        return {"collector": collector, "replay": replay, "rows_left": self.replay.num_rows}
 
     def load_state_dict(self, state: dict[str, Any], checkpoints: Path) -> None:
         """Take back what :meth:`state_dict` or :meth:`counters` gave.
@@ -168,6 +169,11 @@ class Experience:
             rank_zero_warn(
                 "the checkpoint holds no row of the replay ring, which was too large for it and is "
                 "filled anew"
+            )
+        elif state.get("rows_left"):
+            rank_zero_warn(
+                "what is gone on with was saved after its fit had ended, and with it the replay "
+                "ring: that is filled anew. A ModelCheckpoint saves it within the fit"
             )
         if not self.replay.num_rows and "actor" in collector:  # it counts on, and fills the ring
             collector = {**collector, "actor": None}

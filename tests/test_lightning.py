@@ -32,6 +32,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization"),
     pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no"),
     pytest.mark.filterwarnings("ignore:You have overridden `.*` in"),
+    pytest.mark.filterwarnings("ignore:what is gone on with was saved after its fit"),
     pytest.mark.filterwarnings(r"ignore:`\.fit\(ckpt_path=None\)` was called without a model"),
     pytest.mark.filterwarnings(r"ignore:\.fit\(ckpt_path=.last.\) is set, but there is no last"),
     pytest.mark.filterwarnings("ignore:.*`torch.jit.script_method` is deprecated"),
@@ -491,10 +492,89 @@ def test_a_hook_of_a_module_is_refused(refusal: Any, hook: str) -> None:
     assert_says_the_same(text, REFUSED_MODULE_HOOKS[hook], TABLE["module hook", hook].text)
 
 
+OWN_HOOKS = {
+    name
+    for name in dir(DQN)
+    if name.startswith("on_") or name in ("setup", "configure_callbacks")
+    if getattr(DQN, name) is not getattr(pl.LightningModule, name)
+}
+
+
+def test_hooks_that_a_dqn_has_of_its_own_are_known() -> None:
+    assert {"on_fit_start", "on_save_checkpoint", "on_validation_epoch_start"} <= OWN_HOOKS
+    assert "on_train_batch_start" not in OWN_HOOKS
+
+
+@pytest.mark.parametrize("hook", sorted(OWN_HOOKS))
+def test_a_hook_that_takes_the_place_of_a_dqns_is_refused(refusal: Any, hook: str) -> None:
+    def silent(self: DQN, *args: Any) -> list[Any]:
+        return []
+
+    text = refusal(kind=type("Mine", (DQN,), {hook: silent}))
+    assert text == (
+        f"Mine.{hook}: takes the place of what DQN does there; call super().{hook}(...) in it"
+    )
+
+
+def test_a_hook_that_calls_that_of_a_dqn_is_taken(make: Any) -> None:
+    class Base(DQN):
+        def on_fit_start(self) -> None:
+            DQN.on_fit_start(self)
+
+    class Mine(Base):
+        def on_train_batch_start(self, *args: Any) -> None:  # a DQN has none
+            pass
+
+        def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            super().on_save_checkpoint(checkpoint)
+
+    ran = make(kind=Mine)
+    ran.trainer.fit(ran.module, ran.data)
+    assert ran.module.updates == EPOCHS * ITERATIONS * UPDATES
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_an_evaluation_refuses_what_a_fit_does_and_leaves_weights_alone(
+    make: Any, stage: str
+) -> None:
+    ran = make(precision="bf16-true")
+    with pytest.raises(ValueError, match="precision=bf16-true: choose 32-true or bf16-mixed"):
+        getattr(ran.trainer, stage)(ran.module, ran.data)
+    assert {parameter.dtype for parameter in ran.module.parameters()} == {torch.float32}
+
+    class Forgets(DQN):
+        def on_validation_epoch_start(self) -> None:
+            pass
+
+    ran = make(kind=Forgets)
+    with pytest.raises(ValueError, match=r"Forgets.on_validation_epoch_start: takes the place"):
+        getattr(ran.trainer, stage)(ran.module, ran.data)
+
+
+def test_a_summary_with_an_example_and_loaders_of_ones_own_work(make: Any) -> None:
+    class Exampled(DQN):
+        example_input_array = torch.zeros(1, 4)
+
+    ran = make(kind=Exampled, enable_model_summary=True)
+    ran.trainer.fit(ran.module, ran.data)
+    assert ran.module.updates == EPOCHS * ITERATIONS * UPDATES
+    ran.data.predict_dataloader = Observations
+    found = ran.trainer.predict(ran.module, ran.data)
+    assert [p.shape for p in found] == [(2, 2), (3, 2)]
+
+
+def test_a_checkpoint_at_intervals_of_time_is_refused(refusal: Any, tmp_path: Path) -> None:
+    """Lightning looks at them where it steps the optimizer, and nothing would ever be saved."""
+    callback = stock.ModelCheckpoint(tmp_path, train_time_interval=timedelta(minutes=5))
+    text = refusal(callback, enable_checkpointing=True)
+    assert text.startswith("ModelCheckpoint(train_time_interval=0:05:00): ")
+    assert text.endswith("set every_n_train_steps, which counts iterations")
+
+
 def test_what_a_module_brings_along_is_checked_too(refusal: Any) -> None:
     class Brings(DQN):
         def configure_callbacks(self) -> list[pl.Callback]:
-            return [stock.GradientAccumulationScheduler({0: 2})]
+            return [*super().configure_callbacks(), stock.GradientAccumulationScheduler({0: 2})]
 
     assert refusal(kind=Brings).startswith("GradientAccumulationScheduler: ")
 

@@ -17,7 +17,7 @@ SUPPORTED_PRECISIONS = ("32-true", "bf16-mixed")
 
 
 def check_devices(trainer: Any) -> None:
-    """Refuse devices, a strategy or a precision that can't be; warn of one that is slow here.
+    """Refuse devices, a strategy or a precision that can't be.
 
     Raises:
         ValueError: naming the option, and what to take instead.
@@ -43,8 +43,12 @@ def check_devices(trainer: Any) -> None:
     if trainer.precision not in SUPPORTED_PRECISIONS:
         choice = " or ".join(SUPPORTED_PRECISIONS)
         raise ValueError(f"precision={trainer.precision}: choose {choice}")
+
+
+def warn_of_slow_precision(trainer: Any) -> None:
+    """Warn of a precision by which learning takes longer on this device."""
     is_half = trainer.precision == "bf16-mixed"
-    if is_half and strategy.root_device.type == "cpu" and not multiplies_bfloat16():
+    if is_half and trainer.strategy.root_device.type == "cpu" and not multiplies_bfloat16():
         rank_zero_warn(
             "precision=bf16-mixed: this CPU has no instructions for bfloat16 (avx512_bf16 or "
             "amx_bf16), without which learning takes longer than by 32-true, up to five times as "

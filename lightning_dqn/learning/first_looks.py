@@ -31,7 +31,8 @@ def check_first_looks(trainer: pl.Trainer, *, measures: bool) -> None:
     for callback, key in monitored(trainer.callbacks):  # type: ignore[attr-defined]
         if getattr(callback, "strict", True):  # else it may be missing
             _check_monitor(type(callback).__name__, key, known)
-            _check_first_look(trainer, callback, key)
+            if not trainer.fast_dev_run:  # type: ignore[attr-defined]  # then nobody looks
+                _check_first_look(trainer, callback, key)
 
 
 def iterations_in(trainer: pl.Trainer, an_epoch: int) -> int:

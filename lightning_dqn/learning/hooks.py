@@ -7,7 +7,9 @@ then.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 import pytorch_lightning as pl
@@ -37,6 +39,8 @@ REFUSED_MODULE_HOOKS = REFUSED_HOOKS | {
 }
 """The same of modules alone."""
 
+_OTHER_HOOKS = ("setup", "teardown", "configure_callbacks")
+
 
 def check_callback_hooks(callback: Callback) -> None:
     """Refuse a callback with a hook that would never be called.
@@ -49,13 +53,37 @@ def check_callback_hooks(callback: Callback) -> None:
 
 
 def check_module_hooks(module: pl.LightningModule) -> None:
-    """Refuse a module with a hook that would never be called.
+    """Refuse a module with a hook that would never be called, or that takes another's place.
 
     Raises:
         ValueError: naming the hook, and what to do instead.
     """
     for hook, remedy in REFUSED_MODULE_HOOKS.items():
         _check_hook(module, hook, pl.LightningModule, remedy)
+    check_super_is_called(module)
+
+
+def check_super_is_called(module: pl.LightningModule) -> None:
+    """Refuse a user's hook in place of one of this package, whose work nothing would then do.
+
+    Lightning's own do nothing, so that who overrides them there needn't call ``super()``.
+
+    Raises:
+        ValueError: naming the hook.
+    """
+    users = takewhile(lambda kind: not _is_of_package(kind), type(module).__mro__)
+    ours = next(kind for kind in type(module).__mro__ if _is_of_package(kind))
+    for kind in users:
+        for hook, method in vars(kind).items():
+            is_hook = hook.startswith("on_") or hook in _OTHER_HOOKS
+            base = getattr(pl.LightningModule, hook, None)
+            if not is_hook or base is None or getattr(ours, hook) is base:
+                continue
+            if not _may_call(method, hook):
+                raise ValueError(
+                    f"{kind.__name__}.{hook}: takes the place of what {ours.__name__} does there; "
+                    f"call super().{hook}(...) in it"
+                )
 
 
 def hooks_before_step(module: pl.LightningModule) -> list[BeforeStep]:
@@ -76,6 +104,18 @@ def is_overridden(instance: object, hook: str, base: type) -> bool:
     """Tell whether a class below ``base``, or the instance itself, has a hook of its own."""
     own = getattr(instance, hook)
     return getattr(own, "__func__", own) is not getattr(base, hook)
+
+
+def _is_of_package(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _may_call(method: Any, hook: str) -> bool:
+    """Tell whether a method names ``super``, or the hook; of what isn't one nobody knows."""
+    code = getattr(inspect.unwrap(method) if callable(method) else None, "__code__", None)
+    if code is None:
+        return True
+    return "__class__" in code.co_freevars or not {"super", hook}.isdisjoint(code.co_names)
 
 
 def _of_callback(callback: Callback, trainer: pl.Trainer, module: pl.LightningModule) -> BeforeStep:

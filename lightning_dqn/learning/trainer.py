@@ -11,13 +11,14 @@ from pytorch_lightning.callbacks import (
     Callback,
     GradientAccumulationScheduler,
     LearningRateFinder,
+    ModelCheckpoint,
     ModelPruning,
     StochasticWeightAveraging,
 )
 from pytorch_lightning.profilers import PyTorchProfiler
 from pytorch_lightning.utilities.compile import to_uncompiled
 
-from lightning_dqn.learning.devices import check_devices, check_shared
+from lightning_dqn.learning.devices import check_devices, check_shared, warn_of_slow_precision
 from lightning_dqn.learning.first_looks import check_first_looks, iterations_in
 from lightning_dqn.learning.hooks import check_callback_hooks, check_module_hooks
 from lightning_dqn.learning.monitors import check_monitors
@@ -109,6 +110,7 @@ def check_trainer(trainer: pl.Trainer, *, logs_own_metrics: bool) -> None:
         ValueError: naming the option, and what to take instead.
     """
     check_devices(trainer)
+    warn_of_slow_precision(trainer)
     _check_options(trainer)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks:
@@ -174,4 +176,10 @@ def _check_callback(callback: Callback) -> None:
     for kind, reason in REFUSED_CALLBACKS.items():
         if isinstance(callback, kind):
             raise ValueError(f"{type(callback).__name__}: {reason}")
+    if isinstance(callback, ModelCheckpoint) and callback._train_time_interval is not None:
+        raise ValueError(
+            f"{type(callback).__name__}(train_time_interval={callback._train_time_interval}): "
+            "Lightning looks at it only where it steps the optimizer itself, so that nothing would "
+            "be saved; set every_n_train_steps, which counts iterations"
+        )
     check_callback_hooks(callback)

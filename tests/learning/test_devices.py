@@ -18,7 +18,12 @@ from lightning_dqn.callbacks import EMATargetNetwork, PromotePastSelf, ReDo
 from lightning_dqn.collecting.evaluation import EvaluationConfig
 from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.learning.devices import check_devices, check_shared, multiplies_bfloat16
+from lightning_dqn.learning.devices import (
+    check_devices,
+    check_shared,
+    multiplies_bfloat16,
+    warn_of_slow_precision,
+)
 from lightning_dqn.networks.table import Table
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.replay.samplers.online import OnlineTransitions
@@ -81,7 +86,7 @@ def test_half_precision_on_a_cpu_that_has_no_instructions_for_it_is_warned_of(
     one = pl.Trainer(accelerator="cpu", precision=precision, logger=False)
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
-        check_devices(one)
+        warn_of_slow_precision(one)
     told = [str(one.message) for one in found if "no instructions for bfloat16" in str(one.message)]
     assert len(told) == warns
 

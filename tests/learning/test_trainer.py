@@ -172,6 +172,19 @@ def test_a_metric_that_has_not_come_when_it_is_looked_at_is_refused(
         make_trainer(callbacks=[callback], **flags).fit(without_target(make_module), make_data())
 
 
+@pytest.mark.parametrize("kind", [EarlyStopping, ModelCheckpoint])
+def test_in_a_trial_run_nobody_looks_but_a_name_has_to_be_right(
+    make_trainer, make_module, make_data, kind
+):
+    flags = {"fast_dev_run": True, "enable_checkpointing": kind is ModelCheckpoint}
+    right, wrong = kind(monitor="train/loss"), kind(monitor="train/lss")
+    module = without_target(make_module)
+    make_trainer(callbacks=[right], **flags).fit(module, make_data())
+    assert module.updates > 0
+    with pytest.raises(ValueError, match="nothing in this run logs that"):
+        make_trainer(callbacks=[wrong], **flags).fit(without_target(make_module), make_data())
+
+
 @pytest.mark.parametrize(
     ("callback", "flags"),
     [
