@@ -37,6 +37,7 @@ from lightning_dqn.study.searching import begun as begun_search
 from lightning_dqn.study.sweep import is_sweep as is_of_sweep
 from lightning_dqn.system.faults import DamagedCheckpoint, RunFault
 from lightning_dqn.system.files import FAILURE, PRUNED, write_json
+from lightning_dqn.system.output import lasting_output
 from lightning_dqn.system.processes import follows_parent
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
@@ -48,7 +49,11 @@ def main(arguments: Sequence[str]) -> None:
         with told():
             print_help([a for a in arguments if a not in ("--help", "-h")])
         return
-    arguments = in_one_word(arguments)
+    with lasting_output():
+        _main(in_one_word(arguments))
+
+
+def _main(arguments: Sequence[str]) -> None:
     if (folder := sweep_of(arguments)) is not None:
         sweep.resume(folder, without_resume(arguments), train)
     with told():

@@ -48,6 +48,7 @@ def check_keys(config: DictConfig) -> None:
     check_secrets(config)
     _check_root_values(config)
     values: Any = OmegaConf.to_container(config, resolve=False)
+    _check_headers(values)
     text = "\n".join(_texts(values))
     for prefix, known in (("", _root_keys()), ("hints.", _shipped()["hints"])):
         node = values["hints"] if prefix else values
@@ -220,12 +221,28 @@ _CHECKS = {
 }
 
 
+_OF_THE_WHOLE = ("experiment", "algorithm", "debug", "sweep")
+"""Groups whose files say something of all the others."""
+
+
+def _check_headers(values: dict[str, Any]) -> None:
+    """Refuse what stands below such a group, as of a file without its header: nobody reads it.
+
+    Raises:
+        ConfigError: naming the header.
+    """
+    for group in _OF_THE_WHOLE:
+        if isinstance(values.get(group), dict):
+            raise ConfigError(
+                f"{group}: nothing reads what stands below it; one is chosen as a whole, "
+                f"{group}=<name>, from a file that begins with the line '# @package _global_'"
+            )
+
+
 def _about_unknown(key: str, known: list[str]) -> str:
     group = key.partition("/")[0]
     if "/" in key:
         return f"{key}: there is no such group; {near(key, _groups()) or '--help lists them all'}"
-    if key == "experiment":
-        return "experiment: an experiment is chosen as a whole: +experiment=<name>"
     hint = near(group, [*known, "experiment", "debug"]) or f"there are {', '.join(sorted(known))}"
     return f"{key}: no such key, and nothing refers to it as ${{{key}}}; {hint}"
 

@@ -16,6 +16,7 @@ from lightning_dqn.runs.ranks import check_common_folder, check_launcher, rank_o
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, trust_of_overrides
 from lightning_dqn.safekeeping.folder_lock import refuse_used
+from lightning_dqn.system.overrides import key_of
 
 
 def _is_new(job: Job) -> bool:
@@ -41,7 +42,8 @@ class Plan(NamedTuple):
 def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> Plan:
     """Refuse what can't run, in any job, before a run's folder or logger exists.
 
-    Keys and values of all jobs, and of the first all that can be known by building it.
+    Keys and values of all jobs, and of those that bring in a value that none before had, the first
+    among them, all that can be known by building it.
 
     Args:
         composer: of the command line.
@@ -53,6 +55,7 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
         ConfigError: it can, but not run.
     """
     seen: set[str] = set()
+    rehearsed = _Rehearsed()
     jobs: list[SweepJob] = []
     names: list[str] = []
     trust: list[str] = []
@@ -67,7 +70,7 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
                 refuse_used(Path(job.config.run_dir), is_continued=is_continued)
                 if not is_continued:
                     refuse_epochs(job.overrides, job.config)
-            _check(job, seen)
+            _check(job, seen, is_built=rehearsed.is_due(job))
         except ConfigError as error:
             if job.number == 0:
                 raise
@@ -77,15 +80,42 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
             jobs.append(SweepJob(job.name, job.overrides, job.config.seed))
             folder = composer.sweep_folder
             trust += [*trust_of_overrides(job.overrides), *needed_trust(job.config)]
+    if not names:
+        raise ConfigError(
+            "a sweep over nothing: one of its overrides gives no value to choose, as range(3,1) or "
+            "a glob() that no option fits"
+        )
     different = list(dict.fromkeys(names))
     name = different[0] if len(different) == 1 else f"{len(different)} experiments"
     return Plan(name, folder, tuple(jobs), tuple(dict.fromkeys(trust)))
 
 
-def _check(job: Job, seen: set[str]) -> None:
+_MOST_REHEARSED = 32
+"""Jobs: building one takes a tenth of a second, where environments are quick to make."""
+
+
+class _Rehearsed:
+    """Knows which jobs are to be built before the first runs: those with a value that is new."""
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+        self._number = 0
+
+    def is_due(self, job: Job) -> bool:
+        """Tell it of the next job; any seed is as good as another."""
+        values = {one for one in job.overrides if key_of(one) != "seed"}
+        is_new = job.number == 0 or not values <= self._values
+        self._values |= values
+        if not is_new or self._number == _MOST_REHEARSED:
+            return False
+        self._number += 1
+        return True
+
+
+def _check(job: Job, seen: set[str], *, is_built: bool) -> None:
     check_keys(job.config)
     spread_budget(job.config)
-    if job.number == 0:
+    if is_built:
         training = training_module()
         training.rehearse(training.prepare(without_hydra(job.config), seen))
     else:

@@ -16,6 +16,7 @@ from lightning_dqn.runs.jobs import ALONE
 from lightning_dqn.runs.keys import flat, typed
 from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved
 from lightning_dqn.safekeeping.generations import LAST, is_kept
+from lightning_dqn.system.files import SUMMARY
 from lightning_dqn.system.overrides import is_of, key_of, last_of_each_key, path_of
 
 CONFIGURATION = Path(".hydra", "config.yaml")
@@ -98,8 +99,8 @@ class Resumed:
             trust: what the run's own may name beside what every run needs.
 
         Raises:
-            ConfigError: the folder isn't one of a run, has checkpoints but not the last, or names
-                what isn't trusted.
+            ConfigError: the folder isn't one of a run, has checkpoints but not the last, is that
+                of a finished run without any, or names what isn't trusted.
         """
         saved = folder / CONFIGURATION.parent / "overrides.yaml"
         if not saved.is_file():
@@ -186,6 +187,11 @@ def _checkpoint_of(folder: Path) -> list[str]:
         raise ConfigError(
             f"resume={folder}: {checkpoint} is missing, though {', '.join(others)} is there; copy "
             f"that to {checkpoint.name} to go on from it, or begin a run in another folder"
+        )
+    if (folder / SUMMARY).is_file():
+        raise ConfigError(
+            f"resume={folder}: the run was finished and has no checkpoint to go on from; begin "
+            f"another in another folder, or delete {folder / SUMMARY} to begin this one anew"
         )
     return []
 

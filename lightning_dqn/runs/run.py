@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LambdaCallback
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.formats.saved import HYPERPARAMETERS, WEIGHTS, save_weights
 from lightning_dqn.reporting.rows import Trained
@@ -29,6 +30,7 @@ from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.safekeeping.reading import read_checkpoint
+from lightning_dqn.system.faults import DamagedCheckpoint
 from lightning_dqn.system.files import FINDINGS, SUMMARY, write_json
 
 _logger = logging.getLogger(__name__)
@@ -221,4 +223,13 @@ def _best_checkpoint(trainer: pl.Trainer) -> str | None:
     path = getattr(callback, "best_model_path", None)
     if not path or getattr(callback, "save_top_k", 1) == 0:  # then it's one of before a resume
         return None
-    return path if is_kept(Path(path)) else None  # one that couldn't be saved isn't there
+    best = Path(path)
+    reason = f"{best}: isn't there"
+    try:
+        if is_kept(best):
+            read_checkpoint(best)
+            return str(path)
+    except DamagedCheckpoint as error:
+        reason = str(error)
+    rank_zero_warn(f"the last weights are tested instead of the best: {reason}")
+    return None

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,9 +18,12 @@ from typing import Any
 from lightning_dqn.system.processes import follows_parent, tell_no_more_of_parents_end
 
 HEARD = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+    if hasattr(signal, name)
 )
-"""Ctrl-C; what schedulers and ``kill`` send; what SLURM is asked to send before time is up."""
+"""Ctrl-C; what schedulers and ``kill`` send; what SLURM is asked to send before time is up; what a
+terminal sends that is closed."""
 
 TWICE_SECONDS = 0.2
 """A signal that comes again so soon was sent twice, and asks for no more than once."""
@@ -181,7 +184,8 @@ class AtOnce:
 
 def _say(text: str) -> None:
     # Not by a logger or print: either may be in the midst of writing.
-    sys.__stderr__ and os.write(sys.__stderr__.fileno(), f"\nlightning-dqn: {text}\n".encode())
+    with suppress(OSError, AttributeError):  # nobody may read it, or there is none
+        os.write(sys.__stderr__.fileno(), f"\nlightning-dqn: {text}\n".encode())  # type: ignore[union-attr]
 
 
 def requeue(environment: Mapping[str, str], how: str) -> list[str]:

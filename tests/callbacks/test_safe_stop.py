@@ -73,7 +73,7 @@ def parts(**other: Any) -> tuple[DQN, ReplayDataModule]:
     return module, ReplayDataModule("CartPole-v1", **{**settings, **other})
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP"])
 def test_a_signal_ends_a_fit_after_its_iteration(name: str, tmp_path: Path) -> None:
     before = {number: signal.getsignal(number) for number in (2, 10, 15)}
     module, data = parts()

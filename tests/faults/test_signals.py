@@ -65,7 +65,7 @@ def test_a_run_is_saved_whose_workers_hear_the_signal_too(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["SIGINT", "SIGUSR1"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGUSR1", "SIGHUP"])
 def test_other_signals_do_the_same(name: str, tmp_path: Path, unbroken: Path) -> None:
     process = start(tmp_path, *QUICK, "hydra.run.dir=run")
     ended = interrupt(process, has_rows(tmp_path / "run", 25), SIGNALS[name])

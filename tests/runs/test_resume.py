@@ -252,3 +252,11 @@ def test_a_run_that_lacks_what_is_needed_is_not_continued(run: Path) -> None:
 def test_a_path_is_quoted_so_that_it_comes_back(name: str) -> None:
     with Composer([f"+environment.kwargs.path={quoted(Path(name))}"]) as composer:
         assert composer.config().environment.kwargs.path == name
+
+
+def test_a_finished_run_without_checkpoints_is_not_trained_anew(run: Path) -> None:
+    (run / "checkpoints" / "last.ckpt").unlink()
+    assert resumed(f"resume={run}").folder == run, "one that had none yet begins anew"
+    (run / "summary.json").touch()
+    with pytest.raises(ConfigError, match="was finished and has no checkpoint to go on from"):
+        resumed(f"resume={run}")

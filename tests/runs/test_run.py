@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import LambdaCallback
 from support.short_runs import small_config, small_run
 
 from lightning_dqn.formats.saved import load_agent, read_saved
@@ -125,6 +126,24 @@ def test_the_weights_of_the_best_checkpoint_are_saved_without_a_test_too(
         assert saved.keys() == best.keys()
         assert all(torch.equal(saved[name], best[name]) for name in best)
         assert not torch.equal(last["q_network.head.weight"], best["q_network.head.weight"])
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"x" * 99), Path.unlink])
+def test_where_the_best_checkpoint_is_lost_the_last_weights_are_tested_and_it_is_told(
+    damage: Any, tmp_path: Path
+) -> None:
+    experiment = prepare(small_config(tmp_path / "run", *FIRST_IS_BEST))
+    best = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    callbacks: Any = experiment.trainer.callbacks  # type: ignore[attr-defined]
+    callbacks.append(LambdaCallback(on_train_end=lambda *_: damage(best)))
+    with pytest.warns(UserWarning, match=r"last weights are tested instead of the best: .*best"):
+        found = run(experiment)
+    assert isinstance(found, Summary)
+    assert found.tested == "the last weights"
+    assert found.episodes == 4
+    last = load_agent(tmp_path / "run" / "checkpoints" / "last.ckpt").state_dict()
+    saved = load_agent(tmp_path / "run").state_dict()
+    assert all(torch.equal(saved[name], last[name]) for name in last)
 
 
 def test_a_run_without_checkpoints_saves_and_tests_the_last_weights(tmp_path: Path) -> None:

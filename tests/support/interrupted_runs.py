@@ -130,4 +130,9 @@ def _rows(run: Path) -> list[list[str]]:
     ]
 
 
-SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "SIGUSR1": signal.SIGUSR1}
+SIGNALS = {
+    "SIGTERM": signal.SIGTERM,
+    "SIGINT": signal.SIGINT,
+    "SIGUSR1": signal.SIGUSR1,
+    "SIGHUP": signal.SIGHUP,
+}
