@@ -227,9 +227,7 @@ def test_what_torchs_own_layers_decide_by_sizes_is_no_branch(tmp_path):
     check(make(network=Attends()), tmp_path, "torchscript")
 
 
-@pytest.mark.parametrize(
-    "network", [Branches, LooksItsBatchUp, BranchesFarOut, BranchesAtManyRows]
-)
+@pytest.mark.parametrize("network", [Branches, LooksItsBatchUp, BranchesFarOut, BranchesAtManyRows])
 @pytest.mark.parametrize("format", PROGRAMS)
 def test_a_network_that_is_no_graph_is_refused_in_a_line(network, format, tmp_path, capfd):
     with pytest.raises(ValueError) as refused:
