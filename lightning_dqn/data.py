@@ -443,9 +443,19 @@ class ReplayDataModule(pl.LightningDataModule):
             return
         if stage == "fit":
             check_same(spec, self.environment.spec, f"environment {self.environment.name}")
+        self.check_evaluated(spec)
+
+    def check_evaluated(self, spec: EnvironmentSpec) -> None:
+        """Refuse evaluation in another kind of environment than a module was made for.
+
+        Args:
+            spec: of the module.
+
+        Raises:
+            ValueError: naming the field that differs.
+        """
         evaluated = self.evaluation_environment
-        where = f"environment {evaluated.name} of evaluation"
-        check_same(spec, evaluated.spec, where)
+        check_same(spec, evaluated.spec, f"environment {evaluated.name} of evaluation")
 
     def _look_on(self, observation: np.ndarray, counts: np.ndarray) -> None:
         """Look on before each step of evaluation, with all who do by then."""

@@ -46,7 +46,11 @@ from lightning_dqn.learning.trainer import (
     expected_iterations,
 )
 from lightning_dqn.learning.update import LossOutput, Update
-from lightning_dqn.learning.warning import warn_of_flattened_images, warn_of_still_copies
+from lightning_dqn.learning.warning import (
+    warn_of_flattened_images,
+    warn_of_rounded_log_policies,
+    warn_of_still_copies,
+)
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike, from_a_file
@@ -322,6 +326,7 @@ class DQN(ActingModule):
     def on_train_start(self) -> None:
         """Set the copies to evaluation mode, and warn of what can hardly be meant."""
         warn_of_flattened_images(self)
+        warn_of_rounded_log_policies(self)
         self.update.drive(self._optimizer())
         self.update.before_step = hooks_before_step(self)
         for name in self.agent.copies:

@@ -167,6 +167,10 @@ def check_lr_scheduler(scheduler: Any, iterations: int | None) -> None:
                 'iterations, and give {"scheduler": ..., "interval": "step"}, for Lightning takes '
                 "'epoch' where none is named"
             )
+    if isinstance(scheduler, torch.optim.lr_scheduler.CosineAnnealingLR) and scheduler.T_max < 1:
+        raise ValueError(
+            f"lr_scheduler=CosineAnnealingLR(T_max={scheduler.T_max}): at least 1 iteration"
+        )
     if isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR):
         steps = scheduler.total_steps
         if iterations is None or iterations > steps:

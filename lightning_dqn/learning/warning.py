@@ -32,6 +32,20 @@ def warn_of_still_copies(module: Any) -> None:
             )
 
 
+def warn_of_rounded_log_policies(module: Any) -> None:
+    """Warn of Munchausen where values are rounded to 8 bits before its temperature divides them.
+
+    The log-policy, its entropy and the policy that is valued are then those of other values.
+    """
+    munchausen = module.target.munchausen
+    if munchausen is not None and module.trainer.precision == "bf16-mixed":
+        rank_zero_warn(
+            "precision=bf16-mixed: Munchausen takes the log-policy of values that are rounded to 8 "
+            f"bits, by 0.03 where they are 5, and divides them by temperature="
+            f"{munchausen.temperature:g}; learn by 32-true (trainer.precision)"
+        )
+
+
 LEAST_PIXELS = 32
 """In height and width of what is an image; boards and the like are smaller."""
 

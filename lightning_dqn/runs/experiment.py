@@ -73,6 +73,7 @@ def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
     check_folder(Path(config.run_dir), "run_dir")
     _check_precision(config)
     with _as_mistake_of("data.evaluation.environment"):
+        data.check_evaluated(spec)
         note = take_last_for_best(config, data)
     trainer = build_trainer(config)
     with _as_mistake_of("module.optimizer"):

@@ -13,7 +13,8 @@ import pytest
 from lightning_dqn.agent import Agent
 from lightning_dqn.callbacks import EMATargetNetwork, WeightAverage
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.learning.warning import warn_of_flattened_images
+from lightning_dqn.learning.targets import Munchausen, Target
+from lightning_dqn.learning.warning import warn_of_flattened_images, warn_of_rounded_log_policies
 from lightning_dqn.networks.torsos import MLP, NatureCNN
 
 
@@ -81,3 +82,26 @@ def test_a_copy_that_acts_in_training_and_that_nothing_moves_is_warned_of(
     module.agent.behaviour_network = "slow_network"
     with pytest.warns(UserWarning, match=r"nothing moves slow_network, which acts in training"):
         make_trainer(callbacks=[EMATargetNetwork(tau=0.1)]).fit(module, make_data())
+
+
+@pytest.mark.parametrize(
+    ("munchausen", "precision", "warns"),
+    [
+        (Munchausen(temperature=0.05), "bf16-mixed", True),
+        (Munchausen(), "32-true", False),
+        (None, "bf16-mixed", False),
+    ],
+)
+def test_log_policies_of_rounded_values_are_warned_of(
+    munchausen: Munchausen | None, precision: str, warns: bool
+) -> None:
+    module = SimpleNamespace(
+        target=Target(double=False, munchausen=munchausen),
+        trainer=SimpleNamespace(precision=precision),
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_rounded_log_policies(module)
+    found = [str(one.message) for one in caught]
+    assert len(found) == warns
+    assert not warns or "temperature=0.05; learn by 32-true" in found[0]
