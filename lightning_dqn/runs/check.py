@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.runs.build import ConfigError, build, check_types
-from lightning_dqn.runs.keys import choices
+from lightning_dqn.runs.keys import choices, to_choose
 from lightning_dqn.runs.lengths import total_env_steps
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.runs.named import PARTS
@@ -48,6 +48,9 @@ def check_keys(config: DictConfig) -> None:
     check_secrets(config)
     _check_root_values(config)
     values: Any = OmegaConf.to_container(config, resolve=False)
+    for name in PARTS:
+        if name not in values:
+            raise ConfigError(f"{name}: is missing; {to_choose(name)}")
     _check_headers(values)
     text = "\n".join(_texts(values))
     for prefix, known in (("", _root_keys()), ("hints.", _shipped()["hints"])):

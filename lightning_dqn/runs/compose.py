@@ -38,10 +38,11 @@ from lightning_dqn.runs.hydra_files import CONFIG_MODULE, search_path
 from lightning_dqn.runs.hydra_flags import check_flags, parse_arguments
 from lightning_dqn.runs.hydra_loader import Loader
 from lightning_dqn.runs.jobs import ALONE, SweepJob, is_for_jobs, is_of_folder, names_of
-from lightning_dqn.runs.keys import SUITES, flat
+from lightning_dqn.runs.keys import SUITES, flat, to_choose
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.mistakes import explain
 from lightning_dqn.runs.resume import quoted
+from lightning_dqn.system.overrides import key_of
 
 CONFIG_NAME = "config"
 SWEEP = "sweep"
@@ -178,6 +179,10 @@ class Composer:
 
     def explain(self, error: Exception) -> str:
         """Return a mistake in one line, with what there is that may have been meant."""
+        if "group override must be a string or a list" in str(error):
+            groups = [key_of(one) for one in self.overrides if one.endswith("=null")]
+            for group in (one for one in groups if one in self.groups()):
+                return f"{group}=null: {to_choose(group)}"
         keys: list[str] = []
         with contextlib.suppress(HydraException, OmegaConfBaseException):
             keys = [key for key, _ in flat(OmegaConf.to_container(self._bare()))]

@@ -36,6 +36,12 @@ def choices() -> dict[str, list[str]]:
     return found
 
 
+def to_choose(group: str) -> str:
+    """Return what a group that is null or missing has instead."""
+    nothing = "; to log nothing, take away what is there: ~logger.csv" if group == "logger" else ""
+    return f"choose {' or '.join(choices().get(group, ()))}{nothing}"
+
+
 def preset_of(group: str, name: str) -> tuple[str, str]:
     """Return the group and option by which a file is chosen: those of a preset in a folder too.
 

@@ -117,6 +117,8 @@ MISTAKES = {
     "-m environment.id=CartPole-v1,Pendulum-v1": "DQN needs Discrete actions",
     "data.evaluation.environment=MountainCar-v0": "data.evaluation.environment: observation_shape: the module was made for observation_shape=(4,), but environment MountainCar-v0 of evaluation has observation_shape=(2,)",
     "module/lr_scheduler=cosine module.lr_scheduler.T_max=0": "CosineAnnealingLR(T_max=0): at least 1 iteration",
+    "logger=null": "logger=null: choose csv or many or mlflow or tensorboard or wandb; to log nothing, take away what is there: ~logger.csv",
+    "~trainer": "trainer: is missing; choose ",
     "-m seed=range(3,1)": "a sweep over nothing: one of its overrides gives no value to choose",
     "-m +experiment=glob(nix*)": "a sweep over nothing",
     "study data.batch_size=range(5,5) seeds=1": "a sweep over nothing",
