@@ -180,8 +180,8 @@ class Composer:
     def explain(self, error: Exception) -> str:
         """Return a mistake in one line, with what there is that may have been meant."""
         if "group override must be a string or a list" in str(error):
-            groups = [key_of(one) for one in self.overrides if one.endswith("=null")]
-            for group in (one for one in groups if one in self.groups()):
+            nulls = [key_of(one) for one in self.overrides if one.endswith("=null")]
+            if group := next((one for one in nulls if one in self.groups()), None):
                 return f"{group}=null: {to_choose(group)}"
         keys: list[str] = []
         with contextlib.suppress(HydraException, OmegaConfBaseException):
@@ -318,6 +318,11 @@ class Composer:
         asked: Any = OmegaConf.to_container(master.hydra.overrides.task, resolve=False)
         parsed = parser.parse_overrides([*given, *asked])
         [jobs] = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+        if not jobs:
+            raise ConfigError(
+                "a sweep over nothing: one of its overrides gives no value to choose, as range(3,1) "
+                "or a glob() that no option fits"
+            )
         return [list(job) for job in jobs]
 
 

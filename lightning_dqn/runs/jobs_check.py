@@ -80,11 +80,6 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
             jobs.append(SweepJob(job.name, job.overrides, job.config.seed))
             folder = composer.sweep_folder
             trust += [*trust_of_overrides(job.overrides), *needed_trust(job.config)]
-    if not names:
-        raise ConfigError(
-            "a sweep over nothing: one of its overrides gives no value to choose, as range(3,1) or "
-            "a glob() that no option fits"
-        )
     different = list(dict.fromkeys(names))
     name = different[0] if len(different) == 1 else f"{len(different)} experiments"
     return Plan(name, folder, tuple(jobs), tuple(dict.fromkeys(trust)))
