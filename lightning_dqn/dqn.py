@@ -25,8 +25,7 @@ from lightning_dqn.learning.augmentation import Augmentation, AugmentationStream
 from lightning_dqn.learning.blocks import counts_after_updates, one_by_one
 from lightning_dqn.learning.compilation import Compile
 from lightning_dqn.learning.continuation import Continuation, add_state, take_state
-from lightning_dqn.learning.devices import check_devices
-from lightning_dqn.learning.hooks import check_super_is_called, hooks_before_step
+from lightning_dqn.learning.hooks import hooks_before_step
 from lightning_dqn.learning.leaving import BreakingOff, leave_training
 from lightning_dqn.learning.lookout import Lookout
 from lightning_dqn.learning.optimizer_step import forget_moments
@@ -41,6 +40,7 @@ from lightning_dqn.learning.self_prediction import SelfPredictionLoss, SelfPredi
 from lightning_dqn.learning.targets import Target
 from lightning_dqn.learning.trainer import (
     FROM_A_DATA_MODULE,
+    check_evaluation,
     check_fit,
     check_iteration,
     expected_iterations,
@@ -302,11 +302,10 @@ class DQN(ActingModule):
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return what a fit brings along; first of all hooks, check what it relies on."""
-        check_devices(self.trainer)  # before weights are cast to the precision
         if self.trainer.state.fn == "fit":
             check_fit(self, is_users=type(self) is not DQN)
         else:
-            check_super_is_called(self)
+            check_evaluation(self)
         brought = [BreakingOff, *([FlushDenormals] if self.flush_denormals else [])]
         there = set(map(type, self.trainer.callbacks))  # type: ignore[attr-defined]
         return [kind() for kind in brought if kind not in there]

@@ -34,7 +34,7 @@ class Collector:
     Attributes:
         env_steps: real transitions so far; autoreset rows are not steps.
         episodes: finished since they were last taken with :meth:`take_episodes`.
-        num_ranks: so many collect at the same pace; schedules go by the env steps of all.
+        num_ranks: so many collect at the same pace.
     """
 
     def __init__(
@@ -57,6 +57,11 @@ class Collector:
         self._seed = seed
         self._has_begun = False
         self._bounds = Bounds(environment.single_observation_space)
+
+    @property
+    def env_steps_of_all(self) -> int:
+        """Of all that collect at the same pace; schedules go by it."""
+        return self.env_steps * self.num_ranks
 
     def collect(self, policy: Policy | None, until_env_steps: int) -> Rows:
         """Step until ``env_steps`` has reached ``until_env_steps``.
@@ -169,7 +174,7 @@ class Collector:
         rows.observation[time] = actor.observation
         if rows.action_mask is not None:
             rows.action_mask[time] = True if actor.action_mask is None else actor.action_mask
-        step = actor.step(policy, self.env_steps * self.num_ranks)
+        step = actor.step(policy, self.env_steps_of_all)
         rows.action[time] = step.action
         rows.reward[time] = step.reward
         rows.terminated[time] = step.terminated

@@ -141,9 +141,7 @@ class EnvironmentSource:
             rows=rows,
             env_steps=env_steps,
             new_env_steps=env_steps - before,
-            epsilon=self.collector.actor.epsilon(
-                self._policy, env_steps * self.collector.num_ranks
-            ),
+            epsilon=self.collector.actor.epsilon(self._policy, self.collector.env_steps_of_all),
             episodes=self.collector.take_episodes(),
             worker_restarts=self.collector.actor.worker_restarts,
         )

@@ -151,6 +151,10 @@ def _refuse_decisions(told: Sequence[warnings.WarningMessage]) -> None:
         RuntimeError: naming the line.
     """
     for warning in told:
+        if not issubclass(warning.category, TracerWarning):  # of the network's own: not kept back
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
         found = _DECIDES.match(str(warning.message))
         if found and not warning.filename.startswith(_DECIDE_BY_FIXED_SIZES):
             raise RuntimeError(f"{found[0]} ({warning.filename}:{warning.lineno})")

@@ -20,7 +20,11 @@ from pytorch_lightning.utilities.compile import to_uncompiled
 
 from lightning_dqn.learning.devices import check_devices, check_shared, warn_of_slow_precision
 from lightning_dqn.learning.first_looks import check_first_looks, iterations_in
-from lightning_dqn.learning.hooks import check_callback_hooks, check_module_hooks
+from lightning_dqn.learning.hooks import (
+    check_callback_hooks,
+    check_module_hooks,
+    check_super_is_called,
+)
 from lightning_dqn.learning.monitors import check_monitors
 from lightning_dqn.transitions import Iteration
 
@@ -87,6 +91,19 @@ def check_fit(module: Any, *, is_users: bool) -> None:
         module.target.refuse_whole_targets()
     if module.self_prediction_loss is not None:
         module.self_prediction_loss.check_fit(data)
+
+
+def check_evaluation(module: Any) -> None:
+    """Refuse an evaluation or a prediction that can't be, before weights are cast to a precision.
+
+    Args:
+        module: a DQN about to be evaluated.
+
+    Raises:
+        ValueError: naming what is in the way.
+    """
+    check_devices(module.trainer)
+    check_super_is_called(module)
 
 
 def check_iteration(batch: object) -> None:

@@ -320,8 +320,8 @@ class Composer:
         [jobs] = BasicSweeper.split_arguments(parsed, max_batch_size=None)
         if not jobs:
             raise ConfigError(
-                "a sweep over nothing: one of its overrides gives no value to choose, as range(3,1) "
-                "or a glob() that no option fits"
+                "a sweep over nothing: one of its overrides gives no value to choose, as "
+                "range(3,1) or a glob() that no option fits"
             )
         return [list(job) for job in jobs]
 

@@ -16,7 +16,7 @@ _WORDS = re.compile(r"[^\s,;='\"\[\]{}()]+")
 _ABSOLUTE = re.compile(r"(^|:)(~\w*)?/(?=[^/])|(^|:)[A-Za-z]:[\\/](?=[^\\/])|^file:|:/{3,}").search
 
 
-IDS = ("environment.id", "data.evaluation.environment.id")
+_IDS = ("environment.id", "data.evaluation.environment.id")
 """Keys of names that look like paths, and that a folder may have too: runs are sorted by them."""
 
 
@@ -33,6 +33,11 @@ def holds_a_path(text: str) -> bool:
     )
 
 
+def has_a_path(key: str, value: str) -> bool:
+    """Return whether the value of a key holds a path of this machine, see :func:`holds_a_path`."""
+    return not is_of(key, _IDS) and holds_a_path(value)
+
+
 def take_paths(config: DictConfig) -> list[str]:
     """Put ``???``, which has to be given, in place of values that hold a path; return their keys.
 
@@ -41,7 +46,7 @@ def take_paths(config: DictConfig) -> list[str]:
     """
     written = OmegaConf.to_container(config, resolve=False)
     texts = [(key, value) for key, value in leaves(written) if isinstance(value, str)]
-    keys = [key for key, value in texts if not is_of(key, IDS) and holds_a_path(value)]
+    keys = [key for key, value in texts if has_a_path(key, value)]
     for key in keys:
         OmegaConf.update(config, key, MISSING)
     return keys

@@ -22,7 +22,7 @@ from lightning_dqn.reporting.video import VideoFormat
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import evaluate, notes_on_returns, summed_up, test_seed
 from lightning_dqn.runs.finished import PUBLISHED_CONFIGURATION, FinishedRun
-from lightning_dqn.runs.machine_paths import IDS, holds_a_path, take_paths
+from lightning_dqn.runs.machine_paths import has_a_path, take_paths
 from lightning_dqn.runs.mistakes import one_line
 from lightning_dqn.runs.named import leaves
 from lightning_dqn.runs.playing import Epsilon, Limit
@@ -316,8 +316,7 @@ def _training(run: FinishedRun, summary: Mapping[str, Any]) -> Training:
 def _is_private(override: str) -> bool:
     key, value = path_of(override), override.partition("=")[2]
     is_of_here = is_of(key, _OF_THIS_MACHINE)
-    holds = not is_of(key, IDS) and holds_a_path(value)
-    return is_of_here or holds or holds_a_secret(override)
+    return is_of_here or has_a_path(key, value) or holds_a_secret(override)
 
 
 def _finish(folder: Path, facts: Facts) -> dict[str, int]:

@@ -96,7 +96,7 @@ class RemoteActor:
             rows=rows,
             following=following,
             episodes=collector.take_episodes(),
-            epsilon=actor.epsilon(policy, collector.env_steps * collector.num_ranks),
+            epsilon=actor.epsilon(policy, collector.env_steps_of_all),
             weights_env_steps=None if policy is None else self._weights_env_steps,
             worker_restarts=actor.worker_restarts,
             first_time=first_time,

@@ -153,14 +153,13 @@ class RaySource:
         Raises:
             RuntimeError: frames are stacked and actors are ahead, so that it isn't known.
         """
-        stacked = [lane.following.stacked for lane in self._lanes]
-        known = [one for one in stacked if one is not None]
-        if len(known) < len(stacked):
+        stacked = _of_all([lane.following.stacked for lane in self._lanes])
+        if stacked is None:
             raise RuntimeError(
                 "upcoming observations with frame stacks aren't known while actors are ahead; set "
                 "data.collection.synchronous=true"
             )
-        return np.concatenate(known), self._following()[1]
+        return stacked, self._following()[1]
 
     def go_on(self, env_steps: int) -> None:
         """Count from here; the warm-up is the policy's."""
@@ -352,11 +351,8 @@ class RaySource:
     def _following(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the observations that follow what was taken, [E, *shape], and their masks."""
         parts = [lane.following for lane in self._lanes]
-        masks = [one.action_mask for one in parts if one.action_mask is not None]
-        return (
-            np.concatenate([one.observation for one in parts]),
-            np.concatenate(masks) if len(masks) == len(parts) else None,
-        )
+        observation = np.concatenate([one.observation for one in parts])
+        return observation, _of_all([one.action_mask for one in parts])
 
     def _states_of_actors(self) -> list[dict[str, Any]] | None:
         is_quiet = self._terms.synchronous and self._has_rows and self.fault is None
@@ -375,6 +371,12 @@ class RaySource:
     def _check_alive(self) -> None:
         if (fault := self.fault) is not None:
             raise fault
+
+
+def _of_all(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    """Return the actors' parts side by side; None where one has none."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 def _to_plain(observation: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
