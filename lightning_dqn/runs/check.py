@@ -36,6 +36,17 @@ _ELSEWHERE = re.compile(rf"\$\{{(?!({_HERE})[.:}}])")
 """An interpolation of what may be of another type in another job: of no part, and no text."""
 
 
+def check_parts(config: DictConfig) -> None:
+    """Refuse a configuration without one of its parts, before anything reads it.
+
+    Raises:
+        ConfigError: naming it, and what there is to choose.
+    """
+    for name in PARTS:
+        if name not in config:
+            raise ConfigError(f"{name}: is missing; {to_choose(name)}")
+
+
 def check_keys(config: DictConfig) -> None:
     """Refuse keys that nothing reads, and values of the few that are no part's; without torch.
 
@@ -45,12 +56,10 @@ def check_keys(config: DictConfig) -> None:
     Raises:
         ConfigError: naming the key and the nearest there is.
     """
+    check_parts(config)
     check_secrets(config)
     _check_root_values(config)
     values: Any = OmegaConf.to_container(config, resolve=False)
-    for name in PARTS:
-        if name not in values:
-            raise ConfigError(f"{name}: is missing; {to_choose(name)}")
     _check_headers(values)
     text = "\n".join(_texts(values))
     for prefix, known in (("", _root_keys()), ("hints.", _shipped()["hints"])):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from lightning_dqn.runs.budget import refuse_epochs, spread_budget
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.check import check_keys, check_values
+from lightning_dqn.runs.check import check_keys, check_parts, check_values
 from lightning_dqn.runs.compose import Composer, Job, without_hydra
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.ranks import check_common_folder, check_launcher, rank_of
@@ -62,6 +62,7 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
     folder = None
     for job in composer.jobs():
         try:
+            check_parts(job.config)
             check_common_folder(job.config, os.environ)
             if job.name:
                 check_launcher(job.config)
