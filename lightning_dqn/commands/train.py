@@ -66,7 +66,7 @@ def _main(arguments: Sequence[str]) -> None:
             if searched is not None:
                 sweep.search(begun_search(searched, composer, arguments), train)
             plan = None if composer.only_shows else check_jobs(composer, _goes_on(resumed))
-        for note in composer.notes:
+        for note in [*composer.notes, *(plan.notes if plan is not None else ())]:
             print(f"lightning-dqn: {note}", file=sys.stderr)
         if plan is not None and plan.folder is not None:
             with told():

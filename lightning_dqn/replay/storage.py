@@ -46,6 +46,11 @@ class ReplayConfig(Reading):
         keep_whole(self, capacity=2)
         if self.storage not in ("cpu", "accelerator", "memmap"):
             raise ValueError(f"storage={self.storage!r}: choose cpu, accelerator or memmap")
+        if self.directory is not None and self.storage != "memmap":
+            raise ValueError(
+                f"directory={self.directory}: is that of a file, and storage={self.storage} has "
+                "none; choose storage=memmap, or leave directory out"
+            )
 
     def with_capacity(self, capacity: int) -> ReplayConfig:
         """Return the same of another size."""

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.runs.build import ConfigError, build, check_types
-from lightning_dqn.runs.keys import choices, to_choose
+from lightning_dqn.runs.jobs import is_of_folder
+from lightning_dqn.runs.keys import choices, texts, to_choose
 from lightning_dqn.runs.lengths import total_env_steps
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.runs.named import PARTS
@@ -61,7 +62,7 @@ def check_keys(config: DictConfig) -> None:
     _check_root_values(config)
     values: Any = OmegaConf.to_container(config, resolve=False)
     _check_headers(values)
-    text = "\n".join(_texts(values))
+    text = "\n".join(texts(values))
     for prefix, known in (("", _root_keys()), ("hints.", _shipped()["hints"])):
         node = values["hints"] if prefix else values
         for name in node:
@@ -146,7 +147,10 @@ def check_folder(folder: Path, key: str) -> None:
 
 _BOOL = (lambda value: isinstance(value, bool), "true or false")
 _ROOT_VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "name": (lambda value: isinstance(value, str) and value != "", "the name of a folder"),
+    "name": (
+        lambda value: isinstance(value, str) and is_of_folder(value),
+        "the name of a folder below runs",
+    ),
     "seed": (lambda value: _is_whole(value, 0, MOST_SEED), f"a whole number from 0 to {MOST_SEED}"),
     "num_threads": (
         lambda value: value is None or _is_whole(value, 1),
@@ -278,14 +282,3 @@ def _root_keys() -> frozenset[str]:
 
 def _groups() -> list[str]:
     return sorted(choices())
-
-
-def _texts(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        for value in node.values():
-            yield from _texts(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _texts(value)
-    elif isinstance(node, str) and "${" in node:
-        yield node

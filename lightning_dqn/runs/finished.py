@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_warn
 
@@ -26,7 +25,7 @@ from lightning_dqn.games.opponents.past_selves import (
 from lightning_dqn.runs.artifacts import OF_WANDB, fetched
 from lightning_dqn.runs.build import ConfigError, build
 from lightning_dqn.runs.lengths import register_lengths
-from lightning_dqn.runs.resume import CONFIGURATION
+from lightning_dqn.runs.resume import CONFIGURATION, read_configuration
 from lightning_dqn.runs.trust import NOTHING, Trust, check_saved
 from lightning_dqn.safekeeping.checksums import verify
 from lightning_dqn.safekeeping.generations import LAST, is_kept
@@ -97,12 +96,7 @@ class FinishedRun:
             )
         path = _configuration(self.folder)
         verify(path, self.folder / PUBLISHED.description)
-        try:
-            config = OmegaConf.load(path)
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path}: can't be read: {str(error).splitlines()[0]}") from error
-        if not isinstance(config, DictConfig):
-            raise ConfigError(f"{path}: no configuration of a run")
+        config = read_configuration(path)
         config.pop("logger", None)  # nothing is logged again, and it may name secrets
         config.run_dir = str(self.folder)
         register_lengths()  # whoever tells all values fills in ${total_iterations:} too

@@ -46,7 +46,7 @@ class SweepJob:
 
 
 def is_of_folder(name: str) -> bool:
-    """Return whether a job's name is that of a folder below its sweep's."""
+    """Return whether a name is that of a folder below another."""
     path = Path(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 

@@ -7,14 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from omegaconf import DictConfig
+
 from lightning_dqn.runs.budget import refuse_epochs, spread_budget
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_keys, check_parts, check_values
 from lightning_dqn.runs.compose import Composer, Job, without_hydra
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.ranks import check_common_folder, check_launcher, rank_of
+from lightning_dqn.runs.resume import begun_otherwise
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, trust_of_overrides
+from lightning_dqn.runs.unread import unread_hints
 from lightning_dqn.safekeeping.folder_lock import refuse_used
 from lightning_dqn.system.overrides import key_of
 
@@ -31,12 +35,14 @@ class Plan(NamedTuple):
         folder: of the sweep; None: it is a single run, or a sweeper makes the jobs up.
         jobs: of the sweep.
         trust: what its jobs name that is to be trusted when they go on.
+        notes: what the user should know of them before they begin, a line each.
     """
 
     name: str
     folder: Path | None
     jobs: tuple[SweepJob, ...]
     trust: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> Plan:
@@ -59,6 +65,8 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
     jobs: list[SweepJob] = []
     names: list[str] = []
     trust: list[str] = []
+    notes: list[str] = []
+    unread: list[list[str]] = []
     folder = None
     for job in composer.jobs():
         try:
@@ -71,19 +79,33 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
                 refuse_used(Path(job.config.run_dir), is_continued=is_continued)
                 if not is_continued:
                     refuse_epochs(job.overrides, job.config)
+                    notes += _of_checkpoint(job.config)
             _check(job, seen, is_built=rehearsed.is_due(job))
         except ConfigError as error:
             if job.number == 0:
                 raise
             raise ConfigError(f"{error} (job {job.number}: {' '.join(job.overrides)})") from error
         names.append(str(job.config.name))
+        unread.append(unread_hints(job.overrides, job.config))
         if job.name:
             jobs.append(SweepJob(job.name, job.overrides, job.config.seed))
             folder = composer.sweep_folder
             trust += [*trust_of_overrides(job.overrides), *needed_trust(job.config)]
     different = list(dict.fromkeys(names))
     name = different[0] if len(different) == 1 else f"{len(different)} experiments"
-    return Plan(name, folder, tuple(jobs), tuple(dict.fromkeys(trust)))
+    in_all = [one for one in unread[0] if all(one in of_job for of_job in unread)]
+    notes += (f"{one}: no part that was chosen reads it" for one in in_all)
+    return Plan(name, folder, tuple(jobs), tuple(dict.fromkeys(trust)), tuple(dict.fromkeys(notes)))
+
+
+def _of_checkpoint(config: DictConfig) -> list[str]:
+    """Return a note of what a run that goes on from another's checkpoint has otherwise."""
+    if config.ckpt_path is None or not (differing := begun_otherwise(config)):
+        return []
+    return [
+        f"ckpt_path={config.ckpt_path}: its run had {', '.join(differing)}; what a checkpoint "
+        "holds, the optimizer's values, rows, counters and random numbers, stays as it was there"
+    ]
 
 
 _MOST_REHEARSED = 32

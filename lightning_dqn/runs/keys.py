@@ -93,6 +93,18 @@ def flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
+def texts(node: Any) -> Iterator[str]:
+    """Yield all values with an interpolation in them, as they are written."""
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from texts(value)
+    elif isinstance(node, str) and "${" in node:
+        yield node
+
+
 def typed(value: object) -> str:
     """Return a value as one would type it."""
     if value is None:

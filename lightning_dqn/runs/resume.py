@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
@@ -123,7 +124,7 @@ class Resumed:
             ConfigError: naming the first key that differs, and both values, or what isn't trusted.
         """
         check_saved(config, self.trust, "resume", folder=self.folder)
-        saved, now = _values(OmegaConf.load(self.folder / CONFIGURATION)), _values(config)
+        saved, now = _values(read_configuration(self.folder / CONFIGURATION)), _values(config)
         # Refused here, before the folder's configuration is written anew.
         if (was := _num_ranks(saved)) != (is_ := _num_ranks(now)):
             raise ConfigError(
@@ -131,13 +132,8 @@ class Resumed:
                 f"saved by {was} ranks, each with its part of the replay ring, and there would be "
                 f"{is_}; continue with devices * num_nodes = {was}"
             )
-        for key in [*saved, *now]:
-            if is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
-                continue
-            # Another version has keys that this one lacks, and parts that were called otherwise.
-            of_version = key not in saved or key not in now or key.endswith("_target_")
-            of_version |= all("${" in str(values.get(key)) for values in (saved, now))
-            if of_version and not is_of(key, self._asked_keys()):
+        for key, is_of_version in _differing(saved, now):
+            if is_of_version and not is_of(key, self._asked_keys()):
                 continue
             before, after = (_shown(values, key) for values in (saved, now))
             raise ConfigError(
@@ -150,6 +146,48 @@ class Resumed:
 
 
 _ABSENT = object()
+
+
+def begun_otherwise(config: DictConfig) -> list[str]:
+    """Return what the run of a checkpoint had otherwise than the new one that goes on from it.
+
+    Args:
+        config: of the new one, with ``ckpt_path``; one that lies in no run's folder tells nothing.
+    """
+    path = Path(str(config.ckpt_path)).absolute().parent.parent / CONFIGURATION
+    if not path.is_file():
+        return []
+    saved, now = _values(read_configuration(path)), _values(config)
+    differing = [key for key, is_of_version in _differing(saved, now) if not is_of_version]
+    return [f"{key}={_shown(saved, key)}" for key in differing]
+
+
+def read_configuration(path: Path) -> DictConfig:
+    """Return the configuration that a run or a published agent has in a file.
+
+    Raises:
+        ConfigError: it is damaged, or something else.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: can't be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, DictConfig) or not config:
+        raise ConfigError(f"{path}: no configuration of a run")
+    return config
+
+
+def _differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield the keys in which what is learned by differs, and whether only versions may say so.
+
+    Another version has keys that this one lacks, and parts that were called otherwise.
+    """
+    for key in dict.fromkeys((*saved, *now)):
+        if is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
+            continue
+        is_of_version = key not in saved or key not in now or key.endswith("_target_")
+        is_of_version |= all("${" in str(values.get(key)) for values in (saved, now))
+        yield key, is_of_version
 
 
 def _new(typed: Sequence[str], own: Sequence[str]) -> list[str]:

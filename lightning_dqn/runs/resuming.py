@@ -21,7 +21,8 @@ def find_resumed(arguments: Sequence[str], trust: Trust = NOTHING) -> Resumed | 
     ``resume=auto`` names the run in the folder that the arguments begin one in, if it is there.
 
     Raises:
-        ConfigError: see :meth:`Resumed.of`; or the folder of ``resume=auto`` isn't known.
+        ConfigError: see :meth:`Resumed.of`; or the folder of ``resume=auto`` isn't known, or
+            another checkpoint than the last is named.
     """
     named = [one.partition("=")[2] for one in arguments if one.startswith("resume=")]
     if not named:
@@ -32,6 +33,11 @@ def find_resumed(arguments: Sequence[str], trust: Trust = NOTHING) -> Resumed | 
     folder = Path(path)
     if folder.name == CHECKPOINT.name:
         folder = folder.absolute().parents[1]
+    elif is_kept(folder):
+        raise ConfigError(
+            f"resume={path}: a run goes on from its {CHECKPOINT.name}; name its folder, or begin "
+            f"another with what this one has learned: ckpt_path={path}"
+        )
     return Resumed.of(folder, rest, trust)
 
 

@@ -147,7 +147,10 @@ def read_run(sweep: Path, run_dir: Path) -> Run:
         values["env_steps"] += saved["first_env_step"]  # what a continued run had before
         values["changed_by_hand"] = tuple(values["changed_by_hand"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not the summary of a run ({error!r})") from error
+        raise ConfigError(
+            f"{path}: not the summary of a run ({error!r}); delete it, and to go on with the run "
+            "is to test it anew"
+        ) from error
     if values["episode_return"] is None:
         values["episode_return"] = _best_evaluation(run_dir)
     return Run(**values, run_dir=os.path.relpath(run_dir, sweep))

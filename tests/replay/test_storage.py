@@ -29,6 +29,11 @@ from lightning_dqn.replay.storage import (
 # Settings
 
 
+def of_rows(capacity, storage, folder):
+    """Return a ring's configuration, with a folder where a file of it lies in one."""
+    return ReplayConfig(capacity, storage, str(folder) if storage == "memmap" else None)
+
+
 @pytest.mark.parametrize(("key", "value"), [("capacity", 1), ("storage", "disk")])
 def test_a_setting_that_means_nothing_is_refused_by_name(key, value):
     with pytest.raises(ValueError, match=f"{key}="):
@@ -95,7 +100,7 @@ def test_a_ring_of_the_usable_share_fits_where_it_lies_and_no_larger_one(
     free = dict(least)
     monkeypatch.setattr(storage_module, "available_bytes", lambda _: free["memory"])
     monkeypatch.setattr(storage_module, "available_disk_bytes", lambda _: free["disk"])
-    config = ReplayConfig(6, storage, str(tmp_path))
+    config = of_rows(6, storage, tmp_path)
     check_ring_fits(spec_of(), 2, config, beside_bytes=beside)
     for place, number in least.items():
         if number == 0:  # nothing lies there
@@ -122,7 +127,13 @@ def test_what_does_not_fit_is_named(storage, free, text, monkeypatch, tmp_path):
     monkeypatch.setattr(storage_module, "available_disk_bytes", lambda _: free.get("disk", 0))
     pattern = text.replace("(", r"\(").replace(")", r"\)")
     with pytest.raises(ValueError, match=pattern):
-        check_ring_fits(spec_of(), 2, ReplayConfig(6, storage, str(tmp_path)))
+        check_ring_fits(spec_of(), 2, of_rows(6, storage, tmp_path))
+
+
+def test_a_folder_for_a_ring_in_memory_is_refused(tmp_path):
+    told = r"^directory=.*: is that of a file, and storage=cpu has none; choose storage=memmap"
+    with pytest.raises(ValueError, match=told):
+        ReplayConfig(6, directory=str(tmp_path))
 
 
 def test_a_full_disk_leaves_no_file(monkeypatch, tmp_path):
@@ -137,7 +148,7 @@ def test_a_full_disk_leaves_no_file(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("storage", ["cpu", "accelerator", "memmap"])
 def test_a_huge_ring_is_refused_at_once_by_the_name_of_its_capacity(storage, tmp_path):
-    config = ReplayConfig(10**13, storage=storage, directory=str(tmp_path))
+    config = of_rows(10**13, storage, tmp_path)
     begin = time.perf_counter()
     with pytest.raises(ValueError, match=r"capacity=10000000000000: .* free"):
         ReplayBuffer(spec_of(), 8, config)
@@ -187,7 +198,7 @@ def test_the_folder_is_the_configurations_before_the_runs_before_the_systems():
 
 @pytest.mark.parametrize("storage", ["cpu", "accelerator"])
 def test_memory_has_no_folder(storage):
-    assert ring_folder(ReplayConfig(10, storage, "own"), "of the run") is None
+    assert ring_folder(ReplayConfig(10, storage), "of the run") is None
 
 
 @pytest.mark.parametrize("is_mapped", [True, False])

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
-from lightning_dqn.runs.resume import Resumed, quoted
+from lightning_dqn.runs.resume import Resumed, begun_otherwise, quoted
 from lightning_dqn.runs.resuming import find_resumed
 from lightning_dqn.runs.shell import continue_command
 
@@ -260,3 +260,30 @@ def test_a_finished_run_without_checkpoints_is_not_trained_anew(run: Path) -> No
     (run / "summary.json").touch()
     with pytest.raises(ConfigError, match="was finished and has no checkpoint to go on from"):
         resumed(f"resume={run}")
+
+
+def test_another_checkpoint_than_the_last_is_not_gone_on_from(run: Path) -> None:
+    best = run / "checkpoints" / "best.ckpt"
+    best.touch()
+    with pytest.raises(ConfigError, match=r"from its last\.ckpt; name its folder, or .*ckpt_path="):
+        find_resumed([f"resume={best}"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("", "no configuration of a run"), ("a: [", "can't be read: while")]
+)
+def test_a_damaged_configuration_is_named(text: str, told: str, made: Path) -> None:
+    (made / ".hydra" / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"config\.yaml: {told}"):
+        check(made)
+
+
+def test_what_a_checkpoints_run_had_otherwise_is_known(made: Path, tmp_path: Path) -> None:
+    def otherwise(*overrides: str, path: Path = made / "checkpoints" / "last.ckpt") -> list[str]:
+        with Composer([f"ckpt_path={quoted(path)}", *overrides]) as composer:
+            return begun_otherwise(without_hydra(composer.config()))
+
+    assert otherwise("data.batch_size=64", "env_steps=1e6", "name=other") == []
+    found = otherwise("module.optimizer.lr=0.5", "seed=3")
+    assert sorted(found) == ["data.batch_size=64", "module.optimizer.lr=0.001", "seed=0"]
+    assert otherwise("seed=3", path=tmp_path / "alone.ckpt") == []
