@@ -95,7 +95,8 @@ class PromotePastSelf(BoardEvaluation):
         if not isinstance(opponent, PastSelves):
             raise ValueError(
                 f"PromotePastSelf: the training environment's opponent is {opponent!r}; make it "
-                "PastSelves() from lightning_dqn.games.past_selves"
+                "PastSelves() from lightning_dqn.games.opponents.past_selves, on the command line "
+                "+environment.kwargs.opponent._target_=<that>.PastSelves"
             )
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if getattr(data.collection, "is_elsewhere", False):

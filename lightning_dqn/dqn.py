@@ -5,6 +5,7 @@ Shapes: U updates, B batch, A actions, N outputs per action.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any, Self, cast
@@ -182,7 +183,9 @@ class DQN(ActingModule):
         """
         if len(args) < _BEFORE_WEIGHTS_ONLY:
             kwargs.setdefault("weights_only", True)  # Lightning's default isn't, for an address
-        with nullcontext() if "environment" in kwargs else from_a_file():
+        of_file = nullcontext() if "environment" in kwargs else from_a_file()
+        with of_file, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"DQN\(", FutureWarning)  # of a file, which stays
             return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     # --- what is learned

@@ -193,6 +193,11 @@ def former_arguments(network: Any, target: Any, former: Mapping[str, Any]) -> tu
     for name in former:
         if name not in _FORMER_ARGUMENTS:
             raise TypeError(f"DQN got an unexpected keyword argument {name!r}")
+        now = f"network=MLP({name}=...)"
+        if name in TARGET_ARGUMENTS:
+            now = f"target=Target({TARGET_ARGUMENTS[name]}=...)"
+        text = f"DQN({name}=...) is now DQN({now}); the old name goes with 0.3"
+        warnings.warn(text, FutureWarning, stacklevel=3)
     return _laid_over(network, of_network, "network"), _laid_over(target, of_target, "target")
 
 

@@ -190,6 +190,7 @@ def test_a_former_preset_composes_what_the_algorithm_does(algorithm: str, tmp_pa
 # --- arguments
 
 
+@pytest.mark.filterwarnings("ignore:DQN:FutureWarning")
 def test_former_arguments_of_dqn_are_laid_over_network_and_target() -> None:
     former = {"double": False, "dueling": True, "noisy_sigma": 0.1, "munchausen": Munchausen(0.5)}
     module = DQN("CartPole-v1", network=[{"Linear": 8}, "ReLU"], **former)
@@ -202,10 +203,23 @@ def test_former_arguments_of_dqn_are_laid_over_network_and_target() -> None:
 
 
 def test_a_former_argument_shapes_the_network_that_is_built_by_itself() -> None:
-    module = DQN("CartPole-v1", dueling=True)
-    assert (
-        module.hparams["network"] == DQN("CartPole-v1", network=MLP(dueling=True)).hparams.network
-    )
+    with pytest.warns(
+        FutureWarning, match=r"DQN\(dueling=\.\.\.\) is now DQN\(network=MLP\(dueling="
+    ):
+        module = DQN("CartPole-v1", dueling=True)
+    today = DQN("CartPole-v1", network=MLP(dueling=True))
+    assert module.hparams["network"] == today.hparams["network"]
+
+
+def test_a_former_argument_of_the_target_is_told_with_its_new_name() -> None:
+    with pytest.warns(FutureWarning) as told:
+        module = DQN("CartPole-v1", double=False, target_network=False)
+    assert {one.filename for one in told} == {__file__}
+    assert [str(one.message).partition(";")[0] for one in told] == [
+        "DQN(double=...) is now DQN(target=Target(double=...))",
+        "DQN(target_network=...) is now DQN(target=Target(slow_copy=...))",
+    ]
+    assert module.target == Target(double=False, slow_copy=False)
 
 
 def test_an_argument_that_never_was_is_refused() -> None:

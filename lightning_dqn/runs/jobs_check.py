@@ -15,11 +15,12 @@ from lightning_dqn.runs.check import check_keys, check_parts, check_values
 from lightning_dqn.runs.compose import Composer, Job, without_hydra
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.ranks import check_common_folder, check_launcher, rank_of
-from lightning_dqn.runs.resume import begun_otherwise
+from lightning_dqn.runs.resume import CHECKPOINT, begun_otherwise
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, trust_of_overrides
-from lightning_dqn.runs.unread import unread_hints
+from lightning_dqn.runs.unread import set_by_sampler, unread_hints
 from lightning_dqn.safekeeping.folder_lock import refuse_used
+from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.system.overrides import key_of
 
 
@@ -66,7 +67,7 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
     names: list[str] = []
     trust: list[str] = []
     notes: list[str] = []
-    unread: list[list[str]] = []
+    in_vain: list[list[str]] = []
     folder = None
     for job in composer.jobs():
         try:
@@ -79,22 +80,22 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
                 refuse_used(Path(job.config.run_dir), is_continued=is_continued)
                 if not is_continued:
                     refuse_epochs(job.overrides, job.config)
+                    _refuse_unfinished(job.config)
                     notes += _of_checkpoint(job.config)
-            _check(job, seen, is_built=rehearsed.is_due(job))
+            in_vain += _check(job, seen, is_built=rehearsed.is_due(job))
         except ConfigError as error:
             if job.number == 0:
                 raise
             raise ConfigError(f"{error} (job {job.number}: {' '.join(job.overrides)})") from error
         names.append(str(job.config.name))
-        unread.append(unread_hints(job.overrides, job.config))
         if job.name:
             jobs.append(SweepJob(job.name, job.overrides, job.config.seed))
             folder = composer.sweep_folder
             trust += [*trust_of_overrides(job.overrides), *needed_trust(job.config)]
     different = list(dict.fromkeys(names))
     name = different[0] if len(different) == 1 else f"{len(different)} experiments"
-    in_all = [one for one in unread[0] if all(one in of_job for of_job in unread)]
-    notes += (f"{one}: no part that was chosen reads it" for one in in_all)
+    # A value that one of several jobs reads was meant for that one.
+    notes += (note for note in in_vain[0] if all(note in of_job for of_job in in_vain))
     return Plan(name, folder, tuple(jobs), tuple(dict.fromkeys(trust)), tuple(dict.fromkeys(notes)))
 
 
@@ -130,11 +131,27 @@ class _Rehearsed:
         return True
 
 
-def _check(job: Job, seen: set[str], *, is_built: bool) -> None:
+def _check(job: Job, seen: set[str], *, is_built: bool) -> list[list[str]]:
+    """Check a job; of one that is built, return the notes of what it asks for in vain."""
     check_keys(job.config)
     spread_budget(job.config)
-    if is_built:
-        training = training_module()
-        training.rehearse(training.prepare(without_hydra(job.config), seen))
-    else:
+    if not is_built:
         check_values(job.config, seen)
+        return []
+    training = training_module()
+    experiment = training.prepare(without_hydra(job.config), seen)
+    training.rehearse(experiment)
+    of_pace = set_by_sampler(job.overrides, experiment.config, experiment.data.pace)
+    return [[*unread_hints(job.overrides, job.config), *of_pace]]
+
+
+def _refuse_unfinished(config: DictConfig) -> None:
+    """Refuse the folder of a run that can go on, for one that doesn't go on with it."""
+    checkpoint = Path(config.run_dir, CHECKPOINT)
+    begun = None if config.ckpt_path is None else Path(str(config.ckpt_path)).absolute()
+    if is_kept(checkpoint) and begun != checkpoint.absolute():
+        raise ConfigError(
+            f"{config.run_dir}: holds {CHECKPOINT} of a run that isn't finished, which a new one "
+            f"would overwrite; choose another folder, or go on with that run: resume "
+            f"{config.run_dir}"
+        )

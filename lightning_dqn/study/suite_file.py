@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +16,8 @@ from lightning_dqn.runs.hydra_flags import parse_arguments
 from lightning_dqn.runs.keys import SUITES
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.study.suite import Suite
+
+_SHIPPED = Path(str(files(CONFIG_MODULE)))
 
 
 def find_suite(name: str, arguments: Sequence[str] = ()) -> Suite:
@@ -34,6 +37,9 @@ def find_suite(name: str, arguments: Sequence[str] = ()) -> Suite:
             f"suite={name}: neither a suite nor the folder of one; "
             f"{hint + ' ' if hint else ''}there are {', '.join(sorted(found))}"
         )
+    if found[name].parent.parent != _SHIPPED and name in _names(_SHIPPED):
+        told = f"lightning-dqn: suite {name} is {found[name]}, not the shipped {name}"
+        print(told, file=sys.stderr)
     try:
         saved: Any = yaml.safe_load(found[name].read_text())
         if not isinstance(saved, dict):
@@ -46,5 +52,9 @@ def find_suite(name: str, arguments: Sequence[str] = ()) -> Suite:
 def _files(arguments: Sequence[str]) -> dict[str, Path]:
     """Return the file of every suite by its name; the user's own come before shipped ones."""
     own = parse_arguments(arguments).config_dir
-    folders = [Path(str(files(CONFIG_MODULE))), Path("conf"), *([Path(own)] if own else [])]
-    return {path.stem: path for one in folders for path in sorted(one.glob(f"{SUITES}/*.yaml"))}
+    folders = [_SHIPPED, Path("conf"), *([Path(own)] if own else [])]
+    return {name: path for one in folders for name, path in _names(one).items()}
+
+
+def _names(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob(f"{SUITES}/*.yaml"))}

@@ -101,6 +101,13 @@ def test_a_mistaken_command_is_found(command: str) -> None:
         check(command)
 
 
+@pytest.mark.parametrize("page", [one for one in ALL if commands(one)], ids=name_of)
+def test_a_shell_reads_every_command(page: Path) -> None:
+    text = "\n".join(re.sub("<[^<>]+>", "it", one) for one in commands(page))
+    read = subprocess.run(["sh", "-n", "-c", text], capture_output=True, text=True, check=False)
+    assert read.stderr == ""
+
+
 def others() -> list[tuple[str, str]]:
     return [(name_of(page), one) for page in ALL for one in commands(page) if not is_ours(one)]
 

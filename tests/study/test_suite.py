@@ -122,6 +122,22 @@ def test_a_suite_that_is_none_is_refused_by_its_file(
         find_suite("mine")
 
 
+def test_a_suite_of_ones_own_that_hides_a_shipped_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "conf" / "suite").mkdir(parents=True)
+    for name in ("mine", "minatar"):
+        saved = {key: value for key, value in PLAIN.items() if key != "name"}
+        Path("conf", "suite", f"{name}.yaml").write_text(yaml.dump(saved))
+    find_suite("mine")
+    find_suite("atari100k")
+    assert capsys.readouterr().err == ""
+    find_suite("minatar")
+    told = "lightning-dqn: suite minatar is conf/suite/minatar.yaml, not the shipped minatar\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "a: [", "games: 3"])
 def test_a_file_that_holds_no_suite_is_refused(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -189,11 +189,11 @@ def fit(
 
 PROVOCATIONS: dict[str, tuple[str, Callable[[], list[Finding]]]] = {
     "values-beyond-returns": (
-        "CartPole, learning rate 0.1, no lag of the target, no double Q",
+        "CartPole, learning rate 0.1, gamma 0.9, no lag of the target, no double Q",
         partial(fit, "CartPole-v1", lr=0.1, tau=1.0, double=False, gamma=0.9, epochs=4),
     ),
     "values-overestimated": (
-        "likewise, without a discount",
+        "likewise, learning rate 0.3, without a discount",
         partial(fit, "CartPole-v1", lr=0.3, tau=1.0, double=False, gamma=1.0, epochs=6),
     ),
     "units-silent": (

@@ -67,6 +67,7 @@ class LambdaReturns:
             updates_per_iteration=self.epochs * self.minibatches,
             batch_size=max(1, paced.env_steps_per_iteration // self.minibatches),
             warmup_env_steps=2 * asked.num_envs,
+            n_step=None,
         )
 
     def make(self, replay: ReplayBuffer, upcoming: Upcoming) -> LambdaReturnSampler:

@@ -34,7 +34,7 @@ class Pace:
     Attributes:
         num_envs: E.
         frame_stack: S.
-        n_step: as the ring's configuration has it.
+        n_step: as the ring's configuration has it; None: the sampler has targets of its own.
         overlap: collecting goes on in a thread while learning.
         capacity: rows of the ring.
         batch_size: B.
