@@ -37,7 +37,8 @@ def find_suite(name: str, arguments: Sequence[str] = ()) -> Suite:
             f"suite={name}: neither a suite nor the folder of one; "
             f"{hint + ' ' if hint else ''}there are {', '.join(sorted(found))}"
         )
-    if found[name].parent.parent != _SHIPPED and name in _names(_SHIPPED):
+    shipped = _names(_SHIPPED).get(name)
+    if shipped is not None and not shipped.samefile(found[name]):
         told = f"lightning-dqn: suite {name} is {found[name]}, not the shipped {name}"
         print(told, file=sys.stderr)
     try:

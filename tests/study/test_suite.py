@@ -125,6 +125,8 @@ def test_a_suite_that_is_none_is_refused_by_its_file(
 def test_a_suite_of_ones_own_that_hides_a_shipped_one_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])
+    find_suite("minatar")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "conf" / "suite").mkdir(parents=True)
     for name in ("mine", "minatar"):
