@@ -508,6 +508,7 @@ def test_an_unknown_way_to_compile_is_refused(fit: Make, make_module: Make) -> N
         fit(make_module(compile="sometimes"))
 
 
+@pytest.mark.filterwarnings("ignore:DQN:FutureWarning")
 @pytest.mark.parametrize("option", ["dueling", "noisy", "layer_norm"])
 def test_what_shapes_a_list_of_layers_is_refused_for_a_network_of_ones_own(option: str) -> None:
     reason = f"{option}=True shapes a network built from layers, not a module of your own"
@@ -597,7 +598,7 @@ def test_a_loss_of_ones_own_without_priorities_gives_the_size_of_its_td_errors()
 
 def test_double_without_a_target_network_is_refused() -> None:
     with pytest.raises(ValueError, match=r"double=True: without a target network.*double=False"):
-        DQN(PAIR, target_network=False)
+        DQN(PAIR, target={"slow_copy": False})
 
 
 def test_a_head_of_ones_own_must_be_handed_over_again() -> None:
