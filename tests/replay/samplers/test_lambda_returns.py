@@ -194,7 +194,7 @@ def test_the_pace_is_that_of_a_rollout_gone_over_in_parts():
     assert sampling.pace(asked(num_envs=6, frame_stack=4)) == Pace(
         num_envs=6,
         frame_stack=4,
-        n_step=1,
+        n_step=None,
         overlap=False,
         capacity=(2 * 10 + 2 + 4) * 6,
         batch_size=15,
