@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.runs.build import ConfigError, build, check_types
 from lightning_dqn.runs.jobs import is_of_folder
-from lightning_dqn.runs.keys import choices, texts, to_choose
+from lightning_dqn.runs.keys import choices, refers_to, texts, to_choose
 from lightning_dqn.runs.lengths import total_env_steps
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.runs.named import PARTS
@@ -67,12 +67,7 @@ def check_keys(config: DictConfig) -> None:
         node = values["hints"] if prefix else values
         for name in node:
             key = f"{prefix}{name}"
-            if (
-                name in known
-                or key in FORMER_ROOT_KEYS
-                or f"${{{key}}}" in text
-                or f"${{{key}." in text
-            ):
+            if name in known or key in FORMER_ROOT_KEYS or refers_to(text, key):
                 continue
             raise ConfigError(_about_unknown(key, [f"{prefix}{one}" for one in known]))
 

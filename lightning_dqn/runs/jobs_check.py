@@ -76,13 +76,10 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
             if job.name:
                 check_launcher(job.config)
             if rank_of(job.config, os.environ) == 0:
-                is_continued = goes_on(job)
-                refuse_used(Path(job.config.run_dir), is_continued=is_continued)
-                if not is_continued:
-                    refuse_epochs(job.overrides, job.config)
-                    _refuse_unfinished(job.config)
-                    notes += _of_checkpoint(job.config)
-            in_vain += _check(job, seen, is_built=rehearsed.is_due(job))
+                notes += _check_begin(job, is_continued=goes_on(job))
+            noted = _check(job, seen, is_built=rehearsed.is_due(job))
+            if noted is not None:
+                in_vain.append(noted)
         except ConfigError as error:
             if job.number == 0:
                 raise
@@ -97,6 +94,16 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
     # A value that one of several jobs reads was meant for that one.
     notes += (note for note in in_vain[0] if all(note in of_job for of_job in in_vain))
     return Plan(name, folder, tuple(jobs), tuple(dict.fromkeys(trust)), tuple(dict.fromkeys(notes)))
+
+
+def _check_begin(job: Job, *, is_continued: bool) -> list[str]:
+    """Refuse a folder that another run is in; return notes of what one goes on from."""
+    refuse_used(Path(job.config.run_dir), is_continued=is_continued)
+    if is_continued:
+        return []
+    refuse_epochs(job.overrides, job.config)
+    _refuse_unfinished(job.config)
+    return _of_checkpoint(job.config)
 
 
 def _of_checkpoint(config: DictConfig) -> list[str]:
@@ -131,18 +138,18 @@ class _Rehearsed:
         return True
 
 
-def _check(job: Job, seen: set[str], *, is_built: bool) -> list[list[str]]:
-    """Check a job; of one that is built, return the notes of what it asks for in vain."""
+def _check(job: Job, seen: set[str], *, is_built: bool) -> list[str] | None:
+    """Check a job; return the notes of what it asks for in vain, None of one that isn't built."""
     check_keys(job.config)
     spread_budget(job.config)
     if not is_built:
         check_values(job.config, seen)
-        return []
+        return None
     training = training_module()
     experiment = training.prepare(without_hydra(job.config), seen)
     training.rehearse(experiment)
     of_pace = set_by_sampler(job.overrides, experiment.config, experiment.data.pace)
-    return [[*unread_hints(job.overrides, job.config), *of_pace]]
+    return [*unread_hints(job.overrides, job.config), *of_pace]
 
 
 def _refuse_unfinished(config: DictConfig) -> None:

@@ -105,6 +105,11 @@ def texts(node: Any) -> Iterator[str]:
         yield node
 
 
+def refers_to(text: str, key: str) -> bool:
+    """Return whether an interpolation in a text is of a key or of one below."""
+    return f"${{{key}}}" in text or f"${{{key}." in text
+
+
 def typed(value: object) -> str:
     """Return a value as one would type it."""
     if value is None:

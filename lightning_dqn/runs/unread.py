@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lightning_dqn.runs.keys import texts
+from lightning_dqn.runs.keys import refers_to, texts
 from lightning_dqn.system.overrides import key_of
 
 if TYPE_CHECKING:  # it brings torch
@@ -36,8 +36,8 @@ def unread_hints(overrides: Sequence[str], config: DictConfig) -> list[str]:
 def _is_read(key: str, text: str) -> bool:
     """Return whether an interpolation in a text is of a key, of one below or of one above."""
     names = key.split(".")
-    above = [".".join(names[:length]) for length in range(2, len(names) + 1)]
-    return f"${{{key}." in text or any(f"${{{one}}}" in text for one in above)
+    above = [".".join(names[:length]) for length in range(2, len(names))]
+    return refers_to(text, key) or any(f"${{{one}}}" in text for one in above)
 
 
 _OF_PACE = {

@@ -37,8 +37,8 @@ def find_suite(name: str, arguments: Sequence[str] = ()) -> Suite:
             f"suite={name}: neither a suite nor the folder of one; "
             f"{hint + ' ' if hint else ''}there are {', '.join(sorted(found))}"
         )
-    shipped = _names(_SHIPPED).get(name)
-    if shipped is not None and not shipped.samefile(found[name]):
+    shipped = _SHIPPED / SUITES / f"{name}.yaml"
+    if shipped.is_file() and not shipped.samefile(found[name]):
         told = f"lightning-dqn: suite {name} is {found[name]}, not the shipped {name}"
         print(told, file=sys.stderr)
     try:
@@ -54,8 +54,4 @@ def _files(arguments: Sequence[str]) -> dict[str, Path]:
     """Return the file of every suite by its name; the user's own come before shipped ones."""
     own = parse_arguments(arguments).config_dir
     folders = [_SHIPPED, Path("conf"), *([Path(own)] if own else [])]
-    return {name: path for one in folders for name, path in _names(one).items()}
-
-
-def _names(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob(f"{SUITES}/*.yaml"))}
+    return {path.stem: path for one in folders for path in sorted(one.glob(f"{SUITES}/*.yaml"))}
