@@ -91,9 +91,14 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
             trust += [*trust_of_overrides(job.overrides), *needed_trust(job.config)]
     different = list(dict.fromkeys(names))
     name = different[0] if len(different) == 1 else f"{len(different)} experiments"
-    # A value that one of several jobs reads was meant for that one.
-    notes += (note for note in in_vain[0] if all(note in of_job for of_job in in_vain))
+    notes += _in_vain_everywhere(in_vain)
     return Plan(name, folder, tuple(jobs), tuple(dict.fromkeys(trust)), tuple(dict.fromkeys(notes)))
+
+
+def _in_vain_everywhere(noted: list[list[str]]) -> list[str]:
+    """Return the notes that all jobs have: what one of several reads was meant for that one."""
+    first, *others = noted or [[]]  # of a sweep that is finished no job is left
+    return [note for note in first if all(note in of_job for of_job in others)]
 
 
 def _check_begin(job: Job, *, is_continued: bool) -> list[str]:
