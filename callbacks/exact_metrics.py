@@ -35,7 +35,8 @@ class ExactMetrics(BoardEvaluation):
         opponent: what the optimum is an optimum against. ``"self"``: the game itself, both sides
             at their best; ``"random"``; ``"perfect"``; ``"training"``: as the training
             environment has it.
-        seat: which side the learner has against an opponent; None: as in training.
+        seat: which side the learner has against an opponent, not in self-play; None: as in
+            training.
         rewards: of a win, a draw and a loss; None: as in training.
         every_n_epochs: look after the validations of every n-th epoch.
 
@@ -65,14 +66,19 @@ class ExactMetrics(BoardEvaluation):
 
     def prepare(self, trainer: pl.Trainer, module: DQN, stage: str) -> None:
         """Find all positions and solve the game."""
-        environment = self.environment
+        environment, opponent = self.environment, self._opponent()
+        if opponent == "self" and self.seat is not None:
+            raise ValueError(
+                f"seat={self.seat!r}: in self-play there is a learner on both sides; choose "
+                "opponent='random' or 'perfect', or leave seat away"
+            )
         try:
             tree = GameTree.of(environment.game)
         except ValueError as error:
             raise ValueError(f"ExactMetrics: {error}; Matches plays games instead") from error
         self._solution = ExactSolution(
             tree,
-            opponent=self._opponent(),
+            opponent=opponent,
             seat=self.seat or environment.seat,
             rewards=Rewards(*(self.rewards or environment.rewards)),
         )

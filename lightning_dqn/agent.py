@@ -228,6 +228,11 @@ class Agent(nn.Module):
         return agent
 
     @property
+    def explores_by_noise(self) -> bool:
+        """Whether the behaviour network has noisy layers, which explore."""
+        return has_noise(self.get_submodule(self.behaviour_network))
+
+    @property
     def noise_state(self) -> Tensor | None:
         """State of the generator whose noise explores; None where nothing has acted yet."""
         return self._noise_state if self._noise is None else self._noise.get_state()

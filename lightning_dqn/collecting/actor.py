@@ -90,7 +90,7 @@ class Actor:
         self._gate = Gate(spec, self.num_envs)
         self._epsilon = as_schedule(exploration.epsilon)
         self.epsilon_shift = 0.0
-        self._random_actions = exploration.random_actions
+        self._takes_random_actions = exploration.takes_random_actions
         self._temperature = as_schedule(exploration.temperature)
         self._held: HeldActions | None = None
         if exploration.random_action_max_steps > 1:
@@ -125,10 +125,7 @@ class Actor:
         """Return the probability of a random action; a policy of None is random."""
         if policy is None:
             return 1.0
-        is_random = self._random_actions
-        if is_random == "auto":
-            is_random = not getattr(policy, "explores", False)
-        if not is_random:
+        if not self._takes_random_actions(getattr(policy, "explores", False)):
             return 0.0
         epsilon = self._epsilon(env_steps)
         shift = self.epsilon_shift

@@ -46,6 +46,14 @@ class Exploration:
         if not isinstance(self.random_actions, bool) and self.random_actions != "auto":
             raise ValueError(f"random_actions={self.random_actions!r}: choose auto, true or false")
 
+    def takes_random_actions(self, explores: bool) -> bool:
+        """Tell whether actions are taken at random after the warm-up.
+
+        Args:
+            explores: the network that acts does so itself, by noise of its own.
+        """
+        return not explores if self.random_actions == "auto" else bool(self.random_actions)
+
 
 def random_actions(
     num_envs: int, num_actions: int, action_mask: np.ndarray | None, generator: np.random.Generator

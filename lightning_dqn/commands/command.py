@@ -112,6 +112,23 @@ def read_options(arguments: Sequence[str], kind: type[Options]) -> Options:
     return kind(**values)
 
 
+def refuse_unread(options: Any, names: Sequence[str], why: str) -> None:
+    """Refuse options that others switch off.
+
+    Args:
+        options: of a command.
+        names: of those that nothing reads beside the others.
+        why: and what to do, in words behind "nothing reads it".
+
+    Raises:
+        ConfigError: one of them isn't as it is by default.
+    """
+    for one in dataclasses.fields(options):
+        value = getattr(options, one.name)
+        if one.name in names and value != one.default:
+            raise ConfigError(f"{one.name}={typed(value)}: nothing reads it {why}")
+
+
 def part_arguments(arguments: Sequence[str], kind: type) -> tuple[list[str], list[str]]:
     """Part a command's own arguments from those of the configuration that it takes too.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_dqn.commands.command import option, run_command
+from lightning_dqn.commands.command import option, refuse_unread, run_command
 from lightning_dqn.commands.episodes import trust_option
 from lightning_dqn.formats.suffixes import SUFFIXES, Folder, Format, Keys
 from lightning_dqn.runs.build import ConfigError
@@ -64,11 +64,19 @@ def main(arguments: Sequence[str]) -> None:
     run_command(arguments, ExportOptions, _run)
 
 
+_OF_CARD = ("episodes", "video", "onnx", "license")
+_WITH_KEYS = ("safetensors", "npz")
+
+
 def _run(options: ExportOptions) -> None:
     if options.format == "card":
+        refuse_unread(options, ("keys",), "with format=card, which has its own")
         _publish(options)
         return
     format = options.format or _format_of(Path(options.output))
+    refuse_unread(options, _OF_CARD, f"with format={format}; set format=card")
+    if format not in _WITH_KEYS:
+        refuse_unread(options, ("keys",), f"with format={format}, a program of one input")
     from lightning_dqn.formats.export import export  # with torch, which the help does without
     from lightning_dqn.runs.finished import FinishedRun
     from lightning_dqn.runs.trust import Trust

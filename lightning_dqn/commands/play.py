@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lightning_dqn.commands.command import option, run_command
+from lightning_dqn.commands.command import option, refuse_unread, run_command
 from lightning_dqn.commands.episodes import trust_option
 
 
@@ -58,7 +58,20 @@ def main(arguments: Sequence[str]) -> None:
     run_command(arguments, PlayOptions, _run)
 
 
+_OF_TERMINAL = ("starts", "score", "seed")
+_OF_SERVER = ("port", "browser")
+_OF_PAGE = ("output", "rules", "runtime", *_OF_SERVER)
+
+
 def _run(options: PlayOptions) -> None:
+    if options.terminal:
+        refuse_unread(options, _OF_PAGE, "in the terminal; leave terminal=true away for the page")
+    else:
+        refuse_unread(options, _OF_TERMINAL, "in the page, where one chooses; set terminal=true")
+    if options.score is None:
+        refuse_unread(options, ("seed",), "where the agent plays its best moves; set score=")
+    if options.output is not None:
+        refuse_unread(options, _OF_SERVER, "where the page is written; leave output= away")
     from lightning_dqn.games.play.session import play  # with torch, which the help does without
     from lightning_dqn.runs.finished import FinishedRun
     from lightning_dqn.runs.trust import Trust

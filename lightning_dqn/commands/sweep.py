@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning_dqn.runs.compose import Composer
-from lightning_dqn.runs.mistakes import INTERRUPTED, told
+from lightning_dqn.runs.mistakes import INTERRUPTED, tell, told
 from lightning_dqn.runs.trust import take_trust
 from lightning_dqn.safekeeping.signals import Stopped, requeue
 from lightning_dqn.study.conduct import interrupted_when_terminated
@@ -39,6 +39,7 @@ def run(
         again_goes_on: the same command goes on with it, so that SLURM may be asked to run its job
             again.
     """
+    tell(composer.notes)
     try:
         with interrupted_when_terminated(), told(composer.explain):
             if pruner is None:

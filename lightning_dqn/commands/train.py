@@ -21,7 +21,7 @@ from lightning_dqn.runs.budget import refuse_epochs
 from lightning_dqn.runs.compose import Composer, Job
 from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.jobs_check import check_jobs
-from lightning_dqn.runs.mistakes import one_line, told
+from lightning_dqn.runs.mistakes import one_line, tell, told
 from lightning_dqn.runs.ranks import let_the_first_end, rank_of
 from lightning_dqn.runs.resume import CHECKPOINT, Resumed
 from lightning_dqn.runs.resuming import find_resumed, without_resume
@@ -66,12 +66,11 @@ def _main(arguments: Sequence[str]) -> None:
             if searched is not None:
                 sweep.search(begun_search(searched, composer, arguments), train)
             plan = None if composer.only_shows else check_jobs(composer, _goes_on(resumed))
-        for note in [*composer.notes, *(plan.notes if plan is not None else ())]:
-            print(f"lightning-dqn: {note}", file=sys.stderr)
         if plan is not None and plan.folder is not None:
             with told():
                 asked = begun(plan, arguments)
             sweep.run(composer, asked, train)
+        tell(composer.notes)
         with told(composer.explain):
             composer.execute(train)
 

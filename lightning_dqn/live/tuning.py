@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.swa_utils import SWALR
 
+from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
-from lightning_dqn.networks.layers import has_noise
 
 EPSILON, LEARNING_RATE = "epsilon", "learning rate"
 
@@ -182,7 +182,7 @@ def _scale_groups(optimizer: Optimizer, factor: float) -> None:
 
 
 def _takes_random_actions(module: DQN, data: ReplayDataModule) -> bool:
-    wanted = getattr(data.collection, "random_actions", "auto")
-    if wanted == "auto":
-        return not has_noise(module.agent.get_submodule(module.agent.behaviour_network))
-    return bool(wanted)
+    explores = module.agent.explores_by_noise
+    if isinstance(data.collection, Exploration):
+        return data.collection.takes_random_actions(explores)
+    return not explores

@@ -49,7 +49,7 @@ class ReplayConfig(Reading):
         if self.directory is not None and self.storage != "memmap":
             raise ValueError(
                 f"directory={self.directory}: is that of a file, and storage={self.storage} has "
-                "none; choose storage=memmap, or leave directory out"
+                "none; choose storage=memmap, or set directory to null"
             )
 
     def with_capacity(self, capacity: int) -> ReplayConfig:

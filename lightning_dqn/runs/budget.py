@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.lengths import pace_of
-from lightning_dqn.runs.resume import CONFIGURATION
+from lightning_dqn.runs.resume import CONFIGURATION, is_own
+from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.system.files import write_json
 from lightning_dqn.system.overrides import key_of
 
@@ -65,7 +66,8 @@ def spread_budget(config: DictConfig) -> None:
     over = begun = 0
     progress = None if path is None else progress_of(path)
     # A run of before its budget was noted, which is over, has nothing left, and is tested again.
-    if progress is not None and (made is not None or budget > progress.env_steps):
+    is_over = made is None and path is not None and is_own(path, config.run_dir)
+    if progress is not None and (not is_over or budget > progress.env_steps):
         over, begun = progress.epochs, progress.iterations
         left = _rest(budget, progress, pace.env_steps_per_iteration)
     iterations = -(-left // pace.env_steps_per_iteration)
@@ -84,6 +86,24 @@ def refuse_epochs(asked: Sequence[str], config: DictConfig) -> None:
         raise ConfigError(
             f"{epochs[-1]}: the run is as long as env_steps={config.env_steps} says; set that to "
             "another number, or to null, for epochs of data.env_steps_per_epoch"
+        )
+
+
+def refuse_nothing_left(config: DictConfig) -> None:
+    """Refuse epochs that the run has made already whose checkpoint a new one goes on from.
+
+    Raises:
+        ConfigError: there are no more.
+    """
+    epochs = config.trainer.max_epochs
+    path = Path(str(config.ckpt_path))
+    if config.ckpt_path is None or config.get("env_steps") is not None or not is_kept(path):
+        return  # of a budget spread_budget says so, and check_keys that there is no such file
+    progress = progress_of(path)
+    if progress is not None and isinstance(epochs, int) and 0 <= epochs <= progress.epochs:
+        raise ConfigError(
+            f"trainer.max_epochs={epochs}: the run of ckpt_path={config.ckpt_path} has made "
+            f"{progress.epochs} already, which count; name more"
         )
 
 

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.runs.build import ConfigError, build, check_types
 from lightning_dqn.runs.jobs import is_of_folder
-from lightning_dqn.runs.keys import choices, refers_to, texts, to_choose
+from lightning_dqn.runs.keys import choices, refers_to, texts, to_choose, typed
 from lightning_dqn.runs.lengths import total_env_steps
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.runs.named import PARTS
@@ -46,6 +46,11 @@ def check_parts(config: DictConfig) -> None:
     for name in PARTS:
         if name not in config:
             raise ConfigError(f"{name}: is missing; {to_choose(name)}")
+    if not isinstance(config.get("run_dir"), str):
+        raise ConfigError(
+            f"run_dir={typed(config.get('run_dir'))}: expected the path of a folder; a run's is "
+            "named by hydra.run.dir=<folder>"
+        )
 
 
 def check_keys(config: DictConfig) -> None:

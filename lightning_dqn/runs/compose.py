@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -62,12 +62,14 @@ class Job(NamedTuple):
     """One run: its number and name in a sweep, what it is composed from, and the outcome.
 
     The configuration has Hydra's node with the folder that the job would have; nothing is written.
+    One may stand for jobs that a sweeper makes up as it goes, of which it has what is common.
     """
 
     number: int
     name: str
     overrides: tuple[str, ...]
     config: DictConfig
+    stands_for_others: bool = False
 
 
 class Multirun(NamedTuple):
@@ -99,6 +101,7 @@ class Composer:
         self.flags = parse_arguments(arguments)
         check_flags(self.flags)
         self.overrides, self._told = former_words(self.flags.overrides)
+        self._noted: list[str] = []
         self._going_on = jobs
         self.sweep_folder: Path | None = None
         self._config_name: str = self.flags.config_name or CONFIG_NAME
@@ -121,7 +124,11 @@ class Composer:
     @property
     def notes(self) -> list[str]:
         """What the user should know of what was composed so far, a line each."""
-        return [*self._told, *self._loader.notes]
+        return list(dict.fromkeys([*self._told, *self._loader.notes, *self._noted]))
+
+    def note(self, lines: Iterable[str]) -> None:
+        """Note what a look at the jobs found that the user should know."""
+        self._noted += lines
 
     @property
     def is_sweep(self) -> bool:
@@ -269,7 +276,7 @@ class Composer:
         _enter(master, lambda config: config.hydra.sweep.dir)  # the jobs have its time of day
         grid = self._grid(master)
         if grid is None:
-            yield Job(0, "", tuple(self.overrides), master)
+            yield Job(0, "", tuple(self.overrides), master, stands_for_others=True)
             return
         configs = [self._job(master, number, overrides) for number, overrides in enumerate(grid)]
         names = self._names(grid, configs)

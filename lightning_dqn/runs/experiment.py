@@ -120,13 +120,13 @@ def rehearse(experiment: Experiment) -> None:
     """
     trainer, module, data = experiment.trainer, experiment.module, experiment.data
     trainer.datamodule = data  # type: ignore[attr-defined]
-    for name, callback in _named_callbacks(experiment):
+    for name, callback in named_callbacks(experiment):
         with _as_mistake_of(f"callbacks.{name}"):
             callback.setup(trainer, module, "fit")
             callback.on_fit_start(trainer, module)
 
 
-def _named_callbacks(experiment: Experiment) -> Iterator[tuple[str, pl.Callback]]:
+def named_callbacks(experiment: Experiment) -> Iterator[tuple[str, pl.Callback]]:
     """Yield those that are of this package, by their keys."""
     nodes = experiment.config.callbacks or {}
     callbacks: list[pl.Callback] = experiment.trainer.callbacks  # type: ignore[attr-defined]

@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 from omegaconf import DictConfig
 
-from lightning_dqn.runs.budget import refuse_epochs, spread_budget
+from lightning_dqn.runs.budget import refuse_epochs, refuse_nothing_left, spread_budget
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_keys, check_parts, check_values
 from lightning_dqn.runs.compose import Composer, Job, without_hydra
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.ranks import check_common_folder, check_launcher, rank_of
-from lightning_dqn.runs.resume import CHECKPOINT, begun_otherwise
+from lightning_dqn.runs.resume import CHECKPOINT, begun_otherwise, is_own
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, trust_of_overrides
-from lightning_dqn.runs.unread import set_by_sampler, unread_hints
+from lightning_dqn.runs.unread import AskedInVain, Unread, of_hints, unread_hints
 from lightning_dqn.safekeeping.folder_lock import refuse_used
 from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.system.overrides import key_of
@@ -36,21 +36,20 @@ class Plan(NamedTuple):
         folder: of the sweep; None: it is a single run, or a sweeper makes the jobs up.
         jobs: of the sweep.
         trust: what its jobs name that is to be trusted when they go on.
-        notes: what the user should know of them before they begin, a line each.
     """
 
     name: str
     folder: Path | None
     jobs: tuple[SweepJob, ...]
     trust: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> Plan:
     """Refuse what can't run, in any job, before a run's folder or logger exists.
 
     Keys and values of all jobs, and of those that bring in a value that none before had, the first
-    among them, all that can be known by building it.
+    among them, all that can be known by building it. What the user should know of them before
+    they begin is noted, see :attr:`lightning_dqn.runs.compose.Composer.notes`.
 
     Args:
         composer: of the command line.
@@ -66,8 +65,7 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
     jobs: list[SweepJob] = []
     names: list[str] = []
     trust: list[str] = []
-    notes: list[str] = []
-    in_vain: list[list[str]] = []
+    of_hint, of_part = AskedInVain(), AskedInVain()
     folder = None
     for job in composer.jobs():
         try:
@@ -75,11 +73,13 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
             check_common_folder(job.config, os.environ)
             if job.name:
                 check_launcher(job.config)
-            if rank_of(job.config, os.environ) == 0:
-                notes += _check_begin(job, is_continued=goes_on(job))
-            noted = _check(job, seen, is_built=rehearsed.is_due(job))
-            if noted is not None:
-                in_vain.append(noted)
+            if is_first := rank_of(job.config, os.environ) == 0:
+                composer.note(_check_begin(job, is_continued=goes_on(job)))
+            unread = _check(job, seen, is_built=rehearsed.is_due(job))
+            if is_first and not job.stands_for_others:  # of which one can't say what they read
+                of_hint.look(of_hints(job.overrides), [*unread_hints(job.overrides, job.config)])
+                if unread is not None:
+                    of_part.look(job.overrides, unread)
         except ConfigError as error:
             if job.number == 0:
                 raise
@@ -91,14 +91,10 @@ def check_jobs(composer: Composer, goes_on: Callable[[Job], bool] = _is_new) -> 
             trust += [*trust_of_overrides(job.overrides), *needed_trust(job.config)]
     different = list(dict.fromkeys(names))
     name = different[0] if len(different) == 1 else f"{len(different)} experiments"
-    notes += _in_vain_everywhere(in_vain)
-    return Plan(name, folder, tuple(jobs), tuple(dict.fromkeys(trust)), tuple(dict.fromkeys(notes)))
-
-
-def _in_vain_everywhere(noted: list[list[str]]) -> list[str]:
-    """Return the notes that all jobs have: what one of several reads was meant for that one."""
-    first, *others = noted or [[]]  # of a sweep that is finished no job is left
-    return [note for note in first if all(note in of_job for of_job in others)]
+    composer.note(of_hint.notes())
+    if not rehearsed.has_skipped:
+        composer.note(of_part.notes())
+    return Plan(name, folder, tuple(jobs), tuple(dict.fromkeys(trust)))
 
 
 def _check_begin(job: Job, *, is_continued: bool) -> list[str]:
@@ -108,6 +104,7 @@ def _check_begin(job: Job, *, is_continued: bool) -> list[str]:
         return []
     refuse_epochs(job.overrides, job.config)
     _refuse_unfinished(job.config)
+    refuse_nothing_left(job.config)
     return _of_checkpoint(job.config)
 
 
@@ -126,9 +123,14 @@ _MOST_REHEARSED = 32
 
 
 class _Rehearsed:
-    """Knows which jobs are to be built before the first runs: those with a value that is new."""
+    """Knows which jobs are to be built before the first runs: those with a value that is new.
+
+    Attributes:
+        has_skipped: there were too many of them.
+    """
 
     def __init__(self) -> None:
+        self.has_skipped = False
         self._values: set[str] = set()
         self._number = 0
 
@@ -137,14 +139,17 @@ class _Rehearsed:
         values = {one for one in job.overrides if key_of(one) != "seed"}
         is_new = job.number == 0 or not values <= self._values
         self._values |= values
-        if not is_new or self._number == _MOST_REHEARSED:
+        if not is_new:
+            return False
+        if self._number == _MOST_REHEARSED:
+            self.has_skipped = True
             return False
         self._number += 1
         return True
 
 
-def _check(job: Job, seen: set[str], *, is_built: bool) -> list[str] | None:
-    """Check a job; return the notes of what it asks for in vain, None of one that isn't built."""
+def _check(job: Job, seen: set[str], *, is_built: bool) -> list[Unread] | None:
+    """Check a job; return what its parts don't read, None of one that isn't built."""
     check_keys(job.config)
     spread_budget(job.config)
     if not is_built:
@@ -153,15 +158,17 @@ def _check(job: Job, seen: set[str], *, is_built: bool) -> list[str] | None:
     training = training_module()
     experiment = training.prepare(without_hydra(job.config), seen)
     training.rehearse(experiment)
-    of_pace = set_by_sampler(job.overrides, experiment.config, experiment.data.pace)
-    return [*unread_hints(job.overrides, job.config), *of_pace]
+    # It brings torch, which help and a look at a configuration do without.
+    from lightning_dqn.runs.dormant import dormant
+
+    return list(dormant(experiment))
 
 
 def _refuse_unfinished(config: DictConfig) -> None:
     """Refuse the folder of a run that can go on, for one that doesn't go on with it."""
     checkpoint = Path(config.run_dir, CHECKPOINT)
-    begun = None if config.ckpt_path is None else Path(str(config.ckpt_path)).absolute()
-    if is_kept(checkpoint) and begun != checkpoint.absolute():
+    goes_on = config.ckpt_path is not None and is_own(str(config.ckpt_path), config.run_dir)
+    if is_kept(checkpoint) and not goes_on:
         raise ConfigError(
             f"{config.run_dir}: holds {CHECKPOINT} of a run that isn't finished, which a new one "
             f"would overwrite; choose another folder, or go on with that run: resume "

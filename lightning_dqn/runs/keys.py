@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -107,7 +108,19 @@ def texts(node: Any) -> Iterator[str]:
 
 def refers_to(text: str, key: str) -> bool:
     """Return whether an interpolation in a text is of a key or of one below."""
-    return f"${{{key}}}" in text or f"${{{key}." in text
+    return _refers(text, key, r"[.\[},]")
+
+
+def refers_to_whole(text: str, key: str) -> bool:
+    """Return whether an interpolation in a text is of a key with all that is below."""
+    return _refers(text, key, "[},]")
+
+
+def _refers(text: str, key: str, end: str) -> bool:
+    """Look for all forms: ``${a.b}``, ``${a[b]}``, ``${oc.select:a.b}`` and with blanks."""
+    first, *names = map(re.escape, key.split("."))
+    path = first + "".join(rf"(?:\.{name}|\[{name}\])" for name in names)
+    return re.search(rf"\$\{{\s*(?:oc\.select:\s*)?{path}\s*{end}", text) is not None
 
 
 def typed(value: object) -> str:

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import yaml
@@ -61,6 +61,12 @@ def told(explain: Callable[[Exception], str] = str) -> Iterator[None]:
             raise
         print(f"lightning-dqn: {explain(error)}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
+
+
+def tell(notes: Iterable[str]) -> None:
+    """Tell what the user should know before anything begins, a line each."""
+    for note in notes:
+        print(f"lightning-dqn: {note}", file=sys.stderr)
 
 
 def explain(

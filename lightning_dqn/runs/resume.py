@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.hydra_files import searched
 from lightning_dqn.runs.jobs import ALONE
 from lightning_dqn.runs.keys import flat, typed
-from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved
+from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved, printable
 from lightning_dqn.safekeeping.generations import LAST, is_kept
 from lightning_dqn.system.files import SUMMARY
 from lightning_dqn.system.overrides import is_of, key_of, last_of_each_key, path_of
@@ -74,6 +76,11 @@ kept. All else is what was learned by, and another run."""
 _OWN = ("ckpt_path=", "hydra.run.dir=")
 
 
+def is_own(checkpoint: str | Path, run_dir: str | Path) -> bool:
+    """Tell whether a checkpoint is that from which a folder's run goes on, however it is named."""
+    return os.path.realpath(checkpoint) == os.path.realpath(Path(run_dir) / CHECKPOINT)
+
+
 @dataclass(frozen=True)
 class Resumed:
     """A run that goes on.
@@ -92,7 +99,7 @@ class Resumed:
 
     @classmethod
     def of(cls, folder: Path, arguments: Sequence[str], trust: Trust = NOTHING) -> Self:
-        """Return the run of a folder; of one that has no checkpoint yet all begins anew.
+        """Return the run of a folder; one that has no checkpoint yet begins as it did before.
 
         Args:
             folder: of the run.
@@ -111,10 +118,11 @@ class Resumed:
             raise ConfigError(f"{saved}: no list of overrides")
         rest = [a for a in arguments if not a.startswith("hydra.run.dir=")]
         flags = flags_of_run(folder, rest)
+        checkpoint = _checkpoint_of(folder) or _began_from(own)
         kept = [*flags, *(one for one in own if not str(one).startswith(_OWN))]
         check_overrides(kept, trust, str(folder))
         rest = _new(rest, own)
-        placed = [*_checkpoint_of(folder), f"hydra.run.dir={quoted(folder.absolute())}", ALONE]
+        placed = [*checkpoint, f"hydra.run.dir={quoted(folder.absolute())}", ALONE]
         return cls(folder, last_of_each_key([*kept, *placed, *rest]), rest, trust)
 
     def check(self, config: DictConfig) -> None:
@@ -155,11 +163,12 @@ def begun_otherwise(config: DictConfig) -> list[str]:
         config: of the new one, with ``ckpt_path``; one that lies in no run's folder tells nothing.
     """
     path = Path(str(config.ckpt_path)).absolute().parent.parent / CONFIGURATION
-    if not path.is_file():
+    try:
+        saved, now = _values(read_configuration(path)), _values(config)
+    except ConfigError:  # it isn't needed, and tells nothing
         return []
-    saved, now = _values(read_configuration(path)), _values(config)
     differing = [key for key, is_of_version in _differing(saved, now) if not is_of_version]
-    return [f"{key}={_shown(saved, key)}" for key in differing]
+    return [printable(f"{key}={_shown(saved, key)}") for key in differing]
 
 
 def read_configuration(path: Path) -> DictConfig:
@@ -232,6 +241,19 @@ def _checkpoint_of(folder: Path) -> list[str]:
             f"another in another folder, or delete {folder / SUMMARY} to begin this one anew"
         )
     return []
+
+
+def _began_from(own: Sequence[str]) -> list[str]:
+    """Return the override that names another run's checkpoint, from which a run began."""
+    given = {name: [o for o in own if str(o).startswith(name)] for name in _OWN}
+    checkpoints, folders = given.values()
+    if not checkpoints:
+        return []
+    parser = OverridesParser.create()
+    values = (parser.parse_override(one[-1]).value() for one in (checkpoints, folders) if one)
+    path, *placed = (Path(str(value)) for value in values)
+    is_own = placed and path == placed[0] / CHECKPOINT  # which a resume before named, and is gone
+    return [] if is_own else checkpoints[-1:]
 
 
 def _values(config: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def find_resumed(arguments: Sequence[str], trust: Trust = NOTHING) -> Resumed | 
     folder = Path(path)
     if folder.name == CHECKPOINT.name:
         folder = folder.absolute().parents[1]
-    elif is_kept(folder):
+    elif folder.suffix == ".ckpt" and is_kept(folder):
         raise ConfigError(
             f"resume={path}: a run goes on from its {CHECKPOINT.name}; name its folder, or begin "
             f"another with what this one has learned: ckpt_path={path}"

@@ -106,7 +106,7 @@ def shortened(config: DictConfig, folder: Path) -> DictConfig:
         rows = min(int(data.replay.capacity), max(MOST_ROWS, _least_rows(short)))
         data.replay.capacity = rows
         if data.replay.get("storage") == "memmap":
-            data.replay.storage = "cpu"
+            data.replay.storage, data.replay.directory = "cpu", None
         warmup = int(data.collection.get("warmup_env_steps", 0))
         data.collection.warmup_env_steps = min(warmup, _least_rows(short) // 2)
     return short

@@ -207,8 +207,13 @@ def _refuse(found: Iterator[Untrusted], source: str) -> None:
 
 
 def _refusal(source: str, text: str) -> ConfigError:
-    """Return the error in one line; what a folder says might else move a terminal's cursor."""
-    return ConfigError(f"{source}: {''.join(c if c.isprintable() else '?' for c in text)}")
+    """Return the error in one line."""
+    return ConfigError(f"{source}: {printable(text)}")
+
+
+def printable(text: str) -> str:
+    """Return what a folder says without what might move a terminal's cursor."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _filled_in(config: DictConfig, key: str, source: str) -> Any:

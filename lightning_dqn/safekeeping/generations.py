@@ -15,4 +15,4 @@ def previous_of(path: Path) -> Path:
 
 def is_kept(path: Path) -> bool:
     """Tell whether a checkpoint can be read: its file is there, or the generation before it."""
-    return path.is_file() or previous_of(path).is_file()
+    return path.is_file() or (path.name != "" and previous_of(path).is_file())

@@ -121,7 +121,8 @@ def interrupted_when_terminated() -> Iterator[None]:
     """
     at_once = AtOnce()
     others = [number for number in HEARD if number != signal.SIGINT]
-    before = {number: signal.signal(number, at_once) for number in others}
+    heard = [one for one in others if signal.getsignal(one) != signal.SIG_IGN]  # not under nohup
+    before = {number: signal.signal(number, at_once) for number in heard}
     try:
         yield
     finally:

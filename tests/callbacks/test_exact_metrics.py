@@ -128,6 +128,12 @@ def test_settings_without_a_solution_are_refused(
         make_board_trainer(callbacks=[ExactMetrics()]).fit(board_module(), board_data(**data))
 
 
+def test_self_play_has_no_seat(make_board_trainer: Any) -> None:
+    for exact in (ExactMetrics("self", seat="first"), ExactMetrics(seat="second")):
+        with pytest.raises(ValueError, match=r"seat='(first|second)': in self-play there is a"):
+            make_board_trainer(callbacks=[exact]).fit(board_module(), board_data())
+
+
 def test_a_game_too_large_is_refused(make_board_trainer: Any) -> None:
     factory = EnvironmentFactory("lightning_dqn/ConnectFour-v0", num_envs=2)
     module = DQN(factory, network=[{"Linear": 8}])

@@ -86,6 +86,13 @@ def test_the_format_is_that_of_the_outputs_name(suffix, run, capsys):
         ),
         (["checkpoint={run}", "output=a.npz", "keys=burn"], "keys='burn': expected dfdx or own"),
         (["checkpoint={run}", "outptu=a.npz"], "outptu: no such key"),
+        (["{run}", "output=a.npz", "license=mit"], "license=mit: nothing reads it with format=npz"),
+        (["{run}", "output=a.onnx", "episodes=0"], "episodes=0: nothing reads it with format=onnx"),
+        (["{run}", "output=a.pt", "keys=own"], "keys=own: nothing reads it with format=torchscrip"),
+        (
+            ["{run}", "output=a", "format=card", "keys=own"],
+            "keys=own: nothing reads it with format",
+        ),
         (["checkpoint=nowhere", "output=a.npz"], "nowhere: there is no such file or folder"),
         (["checkpoint={run}", "output={run}/module.safetensors"], "the run's own weights"),
     ],

@@ -62,12 +62,12 @@ def test_help_names_every_key(command):
 def test_what_is_given_reaches_the_game_beside_the_defaults(command, run_folder, monkeypatch):
     given = []
     monkeypatch.setattr(session, "play", lambda *those: given.append(those))
-    named = ("score=1", "seed=3", "starts=agent")
+    named = ("terminal=true", "score=1", "seed=3", "starts=agent")
     assert command(run_folder, *named) == (0, "", "")
     [(run, options)] = given
     assert run.weights == run_folder
-    asked = play.PlayOptions(run=str(run_folder), score=1, seed=3, starts="agent")
-    assert options == asked
+    asked = {"terminal": True, "score": 1, "seed": 3, "starts": "agent"}
+    assert options == play.PlayOptions(run=str(run_folder), **asked)
 
 
 def test_it_serves_the_page_until_it_is_interrupted(run_folder, runtime):
@@ -106,6 +106,22 @@ def test_it_serves_the_page_until_it_is_interrupted(run_folder, runtime):
 )
 def test_a_wrong_key_or_value_is_named(command, run_folder, argument):
     assert argument.split("=")[0] in refusal(command, f"checkpoint={run_folder}", argument)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("score=0.75", "score=0.75: nothing reads it in the page"),
+        ("starts=agent", "set terminal=true"),
+        ("seed=1", "seed=1: nothing reads it"),
+        ("terminal=true seed=0", "seed=0: nothing reads it where the agent plays its best moves"),
+        ("terminal=true port=8000", "port=8000: nothing reads it in the terminal"),
+        ("terminal=true output=page", "output=page: nothing reads it in the terminal"),
+        ("output=page browser=false", "browser=false: nothing reads it where the page is written"),
+    ],
+)
+def test_what_another_option_switches_off_is_refused(command, run_folder, arguments, message):
+    assert message in refusal(command, str(run_folder), *arguments.split())
 
 
 def test_a_checkpoint_must_be_named(command):

@@ -11,7 +11,6 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import ANY
 
@@ -186,29 +185,21 @@ FINISHED |= {"commit": None, "versions": {}, "hardware": {}}
 """What a run leaves that is finished."""
 
 
-CHECK = "lightning_dqn.runs.jobs_check"
-
-
 @pytest.fixture
 def ours(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     """The jobs that our program would run, in place of preparing and running them."""
     jobs: Jobs = []
-    data = SimpleNamespace(pace=None)
-
-    def prepare(config: DictConfig, seen: object = None) -> SimpleNamespace:
-        return SimpleNamespace(config=config, data=data)
-
-    monkeypatch.setattr(runs, "prepare", prepare)
-    monkeypatch.setattr(runs, "rehearse", lambda experiment: None)
-    monkeypatch.setattr(f"{CHECK}.check_values", lambda config, seen: None)
-    monkeypatch.setattr(f"{CHECK}.set_by_sampler", lambda overrides, config, pace: [])
+    monkeypatch.setattr(runs, "prepare", lambda config, seen=None: config)
+    monkeypatch.setattr(runs, "rehearse", lambda config: None)
+    monkeypatch.setattr("lightning_dqn.runs.jobs_check.check_values", lambda config, seen: None)
+    monkeypatch.setattr("lightning_dqn.runs.dormant.dormant", lambda experiment: [])
 
     class Summed:
         episode_return = 0.0
 
-    def instead(experiment: SimpleNamespace) -> Summed:
-        record(jobs, experiment.config)
-        Path(experiment.config.run_dir, "summary.json").write_text(json.dumps(FINISHED))
+    def instead(config: DictConfig) -> Summed:
+        record(jobs, config)
+        Path(config.run_dir, "summary.json").write_text(json.dumps(FINISHED))
         return Summed()
 
     monkeypatch.setattr(runs, "run", instead)

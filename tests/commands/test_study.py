@@ -15,7 +15,7 @@ from support.processes import SHORT, command
 
 from lightning_dqn.commands import study as study_command
 from lightning_dqn.commands.sweep import _requeued
-from lightning_dqn.study import comparison, launching, study
+from lightning_dqn.study import asked, comparison, launching, study
 from lightning_dqn.study.processes import Processes
 from lightning_dqn.study.results import Failure
 from lightning_dqn.study.results_files import read_results
@@ -141,6 +141,18 @@ def test_the_exit_code_tells_whether_all_seeds_finished(fake_runs, monkeypatch):
     assert main("folder=study", monkeypatch=monkeypatch) == 0
     (fake_runs / "order_2").write_text("fail")
     assert main("folder=study", "seeds=2,", "jobs=2", monkeypatch=monkeypatch) == 1
+
+
+def test_what_should_be_known_is_told_before_the_first_run(fake_runs, monkeypatch, capsys):
+    unnoted = asked.check_jobs
+
+    def check_jobs(composer, *arguments):
+        composer.note(["a: is without effect"])
+        return unnoted(composer, *arguments)
+
+    monkeypatch.setattr(asked, "check_jobs", check_jobs)
+    assert main("+a=1", "seeds=1", "folder=study", monkeypatch=monkeypatch) == 0
+    assert capsys.readouterr().err == "lightning-dqn: a: is without effect\n"
 
 
 def test_a_study_is_not_continued_with_another_configuration(fake_runs, monkeypatch, capsys):

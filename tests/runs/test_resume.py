@@ -75,9 +75,27 @@ def test_a_checkpoint_stands_for_its_run(run: Path, monkeypatch: pytest.MonkeyPa
     assert resumed("resume=last.ckpt").folder == run
 
 
-def test_a_run_without_a_checkpoint_begins_anew(run: Path) -> None:
+def test_a_run_without_a_checkpoint_begins_from_what_it_began_from(run: Path) -> None:
     (run / "checkpoints" / "last.ckpt").unlink()
-    assert not any(one.startswith("ckpt_path") for one in resumed(f"resume={run}").arguments)
+
+    def begun_from(*arguments: str) -> list[str]:
+        found = resumed(f"resume={run}", *arguments).arguments
+        return [one for one in found if one.startswith("ckpt_path")]
+
+    assert begun_from() == begun_from("ckpt_path=/old.ckpt") == ["ckpt_path='/old.ckpt'"]
+    assert begun_from("ckpt_path=/other.ckpt") == ["ckpt_path=/other.ckpt"]
+    overrides = run / ".hydra" / "overrides.yaml"
+    overrides.write_text("- data.batch_size=64\n")
+    assert begun_from() == []
+    overrides.write_text("- ckpt_path='/old/checkpoints/last.ckpt'\n- hydra.run.dir='/old'\n")
+    assert begun_from() == [], "its own of before it was moved, which is gone"
+
+
+def test_the_folder_one_is_in_goes_on(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run)
+    assert resumed("resume=.").folder.resolve() == run
+    with pytest.raises(ConfigError, match=r"overrides\.yaml is missing"):
+        resumed("resume=.hydra/config.yaml")
 
 
 def test_a_run_goes_on_from_the_generation_before_where_that_alone_is_left(run: Path) -> None:

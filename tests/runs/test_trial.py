@@ -51,6 +51,7 @@ def test_a_trial_keeps_what_learning_costs_and_cuts_the_rest(tmp_path: Path) -> 
         tmp_path,
         "data.replay.capacity=1000000",
         "data.replay.storage=memmap",
+        f"data.replay.directory={tmp_path}",
         "data.collection.warmup_env_steps=50000",
     )
     short = shortened(config, tmp_path)
@@ -58,5 +59,6 @@ def test_a_trial_keeps_what_learning_costs_and_cuts_the_rest(tmp_path: Path) -> 
     assert not short.logger
     assert short.data.replay.capacity == 20_000
     assert short.data.replay.storage == "cpu", "a file of the whole size takes its time"
+    assert short.data.replay.directory is None
     assert short.data.collection.warmup_env_steps < 2_000
     assert short.data.updates_per_iteration == config.data.updates_per_iteration

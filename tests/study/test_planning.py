@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.compose import Composer, without_hydra
+from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.trust import NOTHING, Trust
@@ -163,53 +162,3 @@ def test_a_study_says_itself_how_many_ran_at_once(tmp_path):
         assert again(sweep, composer) == f"python -m lightning_dqn resume {tmp_path}"
     with gone_on_with(sweep, ["hydra/launcher=basic"]) as composer:
         assert composer.overrides[0] == "hydra/launcher=basic"
-
-
-def test_a_hint_that_no_job_reads_is_told():
-    assert planned("hints.step_size=0.5", "seed=0,1").notes == (
-        "hints.step_size=0.5: is without effect, no part that was chosen reads it",
-    )
-    read = ["hints.step_size=0.5", "module/optimizer=adam,sgd"]
-    assert planned(*read).notes == (), "one of two reads it"
-    low = planned("hints.value_range.min=-3", "algorithm=double_dqn,dueling").notes
-    assert low == ("hints.value_range.min=-3: is without effect, no part that was chosen reads it",)
-    assert planned("hints.value_range.min=-3", "algorithm=c51", "seed=0,1").notes == ()
-
-
-def test_what_a_checkpoints_run_had_otherwise_is_told(tmp_path):
-    (tmp_path / "run" / ".hydra").mkdir(parents=True)
-    (tmp_path / "run" / "checkpoints").mkdir()
-    (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
-    with Composer([CPU, "module.optimizer.lr=0.25"]) as composer:
-        OmegaConf.save(
-            without_hydra(composer.config()), tmp_path / "run" / ".hydra" / "config.yaml"
-        )
-    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    [note] = planned(f"ckpt_path='{path}'", "notes=a,b").notes
-    assert note.startswith(f"ckpt_path={path}: its run had module.optimizer.lr=0.25; what a check")
-
-
-def test_what_the_sampler_sets_itself_is_told():
-    asked = ["algorithm=pqn", "data.batch_size=64", "data.replay.n_step=3"]
-    assert planned(*asked, "seed=0,1").notes == (
-        "data.batch_size=64: is without effect, LambdaReturns sets it to 16",
-        "data.replay.n_step=3: is without effect, LambdaReturns has targets of its own",
-    )
-    assert planned(*asked[1:], "algorithm=pqn,dqn").notes == (), "one of two reads them"
-    same = ["data.batch_size=16", "data.env_steps_per_iteration=256"]
-    assert planned("algorithm=pqn", *same, "seed=0,1").notes == ()
-
-
-def test_an_unfinished_run_is_not_begun_anew(tmp_path):
-    def check(*arguments: str) -> None:
-        with Composer([CPU, f"hydra.run.dir={tmp_path}", *arguments]) as composer:
-            check_jobs(composer)
-
-    check()
-    (tmp_path / "checkpoints").mkdir()
-    last = tmp_path / "checkpoints" / "last.ckpt"
-    last.with_name("last.previous.ckpt").touch()
-    with pytest.raises(ConfigError, match=r"last\.ckpt of a run that isn't finished, .*resume "):
-        check()
-    last.touch()
-    check(f"ckpt_path={last}")
