@@ -89,22 +89,22 @@ def _of_exploration(experiment: Experiment) -> Iterator[Unread]:
         return
     schedule = exploration.epsilon
     if not exploration.takes_random_actions(agent.explores_by_noise):
-        by_noise = "noisy layers explore instead, both do by data.collection.random_actions=true"
-        why = "of data.collection.random_actions=false"
-        keys = (_EPSILON, "data.collection.apex_alpha")
-        yield Unread(keys, why if exploration.random_actions is False else by_noise)
+        why = "noisy layers explore instead, both do by data.collection.random_actions=true"
+        if exploration.random_actions is False:
+            why = "of data.collection.random_actions=false"
+        yield Unread((_EPSILON, "data.collection.apex_alpha"), why)
         return
     values = [value for _, value in ends("epsilon", schedule)]
     if values and min(values) == 1:
-        keys = ("data.collection.temperature", f"{_TARGET_NETWORK}.collect")
-        yield Unread(keys, f"all actions are random, by {_EPSILON}")
+        by_greedy = ("data.collection.temperature", f"{_TARGET_NETWORK}.collect")
+        yield Unread(by_greedy, f"all actions are random, by {_EPSILON}")
     warmup = experiment.data.pace.warmup_env_steps
     if isinstance(schedule, LinearSchedule | ExponentialSchedule):
         end = getattr(schedule, "after", 0) + schedule.duration
         if end <= warmup:
-            keys = (f"{_EPSILON}.start", f"{_EPSILON}.duration", f"{_EPSILON}.after")
+            line = (f"{_EPSILON}.start", f"{_EPSILON}.duration", f"{_EPSILON}.after")
             why = f"epsilon falls until env step {end:,}, and actions are random until {warmup:,}"
-            yield Unread(keys, f"{why}, the warm-up's end")
+            yield Unread(line, f"{why}, the warm-up's end")
 
 
 def _of_actors(collection: Any) -> Iterator[Unread]:
@@ -118,11 +118,12 @@ def _of_actors(collection: Any) -> Iterator[Unread]:
 def _of_environment(experiment: Experiment) -> Iterator[Unread]:
     data, callbacks = experiment.data, experiment.trainer.callbacks  # type: ignore[attr-defined]
     if data.environment.vectorization != "async":
-        keys = ("environment.worker_timeout", "environment.max_worker_restarts")
-        yield Unread(keys, "no environment works in a process (environment.vectorization=async)")
+        of_workers = ("environment.worker_timeout", "environment.max_worker_restarts")
+        why = "no environment works in a process (environment.vectorization=async)"
+        yield Unread(of_workers, why)
     if data.evaluation.environment is not None:
-        keys = ("data.evaluation.environment.num_envs",)
-        yield Unread(keys, "evaluation plays in data.evaluation.num_envs of them")
+        number = ("data.evaluation.environment.num_envs",)
+        yield Unread(number, "evaluation plays in data.evaluation.num_envs of them")
     promotes = any(isinstance(one, PromotePastSelf) for one in callbacks)
     if pool_of(data.environment) is not None and not promotes:
         why = "no past self joins the pool, moves are random; add +callbacks/promote_past_self="
