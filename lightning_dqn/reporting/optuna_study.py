@@ -6,6 +6,7 @@ Optuna itself is imported when it is used.
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -74,12 +75,17 @@ def make_pruner(asked: Mapping[str, Any]) -> Any:
     return _made("pruner", asked)
 
 
-def make_sampler(asked: Mapping[str, Any]) -> Any:
-    """Return what proposes values; see :func:`make_pruner`."""
-    return _made("sampler", asked)
+def make_sampler(asked: Mapping[str, Any], seed: int | None = None) -> Any:
+    """Return what proposes values; see :func:`make_pruner`.
+
+    Args:
+        asked: likewise.
+        seed: for a sampler that takes one and isn't given another.
+    """
+    return _made("sampler", asked, seed)
 
 
-def _made(key: str, asked: Mapping[str, Any]) -> Any:
+def _made(key: str, asked: Mapping[str, Any], seed: int | None = None) -> Any:
     """Build one of Optuna's own, never another class: what is asked may be read from a folder."""
     home = getattr(load_optuna(), f"{key}s")
     arguments = dict(asked)
@@ -88,6 +94,8 @@ def _made(key: str, asked: Mapping[str, Any]) -> Any:
     found = getattr(home, name, None) if module == home.__name__ and name in home.__all__ else None
     if not isinstance(found, type):
         raise ValueError(f"{key}={target}: not a class of {home.__name__}")
+    if seed is not None and "seed" in inspect.signature(found).parameters:
+        arguments.setdefault("seed", seed)
     try:
         with quiet():
             return found(**arguments)

@@ -134,7 +134,7 @@ class Search:
             raise ConfigError(f"sweep=optuna: {error}") from error
         assert self.space.distributions()
         try:
-            make_sampler(self.sampler_asked(1, 0))
+            make_sampler(self.sampler_asked(1, 0), self.seed)
             make_pruner(self.pruner_asked(1, 1))
         except ValueError as error:
             raise ConfigError(f"sweep.{error}") from error

@@ -19,6 +19,7 @@ from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.keys import typed
 from lightning_dqn.runs.mistakes import MISTAKES
 from lightning_dqn.runs.trust import Trust
+from lightning_dqn.runs.unread import AskedInVain, Unread
 from lightning_dqn.study.planning import begun as begun_sweep
 from lightning_dqn.study.planning import check_pending, gone_on_with
 from lightning_dqn.study.search import Search
@@ -70,11 +71,22 @@ def begun(search: Search, composer: Composer, command: Sequence[str]) -> Searchi
     flags = [one for one in composer.arguments_of_jobs if one.startswith("--")]
     hydras = [one for one in composer.overrides if one.lstrip("+~").startswith("hydra")]
     jobs = Composer([*flags, *hydras], _samples(search))
+    jobs.note([*composer.notes, *_noted(search, composer)])
     try:
         sweep = begun_sweep(check_jobs(jobs), command)
         return Searching(jobs, replace(sweep, jobs=(), search=search), _pruner(search, jobs))
     except MISTAKES as error:
         raise ConfigError(jobs.explain(error)) from error
+
+
+_OF_MEDIAN = Unread((f"{SWEEP}.startup_trials", f"{SWEEP}.warmup_env_steps"), "median has it alone")
+
+
+def _noted(search: Search, composer: Composer) -> list[str]:
+    """Return what of a search's own keys is set in vain."""
+    in_vain = AskedInVain()
+    in_vain.look(composer.overrides, [] if search.pruner == "median" else [_OF_MEDIAN])
+    return in_vain.notes()
 
 
 def continued(sweep: Sweep, arguments: Sequence[str], trust: Trust) -> Searching:

@@ -44,7 +44,9 @@ class Trials:
             pruner=make_pruner(pruner),
             load_if_exists=True,
         )
-        self._study.sampler = make_sampler(search.sampler_asked(at_once, len(self._trials())))
+        before = len(self._trials())
+        asked = search.sampler_asked(at_once, before)
+        self._study.sampler = make_sampler(asked, search.seed + before)
         self._study.set_user_attr(METRIC, search.evaluated)
         self._study.set_user_attr(PRUNER, dict(pruner))
         self._jobs: dict[str, int] = {}

@@ -29,6 +29,21 @@ def test_samplers_and_pruners_are_optunas() -> None:
     assert type(pruner) is optuna.pruners.MedianPruner
 
 
+def test_a_sampler_of_ones_own_choice_has_the_seed_of_the_search() -> None:
+    optuna = pytest.importorskip("optuna")
+
+    def drawn(of_search: int, **own: int) -> float:
+        sampler = make_sampler({"_target_": "optuna.samplers.RandomSampler", **own}, of_search)
+        return float(optuna.create_study(sampler=sampler).ask().suggest_float("x", 0, 1))
+
+    assert drawn(3) == drawn(3) != drawn(4)
+    assert drawn(4, seed=3) == drawn(3)
+    grid = {"_target_": "optuna.samplers.PartialFixedSampler", "fixed_params": {"x": 1}}
+    base = make_sampler({"_target_": "optuna.samplers.RandomSampler"}, 1)
+    made = make_sampler({**grid, "base_sampler": base}, 1)  # it takes none
+    assert type(made) is optuna.samplers.PartialFixedSampler
+
+
 @pytest.mark.parametrize("target", ["builtins.exec", "optuna.samplers.os", "TPESampler", ""])
 def test_another_class_is_refused(target: str) -> None:
     pytest.importorskip("optuna")

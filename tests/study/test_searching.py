@@ -34,6 +34,16 @@ def test_more_trials_may_be_asked_for(tmp_path: Path) -> None:
     assert (searching.sweep.search.n_trials, searching.sweep.search.n_jobs) == (9, 2)
 
 
+def test_what_of_its_own_keys_a_search_does_not_read_is_told(tmp_path: Path) -> None:
+    search = saved(tmp_path, LR, "hints.step_size=0.5").search
+    assert search is not None
+    asked = Composer(["sweep=optuna", "sweep.startup_trials=8", "sweep.n_trials=9"])
+    hint = "hints.step_size=0.5: is without effect, no part that was chosen reads it"
+    assert begun(search, asked, []).composer.notes == [hint]
+    own = "sweep.startup_trials=8: is without effect, median has it alone"
+    assert begun(replace(search, pruner="none"), asked, []).composer.notes == [own, hint]
+
+
 def test_an_interval_is_refused_of_a_key_that_takes_whole_numbers(tmp_path: Path) -> None:
     search = saved(tmp_path, {"data.batch_size": "interval(32,64)"}).search
     assert search is not None
