@@ -130,11 +130,13 @@ def named_callbacks(experiment: Experiment) -> Iterator[tuple[str, pl.Callback]]
     """Yield those that are of this package, by their keys."""
     nodes = experiment.config.callbacks or {}
     callbacks: list[pl.Callback] = experiment.trainer.callbacks  # type: ignore[attr-defined]
+    left = [one for one in callbacks if type(one).__module__.startswith("lightning_dqn.")]
     for name, node in nodes.items():
-        for callback in callbacks if node else ():
-            is_ours = type(callback).__module__.startswith("lightning_dqn.")
-            if is_ours and node._target_.endswith(f".{type(callback).__name__}"):
-                yield str(name), callback
+        # Those of one class lie in the order of their keys.
+        of_class = (one for one in left if node._target_.endswith(f".{type(one).__name__}"))
+        if node and (callback := next(of_class, None)) is not None:
+            left.remove(callback)
+            yield str(name), callback
 
 
 def build_trainer(config: DictConfig) -> pl.Trainer:

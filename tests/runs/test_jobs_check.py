@@ -51,6 +51,14 @@ IN_VAIN = [
         "callbacks.average_network acts in evaluation",
     ),
     (
+        "+experiment=cartpole callbacks.target_network.evaluate=true",
+        "callbacks.average_network act",
+    ),
+    (
+        "+experiment=cartpole +callbacks.average_network.every_n_updates=100_000",
+        "it acts after 100,000 updates, and the run has 24,",
+    ),
+    (
         "data.collection.epsilon.duration=500",
         "epsilon falls until env step 500, and actions are random until 1,000, the warm-up's end",
     ),
@@ -98,6 +106,7 @@ READ = [
     "algorithm=noisy_dqn data.collection.random_actions=true data.collection.epsilon.end=0.1",
     "algorithm=noisy_dqn module.network.noisy_sigma=0.1",
     "callbacks.target_network.tau=0.1 +callbacks/average_network=swa",
+    "+experiment=cartpole callbacks.target_network.tau=0.1 callbacks.average_network.evaluate=true",
     "callbacks.target_network.evaluate=true data.collection.epsilon.duration=3000",
     "algorithm=pqn ~callbacks.target_network",
     "algorithm=pqn data.batch_size=16 data.env_steps_per_iteration=256",
