@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from lightning_dqn.callbacks.period import never_validated
 from lightning_dqn.collecting.filming import Studio
 from lightning_dqn.collecting.takes import Filmed, Footage, unrepeated
 from lightning_dqn.data import ReplayDataModule
@@ -81,6 +82,10 @@ class EpisodeVideos(pl.Callback):
         studio = self._studio(trainer)
         if studio is not None:
             studio.close()
+
+    def unread(self, trainer: pl.Trainer, module: DQN) -> Iterator[tuple[str, str]]:
+        """Yield what nothing reads in a run, see :meth:`ModelOperation.unread`."""
+        yield from never_validated(trainer, self.every_n_epochs)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the episodes of the last evaluation."""

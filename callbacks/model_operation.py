@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Unpack
 
 import pytorch_lightning as pl
@@ -11,6 +12,7 @@ import torch
 
 from lightning_dqn.callbacks.period import Period, PeriodArguments
 from lightning_dqn.dqn import DQN
+from lightning_dqn.learning.trainer import iterations_of
 
 
 class ModelOperation(pl.Callback, ABC):
@@ -38,6 +40,30 @@ class ModelOperation(pl.Callback, ABC):
     def applies_to(self, module: DQN) -> bool:
         """Tell whether there is something to act on; if not, it stays out of the loop."""
         return True
+
+    def unread(self, trainer: pl.Trainer, module: DQN) -> Iterator[tuple[str, str]]:
+        """Yield what nothing reads in a run, whose settings are right and have no effect in it.
+
+        Args:
+            trainer: of the run, with its data module.
+            module: that would learn.
+
+        Yields:
+            A key below this callback's, "" for all of it, and why.
+        """
+        first, data = self.period.first, trainer.datamodule  # type: ignore[attr-defined]
+        if first is None:
+            yield "", f"there is no multiple of {self.period.length:,} from start to until"
+            return
+        iterations, pace = iterations_of(trainer, data.iterations_per_epoch), data.pace
+        if iterations is None:
+            return
+        updates = iterations * pace.updates_per_iteration
+        env_steps = pace.warmup_env_steps + iterations * pace.env_steps_per_iteration
+        counts = self.period.counts_env_steps
+        length, unit = (env_steps, "env steps") if counts else (updates, "updates")
+        if first > length:
+            yield "", f"it acts after {first:,} {unit}, and the run has {length:,}"
 
     def join(self, module: DQN) -> None:
         """Prepare; called once a fit, when the module has reached its device."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypedDict
+
+import pytorch_lightning as pl
 
 from lightning_dqn.dqn import DQN
 
@@ -66,9 +69,24 @@ class Period:
         """Return how many periods are over when a run stands there."""
         return (env_steps if self.counts_env_steps else updates) // self.length
 
+    @property
+    def first(self) -> int | None:
+        """The first count at which something is due; None: none ever is."""
+        first = -(-max(self.start, 1) // self.length) * self.length
+        return first if self.is_in_window(first) else None
+
     def is_in_window(self, count: int) -> bool:
         """Tell whether ``start <= count < until``."""
         return self.start <= count and (self.until is None or count < self.until)
+
+
+def never_validated(trainer: pl.Trainer, every_n_epochs: int) -> Iterator[tuple[str, str]]:
+    """Yield why nothing is done after validations of every n-th epoch, if a run has none."""
+    epochs, every = trainer.max_epochs, trainer.check_val_every_n_epoch or 1
+    if epochs is None or epochs < 0:
+        return
+    if not any(n % every_n_epochs == n % every == 0 for n in range(1, epochs + 1)):
+        yield "", f"it acts after every {every_n_epochs}th epoch, and the run has {epochs}"
 
 
 def _period(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from torch import nn
 from lightning_dqn.agent import Agent
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
 from lightning_dqn.callbacks.live_dashboard import is_by_key
+from lightning_dqn.callbacks.period import never_validated
 from lightning_dqn.dqn import DQN
 from lightning_dqn.games.matches import Record, play_both_seats
 from lightning_dqn.games.opponents.opponent import Opponent
@@ -54,6 +55,7 @@ class PromotePastSelf(BoardEvaluation):
         promotions: so far.
     """
 
+    fills_past_selves: ClassVar[bool] = True
     alone_because: ClassVar[str] = (
         "several ranks can't promote at the same moment, with collecting in each of them"
     )
@@ -110,6 +112,10 @@ class PromotePastSelf(BoardEvaluation):
         if stage == "fit" and module.updates == 0:
             self._fill([])
             self.promotions = 0
+
+    def unread(self, trainer: pl.Trainer, module: DQN) -> Iterator[tuple[str, str]]:
+        """Yield what nothing reads in a run, see :meth:`ModelOperation.unread`."""
+        yield from never_validated(trainer, self.every_n_epochs)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Move past selves to the device that learns."""

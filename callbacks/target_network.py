@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Unpack
 
 import pytorch_lightning as pl
@@ -77,6 +78,22 @@ class EMATargetNetwork(ModelOperation):
     def applies_to(self, module: DQN) -> bool:
         """Tell whether the module has the network, or takes one more."""
         return self.network != "target_network" or module.target.slow_copy
+
+    def unread(self, trainer: pl.Trainer, module: DQN) -> Iterator[tuple[str, str]]:
+        """Yield what nothing reads in a run, see :meth:`ModelOperation.unread`."""
+        yield from super().unread(trainer, module)
+        if not self.applies_to(module):
+            yield "", "module.target.slow_copy=false, so nothing is moved"
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        # A mean begins to act when it has a snapshot, a copy like this one when it is made.
+        after = [
+            one
+            for number, one in enumerate(callbacks)
+            if getattr(one, "evaluate", False)
+            and (not isinstance(one, EMATargetNetwork) or number > callbacks.index(self))
+        ]
+        if self.evaluate and after:
+            yield "evaluate", f"{after[-1].network} acts in evaluation"  # type: ignore[attr-defined]
 
     def join(self, module: DQN) -> None:
         """Put the copy beside the online network, and let it collect where it is to."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
@@ -19,6 +21,11 @@ class UnseenStates(pl.Callback):
 
     def __init__(self) -> None:
         self._count: UnseenCount | None = None
+
+    def unread(self, trainer: pl.Trainer, module: DQN) -> Iterator[tuple[str, str]]:
+        """Yield what nothing reads in a run, see :meth:`ModelOperation.unread`."""
+        if _acting_table(module) is None:
+            yield "", "the network is no table"
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to count."""

@@ -11,18 +11,10 @@ from typing import Any
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import EarlyStopping
 
-from lightning_dqn.callbacks.episode_videos import EpisodeVideos
-from lightning_dqn.callbacks.model_operation import ModelOperation
-from lightning_dqn.callbacks.period import Period
-from lightning_dqn.callbacks.promote_past_self import PromotePastSelf
-from lightning_dqn.callbacks.unseen_states import UnseenStates
-from lightning_dqn.callbacks.weight_average import WeightAverage
 from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.dqn import DQN
 from lightning_dqn.games.opponents.past_selves import pool_of
-from lightning_dqn.learning.trainer import iterations_of
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.networks.table import Table
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.runs.experiment import Experiment, named_callbacks
 from lightning_dqn.runs.unread import Unread
@@ -45,8 +37,7 @@ def dormant(experiment: Experiment) -> Iterator[Unread]:
     yield from _of_environment(experiment)
     yield from _of_target(experiment)
     yield from _of_network(experiment)
-    yield from _of_operations(experiment)
-    yield from _of_evaluation(experiment)
+    yield from _of_callbacks(experiment)
     yield from _of_ends(experiment)
 
 
@@ -124,8 +115,8 @@ def _of_environment(experiment: Experiment) -> Iterator[Unread]:
     if data.evaluation.environment is not None:
         number = ("data.evaluation.environment.num_envs",)
         yield Unread(number, "evaluation plays in data.evaluation.num_envs of them")
-    promotes = any(isinstance(one, PromotePastSelf) for one in callbacks)
-    if pool_of(data.environment) is not None and not promotes:
+    fills = any(getattr(one, "fills_past_selves", False) for one in callbacks)
+    if pool_of(data.environment) is not None and not fills:
         why = "no past self joins the pool, moves are random; add +callbacks/promote_past_self="
         yield Unread(("environment.kwargs.opponent",), f"{why}default")
 
@@ -135,9 +126,7 @@ def _of_target(experiment: Experiment) -> Iterator[Unread]:
     node = OmegaConf.select(experiment.config, _TARGET_NETWORK) or {}
     moves_target = node.get("network", "target_network") == "target_network"
     acts = node.get("evaluate", False) or node.get("collect", False)
-    if not target.slow_copy and moves_target:
-        yield Unread((_TARGET_NETWORK,), "module.target.slow_copy=false, so nothing is moved")
-    elif data.sampling.gives_whole_targets and moves_target and not acts:
+    if target.slow_copy and data.sampling.gives_whole_targets and moves_target and not acts:
         keys = ("module.target.slow_copy", _TARGET_NETWORK)
         name = type(data.sampling).__name__
         yield Unread(keys, f"{name} has its targets from the network that learns")
@@ -153,54 +142,12 @@ def _of_network(experiment: Experiment) -> Iterator[Unread]:
         yield Unread(("module.network.noisy_sigma",), "of module.network.noisy=false")
 
 
-def _of_operations(experiment: Experiment) -> Iterator[Unread]:
-    """Look at what acts on networks: whether it ever does, and whose work is evaluated."""
-    evaluated = []
+def _of_callbacks(experiment: Experiment) -> Iterator[Unread]:
+    """Ask those of this package, each of which knows what would keep it from its work."""
     for name, callback in named_callbacks(experiment):
-        if not isinstance(callback, ModelOperation):
-            continue
-        if (never := _never(callback.period, experiment)) is not None:
-            yield Unread((f"callbacks.{name}",), never)
-        elif getattr(callback, "evaluate", False) and callback.applies_to(experiment.module):
-            evaluated.append((isinstance(callback, WeightAverage), name))
-    # A mean says that it acts when it has a snapshot, a target network when it is made.
-    evaluated.sort(key=lambda one: one[0])
-    for _, name in evaluated[:-1]:
-        keys = (f"callbacks.{name}.evaluate",)
-        yield Unread(keys, f"callbacks.{evaluated[-1][1]} acts in evaluation")
-
-
-def _never(period: Period, experiment: Experiment) -> str | None:
-    """Return why no period's end is one at which something is done; None where one is."""
-    data = experiment.data
-    first = -(-max(period.start, 1) // period.length) * period.length
-    if period.until is not None and first >= period.until:
-        return f"there is no multiple of {period.length:,} from start to until"
-    iterations = iterations_of(experiment.trainer, data.iterations_per_epoch)
-    if iterations is None:
-        return None
-    pace = data.pace
-    length, unit = iterations * pace.updates_per_iteration, "updates"
-    if period.counts_env_steps:
-        length = pace.warmup_env_steps + iterations * pace.env_steps_per_iteration
-        unit = "env steps"
-    return f"it acts after {first:,} {unit}, and the run has {length:,}" if first > length else None
-
-
-def _of_evaluation(experiment: Experiment) -> Iterator[Unread]:
-    """Look at what acts after every n-th epoch."""
-    trainer, module = experiment.trainer, experiment.module
-    epochs, every = trainer.max_epochs, trainer.check_val_every_n_epoch or 1
-    for name, callback in named_callbacks(experiment):
-        key = f"callbacks.{name}"
-        if isinstance(callback, EpisodeVideos | PromotePastSelf) and (epochs or -1) >= 0:
-            period = callback.every_n_epochs
-            if not any(n % period == n % every == 0 for n in range(1, (epochs or 0) + 1)):
-                yield Unread((key,), f"it acts at every {period}th epoch, and the run has {epochs}")
-        if isinstance(callback, UnseenStates):
-            network = module.agent.get_submodule(module.agent.evaluation_network)
-            if not isinstance(network, Table):
-                yield Unread((key,), "the network is no table")
+        unread = getattr(callback, "unread", None)
+        for key, why in () if unread is None else unread(experiment.trainer, experiment.module):
+            yield Unread((f"callbacks.{name}.{key}".removesuffix("."),), why)
 
 
 def _of_ends(experiment: Experiment) -> Iterator[Unread]:

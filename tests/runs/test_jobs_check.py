@@ -48,7 +48,7 @@ IN_VAIN = [
     ),
     (
         "+callbacks/average_network=swa callbacks.target_network.evaluate=true",
-        "callbacks.average_network acts in evaluation",
+        "average_network acts in evaluation",
     ),
     (
         "+experiment=cartpole callbacks.target_network.evaluate=true",
@@ -76,7 +76,10 @@ IN_VAIN = [
         "callbacks=early_stopping",
         "it waits for 10 evaluations without improvement, and the run has",
     ),
-    ("+callbacks/videos=default trainer.max_epochs=2", "it acts at every 10th epoch, and the run"),
+    (
+        "+callbacks/videos=default trainer.max_epochs=2",
+        "it acts after every 10th epoch",
+    ),
     ("environment.worker_timeout=5", "no environment works in a process"),
     ("environment.max_worker_restarts=5", "no environment works in a process"),
     ("data.replay.sequence_length=5", "without module/self_prediction"),

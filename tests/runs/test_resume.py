@@ -82,7 +82,7 @@ def test_a_run_without_a_checkpoint_begins_from_what_it_began_from(run: Path) ->
         found = resumed(f"resume={run}", *arguments).arguments
         return [one for one in found if one.startswith("ckpt_path")]
 
-    assert begun_from() == begun_from("ckpt_path=/old.ckpt") == ["ckpt_path='/old.ckpt'"]
+    assert begun_from() == begun_from("ckpt_path='/old.ckpt'") == ["ckpt_path='/old.ckpt'"]
     assert begun_from("ckpt_path=/other.ckpt") == ["ckpt_path=/other.ckpt"]
     overrides = run / ".hydra" / "overrides.yaml"
     overrides.write_text("- data.batch_size=64\n")
