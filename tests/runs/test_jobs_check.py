@@ -52,7 +52,7 @@ IN_VAIN = [
     ),
     (
         "+experiment=cartpole callbacks.target_network.evaluate=true",
-        "callbacks.average_network act",
+        "average_network acts in evaluation",
     ),
     (
         "+experiment=cartpole +callbacks.average_network.every_n_updates=100_000",
