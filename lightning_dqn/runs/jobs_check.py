@@ -159,9 +159,9 @@ def _check(job: Job, seen: set[str], *, is_built: bool) -> list[Unread] | None:
     experiment = training.prepare(without_hydra(job.config), seen)
     training.rehearse(experiment)
     # It brings torch, which help and a look at a configuration do without.
-    from lightning_dqn.runs.dormant import dormant
+    from lightning_dqn.runs.switched_off import switched_off
 
-    return list(dormant(experiment))
+    return list(switched_off(experiment))
 
 
 def _refuse_unfinished(config: DictConfig) -> None:

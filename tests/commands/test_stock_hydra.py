@@ -192,7 +192,7 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> Jobs:
     monkeypatch.setattr(runs, "prepare", lambda config, seen=None: config)
     monkeypatch.setattr(runs, "rehearse", lambda config: None)
     monkeypatch.setattr("lightning_dqn.runs.jobs_check.check_values", lambda config, seen: None)
-    monkeypatch.setattr("lightning_dqn.runs.dormant.dormant", lambda experiment: [])
+    monkeypatch.setattr("lightning_dqn.runs.switched_off.switched_off", lambda experiment: [])
 
     class Summed:
         episode_return = 0.0

@@ -24,7 +24,7 @@ _TARGET_NETWORK = "callbacks.target_network"
 _EPSILON = "data.collection.epsilon"
 
 
-def dormant(experiment: Experiment) -> Iterator[Unread]:
+def switched_off(experiment: Experiment) -> Iterator[Unread]:
     """Yield what nothing reads in a run, and why.
 
     Args:
