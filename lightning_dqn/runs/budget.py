@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.lengths import pace_of
 from lightning_dqn.runs.resume import CONFIGURATION, is_own
-from lightning_dqn.safekeeping.generations import is_kept
+from lightning_dqn.safekeeping.generations import is_kept, previous_of
 from lightning_dqn.system.files import write_json
 from lightning_dqn.system.overrides import key_of
 
@@ -129,6 +130,14 @@ def progress_of(checkpoint: Path) -> Progress | None:
     Raises:
         ConfigError: it can't be read.
     """
+    generations = (checkpoint, previous_of(checkpoint)) if is_kept(checkpoint) else ()
+    stamps = tuple(one.stat().st_mtime_ns for one in generations if one.is_file())
+    return _progress(checkpoint, stamps)
+
+
+@functools.lru_cache(maxsize=1)  # several checks ask, and each job of a sweep; it may hold a ring
+def _progress(checkpoint: Path, stamps: tuple[int, ...]) -> Progress | None:
+    """Return it of a file as it was written at that time."""
     # A configuration is composed and printed without torch, which this file brings.
     from lightning_dqn.safekeeping.reading import read_checkpoint
 

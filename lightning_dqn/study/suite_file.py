@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +13,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.hydra_files import CONFIG_MODULE
 from lightning_dqn.runs.hydra_flags import parse_arguments
 from lightning_dqn.runs.keys import SUITES
-from lightning_dqn.runs.mistakes import near
+from lightning_dqn.runs.mistakes import near, tell
 from lightning_dqn.study.suite import Suite
 
 _SHIPPED = Path(str(files(CONFIG_MODULE)))
@@ -39,8 +38,7 @@ def find_suite(name: str, arguments: Sequence[str] = ()) -> Suite:
         )
     shipped = _SHIPPED / SUITES / f"{name}.yaml"
     if shipped.is_file() and not shipped.samefile(found[name]):
-        told = f"lightning-dqn: suite {name} is {found[name]}, not the shipped {name}"
-        print(told, file=sys.stderr)
+        tell([f"suite {name} is {found[name]}, not the shipped {name}"])
     try:
         saved: Any = yaml.safe_load(found[name].read_text())
         if not isinstance(saved, dict):
