@@ -17,6 +17,7 @@ from lightning_dqn.collecting.takes import Filmed, Footage, unrepeated
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
 from lightning_dqn.reporting.video import check_installed
+from lightning_dqn.system.faults import first_line
 from lightning_dqn.transitions import Episode
 
 
@@ -114,7 +115,7 @@ class EpisodeVideos(pl.Callback):
         try:
             self._tell(trainer, pl_module, self._film(trainer, pl_module, studio))
         except Exception as error:  # whatever an environment may raise that is drawn
-            rank_zero_warn(f"EpisodeVideos: no videos of this evaluation: {_first_line(error)}")
+            rank_zero_warn(f"EpisodeVideos: no videos of this evaluation: {first_line(error)}")
         finally:
             studio.close()
 
@@ -155,7 +156,7 @@ class EpisodeVideos(pl.Callback):
             return Studio(data.environment, data.evaluation)
         except Exception as error:  # whatever an environment may raise that is made and drawn
             self._is_off = True
-            rank_zero_warn(f"EpisodeVideos: there will be none: {_first_line(error)}")
+            rank_zero_warn(f"EpisodeVideos: there will be none: {first_line(error)}")
             return None
 
     def _data(self, trainer: pl.Trainer) -> ReplayDataModule:
@@ -174,7 +175,3 @@ def _as_media(videos: Sequence[Filmed], env_steps: int) -> Mapping[str, Any]:
         caption = f"{one.which}: return {one.episode.episode_return:g} at {env_steps:,} env steps"
         row[f"videos/{one.which}"] = wandb.Video(str(one.path), caption=caption)
     return row
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -30,6 +30,7 @@ from lightning_dqn.live.watch import Watch
 from lightning_dqn.reporting.metrics_file import METRICS
 from lightning_dqn.safekeeping.checkpoint_files import save
 from lightning_dqn.safekeeping.signals import Listener
+from lightning_dqn.system.faults import first_line
 from lightning_dqn.system.files import CHANGED_BY_HAND, write_json
 
 BY_HAND_TAG = "changed-by-hand"
@@ -209,7 +210,7 @@ class LiveDashboard(pl.Callback):
             seen = glance(module, data, colour=self._has_colour)
         except Exception as error:  # of an environment of the user's; the run goes on
             self._can_look = False
-            reason = f"it can't be looked at: {(str(error) or repr(error)).splitlines()[0]}"
+            reason = f"it can't be looked at: {first_line(error)}"
         with desk.lock:
             desk.state.glance = seen
             desk.state.glance_reason = reason

@@ -12,7 +12,7 @@ import torch
 
 from lightning_dqn.callbacks.period import Period, PeriodArguments
 from lightning_dqn.dqn import DQN
-from lightning_dqn.learning.trainer import iterations_of
+from lightning_dqn.learning.run_length import iterations_of
 
 
 class ModelOperation(pl.Callback, ABC):

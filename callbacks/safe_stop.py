@@ -62,20 +62,19 @@ class SafeStop(Checkpoint):
             self._leave(data)
             data.between_iterations += [self.save_and_stop, self.save_what_rows_taught]
             data.while_busy.append(self.stop_if_busy)
-        WorkerVectorEnv.while_waiting = self.stop_if_waiting
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hear signals; Lightning has set up its own way with them by now."""
-        self.listener.start()
+        self._hear()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Likewise; and keep the generators, from which the evaluation may draw."""
-        self.listener.start()
+        """Hear signals, and keep the generators, from which the evaluation may draw."""
+        self._hear()
         self._generators = global_generators()
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Likewise."""
-        self.listener.start()
+        """Hear signals in an evaluation alone too."""
+        self._hear()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop behind all callbacks, this epoch's evaluation counted."""
@@ -168,6 +167,10 @@ class SafeStop(Checkpoint):
             state = checkpoint["callbacks"].get(callback.state_key)
             if isinstance(callback, ModelCheckpoint) and state is not None:
                 _follow(state, str(callback.dirpath))
+
+    def _hear(self) -> None:
+        self.listener.start()
+        WorkerVectorEnv.while_waiting = self.stop_if_waiting
 
     def _agreed(self) -> int | None:
         """Return the signal that one of several ranks heard, if one did."""

@@ -19,6 +19,7 @@ from lightning_dqn.runs.build import ConfigError, as_type
 from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.keys import typed
 from lightning_dqn.runs.mistakes import near, told
+from lightning_dqn.system.faults import first_line
 
 Options = TypeVar("Options")
 
@@ -217,7 +218,7 @@ def _read(name: str, text: str) -> Any:
     try:
         override = OverridesParser.create().parse_override(f"{name}={text}")
     except HydraException as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(f"{name}={text}: can't be read: {reason}") from error
     if override.is_sweep_override():
         raise ConfigError(f"{name}={text}: expected one value")

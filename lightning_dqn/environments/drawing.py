@@ -12,6 +12,8 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 
+from lightning_dqn.system.faults import first_line
+
 PICTURES = "rgb_array"
 """The render mode whose frames make videos."""
 
@@ -35,7 +37,7 @@ def draw(environment: VectorEnv, indices: Sequence[int], name: str) -> list[Any]
             return [inner.envs[index].render() for index in indices]
         shown: Any = environment.render()
     except (ImportError, gym.error.DependencyNotInstalled) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise ValueError(f"{name} can't be shown: {reason}") from error
     is_of_each = isinstance(shown, tuple | list) and len(shown) == environment.num_envs
     return [shown[index] if is_of_each else shown for index in indices]

@@ -29,6 +29,7 @@ from lightning_dqn.environments.shapes import ShapedVectorEnv
 from lightning_dqn.environments.spec import LIFE_LOST, EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.environments.wrapping import refuse_vector_statistics, wrap
+from lightning_dqn.system.faults import first_line
 from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.system.ranks import Ranks
 
@@ -408,7 +409,7 @@ def _about_what_is_given(given: Any) -> str:
 
 def _about_kwargs(error: Exception, kwargs: Mapping[str, Any]) -> str:
     """Return what an environment says of its arguments, without gymnasium's own words."""
-    text = (str(error) or type(error).__name__).splitlines()[0]
+    text = first_line(error)
     text = text.partition(" was raised from the environment creator")[0]
     if text.startswith(tuple(f"{name}=" for name in kwargs)):
         return f"kwargs.{text}"

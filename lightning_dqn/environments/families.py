@@ -9,6 +9,7 @@ from typing import NamedTuple
 import gymnasium as gym
 
 from lightning_dqn.environments.atari_protocols import MAX_EPISODE_STEPS
+from lightning_dqn.system.faults import first_line
 
 NAMESPACE = "lightning_dqn/"
 PETTINGZOO = "pettingzoo/"
@@ -128,7 +129,7 @@ def registered(id: str) -> gym.envs.registration.EnvSpec:
             id = id.split(":", 1)[1]
         return gym.spec(id)
     except (gym.error.Error, ImportError) as error:
-        raise ValueError(f"id={id}: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"id={id}: {first_line(error)}") from error
 
 
 def missing_extra(id: str, error: Exception) -> str:

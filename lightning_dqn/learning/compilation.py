@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from lightning_dqn.learning.vector_instructions import asked_in_this_process
+from lightning_dqn.system.faults import first_line
 from lightning_dqn.system.startup import uncollected
 
 log = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ class CheckedCompiledStep:
                     self._tried(self._step, arguments)  # the second call is what records
         except Exception as error:
             # Whatever a compiler may throw: learning goes on without it.
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             self._fail(f"compiling failed, {self._instead}: {reason}")
             return
         agree = _agree(expected, found) and _are_close(expected_changes, found_changes)

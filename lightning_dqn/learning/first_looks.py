@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 
 from lightning_dqn.learning.monitors import monitored
+from lightning_dqn.learning.run_length import iterations_in
 from lightning_dqn.reporting.glossary import GLOSSARY, OF_CALLBACKS
 
 _OF_ROWS = ("train/", "rollout/", "time/")
@@ -33,12 +34,6 @@ def check_first_looks(trainer: pl.Trainer, *, measures: bool) -> None:
             _check_monitor(type(callback).__name__, key, known)
             if not trainer.fast_dev_run:  # type: ignore[attr-defined]  # then nobody looks
                 _check_first_look(trainer, callback, key)
-
-
-def iterations_in(trainer: pl.Trainer, an_epoch: int) -> int:
-    """Return to how many iterations a Trainer limits an epoch of so many."""
-    limit: int | float = trainer.limit_train_batches
-    return min(an_epoch, limit) if isinstance(limit, int) else int(an_epoch * limit)
 
 
 def _check_first_look(trainer: Any, callback: Any, key: str) -> None:

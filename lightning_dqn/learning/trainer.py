@@ -19,13 +19,14 @@ from pytorch_lightning.profilers import PyTorchProfiler
 from pytorch_lightning.utilities.compile import to_uncompiled
 
 from lightning_dqn.learning.devices import check_devices, check_shared, warn_of_slow_precision
-from lightning_dqn.learning.first_looks import check_first_looks, iterations_in
+from lightning_dqn.learning.first_looks import check_first_looks
 from lightning_dqn.learning.hooks import (
     check_callback_hooks,
     check_module_hooks,
     check_super_is_called,
 )
 from lightning_dqn.learning.monitors import check_monitors
+from lightning_dqn.learning.run_length import iterations_of
 from lightning_dqn.transitions import Iteration
 
 FROM_A_DATA_MODULE = (
@@ -146,16 +147,6 @@ def expected_iterations(trainer: pl.Trainer) -> int | None:
     """Return the iterations of the whole run, None if it has no set end."""
     data: Any = getattr(trainer, "datamodule", None)
     return None if data is None else iterations_of(trainer, data.iterations_per_epoch)
-
-
-def iterations_of(trainer: pl.Trainer, an_epoch: int) -> int | None:
-    """Return the iterations of a run whose epoch has so many, None if it has no set end."""
-    epochs, most = trainer.max_epochs, trainer.max_steps
-    an_epoch = iterations_in(trainer, an_epoch)
-    ends = [] if most < 0 else [most]
-    if epochs is not None and epochs >= 0:
-        ends.append(epochs * an_epoch)
-    return min(ends, default=None)
 
 
 def _check_options(trainer: Any) -> None:

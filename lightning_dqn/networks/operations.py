@@ -33,12 +33,14 @@ class Aligned(NamedTuple):
         copied: N lists of the buffers that are copied from the second model as they are.
         settling: layers of the first model with buffers that follow from its weights; by their
             ``settle`` they find them anew when weights were mixed.
+        left_behind: those among them that a copy of weights comes to without these buffers.
     """
 
     names: list[str]
     tensors: tuple[list[Tensor], ...]
     copied: tuple[list[Tensor], ...]
     settling: list[Any]
+    left_behind: list[Any]
 
 
 Models = nn.Module | Aligned
@@ -58,7 +60,8 @@ def align(
         exclude: a regular expression; names in which it is found are left out.
         buffers: what happens to buffers such as BatchNorm's running statistics: ``"copy"``
             takes them from the second model, ``"average"`` treats them as parameters (those
-            that aren't floating point are copied), ``"skip"`` leaves them alone.
+            that aren't floating point are copied), ``"skip"`` leaves them alone. Buffers that
+            follow from the weights, as those of a spectral norm, always follow them.
 
     Raises:
         ValueError: a model lacks a tensor or has it in another shape, or no name was chosen.
@@ -76,12 +79,17 @@ def align(
         (chosen if averaged else copied).append(name)
     if not chosen and not copied:
         raise ValueError(f"no tensor is chosen by include={include!r}, exclude={exclude!r}")
+    settling = _settling(models[0])
+    taken = {*chosen, *copied}
     return Aligned(
         names=chosen,
         tensors=tuple(_tensors(model, chosen, models[0]) for model in models),
         copied=tuple(_tensors(model, copied, models[0]) for model in models),
-        settling=[
-            layer for layer in models[0].modules() if callable(getattr(layer, "settle", None))
+        settling=list(settling.values()),
+        left_behind=[
+            layer
+            for prefix, layer in settling.items()
+            if not taken.issuperset(name for name, _ in layer.named_buffers(prefix))
         ],
     )
 
@@ -130,7 +138,7 @@ def lerp(model: Models, other: nn.Module | None = None, *, weight: float) -> Non
     if aligned.names:
         torch._foreach_lerp_(aligned.tensors[0], aligned.tensors[1], weight)
     _copy_buffers(aligned)
-    _settle(aligned)
+    _settle(aligned.settling)
 
 
 @torch.no_grad()
@@ -140,6 +148,7 @@ def copy(model: Models, other: nn.Module | None = None) -> None:
     if aligned.names:
         torch._foreach_copy_(aligned.tensors[0], aligned.tensors[1])
     _copy_buffers(aligned)
+    _settle(aligned.left_behind)
 
 
 @torch.no_grad()
@@ -149,7 +158,7 @@ def axpy(model: Models, other: nn.Module | None = None, *, alpha: float = 1.0, b
     if alpha != 1:
         torch._foreach_mul_(aligned.tensors[0], alpha)
     torch._foreach_add_(aligned.tensors[0], aligned.tensors[1], alpha=beta)
-    _settle(aligned)
+    _settle(aligned.settling)
 
 
 @torch.no_grad()
@@ -170,7 +179,7 @@ def average(model: nn.Module, *others: nn.Module, weights: Sequence[float] | Non
         torch._foreach_add_(total, tensors, alpha=weight)
     torch._foreach_copy_(aligned.tensors[0], total)
     _copy_buffers(aligned)
-    _settle(aligned)
+    _settle(aligned.settling)
 
 
 @torch.no_grad()
@@ -182,7 +191,7 @@ def perturb(model: Models, *, std: float, generator: torch.Generator | None = No
         torch.randn(t.shape, dtype=t.dtype, device=t.device, generator=generator) for t in tensors
     ]
     torch._foreach_add_(tensors, noise, alpha=std)
-    _settle(aligned)
+    _settle(aligned.settling)
 
 
 @torch.no_grad()
@@ -322,18 +331,19 @@ def clip(
             for 100 iterations.
     """
     clip_bound(max_value, max_norm, max_spectral_norm)
-    tensors = _aligned(model).tensors[0]
+    aligned = _aligned(model)
+    tensors = aligned.tensors[0]
     if max_value is not None:
         torch._foreach_clamp_max_(tensors, max_value)
         torch._foreach_clamp_min_(tensors, -max_value)
-        return
-    if max_norm is not None:
+    elif max_norm is not None:
         _scale_down(tensors, torch._foreach_norm(tensors), max_norm)
-        return
-    assert max_spectral_norm is not None
-    if norms is None:
-        norms, _ = spectral_norms(model, iterations=100)
-    _scale_down([t for t in tensors if t.ndim > 1], norms, max_spectral_norm)
+    else:
+        assert max_spectral_norm is not None
+        if norms is None:
+            norms, _ = spectral_norms(model, iterations=100)
+        _scale_down([t for t in tensors if t.ndim > 1], norms, max_spectral_norm)
+    _settle(aligned.settling)
 
 
 def clip_bound(
@@ -401,8 +411,14 @@ def _copy_buffers(aligned: Aligned) -> None:
         torch._foreach_copy_(aligned.copied[0], aligned.copied[1])
 
 
-def _settle(aligned: Aligned) -> None:
-    for layer in aligned.settling:
+def _settling(model: nn.Module) -> dict[str, Any]:
+    """Return the layers whose buffers follow from their weights, by name."""
+    layers = dict(model.named_modules())
+    return {n: layer for n, layer in layers.items() if callable(getattr(layer, "settle", None))}
+
+
+def _settle(layers: Sequence[Any]) -> None:
+    for layer in layers:
         layer.settle()
 
 

@@ -32,6 +32,7 @@ from lightning_dqn.networks.normalisations import mark_normalisations
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.table import build_table, is_table
 from lightning_dqn.networks.torsos import MLP, Layer, Layers, Network, NetworkOptions
+from lightning_dqn.system.faults import first_line
 
 _IS_SAVED: ContextVar[bool] = ContextVar("is_saved", default=False)
 
@@ -152,7 +153,7 @@ def _from_keras(model: nn.Module, spec: EnvironmentSpec) -> KerasNetwork:
     try:
         return KerasNetwork(model, example)
     except Exception as error:  # what a layer raises is up to the layer
-        text = (str(error) or type(error).__name__).splitlines()[0]
+        text = first_line(error)
         raise ValueError(
             f"network={type(model).__name__} doesn't take observations of the shape "
             f"{tuple(example.shape)} and type {example.dtype}, as the environment gives them: "

@@ -18,6 +18,7 @@ from lightning_dqn.networks.layers import ChannelsFirst, Preprocess
 from lightning_dqn.networks.residual import GridMaxPool2d, ResidualStage
 from lightning_dqn.networks.self_prediction import Renormalise
 from lightning_dqn.networks.torsos import Layer, NetworkOptions
+from lightning_dqn.system.faults import first_line
 
 _SIZED_BY_INPUT = {
     "Linear": "in_features",
@@ -96,7 +97,7 @@ def build_layers(
                 raise TypeError(f"it returns a {type(output).__name__}, not a tensor")
         except Exception as error:  # what a layer raises is up to the layer
             shape = list(example.shape[1:])
-            text = (str(error) or type(error).__name__).splitlines()[0]
+            text = first_line(error)
             raise ValueError(
                 f"{where}{_as_call(arguments)} doesn't fit: {origin} gives it the shape {shape} "
                 f"({text})"

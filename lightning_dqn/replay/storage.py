@@ -154,14 +154,28 @@ def check_batches_fit(
     extra_columns: ExtraColumns = NO_COLUMNS,
 ) -> None:
     """Refuse minibatches of one iteration that would take more than 80 % of the free memory."""
+    needed = batches_bytes(
+        spec, num_updates, batch_size, sequence_length, extra_columns=extra_columns
+    )
+    what = f"batch_size={batch_size} x updates_per_iteration={num_updates}: one iteration"
+    check_fits(needed, available_bytes(torch.device("cpu")), what, "lower one of them")
+
+
+def batches_bytes(
+    spec: EnvironmentSpec,
+    num_updates: int,
+    batch_size: int,
+    sequence_length: int | None = None,
+    *,
+    extra_columns: ExtraColumns = NO_COLUMNS,
+) -> int:
+    """Return what the minibatches of one iteration take in memory."""
     frame_bytes = getattr(torch, spec.observation_dtype).itemsize
     observation = int(np.prod(spec.stacked_shape, dtype=np.int64)) * frame_bytes
     copies = 3 if wants_stack_last(spec) else 2  # stacks are arranged from a copy
     steps = sequence_length or 0  # frames are shared, but who learns makes a copy of each stack
     extra = (1 + steps) * bytes_learned_from(extra_columns)
-    needed = num_updates * batch_size * ((copies + 2 * steps) * observation + extra + 32)
-    what = f"batch_size={batch_size} x updates_per_iteration={num_updates}: one iteration"
-    check_fits(needed, available_bytes(torch.device("cpu")), what, "lower one of them")
+    return num_updates * batch_size * ((copies + 2 * steps) * observation + extra + 32)
 
 
 def allocate(

@@ -15,6 +15,7 @@ from lightning_dqn.runs.keys import flat, typed
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.secrets import without_secrets
+from lightning_dqn.system.faults import first_line
 
 HYPERPARAMETERS = Path("hparams.yaml")
 FILES = (CONFIGURATION, HYPERPARAMETERS)
@@ -46,7 +47,7 @@ def read_configuration(run_dir: Path) -> dict[str, Any]:
             config["run_dir"] = str(run_dir)
         return without_secrets(config)
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(f"{path}: can't be read ({reason}); mend it or leave it away") from error
 
 

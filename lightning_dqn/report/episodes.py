@@ -10,6 +10,7 @@ from lightning_dqn.report.reported import Reported, Setting
 from lightning_dqn.report.tables import Table, decimals, number_text
 from lightning_dqn.report.videos import Video, videos_of
 from lightning_dqn.reporting.statistics import best_median_worst
+from lightning_dqn.system.faults import first_line
 
 _SHARES = {"Best": "eval/return_p100", "Median": "eval/return_p50", "Worst": "eval/return_p0"}
 VIDEOS = "videos"
@@ -59,7 +60,7 @@ def _of_setting(setting: Setting) -> tuple[Episodes | None, str]:
         try:
             boards = board_episodes(run)
         except (ValueError, OSError) as error:
-            boards, note = [], f"{setting.label}: no boards: {str(error).splitlines()[0]}"
+            boards, note = [], f"{setting.label}: no boards: {first_line(error)}"
         if boards:
             what = f"Of {EPISODES} episodes of seed {run.seed}, the run of the median return."
             return Episodes(setting.label, what, boards=tuple(boards)), ""

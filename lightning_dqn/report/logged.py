@@ -15,6 +15,7 @@ import numpy as np
 from lightning_dqn.reporting.metrics_file import METRICS, read_rows
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.study.curve import Evaluations
+from lightning_dqn.system.faults import first_line
 
 
 def read_logged(run_dir: Path) -> dict[str, Evaluations]:
@@ -35,7 +36,7 @@ def read_logged(run_dir: Path) -> dict[str, Evaluations]:
                 if math.isfinite(value):
                     found[key][row.env_steps] = value
     except (OSError, ValueError, csv.Error) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(f"{path}: can't be read ({reason}); mend it or leave it away") from error
     return {key: _series(values) for key, values in found.items()}
 

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lightning_dqn.system.faults import first_line
+
 VideoFormat = Literal["mp4", "gif"]
 
 GIF_MEMORY = 256 * 2**20
@@ -53,7 +55,7 @@ def _check_ffmpeg() -> None:
     try:
         imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ValueError(f"mp4: imageio-ffmpeg finds no ffmpeg here: {reason}") from error
 
 

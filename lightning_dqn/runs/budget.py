@@ -11,7 +11,7 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.lengths import pace_of
+from lightning_dqn.runs.lengths import pace_of, warmup_of
 from lightning_dqn.runs.resume import CONFIGURATION, is_own
 from lightning_dqn.safekeeping.generations import is_kept, previous_of
 from lightning_dqn.system.files import write_json
@@ -62,7 +62,7 @@ def spread_budget(config: DictConfig) -> None:
     if left <= 0:
         raise ConfigError(
             f"env_steps={budget}: the warm-up takes them all; lower "
-            f"data.collection.warmup_env_steps={config.data.collection.warmup_env_steps}"
+            f"data.collection.warmup_env_steps={warmup_of(config)}"
         )
     over = begun = 0
     progress = None if path is None else progress_of(path)

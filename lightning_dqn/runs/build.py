@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.runs.mistakes import near
 from lightning_dqn.runs.named import leaves
+from lightning_dqn.system.faults import first_line
 
 _MAPPINGS = (dict, collections.abc.Mapping)
 _SEVERAL = (list, tuple, collections.abc.Sequence, *_MAPPINGS)
@@ -48,7 +49,7 @@ def build(config: DictConfig, key: str, **kwargs: Any) -> Any:
         selected = OmegaConf.select(config, key)
         node = None if selected is None else OmegaConf.to_container(selected, resolve=True)
     except (OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(f"{key}: {_first_line(error)}") from error
+        raise ConfigError(f"{key}: {first_line(error)}") from error
     for where, value in leaves(node, key):
         if value == MISSING:
             raise ConfigError(f"{where}=???: a value has to be given")
@@ -92,9 +93,16 @@ def check_types(node: Any, key: str) -> Any:
     return checked
 
 
+def default_of(node: Mapping[str, Any], argument: str, key: str) -> Any:
+    """Return what an argument of a node's target is by default; None where it has none."""
+    parameters = inspect.signature(_locate(node["_target_"], key)).parameters
+    default = parameters[argument].default if argument in parameters else None
+    return None if default is inspect.Parameter.empty else default
+
+
 def invalid(prefix: str, error: Exception) -> ConfigError:
     """Return ``error`` as one of the configuration, its argument's name turned into a key."""
-    text = _first_line(error)
+    text = first_line(error)
     if re.match(r"[a-z_.]+=", text):  # our own errors begin with the argument and its value
         return ConfigError(f"{prefix}.{text}")
     if isinstance(error, ModuleNotFoundError):
@@ -226,8 +234,3 @@ def _describe(hint: Any) -> str:
         types.NoneType: "null",
     }
     return names.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

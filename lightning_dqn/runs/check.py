@@ -28,6 +28,7 @@ from lightning_dqn.runs.ranks import rank_of
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.secrets import check_secrets
 from lightning_dqn.safekeeping.generations import is_kept
+from lightning_dqn.system.faults import first_line
 
 MOST_SEED = 2**32 - 1
 """That numpy's global generator takes, which is seeded for code of the user's own."""
@@ -201,7 +202,7 @@ def _resolved(config: DictConfig, name: str) -> Any:
         value = config[name]
         return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     except (OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(f"{name}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{name}: {first_line(error)}") from error
 
 
 def _check_plain(config: DictConfig, name: str, node: Any) -> None:

@@ -10,9 +10,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lightning_dqn.diagnostics.doctor.looks import time_limit
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.extra_columns import bytes_learned_from
+from lightning_dqn.learning.run_length import iterations_in, iterations_of
 from lightning_dqn.replay.samplers.sampler import bytes_beside_ring
-from lightning_dqn.replay.storage import ring_bytes, ring_rows
+from lightning_dqn.replay.storage import batches_bytes, ring_bytes, ring_rows
 from lightning_dqn.reporting.metrics_file import METRICS
 from lightning_dqn.runs.experiment import Experiment
 from lightning_dqn.runs.trial import Trial
@@ -97,9 +97,8 @@ def times_of(experiment: Experiment, trial: Trial, episode_length: float | None)
 
 def _iterations(experiment: Experiment) -> float:
     """Return those of the whole run, inf where neither epochs nor steps end it."""
-    epochs, steps = experiment.trainer.max_epochs or -1, experiment.trainer.max_steps
-    by_epochs = epochs * experiment.data.iterations_per_epoch if epochs > 0 else math.inf
-    return min(by_epochs, steps) if steps >= 0 else by_epochs
+    made = iterations_of(experiment.trainer, experiment.data.iterations_per_epoch)
+    return math.inf if made is None else made
 
 
 def _evaluations(experiment: Experiment) -> int:
@@ -108,7 +107,7 @@ def _evaluations(experiment: Experiment) -> int:
     if trainer.limit_val_batches == 0:
         return 0
     every = trainer.check_val_every_n_epoch or 1
-    an_evaluation = every * experiment.data.iterations_per_epoch
+    an_evaluation = every * iterations_in(trainer, experiment.data.iterations_per_epoch)
     return 1 if math.isinf(iterations) else int(iterations // an_evaluation)
 
 
@@ -145,11 +144,15 @@ def _memory(experiment: Experiment, trial: Trial) -> list[Line]:
 
 
 def minibatch_bytes(experiment: Experiment) -> int:
-    """Return the size of an iteration's minibatches: observations, the next ones, what is extra."""
+    """Return the size of an iteration's minibatches."""
     data = experiment.data
-    example = data.environment.spec.example_observations(1)
-    transition = 2 * example.nbytes + bytes_learned_from(data.extra_columns) + 32
-    return data.pace.updates_per_iteration * data.pace.batch_size * transition
+    return batches_bytes(
+        data.environment.spec,
+        data.pace.updates_per_iteration,
+        data.pace.batch_size,
+        data.pace.sequence_length,
+        extra_columns=data.extra_columns,
+    )
 
 
 def _disk(experiment: Experiment, trial: Trial) -> list[Line]:
@@ -173,7 +176,8 @@ def _disk(experiment: Experiment, trial: Trial) -> list[Line]:
 def _log_bytes(experiment: Experiment) -> float:
     data, trainer = experiment.data, experiment.trainer
     period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    an_epoch, iterations = data.iterations_per_epoch, _iterations(experiment)
+    an_epoch = iterations_in(trainer, data.iterations_per_epoch)
+    iterations = _iterations(experiment)
     iterations = an_epoch if math.isinf(iterations) else iterations
     epochs = iterations / an_epoch
     rows = iterations / max(1, period) + 2 * epochs

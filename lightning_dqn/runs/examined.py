@@ -17,6 +17,7 @@ from lightning_dqn.diagnostics.doctor.rule import Facts, Finding
 from lightning_dqn.reporting.metrics_file import METRICS, read_rows
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.resume import CONFIGURATION
+from lightning_dqn.system.faults import first_line
 from lightning_dqn.system.files import FINDINGS
 
 
@@ -76,7 +77,7 @@ def _by_configuration(path: Path) -> Facts:
         found = {name: _plain(config, key) for name, key in _KEYS.items()}
         alike = OmegaConf.select(config, "data.evaluation.environment") is None
     except (OSError, AssertionError, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise ConfigError(f"{path}: can't be read: {reason}") from error
     turns = _turns(found)
     both = {"trains_both_sides": turns, "evaluates_both_sides": turns and alike}

@@ -18,7 +18,8 @@ from lightning_dqn.experience import parts_of_memory
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.learning.devices import SUPPORTED_PRECISIONS, check_shared
 from lightning_dqn.learning.monitors import check_monitors
-from lightning_dqn.learning.trainer import check_trainer, iterations_of
+from lightning_dqn.learning.run_length import iterations_of
+from lightning_dqn.learning.trainer import check_trainer
 from lightning_dqn.replay.reading import check_discount
 from lightning_dqn.runs.best import take_last_for_best
 from lightning_dqn.runs.budget import spread_budget

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from lightning_dqn.runs.build import ConfigError, build
+from lightning_dqn.learning.run_length import iterations_until, limited
+from lightning_dqn.runs.build import ConfigError, build, default_of
 
 if TYPE_CHECKING:
     from lightning_dqn.replay.samplers.sampler import Pace
+
+
+_IS_ASKED_FOR_PACE = ContextVar("is_asked_for_pace", default=False)
+"""A sampler is built for its pace alone: of its schedules, over a run whose length isn't known yet,
+the lengths don't matter."""
 
 
 def pace_of(config: DictConfig) -> Pace:
@@ -28,23 +35,49 @@ def pace_of(config: DictConfig) -> Pace:
         batch_size=int(data.batch_size),
         updates_per_iteration=int(data.updates_per_iteration),
         env_steps_per_iteration=int(data.env_steps_per_iteration),
-        warmup_env_steps=int(data.collection.get("warmup_env_steps", 0)),
+        warmup_env_steps=warmup_of(config),
     )
-    return as_sampling(build(config, "data.sampler") or UniformSampling()).pace(asked)
+    token = _IS_ASKED_FOR_PACE.set(True)
+    try:
+        sampling = build(config, "data.sampler") or UniformSampling()
+    finally:
+        _IS_ASKED_FOR_PACE.reset(token)
+    return as_sampling(sampling).pace(asked)
+
+
+def warmup_of(config: DictConfig) -> int:
+    """Return the env steps before learning; where none are named, the collection's default."""
+    named = config.data.collection.get("warmup_env_steps")
+    if named is None:
+        named = default_of(config.data.collection, "warmup_env_steps", "data.collection")
+    return int(named or 0)
 
 
 def total_iterations(config: DictConfig) -> int:
-    """Return the iterations of the whole run, for learning-rate schedules over all of it."""
-    per_iteration = pace_of(config).env_steps_per_iteration
-    return _total_epochs(config) * -(-int(config.data.env_steps_per_epoch) // per_iteration)
+    """Return the iterations of the whole run, for learning-rate schedules over all of it.
+
+    Raises:
+        ConfigError: it has no end.
+    """
+    return _iterations(config)[0]
 
 
 def total_env_steps(config: DictConfig) -> int:
-    """Return the env steps of the whole run, for schedules over all of it."""
+    """Return the env steps of the whole run, for schedules over all of it.
+
+    Raises:
+        ConfigError: it has no end.
+    """
     if config.get("env_steps") is not None:  # of which epochs may have been of other lengths
         return int(config.env_steps)
-    warmup = int(config.data.collection.get("warmup_env_steps", 0))
-    return warmup + _total_epochs(config) * int(config.data.env_steps_per_epoch)
+    if _IS_ASKED_FOR_PACE.get():
+        return 1
+    iterations, of_epochs = _iterations(config)
+    if iterations == of_epochs:
+        learning = int(config.trainer.max_epochs) * int(config.data.env_steps_per_epoch)
+    else:
+        learning = iterations * pace_of(config).env_steps_per_iteration
+    return warmup_of(config) + learning
 
 
 def register_lengths() -> None:
@@ -55,11 +88,19 @@ def register_lengths() -> None:
         )
 
 
-def _total_epochs(config: DictConfig) -> int:
-    epochs = config.trainer.max_epochs
-    if epochs is None or epochs < 0:
+def _iterations(config: DictConfig) -> tuple[int, int | None]:
+    """Return the iterations of the whole run, and those of all its epochs if nothing cuts them.
+
+    ``fast_dev_run`` is left out: it tries the code and not the schedules.
+    """
+    trainer = config.trainer
+    epochs, most = trainer.max_epochs, int(trainer.get("max_steps", -1))
+    an_epoch = -(-int(config.data.env_steps_per_epoch) // pace_of(config).env_steps_per_iteration)
+    an_epoch_made = limited(an_epoch, trainer.get("limit_train_batches"))
+    iterations = iterations_until(epochs, most, an_epoch_made)
+    if iterations is None:
         raise ConfigError(
             f"trainer.max_epochs={epochs}: a schedule over the whole run needs its end; "
             "set max_epochs or the schedule's own length"
         )
-    return int(epochs)
+    return iterations, iterations_until(epochs, -1, an_epoch)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from lightning_dqn.former_names import WORDS
 from lightning_dqn.system.faults import RunFault
@@ -84,6 +84,8 @@ def explain(
         return _missing_option(error, groups)
     if isinstance(error, OverrideParseException):
         return f"{error.override}: can't be read: {one_line(error)}"
+    if isinstance(error, ConfigAttributeError | ConfigKeyError) and error.full_key:
+        return f"{error.full_key}: is missing; a run needs it, so set it to something"
     text = str(error)
     if unknown := re.match(r"Could not override '([^']+)'", text):
         return _unknown_key(unknown[1], keys, groups)

@@ -15,8 +15,7 @@ from lightning_dqn.learning.compilation import (
     pays_back_after,
     updates_in_a_graph,
 )
-from lightning_dqn.learning.first_looks import iterations_in
-from lightning_dqn.learning.trainer import iterations_of
+from lightning_dqn.learning.run_length import iterations_in, iterations_of
 from lightning_dqn.live.watch import env_steps_at_end
 from lightning_dqn.runs.budget import Progress, progress_of
 from lightning_dqn.runs.experiment import Experiment

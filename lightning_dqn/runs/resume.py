@@ -19,6 +19,7 @@ from lightning_dqn.runs.jobs import ALONE
 from lightning_dqn.runs.keys import flat, typed
 from lightning_dqn.runs.trust import NOTHING, Trust, check_overrides, check_saved, printable
 from lightning_dqn.safekeeping.generations import LAST, is_kept
+from lightning_dqn.system.faults import first_line
 from lightning_dqn.system.files import SUMMARY
 from lightning_dqn.system.overrides import is_of, key_of, last_of_each_key, path_of
 
@@ -180,7 +181,7 @@ def read_configuration(path: Path) -> DictConfig:
     try:
         config = OmegaConf.load(path)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: can't be read: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{path}: can't be read: {first_line(error)}") from error
     if not isinstance(config, DictConfig) or not config:
         raise ConfigError(f"{path}: no configuration of a run")
     return config

@@ -18,6 +18,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lightning_dqn.runs.experiment import Experiment, prepare
+from lightning_dqn.runs.lengths import warmup_of
 
 MOST_ROWS = 20_000
 """Of the trial's ring, if that of the run is larger."""
@@ -107,8 +108,7 @@ def shortened(config: DictConfig, folder: Path) -> DictConfig:
         data.replay.capacity = rows
         if data.replay.get("storage") == "memmap":
             data.replay.storage, data.replay.directory = "cpu", None
-        warmup = int(data.collection.get("warmup_env_steps", 0))
-        data.collection.warmup_env_steps = min(warmup, _least_rows(short) // 2)
+        data.collection.warmup_env_steps = min(warmup_of(short), _least_rows(short) // 2)
     return short
 
 

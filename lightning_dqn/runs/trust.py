@@ -24,6 +24,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.named import PARTS, Untrusted, interpolations, leaves, untrusted
 from lightning_dqn.runs.places import is_below
 from lightning_dqn.runs.written import PLACES, is_in, strays, without_numbers
+from lightning_dqn.system.faults import first_line
 
 _RELATIVE = re.compile(r"(^|/)\.\.(/|$)")
 _TYPED = re.compile(r"(?:_target_\s*[=:]\s*['\"]?|\bid=['\"]?(?=[^:]+:))([\w.-]+)")
@@ -221,4 +222,4 @@ def _filled_in(config: DictConfig, key: str, source: str) -> Any:
         node = OmegaConf.select(config, key)
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except (OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(f"{source}: {key}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{source}: {key}: {first_line(error)}") from error

@@ -19,6 +19,7 @@ from lightning_dqn.runs.evaluate import test_seed
 from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.playing import Epsilon, Limit, as_tested
 from lightning_dqn.runs.showing import Moment, Stage, episode_seeds
+from lightning_dqn.system.faults import first_line
 from lightning_dqn.transitions import Episode
 
 _FPS = 4.0
@@ -206,7 +207,7 @@ def _window(
     except Exception as error:  # whatever the toolkit of a window may raise
         if stage is not None:
             stage.close()
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         return None, f"The window can't be opened ({reason})"
 
 

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_dqn.system.faults import RunFault
+from lightning_dqn.system.faults import RunFault, first_line
 
 MOST_IN_A_ROW = 5
 """Failures after which a run ends: what it learns would be lost."""
@@ -32,7 +32,7 @@ def reason_of(error: BaseException) -> str | None:
         return None
     # Torch closes its archive on the way out, and complains of that instead of the cause.
     cause = error.__context__
-    return (reason_of(cause) if cause is not None else None) or str(error).splitlines()[0]
+    return (reason_of(cause) if cause is not None else None) or first_line(error)
 
 
 class Failures:

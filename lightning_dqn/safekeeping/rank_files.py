@@ -58,7 +58,9 @@ def share_files(
             "leave this CheckpointIO out"
         )
     strategy: Any = trainer.strategy
-    if isinstance(getattr(strategy.save_checkpoint, "__self__", None), RankFiles):
+    own = getattr(strategy.save_checkpoint, "__self__", None)
+    if isinstance(own, RankFiles):
+        own.take_key(key)  # another fit's data module may be of another class
         return
     # By the strategy alone each rank learns where the checkpoint goes.
     own = RankFiles(trainer, ranks, files, key)
@@ -75,10 +77,14 @@ class RankFiles:
         self._trainer = trainer
         self._ranks = ranks
         self._files = files
-        self._own = (key, "dqn")
+        self.take_key(key)
         self._load_first_ones = trainer.strategy.load_checkpoint
         self._remove_first_ones = trainer.strategy.remove_checkpoint
         self._tokens: dict[Path, list[str]] = {}
+
+    def take_key(self, key: str) -> None:
+        """Let ``key`` be that of the data module's state in a checkpoint."""
+        self._own = (key, "dqn")
 
     def save(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
         """Write a checkpoint and what it names, or neither; all ranks call it.

@@ -15,6 +15,7 @@ from lightning_dqn.runs.hydra_flags import parse_arguments
 from lightning_dqn.runs.keys import SUITES
 from lightning_dqn.runs.mistakes import near, tell
 from lightning_dqn.study.suite import Suite
+from lightning_dqn.system.faults import first_line
 
 _SHIPPED = Path(str(files(CONFIG_MODULE)))
 
@@ -45,7 +46,7 @@ def find_suite(name: str, arguments: Sequence[str] = ()) -> Suite:
             raise ConfigError("expected keys with values")
         return Suite.of({"name": name, **saved})
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{found[name]}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"{found[name]}: {first_line(error)}") from error
 
 
 def _files(arguments: Sequence[str]) -> dict[str, Path]:

@@ -14,3 +14,9 @@ class NonFiniteError(RunFault):
 
 class DamagedCheckpoint(ValueError):
     """A checkpoint is damaged or another file."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line that an error says, the name of its class where it says nothing."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)

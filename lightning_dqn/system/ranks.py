@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lightning_dqn.system.faults import RunFault
+from lightning_dqn.system.faults import RunFault, first_line
 
 
 class LostRank(RunFault):
@@ -25,7 +25,7 @@ class LostRank(RunFault):
     @classmethod
     def of(cls, rank: int, size: int, error: BaseException) -> Self:
         """Return the fault that a failed call of this process tells of."""
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         # Of what gloo says, without the line of its source and its advice.
         reason = reason.rpartition("] ")[2].partition(". ")[0] or reason
         return cls(

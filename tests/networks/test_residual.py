@@ -165,3 +165,28 @@ def test_pooling_over_a_grid_is_torchs_adaptive_one_with_its_gradients(
     weights = torch.randn_like(found)
     gradients = [torch.autograd.grad((o * weights).sum(), image)[0] for o in (found, expected)]
     torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("tau", [1.0, 0.5])
+@pytest.mark.parametrize("buffers", ["copy", "average", "skip"])
+def test_directions_follow_the_weights_of_a_copy_whatever_happens_to_other_buffers(
+    buffers: operations.BufferPolicy, tau: float
+) -> None:
+    average, online = ResidualBlock(3, spectral_norm=True), ResidualBlock(3, spectral_norm=True)
+    operations.ema(operations.align(average, online, buffers=buffers), tau=tau)
+    assert norm_of(average.first) == pytest.approx(1.0, rel=0.01)
+
+
+@pytest.mark.parametrize("bound", [{"max_value": 0.05}, {"max_norm": 0.1}])
+def test_directions_follow_weights_that_are_clipped(bound: dict[str, float]) -> None:
+    block = ResidualBlock(3, spectral_norm=True)
+    operations.clip(block, **bound)
+    assert norm_of(block.first) == pytest.approx(1.0, rel=0.01)
+
+
+def norm_of(conv: nn.Module) -> float:
+    """Return the largest singular value of the weights that a spectral layer multiplies by."""
+    assert isinstance(conv, SpectralConv2d)
+    matrix = conv.weight.detach().flatten(1)
+    sigma = conv.left @ (matrix @ conv.right)
+    return float(torch.linalg.matrix_norm(matrix, 2) / sigma)

@@ -122,6 +122,13 @@ def test_minibatches_hold_two_observations_of_each_transition(experiment: Experi
     assert minibatch_bytes(experiment) == count * (2 * 4 * 4 + 32)
 
 
+def test_minibatches_hold_the_steps_to_come_too(tmp_path: Path) -> None:
+    experiment = prepare(small_config(tmp_path, "data.replay.sequence_length=5"))
+    pace = experiment.data.pace
+    count = pace.updates_per_iteration * pace.batch_size
+    assert minibatch_bytes(experiment) >= count * (2 + 5) * 4 * 4
+
+
 def test_prioritised_sampling_takes_more(tmp_path: Path) -> None:
     with_priorities = prepare(small_config(tmp_path, "data/sampler=prioritized"))
     whats = [line.what for line in estimate(with_priorities, TRIAL, 20.0)]

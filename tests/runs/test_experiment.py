@@ -12,6 +12,7 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from support.short_runs import small_config
 
 from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar, SafeStop
+from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.experiment import build_trainer, prepare, rehearse
@@ -147,6 +148,7 @@ def test_callbacks_are_rehearsed_before_a_run(tmp_path: Path) -> None:
         rehearse(experiment)
     rehearse(prepare(small_config(tmp_path / "run", "+callbacks/average_network=slow")))
     assert not (tmp_path / "run").exists()
+    assert WorkerVectorEnv.while_waiting is None
 
 
 def test_devices_that_turn_out_to_be_several_are_to_be_said(

@@ -9,10 +9,12 @@ import pytest
 from support.short_fits import OnBatch
 from support.short_runs import small_config
 
+from lightning_dqn.collecting.source import CollectionConfig
+from lightning_dqn.learning.run_length import iterations_of
 from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.experiment import build_trainer, prepare
-from lightning_dqn.runs.lengths import total_env_steps, total_iterations
+from lightning_dqn.runs.lengths import pace_of, total_env_steps, total_iterations
 
 SAMPLERS: dict[str, tuple[list[str], int]] = {
     # ceil(100 / 30) iterations of at least 30 env steps
@@ -77,3 +79,39 @@ def test_a_sampler_of_null_is_uniform_replay_for_schedules_too(tmp_path: Path) -
     experiment = prepare(config)
     assert experiment.data.sampling == UniformSampling()
     assert config.module.lr_scheduler.total_iters == total_iterations(config)
+
+
+def test_a_warm_up_that_is_not_named_is_the_collections_own(tmp_path: Path) -> None:
+    config = small_config(tmp_path, "~data.collection.warmup_env_steps", "trainer.max_epochs=3")
+    default = CollectionConfig().warmup_env_steps
+    assert default > 0
+    assert total_env_steps(config) == default + 3 * 100
+    assert pace_of(config).warmup_env_steps == default
+
+
+@pytest.mark.parametrize(
+    ("limits", "iterations"),
+    [
+        (["+trainer.max_steps=3"], 3),
+        (["+trainer.max_steps=3", "trainer.max_epochs=-1"], 3),
+        (["+trainer.max_steps=300"], 2 * 4),
+        (["+trainer.limit_train_batches=3"], 2 * 3),
+        (["+trainer.limit_train_batches=0.5"], 2 * 2),
+        (["+trainer.limit_train_batches=1.0"], 2 * 4),
+    ],
+)
+def test_schedules_over_the_whole_run_end_where_a_limit_ends_it(
+    limits: list[str], iterations: int, tmp_path: Path
+) -> None:
+    config = small_config(tmp_path, "data.env_steps_per_iteration=30", "~logger.csv", *limits)
+    assert total_iterations(config) == iterations
+    is_limited = iterations != 2 * 4
+    assert total_env_steps(config) == 64 + (iterations * 30 if is_limited else 2 * 100)
+    trainer = prepare(config).trainer
+    assert iterations_of(trainer, 4) == iterations
+
+
+def test_a_samplers_own_schedule_follows_a_limit_too(tmp_path: Path) -> None:
+    limits = ("+trainer.max_steps=3", "trainer.max_epochs=-1")
+    config = small_config(tmp_path, "data/sampler=prioritized", "~logger.csv", *limits)
+    assert prepare(config).data.sampling.beta.duration == 64 + 3 * 64

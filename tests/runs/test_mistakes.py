@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.environments.declared import WrongGiven
-from lightning_dqn.runs.compose import Composer
+from lightning_dqn.runs.compose import Composer, compose
 from lightning_dqn.runs.mistakes import explain, told
 
 
@@ -50,6 +51,14 @@ def test_it_names_the_key_and_what_to_do(arguments: str, message: str) -> None:
     text = told_of(*arguments.split())
     assert text.startswith(message)
     assert "\n" not in text
+
+
+def test_a_key_that_was_taken_away_is_named_where_a_run_needs_it() -> None:
+    config = compose(["~data.batch_size"])
+    with pytest.raises(OmegaConfBaseException) as refused:
+        config.data.batch_size  # noqa: B018
+    message = "data.batch_size: is missing; a run needs it, so set it to something"
+    assert explain(refused.value) == message
 
 
 def test_what_is_no_mistake_of_composing_is_told_as_it_is() -> None:

@@ -15,6 +15,7 @@ from lightning_dqn.safekeeping import checkpoint_files
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO
 from lightning_dqn.safekeeping.failures import MOST_IN_A_ROW, CheckpointsFailed, Failures
 from lightning_dqn.safekeeping.rank_files import KEY, folder_of, own_files, share_files
+from lightning_dqn.safekeeping.reading import read_checkpoint
 from lightning_dqn.system.faults import DamagedCheckpoint
 from lightning_dqn.system.ranks import Ranks
 
@@ -66,6 +67,21 @@ def test_each_rank_gets_its_own_state_back(tmp_path: Path) -> None:
     in_ranks(3, lambda ranks: save(path, ranks, 1))
     assert in_ranks(3, lambda ranks: loaded(path, ranks)) == [(r, 1, r, 1) for r in range(3)]
     assert not (tmp_path / "rank0").exists()
+
+
+def test_a_second_fit_with_a_data_module_of_another_class_saves_its_state(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+
+    def fitted_twice(ranks: Ranks) -> None:
+        trainer = trainer_of(ranks)
+        share_files(trainer, ranks, trainer.strategy.checkpoint_io, "other")
+        checkpoint = {**state(ranks, 1), "other": ranks.rank}
+        del checkpoint["data"]
+        trainer.strategy.save_checkpoint(checkpoint, path)
+
+    in_ranks(2, fitted_twice)
+    [own] = own_files(path, 1)
+    assert read_checkpoint(own)["other"] == 1
 
 
 def test_a_test_takes_what_the_first_rank_has(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from lightning_dqn.diagnostics.doctor.play import Play, are_equal, episode, play
 from lightning_dqn.environments.bounds import Bounds
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.families import registered
+from lightning_dqn.system.faults import first_line
 
 _OF_GENERATOR = "random number generator to have been generated"
 """In what gymnasium says where an environment draws from another generator than its own."""
@@ -69,7 +70,7 @@ def _by_gymnasium(factory: EnvironmentFactory) -> Check:
         try:
             check_env(made, skip_render_check=True, skip_close_check=True)
         except Exception as error:  # whatever the checker or the environment raises
-            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            text = first_line(error)
             if _OF_GENERATOR in text:  # what comes of it is looked at by itself, see _seeding
                 return Check(name, f"a remark: {text}")
             return Check(name, text, "mend the environment as gymnasium says")
