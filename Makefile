@@ -17,7 +17,7 @@ UNLOCKED := "must have their versions pinned|No matching distribution found"
 TYPED := build/typed/lightning_dqn
 SITE := build/docs
 
-.PHONY: help train test test-slow lint format docs bench lock clean
+.PHONY: help train test test-slow lint format docs pages bench lock clean
 
 help:
 	@echo "make train      train CartPole-v1 to a solved policy (ARGS='+experiment=acrobot' for another)"
@@ -26,6 +26,7 @@ help:
 	@echo "make lint       ruff and mypy"
 	@echo "make format     ruff's formatter"
 	@echo "make docs       the site, in build/docs; a warning is an error"
+	@echo "make pages      write what pages say of the code anew, after a change of conf or of options"
 	@echo "make bench      the CartPole work unit beside the peers that are installed"
 	@echo "make lock       write requirements.lock anew, from what is installed"
 
@@ -84,6 +85,9 @@ docs: $(READY)
 	@$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --quiet \
 		docs $(SITE)
 	@echo "The site is in $(SITE): $(BIN)/python -m http.server --directory $(SITE) shows it"
+
+pages: $(READY)
+	@PYTHONPATH=docs/extension $(BIN)/python -m generated_pages
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/cartpole_work_unit.py

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import commands_of, is_ours
-from support.pages import MARK, MORE_PAGES, PAGES, blocks, name_of, prose
+from support.pages import MARK, MORE_PAGES, PAGES, blocks, name_of, prose, text_of
 
 from lightning_dqn.runs.check import check_keys, check_values
 from lightning_dqn.runs.compose import Composer
@@ -30,7 +30,7 @@ def escaped(text: str) -> list[str]:
 
 @pytest.mark.parametrize("page", ALL, ids=name_of)
 def test_every_block_has_a_language_that_a_test_knows(page: Path) -> None:
-    text = page.read_text()
+    text = text_of(page)
     assert escaped(text) == []
     assert set(re.findall(r"^```(\S+)$", text, re.M)) <= RUN.keys() | SHOWN
 
@@ -51,7 +51,7 @@ def test_a_block_that_escapes_is_found(page: str) -> None:
 
 @pytest.mark.parametrize("page", ALL, ids=name_of)
 def test_every_mark_gives_a_reason_and_stands_above_a_block(page: Path) -> None:
-    text = page.read_text()
+    text = text_of(page)
     marks = re.findall(r"^<!-- (?:not run|only read).*$", text, re.M | re.I)
     found = re.findall(MARK.pattern + r"```(?:bash|python|yaml)\n", text)
     assert len(marks) == len(found)
@@ -61,14 +61,14 @@ def test_every_mark_gives_a_reason_and_stands_above_a_block(page: Path) -> None:
 @pytest.mark.parametrize("page", ALL, ids=name_of)
 def test_commands_of_others_say_above_them_why_no_test_runs_them(page: Path) -> None:
     """Ours are composed with all their keys; of others only what they name is looked at."""
-    for block in blocks(page.read_text(), "bash"):
+    for block in blocks(text_of(page), "bash"):
         others = [one for one in commands_of(block.text) if not is_ours(one)]
         assert not others or block.why_not or block.why_read, others
 
 
 @pytest.mark.parametrize("page", ALL, ids=name_of)
 def test_what_is_printed_holds_no_command(page: Path) -> None:
-    for block in blocks(page.read_text(), "text"):
+    for block in blocks(text_of(page), "text"):
         assert not re.search(r"^(\$ |python |make |pip |lightning-dqn )", block.text, re.M)
 
 
@@ -76,7 +76,7 @@ def settings() -> list[tuple[str, str]]:
     return [
         (name_of(page), block.text)
         for page in ALL
-        for block in blocks(page.read_text(), "yaml")
+        for block in blocks(text_of(page), "yaml")
         if not block.why_not
     ]
 

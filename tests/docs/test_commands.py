@@ -21,7 +21,7 @@ from support.commands import (
     is_ours,
     settings_in_prose,
 )
-from support.pages import MORE_PAGES, PAGES, ROOT, forget_modules, name_of, write_modules
+from support.pages import MORE_PAGES, PAGES, ROOT, forget_modules, name_of, text_of, write_modules
 
 from lightning_dqn.runs.build import ConfigError
 
@@ -45,7 +45,7 @@ UNFINISHED = ("+experiment=corridor", "+experiment=mine", "module/network=layers
 
 def commands(page: Path) -> list[str]:
     """Return each command of a page once."""
-    text = page.read_text()
+    text = text_of(page)
     return list(dict.fromkeys([*commands_in_blocks(text), *commands_in_prose(text)]))
 
 
@@ -53,7 +53,7 @@ def all_ours(page: Path) -> list[str]:
     found = [one for one in commands(page) if is_ours(one)]
     if page.name == "upgrading.md":  # its left column has what they were called
         return found
-    settings = [one for one in settings_in_prose(page.read_text()) if one not in UNFINISHED]
+    settings = [one for one in settings_in_prose(text_of(page)) if one not in UNFINISHED]
     return [*found, *(f"python -m lightning_dqn '{one}'" for one in settings)]
 
 
@@ -75,7 +75,7 @@ def test_every_command_of_ours_is_read_without_a_mistake(
     """With the modules that the page's programs are, for its commands name what is in them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    write_modules(page.read_text(), tmp_path)
+    write_modules(text_of(page), tmp_path)
     wrong = mistakes(all_ours(page))
     forget_modules(tmp_path)
     assert wrong == {}
@@ -149,5 +149,5 @@ def check_python(words: list[str]) -> None:
 
 @pytest.mark.parametrize("page", ALL, ids=name_of)
 def test_every_extra_on_a_page_exists(page: Path) -> None:
-    named = re.findall(r"'\.\[([\w,-]+)\]'", page.read_text())
+    named = re.findall(r"'\.\[([\w,-]+)\]'", text_of(page))
     assert {extra for group in named for extra in group.split(",")} <= set(EXTRAS)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from generated_pages import atari_100k as atari_records
-from generated_pages import filled, without_markup
+from generated_pages import fill, filled, without_markup, written
 from generated_pages.algorithms import head_and_rest
 from generated_pages.commands import options_of
 from support.pages import PAGES, ROOT, name_of
@@ -30,7 +30,7 @@ PRESETS = sorted((ROOT / "conf" / "algorithm").rglob("*.yaml"))
 
 
 def page(name: str) -> str:
-    return filled((DOCS / f"{name}.md").read_text())
+    return (DOCS / f"{name}.md").read_text()
 
 
 def rows(text: str) -> dict[str, str]:
@@ -234,8 +234,23 @@ def test_a_mark_that_nothing_makes_is_refused() -> None:
 
 
 @pytest.mark.parametrize("one", PAGES, ids=name_of)
-def test_no_mark_is_left_on_a_page(one: Path) -> None:
-    assert "<!-- generated" not in filled(one.read_text())
+def test_what_is_generated_on_a_page_is_up_to_date(one: Path) -> None:
+    text = one.read_text()
+    assert text == filled(text), "run `make pages`"
+
+
+def test_pages_are_filled_anew_between_their_marks(tmp_path: Path) -> None:
+    """What people wrote stays, before, between and after; a mark without an end is given one."""
+    mark, end = "<!-- generated: preset {} -->", "<!-- /generated -->"
+    text = f"a\n\n{mark.format('dqn')}\n\nb\n\n{mark.format('der')}\n\nold\n\n{end}\n\nc\n"
+    (tmp_path / "page.md").write_text(text)
+    assert fill(tmp_path) == [tmp_path / "page.md"]
+    now = (tmp_path / "page.md").read_text()
+    dqn, der = (generated_pages.MAKERS["preset"](name).strip("\n") for name in ("dqn", "der"))
+    made = [f"{mark.format(name)}\n\n{one}\n\n{end}" for name, one in (("dqn", dqn), ("der", der))]
+    assert now == f"a\n\n{made[0]}\n\nb\n\n{made[1]}\n\nc\n"
+    assert fill(tmp_path) == []
+    assert written(now) == f"a\n\n{mark.format('dqn')}\n\nb\n\n{mark.format('der')}\n\nc\n"
 
 
 def test_signs_of_shapes_in_docstrings_are_no_markup() -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.pages import MORE_PAGES, PAGES, ROOT, name_of, prose
+from support.pages import MORE_PAGES, PAGES, ROOT, name_of, prose, text_of
 
 ALL = [
     *PAGES,
@@ -46,7 +46,7 @@ def test_every_relative_link_leads_to_a_file_and_its_heading(page: Path) -> None
 
 @pytest.mark.parametrize("page", ALL, ids=name_of)
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
-    named = _FILE.findall(prose(page.read_text()))
+    named = _FILE.findall(prose(text_of(page)))
     gone = {name for name in named if not (ROOT / name).exists() and not _ID.search(name)}
     assert gone == set()
 

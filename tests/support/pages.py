@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gymnasium as gym
+from generated_pages import written
 
 ROOT = Path(__file__).resolve().parents[2]
 CARDS = ROOT / "docs" / "atari100k" / "agents"
@@ -45,6 +46,11 @@ class Block(NamedTuple):
     text: str
     why_not: str
     why_read: str
+
+
+def text_of(page: Path) -> str:
+    """Return what people wrote on a page; what is generated there is tested where it comes from."""
+    return written(page.read_text())
 
 
 def name_of(page: Path) -> str:

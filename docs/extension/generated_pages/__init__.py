@@ -1,14 +1,18 @@
-"""Fills in what pages of the site say of the code: `<!-- generated: metrics -->` and the like.
+"""Writes what pages say of the code, so that no list is kept by hand. It stands between two marks.
 
-A page is Markdown that people read in the repository too, where such a line shows nothing. When the
-site is built it becomes what its name makes, so that no list is written twice. A name may take a
-word: `<!-- generated: preset c51 -->`.
+    <!-- generated: preset c51 -->
+    ... what `preset` makes of the word `c51` ...
+    <!-- /generated -->
+
+`make pages` writes all of it anew. It is kept in the repository, for people read pages there too; a
+test finds what is out of date.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from generated_pages import (
@@ -35,23 +39,44 @@ MAKERS: dict[str, Callable[..., str]] = {
 """Name -> what makes the Markdown that stands for it."""
 
 _LITERAL = re.compile(r"(``.*?``|:\w+:`.*?`)")
-_MARK = re.compile(r"^<!-- generated: (\w+)(?: ([\w/]+))? -->$", re.M)
+_END = "<!-- /generated -->"
+_PART = re.compile(
+    r"^(<!-- generated: (\w+)(?: ([\w/]+))? -->)$(?:\n(?:(?!<!-- generated: ).)*?^" + _END + "$)?",
+    re.M | re.S,
+)
 
 
 def filled(text: str) -> str:
-    """Return a page with all that is generated in it.
+    """Return a page with all that is generated in it, whatever there was before.
 
     Raises:
         ValueError: a name that nothing makes.
     """
 
-    def made(mark: re.Match[str]) -> str:
-        name, word = mark.groups()
+    def made(part: re.Match[str]) -> str:
+        mark, name, word = part.groups()
         if name not in MAKERS:
-            raise ValueError(f"{mark.group()}: nothing makes {name!r}; choose among {[*MAKERS]}")
-        return MAKERS[name](*[word] if word else [])
+            raise ValueError(f"{mark}: nothing makes {name!r}; choose among {[*MAKERS]}")
+        content = MAKERS[name](*[word] if word else []).strip("\n")
+        return f"{mark}\n\n{content}\n\n{_END}"
 
-    return _MARK.sub(made, text)
+    return _PART.sub(made, text)
+
+
+def written(text: str) -> str:
+    """Return a page without what is generated: its marks stay."""
+    return _PART.sub(r"\1", text)
+
+
+def fill(folder: Path) -> list[Path]:
+    """Fill all pages in a folder anew; return those that changed."""
+    changed = []
+    for page in sorted(folder.rglob("*.md")):
+        before = page.read_text()
+        if (after := filled(before)) != before:
+            page.write_text(after)
+            changed.append(page)
+    return changed
 
 
 def without_markup(line: str) -> str:
@@ -68,12 +93,7 @@ def _keep_signs(*event: Any) -> None:
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """Join Sphinx: every page is filled in when it is read."""
-
-    def fill(_: Any, __: str, source: list[str]) -> None:
-        source[0] = filled(source[0])
-
-    app.connect("source-read", fill)
+    """Join Sphinx: signs in docstrings stay signs."""
     # Before napoleon, which marks up what it finds.
     app.connect("autodoc-process-docstring", _keep_signs, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
