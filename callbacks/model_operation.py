@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Unpack
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.callbacks.period import Period, PeriodArguments
 from lightning_dqn.dqn import DQN
@@ -30,6 +31,11 @@ class ModelOperation(pl.Callback, ABC):
     default_period: ClassVar[int] = 1
 
     def __init__(self, **period: Unpack[PeriodArguments]) -> None:
+        if unknown := [name for name in period if name not in PeriodArguments.__annotations__]:
+            raise TypeError(
+                f"{type(self).__name__}: has no argument {unknown[0]!r}; its period takes "
+                f"{', '.join(PeriodArguments.__annotations__)}"
+            )
         self.period = Period.of(period, default=self.default_period)
         self._periods_done = 0
 
@@ -56,10 +62,12 @@ class ModelOperation(pl.Callback, ABC):
             yield "", f"there is no multiple of {self.period.length:,} from start to until"
             return
         iterations, pace = iterations_of(trainer, data.iterations_per_epoch), data.pace
-        if iterations is None:
+        if not iterations or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        updates = iterations * pace.updates_per_iteration
-        env_steps = pace.warmup_env_steps + iterations * pace.env_steps_per_iteration
+        # A fit before this one counts; where a checkpoint is gone on from, it counts twice.
+        updates = module.updates + iterations * pace.updates_per_iteration
+        new_env_steps = pace.warmup_env_steps + iterations * pace.env_steps_per_iteration
+        env_steps = module.env_steps + new_env_steps
         counts = self.period.counts_env_steps
         length, unit = (env_steps, "env steps") if counts else (updates, "updates")
         if first > length:
@@ -80,6 +88,10 @@ class ModelOperation(pl.Callback, ABC):
         module = self.as_dqn(pl_module)
         if not self.applies_to(module):
             return
+        is_ours = hasattr(getattr(trainer, "datamodule", None), "pace")
+        for argument, why in self.unread(trainer, module) if is_ours else ():
+            if not argument:
+                rank_zero_warn(f"{type(self).__name__} has no effect: {why}")
         self.join(module)
         self._periods_done = self.period.number(module)
         module.after_update.append(self)

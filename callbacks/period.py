@@ -9,6 +9,7 @@ from typing import TypedDict
 import pytorch_lightning as pl
 
 from lightning_dqn.dqn import DQN
+from lightning_dqn.system.numbers import whole_number
 
 
 class PeriodArguments(TypedDict, total=False):
@@ -105,11 +106,10 @@ def _period(
         ("every_n_updates", every_n_updates),
         ("every_n_env_steps", every_n_env_steps),
     ):
-        if length is not None and length < 1:
-            raise ValueError(f"{name}={length}: at least 1")
-    if start < 0:
-        raise ValueError(f"start={start}: at least 0")
+        if length is not None:
+            whole_number(name, length, least=1)
+    start = whole_number("start", start)
     if until is not None and until <= start:
         raise ValueError(f"until={until}: must lie above start={start}")
-    length = every_n_env_steps or every_n_updates or default
+    length = int(every_n_env_steps or every_n_updates or default)
     return Period(length, every_n_env_steps is not None, start, until)

@@ -86,7 +86,7 @@ class PromotePastSelf(BoardEvaluation):
         self._networks: list[nn.Module] = []
 
     def prepare(self, trainer: pl.Trainer, module: DQN, stage: str) -> None:
-        """Find the pool, and empty it if the agent hasn't learned yet.
+        """Find the pool; empty it if the agent hasn't learned yet, else go on with what there is.
 
         Raises:
             ValueError: the training environment has another opponent, lives elsewhere, or
@@ -109,9 +109,16 @@ class PromotePastSelf(BoardEvaluation):
         self._of_evaluation = pool_of(data.evaluation_environment)
         _check_monitors(trainer, data)
         self._seed = self.seed_from(trainer, self.seed)
-        if stage == "fit" and module.updates == 0:
+        if stage != "fit":
+            return
+        if module.updates == 0:
             self._fill([])
             self.promotions = 0
+        elif self._networks:  # of the fit before, whose pool another one may take the place of
+            self._fill(self._networks)
+        else:
+            policies = [one for one in opponent.policies if isinstance(one, GreedyPolicy)]
+            self._networks = [one.network for one in policies]
 
     def unread(self, trainer: pl.Trainer, module: DQN) -> Iterator[tuple[str, str]]:
         """Yield what nothing reads in a run, see :meth:`ModelOperation.unread`."""

@@ -54,8 +54,10 @@ class WeightAverage(CountedOperation):
         self.as_dqn(pl_module).agent.add_network(self.network)
 
     def join(self, module: DQN) -> None:
-        """Put the copy beside the online network."""
+        """Put the copy beside the online network, which acts until there is a snapshot."""
         super().join(module)
+        if self.evaluate and self.times_acted == 0:
+            module.agent.evaluation_network = "q_network"
         self._aligned = operations.align(
             module.agent.get_submodule(self.network), module.q_network, buffers=self.buffers
         )

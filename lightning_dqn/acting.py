@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from lightning_dqn.agent import Agent
+from lightning_dqn.environments.observations import as_batch, exact_observation
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.modes import modes_of, set_modes
 from lightning_dqn.policy import GreedyPolicy
@@ -112,7 +114,17 @@ class ActingModule(pl.LightningModule):
         self.report.start_evaluation()
 
     def validation_step(self, episode: Episode, batch_idx: int) -> None:
-        """Count one evaluation episode."""
+        """Count one evaluation episode.
+
+        Raises:
+            ValueError: what came is no episode.
+        """
+        if not isinstance(episode, Episode):
+            raise ValueError(
+                f"a batch of an evaluation is a {type(episode).__name__}: a DQN is evaluated by "
+                "episodes of a ReplayDataModule; pass it itself, as in trainer.test(module, "
+                "ReplayDataModule(environment)), or call module.q_values(observation)"
+            )
         self.report.count_evaluation(episode)
 
     def on_validation_epoch_end(self) -> None:
@@ -126,6 +138,22 @@ class ActingModule(pl.LightningModule):
     on_test_epoch_start = on_validation_epoch_start
     test_step = validation_step
 
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """Return :meth:`forward` of a loader's batch of observations.
+
+        Args:
+            batch: [B, *shape] of any type that says the same as the environment's, or a list or
+                tuple that begins with it, as a TensorDataset gives.
+            batch_idx: unused.
+
+        Raises:
+            ValueError: the observations have another shape, or a cast would change a value.
+        """
+        observation = batch[0] if isinstance(batch, list | tuple) else batch
+        exact = exact_observation(as_batch(observation, self.spec), self.spec)
+        dtype: torch.dtype = getattr(torch, self.spec.observation_dtype)
+        return self(torch.as_tensor(exact).to(self.device, dtype))
+
     def on_test_epoch_end(self) -> None:
         """Log ``test/``."""
         self._tell_evaluation("test")
@@ -133,6 +161,7 @@ class ActingModule(pl.LightningModule):
     def _tell_evaluation(self, stage: Literal["eval", "test"]) -> None:
         row = self.report.evaluation_row(stage)
         if row and not self.trainer.sanity_checking:
-            tell_evaluation(self, {**row, "time/env_steps": self.report.x_axis(self.env_steps)})
+            at = self.report.tested_at(self.env_steps) if stage == "test" else self.env_steps
+            tell_evaluation(self, {**row, "time/env_steps": at})
             if (warning := self.report.warning_of_cuts()) is not None:
                 rank_zero_warn(warning)

@@ -95,8 +95,13 @@ class Agent(nn.Module):
         """Add a copy of the Q-network under ``name``, saved and moved with the agent.
 
         The copy never learns by itself; an operation in ``after_update`` moves it.
+
+        Raises:
+            ValueError: it can't be called so.
         """
         if name not in self.copies:
+            if not name.isidentifier():
+                raise ValueError(f"network={name!r}: a name, as 'average_network'")
             if hasattr(self, name):
                 raise ValueError(f"network={name!r}: the agent has an attribute of that name")
             self.add_module(name, deepcopy(self.q_network).requires_grad_(False))

@@ -48,6 +48,7 @@ from lightning_dqn.system.ranks import Ranks, can_be_shared
 from lightning_dqn.system.seeding import seed_environments_generators, seed_of
 from lightning_dqn.transitions import Episode, Iteration, Learner
 
+_OF_COLLECTION = ("make", "overlap", "warmup_env_steps")
 _PASS_IT_ITSELF = (
     "a dataloader of a ReplayDataModule works with its data module alone; pass that itself, as in "
     "trainer.fit(module, data)"
@@ -116,6 +117,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self.env_steps_per_epoch = whole_number("env_steps_per_epoch", env_steps_per_epoch, least=1)
         self.replay_config = replay or ReplayConfig()
         self.collection: Collection = collection or CollectionConfig()
+        _check_kinds(self.replay_config, self.collection, evaluation)
         self.extra_columns = extra_columns_of(self.collection)
         self.evaluation = evaluation or EvaluationConfig()
         self.evaluation.check_apart(self.environment)
@@ -478,3 +480,19 @@ class ReplayDataModule(pl.LightningDataModule):
 def _seed_of(seed: int, ranks: Ranks) -> int:
     """Return the seed of one of several ranks; the first has the run's own."""
     return seed if ranks.is_first else seed_of(seed, "rank", ranks.rank)
+
+
+def _check_kinds(replay: Any, collection: Any, evaluation: Any) -> None:
+    """Refuse what was handed over in another's place."""
+    for name, value, kind in (
+        ("replay", replay, ReplayConfig),
+        ("evaluation", evaluation, EvaluationConfig),
+    ):
+        if value is not None and not isinstance(value, kind):
+            raise ValueError(f"{name}={value!r}: expected a {kind.__name__}")
+    lacks = [name for name in _OF_COLLECTION if not hasattr(collection, name)]
+    if lacks:
+        raise ValueError(
+            f"collection={collection!r}: has no {lacks[0]}; expected a CollectionConfig, or a "
+            "lightning_dqn.collecting.contract.Collection"
+        )

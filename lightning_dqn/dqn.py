@@ -46,13 +46,14 @@ from lightning_dqn.learning.trainer import (
     check_iteration,
     expected_iterations,
 )
-from lightning_dqn.learning.update import LossOutput, Update
+from lightning_dqn.learning.update import LossOutput, Update, check_each
 from lightning_dqn.learning.warning import (
     warn_of_flattened_images,
     warn_of_rounded_log_policies,
     warn_of_still_copies,
 )
-from lightning_dqn.networks.heads.head import Head
+from lightning_dqn.networks import operations
+from lightning_dqn.networks.heads.head import Head, HeadLoss
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike, from_a_file
 from lightning_dqn.system.denormals import FlushDenormals
@@ -207,6 +208,7 @@ class DQN(ActingModule):
         prediction = head.select(output, batch.action)
         reward, bootstrap = self.bootstrap(batch, output)
         error = head.loss(prediction, reward, batch.discount, bootstrap)
+        check_each(type(head).__name__, error, HeadLoss, batch)
         loss, foretold = error.loss, None
         if predictor is not None:
             foretold = predictor.error(batch, latent)
@@ -301,7 +303,7 @@ class DQN(ActingModule):
         Raises:
             ValueError: they can't work here.
         """
-        return self._optimization.make(self.update.network.parameters(), iterations)
+        return self._optimization.make(self.update.network, iterations)
 
     def configure_callbacks(self) -> list[pl.Callback]:
         """Return what a fit brings along; first of all hooks, check what it relies on."""
@@ -316,12 +318,15 @@ class DQN(ActingModule):
     def on_fit_start(self) -> None:
         """Check it again, for a subclass may bring callbacks of its own, and compile."""
         check_fit(self, is_users=type(self) is not DQN)
-        check_optimizers(self.trainer, expected_iterations(self.trainer))
+        check_optimizers(self.trainer, self.update.network, expected_iterations(self.trainer))
         ranks = Ranks.of(self.trainer)
         self.agent.noise_user = ("noise",) if ranks.is_first else ("noise", ranks.rank)
         self.agent.forget_behaviour()
         self.report.begin(self.env_steps, self.updates)
         self._continuation.begin_fit(self)
+        if self.updates == 0:  # whatever weights were given to it meanwhile
+            for name in self.agent.copies:
+                operations.copy(self.agent.get_submodule(name), self.q_network)
         self._prepare_update()
         self.report.start_clock(self.env_steps, self.updates)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 from lightning_dqn.system.numbers import keep_plain
 
@@ -150,9 +151,32 @@ class RestartedSchedule:
         return self.schedule(max(count - max(restarts * self.every, self.after), 0))
 
 
-def as_schedule(value: float | Schedule) -> Schedule:
-    """Take a number for a constant schedule; leave a schedule as it is."""
-    return value if callable(value) else ConstantSchedule(float(value))
+def as_schedule(
+    value: float | Schedule, name: str | None = None, least: float = 0.0, most: float = inf
+) -> Schedule:
+    """Take a number for a constant schedule; leave a schedule as it is.
+
+    Args:
+        value: either of them.
+        name: of the argument that takes it. A function of the user's own is then held against the
+            bounds whenever it is asked: those of this file were, where they were taken.
+        least: the smallest value that will do.
+        most: the largest.
+    """
+    if not callable(value):
+        return ConstantSchedule(float(value))
+    if name is None or type(value).__module__ == __name__:
+        return value
+
+    def checked(count: int) -> float:
+        found = value(count)
+        if not least <= found <= most:
+            raise ValueError(
+                f"{name}: the schedule gives {found} at {count:,}; expected {least:g} to {most:g}"
+            )
+        return found
+
+    return checked
 
 
 def _check_duration(duration: int) -> None:

@@ -591,7 +591,7 @@ def assert_says_the_same(text: str, remedy: str, row: str) -> None:
 CALLBACKS: dict[str, Callable[[Path], pl.Callback]] = {
     "ModelCheckpoint": lambda folder: stock.ModelCheckpoint(folder, every_n_train_steps=2),
     "OnExceptionCheckpoint": stock.OnExceptionCheckpoint,
-    "EarlyStopping": lambda _: stock.EarlyStopping("eval/episode_return", patience=9),
+    "EarlyStopping": lambda _: stock.EarlyStopping("eval/episode_return", mode="max", patience=9),
     "Timer": lambda _: stock.Timer({"minutes": 5}),
     "LambdaCallback": lambda _: stock.LambdaCallback(on_fit_end=lambda *args: None),
     "TQDMProgressBar": lambda _: stock.TQDMProgressBar(),

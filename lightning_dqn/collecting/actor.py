@@ -88,10 +88,10 @@ class Actor:
         self.generator = generator
         self.ended = np.zeros(self.num_envs, bool)
         self._gate = Gate(spec, self.num_envs)
-        self._epsilon = as_schedule(exploration.epsilon)
+        self._epsilon = as_schedule(exploration.epsilon, "epsilon", most=1.0)
         self.epsilon_shift = 0.0
         self._takes_random_actions = exploration.takes_random_actions
-        self._temperature = as_schedule(exploration.temperature)
+        self._temperature = as_schedule(exploration.temperature, "temperature")
         self._held: HeldActions | None = None
         if exploration.random_action_max_steps > 1:
             most = exploration.random_action_max_steps

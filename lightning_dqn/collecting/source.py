@@ -16,7 +16,7 @@ from lightning_dqn.collecting.unread_states import UnreadStates
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.grade import read_states, write_states
 from lightning_dqn.environments.state import UnknownStateError
-from lightning_dqn.system.numbers import keep_whole
+from lightning_dqn.system.numbers import keep_switches, keep_whole
 from lightning_dqn.system.ranks import warn
 from lightning_dqn.transitions import (
     Episode,
@@ -54,6 +54,7 @@ class CollectionConfig(Exploration):
     def __post_init__(self, epsilon_greedy: bool | None) -> None:
         super().__post_init__()
         keep_whole(self, warmup_env_steps=0)
+        keep_switches(self, "overlap")
         if epsilon_greedy is not None:
             text = "epsilon_greedy is now random_actions; the old name goes with 0.3"
             warnings.warn(text, FutureWarning, stacklevel=3)

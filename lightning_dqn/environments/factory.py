@@ -82,6 +82,15 @@ class EnvironmentFactory:
         if not (isinstance(id, str | VectorEnv) or callable(id)):
             raise ValueError(_about_what_is_given(id))
         num_envs = whole_number("num_envs", num_envs, least=1)
+        if isinstance(id, VectorEnv):
+            _check_stepped_as_it_is(
+                id,
+                num_envs=num_envs,
+                vectorization=vectorization,
+                wrappers=tuple(wrappers),
+                image=image,
+                kwargs=kwargs or None,
+            )
         if vectorization not in ("auto", "native", "sync", "async"):
             raise ValueError(f"vectorization={vectorization!r}: choose auto, native, sync or async")
         self.id = id
@@ -414,3 +423,16 @@ def _about_kwargs(error: Exception, kwargs: Mapping[str, Any]) -> str:
     if text.startswith(tuple(f"{name}=" for name in kwargs)):
         return f"kwargs.{text}"
     return f"kwargs={dict(kwargs)}: {text}" if isinstance(error, TypeError) else text
+
+
+def _check_stepped_as_it_is(environment: VectorEnv, **settings: Any) -> None:
+    """Refuse what would have to be done where a vector environment is made."""
+    parameters = inspect.signature(EnvironmentFactory.__init__).parameters
+    of_itself = {"num_envs": environment.num_envs, "image": ImageFormat()}
+    for name, value in settings.items():
+        if value not in (parameters[name].default, of_itself.get(name)):
+            raise ValueError(
+                f"{name}={value!r}: a VectorEnv is stepped as it is, with {environment.num_envs} "
+                f"environments; set {name} where it is made, or pass an id or a function in its "
+                "place"
+            )

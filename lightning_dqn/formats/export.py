@@ -77,6 +77,8 @@ def export(agent: Agent, path: str | Path, format: Format, *, keys: Keys = "dfdx
         ValueError: the format can't hold this network, a package is missing, or what was read
             back differs; nothing is written then.
     """
+    if not isinstance(agent, Agent):
+        raise ValueError(f"agent={type(agent).__name__}: expected an Agent, as module.agent")
     path = Path(path)
     _check_output(path, format)
     values = QValues(agent)

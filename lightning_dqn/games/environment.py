@@ -16,6 +16,7 @@ from lightning_dqn.games.opponents.choice import opponent_of
 from lightning_dqn.games.opponents.opponent import Opponent
 from lightning_dqn.games.opponents.random import RandomOpponent
 from lightning_dqn.games.rendering import render_image, render_text
+from lightning_dqn.games.rules import check_rules
 
 Seat = Literal["first", "second", "random"]
 FIRST, SECOND = 0, 1
@@ -77,6 +78,8 @@ class BoardGameVectorEnv(VectorEnv):
             raise ValueError(f"render_mode={render_mode!r}: choose ansi or rgb_array")
         if random_plies < 0:
             raise ValueError(f"random_plies={random_plies}: at least 0")
+        if not type(game).__module__.startswith("lightning_dqn."):
+            check_rules(game)
         self.game = game
         self.num_envs = num_envs
         self.opponent = None if opponent is None else opponent_of(opponent, game)

@@ -61,7 +61,10 @@ class Game(ABC):
 
     @abstractmethod
     def apply(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """Return the boards after legal moves int64[M], as the other player sees them."""
+        """Return the boards after legal moves int64[M], as the other player sees them.
+
+        They are new arrays: ``state`` stays as it is.
+        """
 
     @abstractmethod
     def outcome(self, state: np.ndarray) -> Outcome:

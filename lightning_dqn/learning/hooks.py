@@ -39,7 +39,12 @@ REFUSED_MODULE_HOOKS = REFUSED_HOOKS | {
 }
 """The same of modules alone."""
 
-_OTHER_HOOKS = ("setup", "teardown", "configure_callbacks")
+_OTHER_HOOKS = (
+    *("setup", "teardown", "configure_callbacks"),
+    *("training_step", "validation_step", "test_step"),
+    *("state_dict", "load_state_dict"),
+)
+"""Hooks whose names don't begin with ``on_``."""
 
 
 def check_callback_hooks(callback: Callback) -> None:
@@ -63,20 +68,26 @@ def check_module_hooks(module: pl.LightningModule) -> None:
     check_super_is_called(module)
 
 
-def check_super_is_called(module: pl.LightningModule) -> None:
+def check_super_is_called(
+    module: pl.LightningModule | pl.LightningDataModule, lightnings: type = pl.LightningModule
+) -> None:
     """Refuse a user's hook in place of one of this package, whose work nothing would then do.
 
     Lightning's own do nothing, so that who overrides them there needn't call ``super()``.
+
+    Args:
+        module: a module or a data module.
+        lightnings: the class of Lightning's that it is of.
 
     Raises:
         ValueError: naming the hook.
     """
     users = takewhile(lambda kind: not _is_of_package(kind), type(module).__mro__)
-    ours = next(kind for kind in type(module).__mro__ if _is_of_package(kind))
+    ours = next((kind for kind in type(module).__mro__ if _is_of_package(kind)), lightnings)
     for kind in users:
         for hook, method in vars(kind).items():
             is_hook = hook.startswith("on_") or hook in _OTHER_HOOKS
-            base = getattr(pl.LightningModule, hook, None)
+            base = getattr(lightnings, hook, None)
             if not is_hook or base is None or getattr(ours, hook) is base:
                 continue
             if not _may_call(method, hook):

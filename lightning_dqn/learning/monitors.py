@@ -8,7 +8,7 @@ from typing import Any
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.reporting.glossary import is_return
+from lightning_dqn.reporting.glossary import best_is, is_return
 
 INSTEAD = (
     "evaluate against an opponent that stays as it is (data.evaluation.environment, "
@@ -44,7 +44,7 @@ def sums_both_sides(key: str, data: Any) -> bool:
 
 
 def check_monitors(callbacks: Iterable[Callback], data: Any) -> None:
-    """Refuse callbacks that go by returns of self-play.
+    """Refuse callbacks that go by returns of self-play, or take a metric's worst for its best.
 
     Raises:
         ValueError: naming one, and what to take instead.
@@ -53,6 +53,14 @@ def check_monitors(callbacks: Iterable[Callback], data: Any) -> None:
         if sums_both_sides(key, data):
             raise ValueError(
                 f"{type(callback).__name__}(monitor={key!r}): {of_both_sides(key)}; {INSTEAD}"
+            )
+        best, mode = best_is(key), getattr(callback, "mode", None)
+        if best is not None and mode in ("min", "max") and mode != best:
+            better = "higher" if best == "max" else "lower"
+            raise ValueError(
+                f"{type(callback).__name__}(monitor={key!r}, mode={mode!r}): goes by the worst: "
+                f"this metric is better where it is {better}; pass mode={best!r} (Lightning's "
+                "default is 'min')"
             )
 
 

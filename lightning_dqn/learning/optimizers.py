@@ -46,14 +46,18 @@ class Optimization:
         """Whether the learning rate has a schedule."""
         return self._make_lr_scheduler is not None
 
-    def make(self, parameters: Iterable[nn.Parameter], iterations: int | None) -> Any:
+    def make(self, network: nn.Module, iterations: int | None) -> Any:
         """Return what Lightning takes: an optimizer, or both, for a run of so many iterations.
+
+        Args:
+            network: all that learns.
+            iterations: of the run; None: without end.
 
         Raises:
             ValueError: they can't work here.
         """
-        optimizer = self._make_optimizer(parameters)
-        check_optimizer(optimizer)
+        optimizer = self._make_optimizer(network.parameters())
+        check_optimizer(optimizer, network)
         if self._make_lr_scheduler is None:
             return optimizer
         scheduler = self._make_lr_scheduler(optimizer)
@@ -62,11 +66,12 @@ class Optimization:
         return [optimizer], [{**told, **_ONCE_AN_ITERATION}]
 
 
-def check_optimizers(trainer: Any, iterations: int | None) -> None:
+def check_optimizers(trainer: Any, network: nn.Module, iterations: int | None) -> None:
     """Refuse what a ``configure_optimizers`` of the user's own gave that can't work here.
 
     Args:
         trainer: whose strategy has set up.
+        network: all that learns.
         iterations: of the run; None: without end.
 
     Raises:
@@ -79,7 +84,7 @@ def check_optimizers(trainer: Any, iterations: int | None) -> None:
             "one; return one of all that learns, module.update.network.parameters(), in several "
             "param groups where they learn otherwise"
         )
-    check_optimizer(optimizers[0])
+    check_optimizer(optimizers[0], network)
     if len(trainer.lr_scheduler_configs) > 1:
         raise ValueError(
             f"configure_optimizers: gives {len(trainer.lr_scheduler_configs)} schedulers, and a "
@@ -121,11 +126,15 @@ def check_same_optimizers(saved: Mapping[str, str | None], trainer: Any) -> None
             )
 
 
-def check_optimizer(optimizer: Optimizer) -> None:
-    """Refuse an optimizer that steps along something else than dense gradients.
+def check_optimizer(optimizer: Optimizer, network: nn.Module) -> None:
+    """Refuse an optimizer of other parameters, or that steps along other than dense gradients.
+
+    Args:
+        optimizer: what ``optimizer=`` or ``configure_optimizers`` gave.
+        network: all that learns.
 
     Raises:
-        ValueError: naming what it wants, or that it is none.
+        ValueError: naming what it wants, what it lacks, or that it is none.
     """
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"optimizer: gives a {type(optimizer).__name__}, and no torch optimizer")
@@ -136,6 +145,17 @@ def check_optimizer(optimizer: Optimizer) -> None:
                 f"optimizer={kind.__name__}: wants {wish}, which an update doesn't have; choose "
                 "Adam, AdamW, SGD or another that steps along gradients"
             )
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    learning = {id(parameter): name for name, parameter in network.named_parameters()}
+    missed = [name for name, one in network.named_parameters() if one.requires_grad]
+    missed = [name for name in missed if id(network.get_parameter(name)) not in held]
+    if missed or held - learning.keys():
+        what = f"lacks {missed[0]}" if missed else "has parameters that nothing here learns"
+        raise ValueError(
+            f"optimizer={type(optimizer).__name__}: {what}; give it all parameters that it is "
+            "handed, or module.update.network.parameters(), and take FreezeLayers from "
+            "lightning_dqn.callbacks for what shall stay as it is"
+        )
 
 
 def check_lr_scheduler(scheduler: Any, iterations: int | None) -> None:

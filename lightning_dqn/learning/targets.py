@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lightning_dqn import td
 from lightning_dqn.networks.heads.head import Head
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import keep_plain, keep_switches
 from lightning_dqn.transitions import Transitions
 
 
@@ -49,9 +49,9 @@ class Munchausen:
         keep_plain(self)
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha={self.alpha}: between 0 and 1")
-        if self.temperature <= 0:
+        if not self.temperature > 0:
             raise ValueError(f"temperature={self.temperature}: must be above 0")
-        if self.lower_bound > 0:
+        if not self.lower_bound <= 0:
             raise ValueError(f"lower_bound={self.lower_bound}: at most 0")
 
     def reward_bonus(self, q_values: Tensor, action: Tensor, action_mask: Tensor | None) -> Tensor:
@@ -98,7 +98,7 @@ class Target:
     munchausen: Munchausen | None = None
 
     def __post_init__(self) -> None:
-        keep_plain(self)
+        keep_switches(self, "double", "slow_copy")
         if not self.munchausen:  # the empty node that Hydra's instantiate makes of an empty file
             object.__setattr__(self, "munchausen", None)
         if self.double and not self.slow_copy:

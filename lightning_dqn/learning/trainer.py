@@ -78,6 +78,13 @@ def check_fit(module: Any, *, is_users: bool) -> None:
             "is, made by DQN(compile=True)"
         )
     check_module_hooks(module)
+    types = {str(one.dtype).removeprefix("torch.") for one in module.q_network.parameters()}
+    if doubtful := types & {"float64", "float16", "bfloat16"}:
+        raise ValueError(
+            f"module: has {min(doubtful)} weights, and observations, targets and optimizer are "
+            "float32; call module.float(), and pass Trainer(precision='bf16-mixed') for products "
+            "of lower precision"
+        )
     check_trainer(module.trainer, logs_own_metrics=is_users)
     data = getattr(module.trainer, "datamodule", None)
     check_shared(module.trainer, data, module.q_network)
@@ -87,6 +94,8 @@ def check_fit(module: Any, *, is_users: bool) -> None:
         raise ValueError(
             f"datamodule={type(data).__name__}: has no {lacks[0]}; {FROM_A_DATA_MODULE}"
         )
+    if isinstance(data, pl.LightningDataModule):
+        check_super_is_called(data, pl.LightningDataModule)
     check_monitors(module.trainer.callbacks, data)
     if data.sampling.gives_whole_targets:
         module.target.refuse_whole_targets()

@@ -26,6 +26,7 @@ from lightning_dqn.learning.gradients import SafeGradients, laid_out_like, make_
 from lightning_dqn.learning.hooks import BeforeStep
 from lightning_dqn.learning.optimizer_step import OptimizerStep, lay_out_state
 from lightning_dqn.learning.ranks import Bucket
+from lightning_dqn.networks.heads.head import HeadLoss
 from lightning_dqn.system.heap import keep_freed_memory
 from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.transitions import Transitions, UpdateStatistics
@@ -51,6 +52,43 @@ class LossOutput(NamedTuple):
 
 
 Loss = Callable[[Transitions], LossOutput]
+
+_OF_ALL = ("loss", "self_prediction")
+"""What a :class:`LossOutput` has once for the whole minibatch."""
+
+
+def check_each(
+    who: str, given: Any, kind: type[LossOutput] | type[HeadLoss], batch: Transitions
+) -> None:
+    """Refuse what would broadcast over a minibatch without a word, or is made of something else.
+
+    Args:
+        who: gave it, for the message.
+        given: what it gave.
+        kind: that it is to be.
+        batch: columns [B, ...]; its weights are looked at too.
+
+    Raises:
+        ValueError: naming the value, its shape and the one that is expected.
+    """
+    if not isinstance(given, kind):
+        raise ValueError(
+            f"{who}: returns a {type(given).__name__}; return {kind.__name__}"
+            f"({', '.join(kind._fields)})"
+        )
+    size = tuple(batch.action.shape)
+    for name, value in zip(kind._fields, given, strict=True):
+        expected = () if kind is LossOutput and name in _OF_ALL else size
+        if value is not None and tuple(value.shape) != expected:
+            raise ValueError(
+                f"{who}: {name} has the shape {tuple(value.shape)}, expected {expected} for a "
+                f"minibatch of {size[0]}"
+            )
+    if batch.weight is not None and tuple(batch.weight.shape) != size:
+        raise ValueError(
+            f"sampler: weight has the shape {tuple(batch.weight.shape)} in a minibatch, expected "
+            f"{size}"
+        )
 
 
 class Update:
@@ -142,11 +180,7 @@ class Update:
     def gradients(self, batch: Transitions) -> tuple[LossOutput, tuple[Tensor, ...]]:
         """Return the loss of a minibatch and its gradients, as they come."""
         output = self.loss(batch.brightened())
-        if isinstance(output, Tensor):
-            raise ValueError(
-                "loss: returns a tensor; return LossOutput(loss, td_error, q_value), of which "
-                "priorities and metrics are made"
-            )
+        check_each("loss", output, LossOutput, batch)
         return output, torch.autograd.grad(output.loss, self.parameters)
 
     def safe_step(self, output: LossOutput, gradients: Sequence[Tensor]) -> LearningStep:

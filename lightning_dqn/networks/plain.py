@@ -88,6 +88,11 @@ def head_of(head: Head | Mapping[str, Any] | None) -> Head:
         return head_from_plain(head)
     if not isinstance(head, Head):
         raise ValueError(f"head={head!r}: expected a Head, as CategoricalHead()")
+    if isinstance(head, nn.Module) and any(True for _ in head.parameters()):
+        raise ValueError(
+            f"head={type(head).__name__}: has weights, which nothing would learn; make them in its "
+            "decoder(), which is a part of the network"
+        )
     return head
 
 
@@ -169,14 +174,21 @@ def _check_own_network(network: nn.Module, name: str, spec: EnvironmentSpec, hea
             "their weights; hand the Keras model over by itself"
         )
     observation = spec.example_observations(2)
-    try:
-        with torch.no_grad(), in_evaluation_mode(network):
-            found = tuple(head.q_values(network(observation)).shape)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"network={name} doesn't take observations of the shape {tuple(observation.shape)} "
-            f"and type {observation.dtype}, as the environment gives them: {error}"
-        ) from error
+    with torch.no_grad(), in_evaluation_mode(network):
+        try:
+            output = network(observation)
+        except Exception as error:  # what a network of the user's own raises is up to it
+            raise ValueError(
+                f"network={name} doesn't take observations of the shape {tuple(observation.shape)} "
+                f"and type {observation.dtype}, as the environment gives them: {error}"
+            ) from error
+        try:
+            found = tuple(head.q_values(output).shape)
+        except Exception as error:  # likewise
+            raise ValueError(
+                f"network={name}: {type(head).__name__} can't read its output, a "
+                f"{type(output).__name__}: {first_line(error)}"
+            ) from error
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError(f"network={name} has no parameter that could learn")
     if found != (2, spec.num_actions):

@@ -30,6 +30,9 @@ _OWN_KINDS = {
     kind.__name__: kind for kind in (ChannelsFirst, GridMaxPool2d, Renormalise, ResidualStage)
 }
 _SHAPED_BY_INPUT = {"LayerNorm"}
+_COLOURS = (1, 3, 4)
+"""Channels of what is surely an image: gray, coloured or with an opacity, and no side as short."""
+_LEAST_SIDE = 5
 
 
 class QNetwork(nn.Module):
@@ -56,6 +59,7 @@ class QNetwork(nn.Module):
         super().__init__()
         head, options = head or ScalarHead(), options or NetworkOptions()
         self.preprocess = Preprocess(spec.num_states, spec.observation_dtype == "uint8")
+        _check_channels(spec.stacked_shape, layers)
         example = self.preprocess(spec.example_observations(1))
         self.torso = build_layers(layers, example, options)
         with torch.no_grad():
@@ -107,6 +111,28 @@ def build_layers(
             built.append(nn.LayerNorm(output.shape[1:]))
         example, origin = output, where
     return built
+
+
+def _check_channels(shape: tuple[int, ...], layers: Sequence[Layer]) -> None:
+    """Refuse convolutions that would take an image's rows for its channels, and run all the same.
+
+    Args:
+        shape: of an observation.
+        layers: the torso.
+    """
+    if len(shape) != 3 or not layers:
+        return
+    name, _ = _name_and_arguments(layers[0], 0)
+    *sides, channels = shape if name != ChannelsFirst.__name__ else (*shape[1:], shape[0])
+    takes_images = name in ("Conv2d", ResidualStage.__name__, ChannelsFirst.__name__)
+    if takes_images and channels in _COLOURS and min(sides) >= _LEAST_SIDE:
+        image = f"network[0] {name}: the observations are images {list(shape)}, channels "
+        if name == ChannelsFirst.__name__:
+            raise ValueError(f"{image}first already; leave this layer out (take NatureCNN, Impala)")
+        raise ValueError(
+            f"{image}last, and it takes them first; set EnvironmentFactory(image={{'channels': "
+            "'first'}) (environment.image.channels=first), or begin with the layer 'ChannelsFirst'"
+        )
 
 
 def _name_and_arguments(layer: Layer, position: int) -> tuple[str, Any]:

@@ -65,8 +65,8 @@ class Report(nn.Module):
         """Remember how far training came."""
         self._last_env_step = env_steps
 
-    def x_axis(self, env_steps: int) -> int:
-        """Return where a row stands: a test after training stands at its end.
+    def tested_at(self, env_steps: int) -> int:
+        """Return at which env step a test's row stands: after training at its end.
 
         Args:
             env_steps: of the weights, which may be those of an earlier checkpoint.

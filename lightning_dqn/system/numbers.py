@@ -6,6 +6,7 @@ A checkpoint holds plain values alone, so that it loads without running code.
 from __future__ import annotations
 
 import dataclasses
+import math
 import operator
 from typing import Any
 
@@ -54,3 +55,29 @@ def keep_plain(settings: Any) -> None:
         value = getattr(settings, field.name)
         if isinstance(value, np.generic):
             object.__setattr__(settings, field.name, value.item())
+
+
+def keep_switches(settings: Any, *names: str) -> None:
+    """Refuse fields of a dataclass that are to be true or false and are something else, as text.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, np.bool_):
+            object.__setattr__(settings, name, bool(value))
+        elif not isinstance(value, bool):
+            raise ValueError(f"{name}={value!r}: expected True or False")
+
+
+def check_finite(settings: Any, *names: str) -> None:
+    """Refuse fields of a dataclass that aren't finite numbers.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{name}={value!r}: expected a finite number")

@@ -13,11 +13,18 @@ from lightning_dqn import EnvironmentFactory
 from lightning_dqn.callbacks import PromotePastSelf
 from lightning_dqn.games.opponents.past_selves import PastSelves
 from lightning_dqn.learning.monitors import check_monitors
+from lightning_dqn.reporting.glossary import best_is
 
 AGAINST_RANDOM = EnvironmentFactory(ID, kwargs={"opponent": "random"})
 
 
-@pytest.mark.parametrize("kind", [EarlyStopping, lambda key: ModelCheckpoint(monitor=key)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda key: EarlyStopping(key, mode="max"),
+        lambda key: ModelCheckpoint(monitor=key, mode="max"),
+    ],
+)
 @pytest.mark.parametrize(
     "key", ["eval/episode_return", "eval/return_p50", "rollout/episode_return"]
 )
@@ -34,10 +41,12 @@ def test_what_tells_of_one_side_may_be_gone_by() -> None:
         "train/loss",
         "eval/episode_length",
     ):
-        check_monitors([EarlyStopping(key), ModelCheckpoint(monitor=key)], board_data())
+        mode = best_is(key) or "min"
+        callbacks = [EarlyStopping(key, mode=mode), ModelCheckpoint(monitor=key, mode=mode)]
+        check_monitors(callbacks, board_data())
     check_monitors([ModelCheckpoint()], board_data())
     against_random = board_data(evaluation=AGAINST_RANDOM)
-    check_monitors([EarlyStopping("eval/episode_return")], against_random)
+    check_monitors([EarlyStopping("eval/episode_return", mode="max")], against_random)
     with pytest.raises(ValueError, match="rollout/episode_return is the sum"):
         check_monitors([EarlyStopping("rollout/episode_return")], against_random)
 
@@ -45,7 +54,24 @@ def test_what_tells_of_one_side_may_be_gone_by() -> None:
 def test_one_that_keeps_nothing_and_other_data_are_nobodys_concern() -> None:
     nothing = ModelCheckpoint(monitor="eval/episode_return", save_top_k=0)
     check_monitors([nothing], board_data())
-    check_monitors([EarlyStopping("eval/episode_return")], SimpleNamespace())
+    check_monitors([EarlyStopping("eval/episode_return", mode="max")], SimpleNamespace())
+
+
+@pytest.mark.parametrize(
+    ("key", "worst", "best"),
+    [
+        ("eval/episode_return", "min", "max"),
+        ("eval/return_p10", "min", "max"),
+        ("eval/random/first/win_rate", "min", "max"),
+        ("eval/mean_regret", "max", "min"),
+    ],
+)
+def test_the_worst_of_a_metric_is_not_taken_for_its_best(key: str, worst: str, best: str) -> None:
+    """Lightning's default is ``min``, by which the worst checkpoint would be the best."""
+    for callback in (EarlyStopping(key, mode=worst), ModelCheckpoint(monitor=key, mode=worst)):
+        with pytest.raises(ValueError, match=f"mode='{worst}'.*pass mode='{best}'"):
+            check_monitors([callback], SimpleNamespace())
+    check_monitors([EarlyStopping("train/loss", mode="max")], SimpleNamespace())
 
 
 def test_a_fit_that_goes_by_them_is_refused(make_board_trainer: Any) -> None:

@@ -23,13 +23,45 @@ from lightning_dqn.learning.optimizers import check_lr_scheduler, check_optimize
     [(torch.optim.LBFGS, "a closure"), (torch.optim.SparseAdam, "sparse gradients")],
 )
 def test_an_optimizer_that_wants_something_else_is_refused(kind: Any, wish: str) -> None:
+    network = nn.Linear(2, 2)
     with pytest.raises(ValueError, match=f"optimizer={kind.__name__}: wants {wish}"):
-        check_optimizer(kind(nn.Linear(2, 2).parameters()))
+        check_optimizer(kind(network.parameters()), network)
 
 
 @pytest.mark.parametrize("kind", [Adam, AdamW, SGD, RMSprop, torch.optim.RAdam])
 def test_an_optimizer_that_steps_along_gradients_is_taken(kind: Any) -> None:
-    check_optimizer(kind(nn.Linear(2, 2).parameters(), lr=0.1))
+    network = nn.Linear(2, 2)
+    check_optimizer(kind(network.parameters(), lr=0.1), network)
+
+
+def test_an_optimizer_has_all_that_learns_and_nothing_else() -> None:
+    network, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r"^optimizer=SGD: lacks weight; give it all"):
+        check_optimizer(SGD([network.bias], lr=0.1), network)
+    with pytest.raises(ValueError, match=r"^optimizer=SGD: lacks weight"):
+        check_optimizer(SGD(other.parameters(), lr=0.1), network)
+    with pytest.raises(ValueError, match=r"^optimizer=SGD: has parameters that nothing here"):
+        check_optimizer(SGD([*network.parameters(), other.bias], lr=0.1), network)
+    network.weight.requires_grad_(False)
+    check_optimizer(SGD([network.bias], lr=0.1), network)
+
+
+@pytest.mark.parametrize("way", ["argument", "hook"])
+def test_an_optimizer_of_a_part_is_refused_where_a_fit_begins(
+    way: str, make_trainer: Any, make_data: Any
+) -> None:
+    class OfTheTarget(DQN):
+        def configure_optimizers(self) -> Any:
+            return SGD(self.target_network.parameters(), lr=0.1)
+
+    def of_the_head(parameters: Any) -> Any:
+        return SGD(list(parameters)[-2:], lr=0.1)
+
+    module = OfTheTarget("CartPole-v1")
+    if way == "argument":
+        module = DQN("CartPole-v1", optimizer=of_the_head)  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"^optimizer=SGD: lacks torso\.1\.weight"):
+        make_trainer().fit(module, make_data())
 
 
 def test_a_schedule_that_follows_a_value_is_refused() -> None:

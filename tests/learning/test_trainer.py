@@ -190,7 +190,7 @@ def test_in_a_trial_run_nobody_looks_but_a_name_has_to_be_right(
     [
         (on_rows(), {"log_every_n_steps": 3}),
         (on_rows(strict=False), {}),
-        (EarlyStopping("eval/episode_return"), {"check_val_every_n_epoch": 2}),
+        (EarlyStopping("eval/episode_return", mode="max"), {"check_val_every_n_epoch": 2}),
         (EarlyStopping("train/loss"), {"check_val_every_n_epoch": 2, "log_every_n_steps": 6}),
         (ModelCheckpoint(monitor="train/loss", every_n_epochs=2), {"log_every_n_steps": 6}),
         (ModelCheckpoint(monitor="train/loss", every_n_train_steps=4), {"log_every_n_steps": 4}),

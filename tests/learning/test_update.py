@@ -96,7 +96,7 @@ def test_another_error_of_the_loss_is_its_own() -> None:
 def test_a_loss_that_is_a_tensor_alone_is_refused_with_what_it_returns_here() -> None:
     network = linear()
     update = Update(lambda batch: network(batch.observation).sum(), network, compile=False)  # type: ignore[arg-type,return-value]
-    with pytest.raises(ValueError, match=r"^loss: returns a tensor; return LossOutput\(loss, "):
+    with pytest.raises(ValueError, match=r"^loss: returns a Tensor; return LossOutput\(loss, "):
         first_turn(update, batch())
 
 

@@ -256,7 +256,7 @@ def test_a_network_that_cannot_learn_is_refused() -> None:
 def test_the_output_of_a_network_of_ones_own_is_read_by_the_head() -> None:
     own = nn.Sequential(nn.Linear(2, 6), nn.Unflatten(1, (2, 3)))
     assert build_network(own, PAIR, QuantileHead(3)) is own
-    with pytest.raises(ValueError, match=r"network=Sequential doesn't take .*\(B, A, 4\)"):
+    with pytest.raises(ValueError, match=r"Sequential: QuantileHead can't read .*\(B, A, 4\)"):
         build_network(own, PAIR, QuantileHead(4))
 
 

@@ -147,7 +147,9 @@ def test_a_checkpoint_between_evaluations_is_named_by_its_own_step(fit, tmp_path
 
 
 def test_a_checkpoint_of_an_evaluation_within_an_epoch_is_named_by_env_steps(fit, tmp_path) -> None:
-    saves = pl.callbacks.ModelCheckpoint(tmp_path, monitor="eval/episode_return", save_top_k=-1)
+    saves = pl.callbacks.ModelCheckpoint(
+        tmp_path, monitor="eval/episode_return", mode="max", save_top_k=-1
+    )
     fit(saves, enable_checkpointing=True, val_check_interval=2)
     # After the second iteration of each epoch.
     assert sorted(path.stem for path in tmp_path.iterdir()) == [

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightning_dqn import td
 from lightning_dqn.networks.heads.head import Head, HeadLoss, check_outputs, full_precision
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import check_finite, keep_plain, keep_whole
 
 MOST_OUTSIDE_RANGE = 0.05
 """Share of the targets' probability beyond the atoms that is let pass without a word."""
@@ -40,8 +40,8 @@ class CategoricalHead(Head):
 
     def __post_init__(self) -> None:
         keep_plain(self)
-        if self.num_atoms < 2:
-            raise ValueError(f"num_atoms={self.num_atoms}: at least 2")
+        keep_whole(self, num_atoms=2)
+        check_finite(self, "v_min", "v_max")
         if not self.v_min < self.v_max:
             raise ValueError(f"v_min={self.v_min}: must lie below v_max={self.v_max}")
 

@@ -26,7 +26,7 @@ from lightning_dqn.networks.layers import (
     Quantiles,
     quantile_midpoints,
 )
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import keep_plain, whole_number
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,12 @@ class QuantileHead(Head):
         """Give a bare tensor [B, A, N] the fractions that it stands for."""
         if isinstance(output, Quantiles):
             return output._replace(values=full_precision(output.values))
+        if type(self) is not QuantileHead:
+            raise ValueError(
+                f"{type(self).__name__} reads Quantiles (lightning_dqn.networks.layers), with the "
+                "fractions that they are at, and the network gives a tensor; a tensor (B, A, N) is "
+                "for QuantileHead()"
+            )
         check_outputs(output, self.num_quantiles)
         values = full_precision(output)
         fractions = quantile_midpoints(self.num_quantiles).to(values.device, values.dtype)
@@ -158,7 +164,7 @@ class ProposedQuantileHead(QuantileHead):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_counts(num_cosines=self.num_cosines)
-        if self.proposal_scale < 0:
+        if not self.proposal_scale >= 0:
             raise ValueError(f"proposal_scale={self.proposal_scale}: at least 0")
 
     def decoder(
@@ -176,10 +182,9 @@ class ProposedQuantileHead(QuantileHead):
 
 def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name}={count}: at least 1")
+        whole_number(name, count, least=1)
 
 
 def _check_threshold(threshold: float) -> None:
-    if threshold < 0:
+    if not threshold >= 0:
         raise ValueError(f"huber_threshold={threshold}: at least 0")

@@ -35,7 +35,7 @@ class ScalarHead(Head):
         keep_plain(self)
         if self.error not in ("huber", "mse"):
             raise ValueError(f"error={self.error!r}: choose 'huber' or 'mse'")
-        if self.huber_threshold <= 0:
+        if not self.huber_threshold > 0:
             raise ValueError(f"huber_threshold={self.huber_threshold}: must be above 0")
 
     def decoder(

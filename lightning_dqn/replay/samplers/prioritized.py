@@ -5,6 +5,7 @@ Shapes: U updates, B batch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -54,7 +55,7 @@ class PrioritizedSampling:
         for name, value in ends("beta", self.beta):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}={value}: between 0 and 1")
-        if self.epsilon <= 0:
+        if not 0 < self.epsilon < math.inf:
             raise ValueError(f"epsilon={self.epsilon}: must be above 0")
 
     def pace(self, asked: Pace) -> Pace:
@@ -83,7 +84,7 @@ class PrioritizedSampler(Sampler):
     def __init__(self, replay: ReplayBuffer, config: PrioritizedSampling) -> None:
         super().__init__(replay)
         self.config = config
-        self.beta = as_schedule(config.beta)
+        self.beta = as_schedule(config.beta, "beta", most=1.0)
         self.tree = SumTree(replay.num_times * replay.num_envs, replay.device)
         self._largest = torch.ones((), dtype=self.tree.dtype, device=replay.device)
         self._are_finite = torch.ones((), dtype=torch.bool, device=replay.device)
