@@ -48,11 +48,11 @@ from lightning_dqn.learning.trainer import (
 )
 from lightning_dqn.learning.update import LossOutput, Update, check_each
 from lightning_dqn.learning.warning import (
+    warn_of_another_target,
     warn_of_flattened_images,
     warn_of_rounded_log_policies,
     warn_of_still_copies,
 )
-from lightning_dqn.networks import operations
 from lightning_dqn.networks.heads.head import Head, HeadLoss
 from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike, from_a_file
@@ -324,9 +324,6 @@ class DQN(ActingModule):
         self.agent.forget_behaviour()
         self.report.begin(self.env_steps, self.updates)
         self._continuation.begin_fit(self)
-        if self.updates == 0:  # whatever weights were given to it meanwhile
-            for name in self.agent.copies:
-                operations.copy(self.agent.get_submodule(name), self.q_network)
         self._prepare_update()
         self.report.start_clock(self.env_steps, self.updates)
 
@@ -341,6 +338,7 @@ class DQN(ActingModule):
         if self.target.slow_copy:
             draw_noise(self.agent.get_submodule("target_network"))
         warn_of_still_copies(self)
+        warn_of_another_target(self)
         self._continuation.begin_training(self.device)
 
     def on_train_epoch_end(self) -> None:

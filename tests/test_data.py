@@ -567,6 +567,7 @@ def test_a_run_of_whose_data_nothing_was_saved_goes_on_counting(
 ):
     class Silent(ReplayDataModule):
         def state_dict(self) -> dict[str, Any]:
+            super().state_dict()
             return {}
 
     def silent() -> ReplayDataModule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import nn
 
@@ -30,6 +31,20 @@ def warn_of_still_copies(module: Any) -> None:
                 f"callback that made it, as WeightAverage(network={name!r}), to the Trainer's "
                 f"callbacks, or let the Q-network act by module.agent.{attribute} = 'q_network'"
             )
+
+
+def warn_of_another_target(module: Any) -> None:
+    """Warn of a target network that begins with other weights than the Q-network."""
+    if module.updates > 0 or not module.target.slow_copy:
+        return
+    pairs = zip(module.q_network.parameters(), module.target_network.parameters(), strict=True)
+    if not all(torch.equal(online, copy) for online, copy in pairs):
+        rank_zero_warn(
+            "the target network begins with other weights than the Q-network, so the first targets "
+            "are those of another one; where weights were loaded into the Q-network, give it the "
+            "same: operations.copy(module.target_network, module.q_network), from "
+            "lightning_dqn.networks"
+        )
 
 
 def warn_of_rounded_log_policies(module: Any) -> None:
