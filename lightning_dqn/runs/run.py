@@ -28,6 +28,7 @@ from lightning_dqn.runs.provenance import provenance
 from lightning_dqn.runs.pruned import Pruned, read_pruned
 from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
 from lightning_dqn.runs.trust import needed_trust
+from lightning_dqn.runs.unread import told_before
 from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.safekeeping.reading import read_checkpoint
 from lightning_dqn.system.faults import DamagedCheckpoint
@@ -105,7 +106,8 @@ def run(experiment: Experiment) -> Summary | Pruned:
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         callbacks.append(LambdaCallback(on_train_start=partial(_begin, config)))
     with following(experiment), as_ranks(trainer):
-        trainer.fit(module, experiment.data, ckpt_path=config.ckpt_path, weights_only=True)
+        with told_before():
+            trainer.fit(module, experiment.data, ckpt_path=config.ckpt_path, weights_only=True)
         if (pruned := read_pruned(run_dir)) is not None:
             return pruned
         fitted = _Fitted(

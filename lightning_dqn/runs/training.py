@@ -44,6 +44,4 @@ def training_module() -> ModuleType:
     # Said of short epochs, of which there may be reasons, and of a continued run's own folder.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-    # Told before a run begins, with the key.
-    warnings.filterwarnings("ignore", message=r"\w+ has no effect: ")
     return training

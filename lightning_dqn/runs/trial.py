@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lightning_dqn.runs.experiment import Experiment, prepare
 from lightning_dqn.runs.lengths import warmup_of
+from lightning_dqn.runs.unread import told_before
 
 MOST_ROWS = 20_000
 """Of the trial's ring, if that of the run is larger."""
@@ -86,7 +87,7 @@ def try_run(config: DictConfig, seconds: float) -> Trial:
         experiment = prepare(shortened(config, Path(folder)))
         clock = _Clock(experiment, seconds, Path(folder))
         experiment.trainer.callbacks.append(clock)  # type: ignore[attr-defined]
-        with _threads(config.num_threads):
+        with _threads(config.num_threads), told_before():
             experiment.trainer.fit(experiment.module, experiment.data)
         return clock.trial
 

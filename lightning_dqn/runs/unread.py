@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
@@ -90,3 +92,11 @@ def _is_read(key: str, text: str) -> bool:
     names = key.split(".")
     above = (".".join(names[:length]) for length in range(1, len(names)))
     return refers_to(text, key) or any(refers_to_whole(text, one) for one in above)
+
+
+@contextmanager
+def told_before() -> Iterator[None]:
+    """Let a fit not warn of callbacks without effect: that was told with their keys, if typed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"\w+ has no effect: ")
+        yield
