@@ -80,7 +80,6 @@ def test_a_reset_leaves_nothing_and_draws_from_the_layers_initial_range(fit: Mak
 
 
 @pytest.mark.filterwarnings("ignore:the target network begins with other weights:UserWarning")
-@pytest.mark.filterwarnings("ignore:EMATargetNetwork has no effect:UserWarning")
 def test_a_copy_among_the_networks_gets_the_same_new_weights(fit: Make, make_module: Make) -> None:
     module = make_module(network=LAYERS, optimizer=still)
     nn.init.ones_(module.target_network.head.weight)

@@ -141,7 +141,6 @@ def test_tau_1_copies_at_multiples_of_the_period_also_inside_an_iteration(
         assert torch.equal(target, held), f"update {update}"
 
 
-@pytest.mark.filterwarnings("ignore:EMATargetNetwork has no effect:UserWarning")
 def test_a_period_longer_than_the_run_never_moves_it(fit: Make) -> None:
     _, diary = fit(EMATargetNetwork(tau=1, every_n_updates=13))
     assert diary.moves() == []
