@@ -237,6 +237,7 @@ def test_new_weights_come_from_the_layers_initial_range(fit: Make) -> None:
     assert not module.q_network.head.weight.any()
 
 
+@pytest.mark.filterwarnings("ignore:the target network begins with other weights:UserWarning")
 def test_the_threshold_is_met_by_the_units_below_it_alone(fit: Make) -> None:
     """Units that pass a positive input on, sized 1, 0.5, 0.02 and 0: scores by hand."""
     module = make("mlp", network=[{"Linear": 4}, "ReLU"])
