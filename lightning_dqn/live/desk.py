@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from lightning_dqn.live.capture import Capture
@@ -76,14 +76,14 @@ class Desk:
             OSError: it can't be taken.
         """
         path, modes = os.ttyname(1), modes_of(1)
-        self._terminal = Terminal(path)
-        try:
+        with ExitStack() as taken:
+            self._terminal = Terminal(path)
+            taken.callback(self._terminal.close)
             self._capture = Capture()
+            taken.callback(self._capture.stop)
             self._terminal.enter()
             self._guard = Guard(path, modes or "sane", self._capture.file_descriptor)
-        except OSError:
-            self._terminal.close()
-            raise
+            taken.pop_all()
         self._waking = os.pipe()
         self._capture.start()
         self._is_entered.set()

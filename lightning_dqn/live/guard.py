@@ -37,16 +37,18 @@ class Guard:
 
     def __init__(self, terminal: str, modes: str, printed: int) -> None:
         number = os.open(terminal, os.O_RDWR | os.O_NOCTTY)
-        # In a session of its own no key, no job control and no end of a group reaches it.
-        self._shell = subprocess.Popen(
-            ["sh", "-c", _SCRIPT, "sh", modes, f"/dev/fd/{printed}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=number,
-            pass_fds=(printed,),
-            start_new_session=True,
-        )
-        os.close(number)
+        try:
+            # In a session of its own no key, no job control and no end of a group reaches it.
+            self._shell = subprocess.Popen(
+                ["sh", "-c", _SCRIPT, "sh", modes, f"/dev/fd/{printed}"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=number,
+                pass_fds=(printed,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(number)
         assert self._shell.stdout is not None
         self._shell.stdout.readline()  # it has read our modes, and hears no signal any more
         self._shell.stdout.close()
