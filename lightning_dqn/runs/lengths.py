@@ -72,6 +72,12 @@ def total_env_steps(config: DictConfig) -> int:
         return int(config.env_steps)
     if _IS_ASKED_FOR_PACE.get():
         return 1
+    trainer = config.trainer
+    is_cut = int(trainer.get("max_steps", -1)) >= 0
+    is_cut = is_cut or trainer.get("limit_train_batches") not in (None, 1.0)
+    if not is_cut and (trainer.max_epochs or -1) >= 0:  # of any sampler, which may be unknown
+        epochs = int(trainer.max_epochs)
+        return warmup_of(config) + epochs * int(config.data.env_steps_per_epoch)
     iterations, of_epochs = _iterations(config)
     if iterations == of_epochs:
         learning = int(config.trainer.max_epochs) * int(config.data.env_steps_per_epoch)
