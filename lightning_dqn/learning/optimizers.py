@@ -146,10 +146,9 @@ def check_optimizer(optimizer: Optimizer, network: nn.Module) -> None:
                 "Adam, AdamW, SGD or another that steps along gradients"
             )
     held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    learning = {id(parameter): name for name, parameter in network.named_parameters()}
-    missed = [name for name, one in network.named_parameters() if one.requires_grad]
-    missed = [name for name in missed if id(network.get_parameter(name)) not in held]
-    if missed or held - learning.keys():
+    learning = dict(network.named_parameters())
+    missed = [n for n, one in learning.items() if one.requires_grad and id(one) not in held]
+    if missed or held - set(map(id, learning.values())):
         what = f"lacks {missed[0]}" if missed else "has parameters that nothing here learns"
         raise ValueError(
             f"optimizer={type(optimizer).__name__}: {what}; give it all parameters that it is "
