@@ -26,6 +26,7 @@ from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.build import ConfigError, build, build_several, invalid
 from lightning_dqn.runs.check import check_folder, check_keys, check_values
 from lightning_dqn.runs.ranks import asks_for_several
+from lightning_dqn.runs.unread import told_before
 from lightning_dqn.system.ranks import Ranks
 
 
@@ -122,7 +123,7 @@ def rehearse(experiment: Experiment) -> None:
     trainer, module, data = experiment.trainer, experiment.module, experiment.data
     trainer.datamodule = data  # type: ignore[attr-defined]
     for name, callback in named_callbacks(experiment):
-        with _as_mistake_of(f"callbacks.{name}"):
+        with _as_mistake_of(f"callbacks.{name}"), told_before():
             callback.setup(trainer, module, "fit")
             callback.on_fit_start(trainer, module)
 
