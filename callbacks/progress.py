@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,7 +12,7 @@ from pytorch_lightning.callbacks import ProgressBar
 from tqdm import tqdm
 
 from lightning_dqn.dqn import DQN
-from lightning_dqn.live.watch import total_env_steps
+from lightning_dqn.learning.run_length import env_steps_at_end_of_fit
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
@@ -45,8 +44,13 @@ class EnvStepProgressBar(ProgressBar):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if not self._enabled or not hasattr(data, "after_collection"):
             return
-        assert isinstance(pl_module, DQN)
-        self._total = partial(total_env_steps, trainer, pl_module, data.pace)
+        assert isinstance(pl_module, DQN)  # the data refuses others
+        self._total = lambda: env_steps_at_end_of_fit(
+            trainer,
+            warmup_env_steps=data.pace.warmup_env_steps,
+            env_steps_per_iteration=data.pace.env_steps_per_iteration,
+            env_steps=pl_module.env_steps,
+        )
         self._bar = tqdm(
             total=self._total(),
             desc="warm-up",

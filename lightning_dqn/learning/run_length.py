@@ -1,8 +1,8 @@
-"""How many iterations a run makes, by what limits it."""
+"""How many iterations a run makes and on how many env steps, by what limits it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a configuration is composed without torch, which it brings
     import pytorch_lightning as pl
@@ -22,9 +22,14 @@ def iterations_of(trainer: pl.Trainer, an_epoch: int) -> int | None:
 def iterations_until(max_epochs: int | None, max_steps: int, an_epoch: int) -> int | None:
     """Return the iterations until the first of two ends; -1 is none, and both None."""
     ends = [] if max_steps < 0 else [max_steps]
-    if max_epochs is not None and max_epochs >= 0:
-        ends.append(max_epochs * an_epoch)
+    if (epochs := end_of(max_epochs)) is not None:
+        ends.append(epochs * an_epoch)
     return min(ends, default=None)
+
+
+def end_of(max_epochs: int | None) -> int | None:
+    """Return after how many epochs a run ends, None where they don't end it, as -1 doesn't."""
+    return None if max_epochs is None or max_epochs < 0 else max_epochs
 
 
 def limited(an_epoch: int, limit: int | float | None) -> int:
@@ -32,3 +37,68 @@ def limited(an_epoch: int, limit: int | float | None) -> int:
     if limit is None:
         return an_epoch
     return min(an_epoch, limit) if isinstance(limit, int) else int(an_epoch * limit)
+
+
+def env_steps_at_end_of_fit(
+    trainer: pl.Trainer, *, warmup_env_steps: int, env_steps_per_iteration: int, env_steps: int
+) -> int | None:
+    """Return the env steps at the end of the fit that goes on; None where it has none.
+
+    Args:
+        trainer: that fits.
+        warmup_env_steps: before the first iteration.
+        env_steps_per_iteration: of each.
+        env_steps: so far; before the warm-up ends there are none.
+    """
+    loop: Any = trainer.fit_loop
+    epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress
+    is_over = epochs.ready <= epochs.processed and batches.is_last_batch  # no other has begun
+    return env_steps_at_end(
+        trainer,
+        warmup_env_steps=warmup_env_steps,
+        env_steps_per_iteration=env_steps_per_iteration,
+        an_epoch=int(trainer.num_training_batches),
+        epochs=epochs.processed,
+        iterations=0 if is_over else batches.current.ready,
+        all_iterations=batches.total.ready,
+        env_steps=env_steps,
+    )
+
+
+def env_steps_at_end(
+    trainer: pl.Trainer,
+    *,
+    warmup_env_steps: int,
+    env_steps_per_iteration: int,
+    an_epoch: int,
+    epochs: int,
+    iterations: int,
+    all_iterations: int,
+    env_steps: int,
+) -> int | None:
+    """Return the env steps at a fit's end: those so far and of the iterations to come.
+
+    So far, epochs may have been of another length, and a ring may have been filled more than once.
+
+    Args:
+        trainer: with its limits.
+        warmup_env_steps: before the first iteration.
+        env_steps_per_iteration: of each.
+        an_epoch: iterations of each epoch from now on.
+        epochs: that are over.
+        iterations: of the epoch that has begun.
+        all_iterations: of the whole run so far.
+        env_steps: so far; before the warm-up ends there are none.
+
+    Returns:
+        None where it has no end.
+    """
+    left = []
+    if (most := end_of(trainer.max_epochs)) is not None:
+        left.append((most - epochs) * an_epoch - iterations)
+    if trainer.max_steps >= 0:
+        left.append(trainer.max_steps - all_iterations)
+    if not left:
+        return None
+    so_far = max(env_steps, warmup_env_steps)
+    return so_far + max(0, min(left)) * env_steps_per_iteration

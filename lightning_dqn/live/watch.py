@@ -10,9 +10,9 @@ import pytorch_lightning as pl
 
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
+from lightning_dqn.learning.run_length import end_of, env_steps_at_end_of_fit
 from lightning_dqn.live.state import Phase, State
 from lightning_dqn.live.tuning import Tuning
-from lightning_dqn.replay.samplers.sampler import Pace
 
 _SPEED_FRAMES = 20
 """Frames over which speeds are measured: ten seconds."""
@@ -55,10 +55,15 @@ class Watch:
         state.env_steps = self._env_steps()
         state.updates = module.updates
         state.epoch = trainer.current_epoch
-        state.epochs = _limit(trainer.max_epochs)
-        state.total_env_steps = total_env_steps(trainer, module, data.pace)
-        batches: Any = trainer.num_training_batches
+        state.epochs = end_of(trainer.max_epochs)
         each = data.pace.env_steps_per_iteration
+        state.total_env_steps = env_steps_at_end_of_fit(
+            trainer,
+            warmup_env_steps=data.pace.warmup_env_steps,
+            env_steps_per_iteration=each,
+            env_steps=module.env_steps,
+        )
+        batches: Any = trainer.num_training_batches
         done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
         state.epoch_env_steps = (done * each, int(batches) * each)
         ring = data.replay
@@ -91,60 +96,3 @@ class Watch:
         if seconds > 0:
             self._state.speed = (now[1] - then[1]) / seconds
             self._state.updates_speed = (now[2] - then[2]) / seconds
-
-
-def total_env_steps(trainer: pl.Trainer, module: DQN, pace: Pace) -> int | None:
-    """Return the env steps at the end of the fit that goes on; None where it has none."""
-    loop: Any = trainer.fit_loop
-    epochs, batches = loop.epoch_progress.current, loop.epoch_loop.batch_progress
-    is_over = epochs.ready <= epochs.processed and batches.is_last_batch  # no other has begun
-    return env_steps_at_end(
-        trainer,
-        pace,
-        an_epoch=int(trainer.num_training_batches),
-        epochs=epochs.processed,
-        iterations=0 if is_over else batches.current.ready,
-        all_iterations=batches.total.ready,
-        env_steps=module.env_steps,
-    )
-
-
-def env_steps_at_end(
-    trainer: pl.Trainer,
-    pace: Pace,
-    *,
-    an_epoch: int,
-    epochs: int,
-    iterations: int,
-    all_iterations: int,
-    env_steps: int,
-) -> int | None:
-    """Return the env steps at a fit's end: those so far and of the iterations to come.
-
-    So far, epochs may have been of another length, and a ring may have been filled more than once.
-
-    Args:
-        trainer: with its limits.
-        pace: of the data.
-        an_epoch: iterations of each epoch from now on.
-        epochs: that are over.
-        iterations: of the epoch that has begun.
-        all_iterations: of the whole run so far.
-        env_steps: so far; before the warm-up ends there are none.
-
-    Returns:
-        None where it has no end.
-    """
-    left = []
-    if (most := _limit(trainer.max_epochs)) is not None:
-        left.append((most - epochs) * an_epoch - iterations)
-    if trainer.max_steps >= 0:
-        left.append(trainer.max_steps - all_iterations)
-    if not left:
-        return None
-    so_far = max(env_steps, pace.warmup_env_steps)
-    return so_far + max(0, min(left)) * pace.env_steps_per_iteration
-
-
-def _limit(epochs: int | None) -> int | None:
-    return None if epochs is None or epochs < 0 else epochs

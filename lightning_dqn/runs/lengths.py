@@ -56,14 +56,27 @@ def warmup_of(config: DictConfig) -> int:
 def total_iterations(config: DictConfig) -> int:
     """Return the iterations of the whole run, for learning-rate schedules over all of it.
 
+    ``fast_dev_run`` is left out: it tries the code and not the schedules.
+
     Raises:
         ConfigError: it has no end.
     """
-    return _iterations(config)[0]
+    trainer, epochs = config.trainer, config.trainer.max_epochs
+    an_epoch = -(-int(config.data.env_steps_per_epoch) // pace_of(config).env_steps_per_iteration)
+    an_epoch = limited(an_epoch, trainer.get("limit_train_batches"))
+    iterations = iterations_until(epochs, int(trainer.get("max_steps", -1)), an_epoch)
+    if iterations is None:
+        raise ConfigError(
+            f"trainer.max_epochs={epochs}: a schedule over the whole run needs its end; "
+            "set max_epochs or the schedule's own length"
+        )
+    return iterations
 
 
 def total_env_steps(config: DictConfig) -> int:
     """Return the env steps of the whole run, for schedules over all of it.
+
+    One more step of all environments may be taken at the end.
 
     Raises:
         ConfigError: it has no end.
@@ -72,18 +85,8 @@ def total_env_steps(config: DictConfig) -> int:
         return int(config.env_steps)
     if _IS_ASKED_FOR_PACE.get():
         return 1
-    trainer = config.trainer
-    is_cut = int(trainer.get("max_steps", -1)) >= 0
-    is_cut = is_cut or trainer.get("limit_train_batches") not in (None, 1.0)
-    if not is_cut and (trainer.max_epochs or -1) >= 0:  # of any sampler, which may be unknown
-        epochs = int(trainer.max_epochs)
-        return warmup_of(config) + epochs * int(config.data.env_steps_per_epoch)
-    iterations, of_epochs = _iterations(config)
-    if iterations == of_epochs:
-        learning = int(config.trainer.max_epochs) * int(config.data.env_steps_per_epoch)
-    else:
-        learning = iterations * pace_of(config).env_steps_per_iteration
-    return warmup_of(config) + learning
+    pace = pace_of(config)
+    return pace.warmup_env_steps + total_iterations(config) * pace.env_steps_per_iteration
 
 
 def register_lengths() -> None:
@@ -92,21 +95,3 @@ def register_lengths() -> None:
         OmegaConf.register_new_resolver(
             length.__name__, lambda *, _root_, of=length: of(_root_), replace=True
         )
-
-
-def _iterations(config: DictConfig) -> tuple[int, int | None]:
-    """Return the iterations of the whole run, and those of all its epochs if nothing cuts them.
-
-    ``fast_dev_run`` is left out: it tries the code and not the schedules.
-    """
-    trainer = config.trainer
-    epochs, most = trainer.max_epochs, int(trainer.get("max_steps", -1))
-    an_epoch = -(-int(config.data.env_steps_per_epoch) // pace_of(config).env_steps_per_iteration)
-    an_epoch_made = limited(an_epoch, trainer.get("limit_train_batches"))
-    iterations = iterations_until(epochs, most, an_epoch_made)
-    if iterations is None:
-        raise ConfigError(
-            f"trainer.max_epochs={epochs}: a schedule over the whole run needs its end; "
-            "set max_epochs or the schedule's own length"
-        )
-    return iterations, iterations_until(epochs, -1, an_epoch)

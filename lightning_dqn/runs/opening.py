@@ -15,8 +15,7 @@ from lightning_dqn.learning.compilation import (
     pays_back_after,
     updates_in_a_graph,
 )
-from lightning_dqn.learning.run_length import iterations_in, iterations_of
-from lightning_dqn.live.watch import env_steps_at_end
+from lightning_dqn.learning.run_length import env_steps_at_end, iterations_in, iterations_of
 from lightning_dqn.runs.budget import Progress, progress_of
 from lightning_dqn.runs.experiment import Experiment
 from lightning_dqn.runs.keys import typed
@@ -57,7 +56,8 @@ def _env_steps(experiment: Experiment) -> int | None:
     progress = None if checkpoint is None else progress_of(Path(checkpoint))
     return env_steps_at_end(
         experiment.trainer,
-        data.pace,
+        warmup_env_steps=data.pace.warmup_env_steps,
+        env_steps_per_iteration=data.pace.env_steps_per_iteration,
         an_epoch=iterations_in(experiment.trainer, data.iterations_per_epoch),
         **(progress or Progress(0, 0, 0, 0))._asdict(),
     )

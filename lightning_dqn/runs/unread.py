@@ -96,7 +96,7 @@ def _is_read(key: str, text: str) -> bool:
 
 @contextmanager
 def told_before() -> Iterator[None]:
-    """Let a fit or its rehearsal not warn of callbacks without effect: keys, if typed, tell that."""
+    """Let a fit or its rehearsal not warn of callbacks without effect: lines tell of keys."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\w+ has no effect: ")
         yield

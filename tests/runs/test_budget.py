@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import LambdaCallback
 from support.short_fits import OnBatch
 from support.short_runs import small_config
 
-from lightning_dqn.live.watch import total_env_steps as live_total
+from lightning_dqn.learning.run_length import env_steps_at_end_of_fit
 from lightning_dqn.runs import budget
 from lightning_dqn.runs.budget import (
     BUDGET,
@@ -277,7 +277,13 @@ def test_it_is_told_from_the_first_to_the_last_how_long_a_run_that_goes_on_is(
     totals = []
 
     def look(_: Any, batch: Any) -> None:
-        totals.append(live_total(trainer, module, data.pace))
+        total = env_steps_at_end_of_fit(
+            trainer,
+            warmup_env_steps=data.pace.warmup_env_steps,
+            env_steps_per_iteration=data.pace.env_steps_per_iteration,
+            env_steps=module.env_steps,
+        )
+        totals.append(total)
 
     add(trainer, OnBatch(after=look))
     [told] = re.findall(r", ([\d,]+) env steps, ", opening_line(experiment, tmp_path))

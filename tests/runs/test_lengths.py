@@ -50,17 +50,36 @@ def test_total_iterations_follow_the_hint_of_an_experiment(tmp_path: Path) -> No
     assert total_iterations(config) == 2 * -(-100 // 16)
 
 
-def test_total_env_steps_are_the_warm_up_and_all_epochs(tmp_path: Path) -> None:
+def test_total_env_steps_are_those_that_a_fit_takes(tmp_path: Path) -> None:
+    """The warm-up's and all epochs', which are whole iterations."""
     config = small_config(tmp_path, "trainer.max_epochs=3")
-    assert total_env_steps(config) == 64 + 3 * 100
+    total = 64 + 3 * 2 * 64
+    assert total_env_steps(config) == total
+    experiment = prepare(config)
+    experiment.trainer.fit(experiment.module, experiment.data)
+    assert total <= experiment.module.env_steps < total + config.environment.num_envs
+
+
+def test_total_env_steps_have_the_warm_up_that_the_sampler_needs(tmp_path: Path) -> None:
+    no_warmup = "data.collection.warmup_env_steps=0"
+    config = small_config(tmp_path, no_warmup, "environment.num_envs=4", "trainer.max_epochs=3")
+    assert total_env_steps(config) == 2 * 4 + 3 * 2 * 64
+
+
+@pytest.mark.parametrize(("most", "iterations"), [(19, 19), (20, 20), (21, 20)])
+def test_a_run_that_is_cut_is_never_longer_than_the_uncut_one(
+    most: int, iterations: int, tmp_path: Path
+) -> None:
+    limits = ("trainer.max_epochs=10", f"+trainer.max_steps={most}")
+    assert total_env_steps(small_config(tmp_path, *limits)) == 64 + iterations * 64
 
 
 def test_schedules_over_the_whole_run_get_its_length(tmp_path: Path) -> None:
     overrides = ("data/sampler=prioritized", "module/lr_scheduler=cosine", "trainer.max_epochs=3")
     config = small_config(tmp_path, *overrides)
-    assert config.data.sampler.beta.duration == 64 + 300
+    assert config.data.sampler.beta.duration == 64 + 3 * 2 * 64
     assert config.module.lr_scheduler.T_max == 3 * 2
-    assert prepare(config).data.sampling.beta.duration == 364
+    assert prepare(config).data.sampling.beta.duration == 64 + 3 * 2 * 64
 
 
 @pytest.mark.parametrize("total", [total_env_steps, total_iterations])
@@ -85,7 +104,7 @@ def test_a_warm_up_that_is_not_named_is_the_collections_own(tmp_path: Path) -> N
     config = small_config(tmp_path, "~data.collection.warmup_env_steps", "trainer.max_epochs=3")
     default = CollectionConfig().warmup_env_steps
     assert default > 0
-    assert total_env_steps(config) == default + 3 * 100
+    assert total_env_steps(config) == default + 3 * 2 * 64
     assert pace_of(config).warmup_env_steps == default
 
 
@@ -105,8 +124,7 @@ def test_schedules_over_the_whole_run_end_where_a_limit_ends_it(
 ) -> None:
     config = small_config(tmp_path, "data.env_steps_per_iteration=30", "~logger.csv", *limits)
     assert total_iterations(config) == iterations
-    is_limited = iterations != 2 * 4
-    assert total_env_steps(config) == 64 + (iterations * 30 if is_limited else 2 * 100)
+    assert total_env_steps(config) == 64 + iterations * 30
     trainer = prepare(config).trainer
     assert iterations_of(trainer, 4) == iterations
 
