@@ -14,6 +14,7 @@ from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.games.environment import BoardGameVectorEnv
 from lightning_dqn.games.opponents.policy import check_plays
 from lightning_dqn.reporting.telling import tell_values
+from lightning_dqn.system.numbers import whole_number
 
 
 class BoardEvaluation(pl.Callback, ABC):
@@ -31,9 +32,7 @@ class BoardEvaluation(pl.Callback, ABC):
     environment: BoardGameVectorEnv
 
     def __init__(self, *, every_n_epochs: int = 1) -> None:
-        if every_n_epochs < 1:
-            raise ValueError(f"every_n_epochs={every_n_epochs}: at least 1")
-        self.every_n_epochs = every_n_epochs
+        self.every_n_epochs = whole_number("every_n_epochs", every_n_epochs, least=1)
 
     @abstractmethod
     def measure(self, trainer: pl.Trainer, module: DQN) -> Mapping[str, float]:

@@ -11,6 +11,7 @@ from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.operations import Aligned
+from lightning_dqn.system.numbers import whole_number
 
 WARM_UP_ITERATIONS = 100
 """Power iterations before the first update."""
@@ -51,9 +52,7 @@ class ClipWeights(ModelOperation):
     ) -> None:
         self.bound = operations.clip_bound(max_value, max_norm, max_spectral_norm)
         super().__init__(**period)
-        if power_iterations < 1:
-            raise ValueError(f"power_iterations={power_iterations}: at least 1")
-        self.power_iterations = power_iterations
+        self.power_iterations = whole_number("power_iterations", power_iterations, least=1)
         self.include = include
         self.exclude = exclude
         self._weights: Aligned | None = None

@@ -18,6 +18,7 @@ from lightning_dqn.dqn import DQN
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.units import Units, find_units
 from lightning_dqn.reporting.telling import tell_look, tell_values
+from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.transitions import Iteration
 
 OF_RETURNS = (0, 25, 50, 75, 100)
@@ -51,9 +52,7 @@ class Diagnostics(pl.Callback):
         network: bool = True,
         evaluation: bool = True,
     ) -> None:
-        if every_n_env_steps < 1:
-            raise ValueError(f"every_n_env_steps={every_n_env_steps}: at least 1")
-        self.every_n_env_steps = every_n_env_steps
+        self.every_n_env_steps = whole_number("every_n_env_steps", every_n_env_steps, least=1)
         self.values = values
         self.exploration = exploration
         self.replay = replay

@@ -18,6 +18,7 @@ from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
 from lightning_dqn.reporting.video import check_installed
 from lightning_dqn.system.faults import first_line
+from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.transitions import Episode
 
 
@@ -50,18 +51,14 @@ class EpisodeVideos(pl.Callback):
         max_frames: int = 300,
         width: int | None = None,
     ) -> None:
-        if every_n_epochs < 1:
-            raise ValueError(f"every_n_epochs={every_n_epochs}: at least 1")
         if format not in ("mp4", "gif"):
             raise ValueError(f"format={format}: choose mp4 or gif")
-        if max_frames < 2:
-            raise ValueError(f"max_frames={max_frames}: at least 2")
-        if width is not None and not 16 <= width <= 8192:
+        if width is not None and not 16 <= whole_number("width", width) <= 8192:
             raise ValueError(f"width={width}: from 16 to 8192, or null")
         self.folder = Path(folder)
-        self.every_n_epochs = every_n_epochs
+        self.every_n_epochs = whole_number("every_n_epochs", every_n_epochs, least=1)
         self.format: Literal["mp4", "gif"] = format
-        self.max_frames = max_frames
+        self.max_frames = whole_number("max_frames", max_frames, least=2)
         self.width = width
         self._episodes: list[Episode] = []
         self._is_off = False

@@ -18,6 +18,7 @@ from lightning_dqn.games.opponents.perfect import PerfectOpponent
 from lightning_dqn.games.opponents.random import RandomOpponent
 from lightning_dqn.games.solved.solution import ExactSolution
 from lightning_dqn.games.solved.tree import GameTree
+from lightning_dqn.system.numbers import finite_number
 
 Against = Literal["training", "self", "random", "perfect"]
 
@@ -60,6 +61,10 @@ class ExactMetrics(BoardEvaluation):
             raise ValueError(f"seat={seat!r}: choose first, second, random, or None as in training")
         self.opponent = opponent
         self.seat = seat
+        if rewards is not None and len(rewards) != 3:
+            raise ValueError(f"rewards={rewards}: three, of a win, a draw and a loss")
+        for reward in rewards or ():
+            finite_number("rewards", reward)
         self.rewards = rewards
         self._solution: ExactSolution
         self._observation: np.ndarray

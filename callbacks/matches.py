@@ -12,6 +12,7 @@ from lightning_dqn.games.matches import SeatRecords, play_both_seats
 from lightning_dqn.games.opponents.choice import opponent_name, opponent_of
 from lightning_dqn.games.opponents.opponent import Opponent
 from lightning_dqn.games.opponents.policy import PolicyOpponent
+from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.system.seeding import generator_of
 
 
@@ -41,14 +42,12 @@ class Matches(BoardEvaluation):
         seed: int | None = None,
     ) -> None:
         super().__init__(every_n_epochs=every_n_epochs)
-        if games < 1:
-            raise ValueError(f"games={games}: at least 1")
         self.opponents = {opponent_name(opponent): opponent for opponent in opponents}
         if len(self.opponents) < len(opponents):
             raise ValueError(f"opponents={list(opponents)}: two have the same name in metrics")
-        self.games = games
-        self.random_plies = random_plies
-        self.seed = seed
+        self.games = whole_number("games", games, least=1)
+        self.random_plies = whole_number("random_plies", random_plies)
+        self.seed = None if seed is None else whole_number("seed", seed)
         self._seed = 0
         self._players: dict[str, Opponent] = {}
 

@@ -87,7 +87,7 @@ def never_validated(trainer: pl.Trainer, every_n_epochs: int) -> Iterator[tuple[
     if epochs is None or epochs < 0:
         return
     if not any(n % every_n_epochs == n % every == 0 for n in range(1, epochs + 1)):
-        yield "", f"it acts after every {every_n_epochs}th epoch, and the run has {epochs}"
+        yield "", f"it acts every {every_n_epochs} epochs, and the run has {epochs}"
 
 
 def _period(
@@ -109,6 +109,7 @@ def _period(
         if length is not None:
             whole_number(name, length, least=1)
     start = whole_number("start", start)
+    until = None if until is None else whole_number("until", until)
     if until is not None and until <= start:
         raise ValueError(f"until={until}: must lie above start={start}")
     length = int(every_n_env_steps or every_n_updates or default)

@@ -9,6 +9,7 @@ from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.callbacks.shrink_and_perturb import ShrinkAndPerturb
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks.parts import Part
+from lightning_dqn.system.numbers import whole_number
 
 
 class PeriodicReset(ShrinkAndPerturb):
@@ -44,8 +45,6 @@ class PeriodicReset(ShrinkAndPerturb):
         max_resets: int | None = None,
         **period: Unpack[PeriodArguments],
     ) -> None:
-        if max_resets is not None and max_resets < 0:
-            raise ValueError(f"max_resets={max_resets}: at least 0, or None for no limit")
         super().__init__(
             shrink=0.0,
             include=include,
@@ -54,7 +53,7 @@ class PeriodicReset(ShrinkAndPerturb):
             networks=networks,
             **period,
         )
-        self.max_resets = max_resets
+        self.max_resets = None if max_resets is None else whole_number("max_resets", max_resets)
 
     def operate(self, module: DQN) -> None:
         """Reset, unless it was done often enough."""

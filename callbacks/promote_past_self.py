@@ -28,6 +28,7 @@ from lightning_dqn.games.opponents.random import RandomOpponent
 from lightning_dqn.learning.monitors import INSTEAD, monitored, returns_from
 from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.reporting.statistics import sign_test
+from lightning_dqn.system.numbers import finite_number, whole_number
 from lightning_dqn.system.seeding import generator_of
 
 
@@ -70,14 +71,14 @@ class PromotePastSelf(BoardEvaluation):
         seed: int | None = None,
     ) -> None:
         super().__init__(every_n_epochs=every_n_epochs)
-        if games < 2 or games % 2:
+        self.games = whole_number("games", games, least=2)
+        if self.games % 2:
             raise ValueError(f"games={games}: an even number from 2, half in either seat")
-        if not 0 < level < 1:
+        if not 0 < finite_number("level", level) < 1:
             raise ValueError(f"level={level}: a probability, between 0 and 1")
-        self.games = games
         self.level = level
-        self.random_plies = random_plies
-        self.seed = seed
+        self.random_plies = whole_number("random_plies", random_plies)
+        self.seed = None if seed is None else whole_number("seed", seed)
         self.promotions = 0
         self._seed = 0
         self._pool: PastSelves

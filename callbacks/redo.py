@@ -21,6 +21,7 @@ from lightning_dqn.networks.units import (
     find_units,
     torso_outputs,
 )
+from lightning_dqn.system.numbers import finite_number
 
 Entries = dict[Tensor, Tensor]
 """Which entries of parameters were changed, bool of their shapes."""
@@ -60,7 +61,7 @@ class ReDo(CountedOperation):
         threshold: float = DORMANT_UP_TO,
         **period: Unpack[PeriodArguments],
     ) -> None:
-        if not threshold >= 0:
+        if not finite_number("threshold", threshold) >= 0:
             raise ValueError(f"threshold={threshold}: at least 0")
         super().__init__(**period)
         self.threshold = threshold

@@ -12,6 +12,7 @@ from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.parts import Part, check_part
+from lightning_dqn.system.numbers import finite_number
 
 
 class ShrinkAndPerturb(CountedOperation):
@@ -47,7 +48,7 @@ class ShrinkAndPerturb(CountedOperation):
         networks: Sequence[str] = ("q_network",),
         **period: Unpack[PeriodArguments],
     ) -> None:
-        if not 0 <= shrink <= 1:
+        if not 0 <= finite_number("shrink", shrink) <= 1:
             raise ValueError(f"shrink={shrink}: must lie between 0 and 1")
         if isinstance(networks, str) or not networks:
             raise ValueError(f"networks={networks!r}: expected a list of names of networks")

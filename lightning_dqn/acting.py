@@ -5,7 +5,6 @@ Shapes: B batch, A actions.
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from lightning_dqn.networks.modes import modes_of, set_modes
 from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.reporting.rows import Report
 from lightning_dqn.reporting.telling import tell_evaluation
+from lightning_dqn.system.muted import Muted
 from lightning_dqn.transitions import Episode
 
 
@@ -42,17 +42,27 @@ class ActingModule(pl.LightningModule):
         self.report = Report()
         self.env_steps = 0
         self._modes: dict[nn.Module, bool] = {}
+        self._muted = Muted()
 
     def setup(self, stage: str) -> None:
         """Keep Lightning from advice that doesn't concern what is logged here.
 
         Ranks all log alike, and what goes to loggers is what ``Trainer.test`` returns, also where
-        there is none. A filter around each call would let all warnings come again each time.
+        there is none.
         """
-        if not self.trainer.loggers:
-            warnings.filterwarnings("ignore", message=".*no logger configured.*")
+        self.unmute()
+        advice = [] if self.trainer.loggers else [".*no logger configured.*"]
         if self.trainer.world_size > 1:
-            warnings.filterwarnings("ignore", message=".*logging on epoch level in distributed.*")
+            advice.append(".*logging on epoch level in distributed.*")
+        self._muted = Muted(*advice)
+
+    def teardown(self, stage: str) -> None:
+        """Let that advice come again, to other modules."""
+        self.unmute()
+
+    def unmute(self) -> None:
+        """Let Lightning give advice again."""
+        self._muted.end()
 
     # --- acting
 

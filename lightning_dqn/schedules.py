@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import check_finite, finite_number, keep_plain, keep_whole
 
 Schedule = Callable[[int], float]
 
@@ -23,9 +23,12 @@ def ends(name: str, value: float | Schedule) -> Iterator[tuple[str, float]]:
     Args:
         name: of the argument that takes it.
         value: it.
+
+    Raises:
+        ValueError: it is neither a number nor a function.
     """
-    if isinstance(value, int | float):
-        yield name, value
+    if not callable(value):
+        yield name, finite_number(name, value)
     if isinstance(value, RestartedSchedule):
         yield from ends(f"{name}.schedule", value.schedule)
     for end in ("value", "start", "end"):
@@ -38,6 +41,10 @@ class ConstantSchedule:
     """The same ``value`` at every count."""
 
     value: float
+
+    def __post_init__(self) -> None:
+        keep_plain(self)
+        check_finite(self, "value")
 
     def __call__(self, count: int) -> float:
         """Return the value at ``count``."""
@@ -62,8 +69,8 @@ class LinearSchedule:
 
     def __post_init__(self) -> None:
         keep_plain(self)
-        _check_duration(self.duration)
-        _check_after(self.after)
+        check_finite(self, "start", "end")
+        keep_whole(self, duration=1, after=0)
 
     def __call__(self, count: int) -> float:
         """Return the value at ``count``."""
@@ -81,7 +88,8 @@ class ExponentialSchedule:
 
     def __post_init__(self) -> None:
         keep_plain(self)
-        _check_duration(self.duration)
+        check_finite(self, "start", "end")
+        keep_whole(self, duration=1)
         if self.start <= 0 or self.end <= 0:
             raise ValueError(
                 f"start={self.start}, end={self.end}: an exponential schedule stays above 0; "
@@ -107,7 +115,8 @@ class HorizonSchedule:
 
     def __post_init__(self) -> None:
         keep_plain(self)
-        _check_duration(self.duration)
+        check_finite(self, "start", "end")
+        keep_whole(self, duration=1)
         if not (self.start < 1 and self.end < 1):
             raise ValueError(
                 f"start={self.start}, end={self.end}: a discount with a horizon lies below 1"
@@ -137,11 +146,9 @@ class RestartedSchedule:
 
     def __post_init__(self) -> None:
         keep_plain(self)
-        _check_after(self.after)
-        if self.every < 1:
-            raise ValueError(f"every={self.every}: at least 1")
-        if self.until is not None and self.until < 1:
-            raise ValueError(f"until={self.until}: at least 1, or None for no end")
+        keep_whole(self, every=1, after=0)
+        if self.until is not None:
+            keep_whole(self, until=1)
 
     def __call__(self, count: int) -> float:
         """Return the value at ``count``."""
@@ -164,7 +171,7 @@ def as_schedule(
         most: the largest.
     """
     if not callable(value):
-        return ConstantSchedule(float(value))
+        return ConstantSchedule(value)
     if name is None or type(value).__module__ == __name__:
         return value
 
@@ -177,13 +184,3 @@ def as_schedule(
         return found
 
     return checked
-
-
-def _check_duration(duration: int) -> None:
-    if duration < 1:
-        raise ValueError(f"duration={duration}: a schedule lasts at least one count")
-
-
-def _check_after(after: int) -> None:
-    if after < 0:
-        raise ValueError(f"after={after}: at least 0")

@@ -75,11 +75,10 @@ class EvaluationConfig:
         epsilon = self.epsilon
         if epsilon != "auto" and (isinstance(epsilon, str) or not 0 <= epsilon <= 1):
             raise ValueError(f"epsilon={epsilon}: a probability, between 0 and 1, or auto")
-        if self.seed is not None and self.seed < 0:
-            raise ValueError(f"seed={self.seed}: at least 0, or null")
-        limit = self.max_episode_steps
-        if limit is not None and limit != "auto" and (isinstance(limit, str) or limit < 1):
-            raise ValueError(f"max_episode_steps={limit}: at least 1, auto, or null")
+        if self.seed is not None:
+            keep_whole(self, seed=0)
+        if self.max_episode_steps not in (None, "auto"):
+            keep_whole(self, max_episode_steps=1)
 
     def episode_seed(self, run_seed: int, stage: Literal["validation", "test"]) -> int:
         """Return the seed of the episodes of one stage."""

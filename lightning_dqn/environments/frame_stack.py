@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from lightning_dqn.system.numbers import whole_number
+
 
 class FrameStack:
     """Keeps the S newest frames of E environments, oldest first.
@@ -16,7 +18,7 @@ class FrameStack:
     """
 
     def __init__(self, num_frames: int) -> None:
-        self.num_frames = num_frames
+        self.num_frames = whole_number("num_frames", num_frames, least=1)
         self._stack: np.ndarray | None = None
 
     def newest(self, observation: np.ndarray) -> np.ndarray:

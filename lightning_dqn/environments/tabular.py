@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from lightning_dqn.environments.value_iteration import TabularMDP
+from lightning_dqn.system.numbers import finite_number, whole_number
 
 
 class TabularVectorEnv(VectorEnv, ABC):
@@ -30,8 +31,8 @@ class TabularVectorEnv(VectorEnv, ABC):
     def __init__(
         self, num_envs: int, num_states: int, num_actions: int, max_episode_steps: int | None
     ) -> None:
-        if max_episode_steps is not None and max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps={max_episode_steps}: at least 1, or null")
+        if max_episode_steps is not None:
+            max_episode_steps = whole_number("max_episode_steps", max_episode_steps, least=1)
         self.num_envs = num_envs
         self.max_episode_steps = max_episode_steps
         self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -114,8 +115,7 @@ class TorusVectorEnv(TabularVectorEnv):
     """
 
     def __init__(self, num_envs: int = 1, *, size: int = 21, max_episode_steps: int = 50) -> None:
-        if size < 2:
-            raise ValueError(f"size={size}: at least 2")
+        size = whole_number("size", size, least=2)
         super().__init__(num_envs, size * size, 4, max_episode_steps)
         rows, columns = np.divmod(np.arange(size * size), size)
         moves = ((-1, 0), (1, 0), (0, -1), (0, 1))
@@ -173,10 +173,11 @@ class GamblerVectorEnv(TabularVectorEnv):
         heads: float = 0.4,
         first_capital: int | None = None,
     ) -> None:
-        if goal < 2:
-            raise ValueError(f"goal={goal}: at least 2")
-        if not 0 <= heads <= 1:
+        goal = whole_number("goal", goal, least=2)
+        if not 0 <= finite_number("heads", heads) <= 1:
             raise ValueError(f"heads={heads}: a probability, between 0 and 1")
+        if first_capital is not None:
+            first_capital = whole_number("first_capital", first_capital)
         if first_capital is not None and not 0 < first_capital < goal:
             raise ValueError(f"first_capital={first_capital}: between 1 and goal - 1 = {goal - 1}")
         super().__init__(num_envs, goal + 1, goal // 2, None)

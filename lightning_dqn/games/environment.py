@@ -17,6 +17,7 @@ from lightning_dqn.games.opponents.opponent import Opponent
 from lightning_dqn.games.opponents.random import RandomOpponent
 from lightning_dqn.games.rendering import render_image, render_text
 from lightning_dqn.games.rules import check_rules
+from lightning_dqn.system.numbers import finite_number, whole_number
 
 Seat = Literal["first", "second", "random"]
 FIRST, SECOND = 0, 1
@@ -76,16 +77,14 @@ class BoardGameVectorEnv(VectorEnv):
             raise ValueError(f"seat={seat!r}: choose first, second or random")
         if render_mode not in (None, "ansi", "rgb_array"):
             raise ValueError(f"render_mode={render_mode!r}: choose ansi or rgb_array")
-        if random_plies < 0:
-            raise ValueError(f"random_plies={random_plies}: at least 0")
         if not type(game).__module__.startswith("lightning_dqn."):
             check_rules(game)
         self.game = game
         self.num_envs = num_envs
         self.opponent = None if opponent is None else opponent_of(opponent, game)
         self.seat = seat
-        self.rewards = Rewards(*rewards)
-        self.random_plies = random_plies
+        self.rewards = Rewards(*(finite_number("rewards", reward) for reward in rewards))
+        self.random_plies = whole_number("random_plies", random_plies)
         self.random_symmetry = random_symmetry
         self.render_mode = render_mode
         if self.opponent is None and (self.rewards.draw or self.rewards.win != -self.rewards.loss):

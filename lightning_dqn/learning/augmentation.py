@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
-from lightning_dqn.system.numbers import keep_plain, keep_whole
+from lightning_dqn.system.numbers import finite_number, keep_plain, keep_whole
 from lightning_dqn.system.seeding import seed_of, set_generator
 from lightning_dqn.transitions import Transitions
 
@@ -38,7 +38,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         keep_plain(self)
         keep_whole(self, padding=0)
-        if self.intensity < 0:
+        if finite_number("intensity", self.intensity) < 0:
             raise ValueError(f"intensity={self.intensity}: at least 0")
 
     @classmethod

@@ -21,6 +21,7 @@ class BreakingOff(pl.Callback):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: Any, exception: BaseException) -> None:
         """Give layers the mode back that an evaluation took, and keep nothing of the fit."""
+        pl_module.unmute()
         if not trainer.training:
             pl_module.leave_evaluation()
         leave_training(pl_module)

@@ -19,7 +19,7 @@ from lightning_dqn.networks.self_prediction import (
     renormalised,
     self_prediction_error,
 )
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import finite_number, keep_plain
 from lightning_dqn.transitions import Transitions
 
 
@@ -44,7 +44,7 @@ class SelfPredictionLoss:
 
     def __post_init__(self) -> None:
         keep_plain(self)
-        if not self.weight > 0:
+        if not finite_number("weight", self.weight) > 0:
             raise ValueError(f"weight={self.weight}: above 0; self_prediction=None is without it")
 
     @classmethod

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lightning_dqn import td
 from lightning_dqn.networks.heads.head import Head
-from lightning_dqn.system.numbers import keep_plain, keep_switches
+from lightning_dqn.system.numbers import check_finite, keep_plain, keep_switches
 from lightning_dqn.transitions import Transitions
 
 
@@ -47,6 +47,7 @@ class Munchausen:
 
     def __post_init__(self) -> None:
         keep_plain(self)
+        check_finite(self, "alpha", "temperature")
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha={self.alpha}: between 0 and 1")
         if not self.temperature > 0:

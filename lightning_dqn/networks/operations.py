@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from lightning_dqn.networks.modes import in_evaluation_mode  # noqa: F401  # its place in 0.2
 from lightning_dqn.networks.parts import Part, names_of_part
+from lightning_dqn.system.numbers import finite_number
 
 BufferPolicy = Literal["copy", "average", "skip"]
 
@@ -364,7 +365,7 @@ def clip_bound(
         text = ", ".join(f"{name}={bound}" for name, bound in bounds.items())
         raise ValueError(f"{text}: give exactly one of the three")
     [(name, bound)] = given.items()
-    if not bound > 0:
+    if not finite_number(name, bound) > 0:
         raise ValueError(f"{name}={bound}: must be above 0")
     return given
 
@@ -391,7 +392,7 @@ def check_share(name: str, value: float) -> None:
     Raises:
         ValueError: with its name.
     """
-    if not 0 <= value <= 1:
+    if not 0 <= finite_number(name, value) <= 1:
         raise ValueError(f"{name}={value}: must lie between 0 and 1")
 
 

@@ -19,6 +19,7 @@ from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.torsos import Layer, NetworkOptions
+from lightning_dqn.system.numbers import finite_number
 
 
 class Table(nn.Module):
@@ -43,7 +44,7 @@ class Table(nn.Module):
 
     def __init__(self, num_states: int, num_actions: int, initial_value: float = 0.0) -> None:
         super().__init__()
-        self.initial_value = initial_value
+        self.initial_value = finite_number("initial_value", initial_value)
         self.weight = nn.Parameter(torch.empty(num_states, num_actions))
         self.register_buffer("seen", torch.empty(num_states, dtype=torch.bool))
         self.reset_parameters()

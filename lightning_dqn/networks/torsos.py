@@ -20,7 +20,13 @@ from typing import Any
 from torch import nn
 
 from lightning_dqn.networks.layers import LinearFactory, NoisyLinear, linear_with_hidden
-from lightning_dqn.system.numbers import keep_plain, keep_switches, keep_whole, whole_number
+from lightning_dqn.system.numbers import (
+    finite_number,
+    keep_plain,
+    keep_switches,
+    keep_whole,
+    whole_number,
+)
 
 Layer = str | Mapping[str, Any]
 
@@ -48,8 +54,8 @@ class NetworkOptions:
     def __post_init__(self) -> None:
         keep_plain(self)
         keep_switches(self, "dueling", "noisy", "layer_norm")
-        if not 0 <= self.noisy_sigma < math.inf:
-            raise ValueError(f"noisy_sigma={self.noisy_sigma}: at least 0, and finite")
+        if not finite_number("noisy_sigma", self.noisy_sigma) >= 0:
+            raise ValueError(f"noisy_sigma={self.noisy_sigma}: at least 0")
         keep_units(self, "head_hidden")
 
     @property

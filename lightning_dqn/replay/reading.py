@@ -18,7 +18,6 @@ Pure functions of tensors. Shapes: M cells, S stacked frames.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,7 +27,7 @@ from torch import Tensor
 
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.schedules import Schedule, ends
-from lightning_dqn.system.numbers import keep_plain, keep_whole
+from lightning_dqn.system.numbers import finite_number, keep_plain, keep_whole
 from lightning_dqn.transitions import NO_ACTION
 
 
@@ -62,7 +61,7 @@ class Reading:
                 raise ValueError(f"{name}={value}: at least 1")
         self.gamma_at(0)
         self.n_step_at(0)
-        if self.reward_clip is not None and not 0 < self.reward_clip < math.inf:
+        if self.reward_clip is not None and not finite_number("reward_clip", self.reward_clip) > 0:
             raise ValueError(f"reward_clip={self.reward_clip}: above 0, or null")
         if self.sequence_length is not None:
             keep_whole(self, sequence_length=1)

@@ -49,6 +49,22 @@ def keep_whole(settings: Any, **least: int) -> None:
         object.__setattr__(settings, name, value)
 
 
+def finite_number(name: str, value: Any) -> float:
+    """Return a finite number as a plain int or float.
+
+    Args:
+        name: of the argument, for the message.
+        value: an int or a float, or NumPy's.
+
+    Raises:
+        ValueError: it isn't one.
+    """
+    number = value.item() if isinstance(value, np.generic) else value
+    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        raise ValueError(f"{name}={value!r}: expected a finite number")
+    return number
+
+
 def keep_plain(settings: Any) -> None:
     """Turn NumPy's numbers in the fields of a dataclass, a frozen one too, into plain ones."""
     for field in dataclasses.fields(settings):
@@ -78,6 +94,4 @@ def check_finite(settings: Any, *names: str) -> None:
         ValueError: naming the field.
     """
     for name in names:
-        value = getattr(settings, name)
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{name}={value!r}: expected a finite number")
+        finite_number(name, getattr(settings, name))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import LambdaCallback
 from torch import nn
 
 from lightning_dqn.callbacks import EMATargetNetwork, SafeStop
@@ -85,6 +88,23 @@ def test_a_run_that_is_broken_off_leaves_each_layer_in_its_own_mode(
     assert all(copies.values()), "as Lightning expects them at the start of a fit"
     assert after | copies == before | copies
     assert module.update.before_step == []
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError])
+def test_other_modules_are_given_the_advice_again_that_a_dqn_does_without(
+    make_trainer: Any, make_data: Any, make_module: Any, error: Any
+) -> None:
+    before = list(warnings.filters)
+    seen = []
+    callbacks: list[pl.Callback] = [
+        EMATargetNetwork(tau=0.1),
+        LambdaCallback(on_train_start=lambda *_: seen.extend(warnings.filters)),
+    ]
+    trainer = make_trainer(callbacks=callbacks if error is None else [*callbacks, Breaks("train")])
+    with nullcontext() if error is None else pytest.raises(error):
+        trainer.fit(make_module(), make_data())
+    assert any("no logger configured" in str(one) for one in seen)
+    assert warnings.filters == before
 
 
 def test_learning_goes_on_in_training_mode_after_an_evaluation_that_was_broken_off(

@@ -78,7 +78,7 @@ IN_VAIN = [
     ),
     (
         "+callbacks/videos=default trainer.max_epochs=2",
-        "it acts after every 10th epoch",
+        "it acts every 10 epochs",
     ),
     ("environment.worker_timeout=5", "no environment works in a process"),
     ("environment.max_worker_restarts=5", "no environment works in a process"),

@@ -18,6 +18,7 @@ from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.games.game import Game
 from lightning_dqn.games.opponents.policy import PolicyOpponent
 from lightning_dqn.policy import GreedyPolicy
+from lightning_dqn.system.numbers import finite_number, whole_number
 from lightning_dqn.transitions import Policy
 
 GROWING = "PastSelves, which get stronger as the run goes on"
@@ -41,13 +42,11 @@ class PastSelves:
 
     def __init__(self, *, p_latest: float = 0.5, epsilon: float = 0.05, capacity: int = 10) -> None:
         for name, value in (("p_latest", p_latest), ("epsilon", epsilon)):
-            if not 0 <= value <= 1:
+            if not 0 <= finite_number(name, value) <= 1:
                 raise ValueError(f"{name}={value}: a probability, between 0 and 1")
-        if capacity < 1:
-            raise ValueError(f"capacity={capacity}: at least 1")
         self.p_latest = p_latest
         self.epsilon = epsilon
-        self.capacity = capacity
+        self.capacity = whole_number("capacity", capacity, least=1)
         self.policies: tuple[Policy, ...] = ()
 
     def add(self, policy: Policy) -> None:

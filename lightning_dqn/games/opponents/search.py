@@ -9,6 +9,7 @@ import numpy as np
 
 from lightning_dqn.collecting.exploration import random_actions
 from lightning_dqn.games.game import Game
+from lightning_dqn.system.numbers import whole_number
 
 BOARDS_AT_ONCE = 16_384
 """Boards whose moves are looked at together; a search holds ``depth`` such levels in memory."""
@@ -24,9 +25,7 @@ class SearchOpponent:
     """
 
     def __init__(self, depth: int) -> None:
-        if depth < 1:
-            raise ValueError(f"depth={depth}: at least 1 move ahead")
-        self.depth = depth
+        self.depth = whole_number("depth", depth, least=1)
 
     def act(self, game: Game, state: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Return one of the best legal moves, int64[M]."""

@@ -17,7 +17,7 @@ from lightning_dqn.replay.samplers.rollout import RolloutSampler, rollout_pace
 from lightning_dqn.replay.samplers.sampler import Pace, Upcoming
 from lightning_dqn.system import devices
 from lightning_dqn.system.faults import NonFiniteError
-from lightning_dqn.system.numbers import keep_plain, keep_whole
+from lightning_dqn.system.numbers import finite_number, keep_plain, keep_whole
 from lightning_dqn.transitions import Transitions, Valuer
 
 
@@ -46,7 +46,7 @@ class LambdaReturns:
 
     def __post_init__(self) -> None:
         keep_plain(self)
-        if not 0 <= self.trace <= 1:
+        if not 0 <= finite_number("trace", self.trace) <= 1:
             raise ValueError(f"trace={self.trace}: between 0 and 1")
         keep_whole(self, rollout_length=1, epochs=1, minibatches=1)
 

@@ -5,7 +5,6 @@ Shapes: U updates, B batch.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -20,7 +19,7 @@ from lightning_dqn.replay.sum_tree import SumTree, tree_bytes
 from lightning_dqn.schedules import LinearSchedule, Schedule, as_schedule, ends
 from lightning_dqn.system import devices
 from lightning_dqn.system.faults import NonFiniteError
-from lightning_dqn.system.numbers import keep_plain
+from lightning_dqn.system.numbers import check_finite, keep_plain
 from lightning_dqn.transitions import NO_ACTION, Transitions, Valuer
 
 
@@ -50,12 +49,13 @@ class PrioritizedSampling:
 
     def __post_init__(self) -> None:
         keep_plain(self)
+        check_finite(self, "alpha", "epsilon")
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha={self.alpha}: between 0 and 1")
         for name, value in ends("beta", self.beta):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}={value}: between 0 and 1")
-        if not 0 < self.epsilon < math.inf:
+        if not self.epsilon > 0:
             raise ValueError(f"epsilon={self.epsilon}: must be above 0")
 
     def pace(self, asked: Pace) -> Pace:

@@ -86,5 +86,5 @@ def test_search_is_quick_enough_to_train_against() -> None:
 
 
 def test_it_looks_at_least_one_move_ahead() -> None:
-    with pytest.raises(ValueError, match="depth=0: at least 1 move ahead"):
+    with pytest.raises(ValueError, match="depth=0: at least 1"):
         SearchOpponent(0)
