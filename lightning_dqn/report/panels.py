@@ -10,10 +10,11 @@ import numpy as np
 
 from lightning_dqn.report.logged import thinned
 from lightning_dqn.report.reported import Reported, ReportedRun, Setting
+from lightning_dqn.reporting.metrics_file import Series
 from lightning_dqn.reporting.sections import sections
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import near
-from lightning_dqn.study.curve import METRIC, Curve, Evaluations, join
+from lightning_dqn.study.curve import METRIC, Curve, join
 
 MOST_LINES = 8
 """Settings that a picture shows: the best."""
@@ -55,7 +56,7 @@ class Panel:
     environment: str
     curves: dict[str, Curve]
     places: dict[str, int]
-    runs: tuple[Evaluations, ...] = ()
+    runs: tuple[Series, ...] = ()
 
 
 def ranked(settings: Iterable[Setting]) -> list[Setting]:
@@ -73,7 +74,7 @@ def panel(environment: str, settings: Sequence[Setting], metric: str) -> Panel |
     """Return a metric's curves; None where no setting has any."""
     curves: dict[str, Curve] = {}
     places: dict[str, int] = {}
-    drawn: list[Evaluations] = []
+    drawn: list[Series] = []
     for place, setting in enumerate(ranked(settings)[:MOST_LINES]):
         found = [run.logged[metric] for run in shown_runs(setting) if metric in run.logged]
         some = [thinned(one, MOST_POINTS) for one in found]

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from lightning_dqn.report.configuration import environment_of, read_configuration, settings_of
 from lightning_dqn.report.logged import read_logged
+from lightning_dqn.reporting.metrics_file import Series
 from lightning_dqn.runs.by_hand import changed_by_hand
-from lightning_dqn.study.curve import Evaluations
 from lightning_dqn.study.results import Failure, PrunedRun, Results, Run
 from lightning_dqn.study.suite import Suite
 
@@ -36,7 +36,7 @@ class ReportedRun:
     result: Run | None = None
 
     @functools.cached_property
-    def logged(self) -> dict[str, Evaluations]:
+    def logged(self) -> dict[str, Series]:
         """Its metrics over the env steps."""
         return read_logged(self.folder)
 

@@ -1,11 +1,21 @@
-"""``metrics.csv``: the rows that a run has logged, read again."""
+"""``metrics.csv``: what a run has logged, read again as rows or as a series of each metric.
+
+Shapes: N rows that have the metric.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_dqn.system.faults import first_line
 
 METRICS = "metrics.csv"
 """What the CSV logger writes into a run's folder."""
@@ -34,6 +44,13 @@ class Row(NamedTuple):
         return any(name.startswith("test/") for name in self.values)
 
 
+class Series(NamedTuple):
+    """A metric over a run, float64[N] each: rising env steps, and its value at each."""
+
+    env_steps: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+
 def read_rows(path: Path) -> Iterator[Row]:
     """Yield a file's rows in their order, without those that stand at no env step.
 
@@ -50,6 +67,42 @@ def read_rows(path: Path) -> Iterator[Row]:
             if env_steps is not None:
                 told = {n: v for n, v in cells.items() if n and v and n not in NO_METRICS}
                 yield Row(float(env_steps), {name: float(v) for name, v in told.items()})
+
+
+def read_series(path: Path, *, keys: Collection[str] | None = None) -> dict[str, Series]:
+    """Return the metrics of a file that have a value; none where there is no such file.
+
+    Of two rows of the same env step the later one counts. Values that aren't finite are among
+    them, for they may be what is to be told; :func:`finite` leaves them out.
+
+    Args:
+        path: of the file.
+        keys: of the metrics; None: all of them.
+
+    Raises:
+        ValueError: it can't be read as metrics; the message names it.
+    """
+    if not path.is_file():
+        return {}
+    found: dict[str, dict[float, float]] = defaultdict(dict)
+    try:
+        for row in read_rows(path):
+            if math.isfinite(row.env_steps):
+                for key in row.values if keys is None else row.values.keys() & keys:
+                    found[key][row.env_steps] = row.values[key]
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: can't be read as metrics ({first_line(error)})") from error
+    return {key: Series(*np.array(sorted(values.items())).T) for key, values in found.items()}
+
+
+def finite(found: Mapping[str, Series]) -> dict[str, Series]:
+    """Return series without the values that aren't finite, and none that has no other."""
+    masks = {key: np.isfinite(series.value) for key, series in found.items()}
+    return {
+        key: Series(*(values[mask] for values in found[key]))
+        for key, mask in masks.items()
+        if mask.any()
+    }
 
 
 def whole_lines(lines: Iterable[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from lightning_dqn.study.curve import (
     join,
     plot,
     read_curves,
-    read_evaluations,
+    read_drawable,
 )
 from lightning_dqn.study.results import CONFIDENCE, Results
 from lightning_dqn.study.results_files import CURVE, PLOT, TABLE
@@ -36,7 +36,8 @@ def write_comparison(
         The table, and what is left out and why, in a line each.
 
     Raises:
-        ConfigError: no run was evaluated by the metric; nothing was written.
+        ConfigError: no run was evaluated by the metric, or one's metrics can't be read; nothing
+            was written.
     """
     _check_metric(studies, metric)
     labelled = dict(zip(labels(studies), studies, strict=True))
@@ -44,26 +45,31 @@ def write_comparison(
     commands = "\n".join(f"- {label}: `{study.command}`" for label, study in labelled.items())
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / TABLE, f"{table}\n\n{commands}\n")
-    found = {label: _curve(study, metric) for label, study in labelled.items()}
+    read = {label: _curve(study, metric) for label, study in labelled.items()}
+    notes = [f"{label}, {note}" for label, (_, own) in read.items() for note in own]
     what = CURVE if metric == METRIC else f"{metric} at env steps in common"
-    notes = [f"{label}: no {what}, so no line" for label, one in found.items() if one is None]
-    curves = {label: one for label, one in found.items() if one is not None}
+    notes += [f"{label}: no {what}, so no line" for label, (one, _) in read.items() if one is None]
+    curves = {label: one for label, (one, _) in read.items() if one is not None}
     title = f"IQM and {INTERVAL} over seeds"
     note = plot(curves, folder / PLOT, title=title, metric=metric, log=log) if curves else None
     return table, [*notes, note] if note else notes
 
 
 def _check_metric(studies: Sequence[Results], metric: str) -> None:
+    if metric == METRIC:
+        return
     runs = [study.folder / run.run_dir for study in studies for run in study.runs]
     known = set[str]().union(*map(evaluated_metrics, runs))
-    if metric != METRIC and metric not in known:
+    if metric not in known:
         there_are = ", ".join(sorted(known)) or "none"
         raise ConfigError(f"metric={metric}: no run was evaluated by it; there are {there_are}")
 
 
-def _curve(study: Results, metric: str) -> Curve | None:
+def _curve(study: Results, metric: str) -> tuple[Curve | None, list[str]]:
+    """Return a setting's curve if it has one, and what isn't in it, in a line for each run."""
     if metric == METRIC:
         curves = read_curves(study.folder / CURVE)
-        return curves.get(study.name, curves.get(None))
-    runs = [read_evaluations(study.folder / run.run_dir, metric) for run in study.runs]
-    return join([run for run in runs if run is not None], CONFIDENCE)
+        return curves.get(study.name, curves.get(None)), []
+    runs = {run.seed: read_drawable(study.folder / run.run_dir, metric) for run in study.runs}
+    curve = join([one for one, _ in runs.values() if one is not None], CONFIDENCE)
+    return curve, [f"seed {seed}: {note}" for seed, (_, note) in runs.items() if note]

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_dqn.reporting.metrics_file import METRICS, Row, read_rows
+from lightning_dqn.reporting.metrics_file import METRICS, Series, finite, read_series
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
+from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.system.files import write_whole
 
 METRIC = "eval/episode_return"
@@ -23,13 +24,6 @@ MEANING = {METRIC: "mean return of the evaluation episodes"}
 """What a plot calls metrics instead of their keys."""
 _LABEL = "setting"
 PLOT_HINT = "pip install 'lightning-dqn[plot]'"
-
-
-class Evaluations(NamedTuple):
-    """A run's evaluations, float64 each: rising env steps, and the value of a metric at each."""
-
-    env_steps: NDArray[np.float64]
-    value: NDArray[np.float64]
 
 
 class Curve(NamedTuple):
@@ -44,30 +38,61 @@ class Curve(NamedTuple):
     high: NDArray[np.float64]
 
 
-def read_evaluations(run_dir: Path, metric: str = METRIC) -> Evaluations | None:
-    """Read a run's evaluations by ``metric`` from its ``metrics.csv``; None if it has none.
+def read_metrics(run_dir: Path, *, keys: Collection[str] | None = None) -> dict[str, Series]:
+    """Return a run's metrics; see :func:`lightning_dqn.reporting.metrics_file.read_series`.
 
-    Where a run was evaluated twice at the same env step, the later one counts.
+    Raises:
+        ConfigError: they can't be read.
     """
-    rows = _rows(run_dir)
-    found = {row.env_steps: row.values[metric] for row in rows if metric in row.values}
-    if not found:
-        return None
-    env_steps = np.array(sorted(found))
-    return Evaluations(env_steps, np.array([found[one] for one in env_steps]))
+    try:
+        return read_series(run_dir / METRICS, keys=keys)
+    except ValueError as error:
+        raise ConfigError(f"{error}; mend it or leave it away") from error
+
+
+def read_evaluations(run_dir: Path, metric: str = METRIC) -> Series | None:
+    """Return a run's evaluations by ``metric``, NaN among them; None if it has none.
+
+    Raises:
+        ConfigError: they can't be read.
+    """
+    return read_metrics(run_dir, keys=[metric]).get(metric)
+
+
+def read_drawable(run_dir: Path, metric: str = METRIC) -> tuple[Series | None, str]:
+    """Return the evaluations of a run that a curve can show, and what it can't, in a line.
+
+    A curve may pass over a value that isn't finite, as long as it is told; a score may not.
+
+    Returns:
+        None if there is nothing to draw, and an empty text if all is drawn.
+    """
+    try:
+        found = read_evaluations(run_dir, metric)
+    except ConfigError as error:
+        return None, str(error)
+    if found is None:
+        return None, "no evaluations to draw"
+    left_out = found.env_steps[~np.isfinite(found.value)]
+    if len(left_out) == 0:
+        return found, ""
+    note = (
+        f"{metric} isn't finite in {len(left_out)} of {len(found.value)} evaluations, the first at "
+        f"env step {left_out[0]:,.0f}; the curve leaves them out"
+    )
+    return finite({metric: found}).get(metric), note
 
 
 def evaluated_metrics(run_dir: Path, groups: tuple[str, ...] = ("eval/",)) -> set[str]:
-    """Return the metrics that a run's evaluations logged, those whose keys begin so."""
-    return {key for row in _rows(run_dir) for key in row.values if key.startswith(groups)}
+    """Return the metrics that a run's evaluations logged, those whose keys begin so.
+
+    Raises:
+        ConfigError: they can't be read.
+    """
+    return {key for key in read_metrics(run_dir) if key.startswith(groups)}
 
 
-def _rows(run_dir: Path) -> Iterator[Row]:
-    path = run_dir / METRICS
-    return read_rows(path) if path.is_file() else iter(())
-
-
-def join(runs: Sequence[Evaluations], confidence: float = 0.95) -> Curve | None:
+def join(runs: Sequence[Series], confidence: float = 0.95) -> Curve | None:
     """Return the interquartile mean of the runs and its interval over a common grid.
 
     The grid is the part of the env steps that all runs cover, with the points of the run that was
@@ -128,7 +153,7 @@ def plot(
     title: str,
     metric: str = METRIC,
     log: bool = False,
-    single: Sequence[Evaluations] = (),
+    single: Sequence[Series] = (),
 ) -> str | None:
     """Draw a line with its band for each curve, and single runs as thin lines.
 

@@ -6,6 +6,7 @@ Shapes: R runs.
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -132,7 +133,8 @@ def read_run(sweep: Path, run_dir: Path) -> Run:
     """Read a finished run of the sweep in the folder ``sweep``.
 
     Raises:
-        ConfigError: the run has no readable summary, or was neither tested nor evaluated.
+        ConfigError: the run has no readable summary, was neither tested nor evaluated, or its
+            return isn't finite, which no average may hide.
     """
     path = run_dir / SUMMARY
     try:
@@ -153,10 +155,16 @@ def read_run(sweep: Path, run_dir: Path) -> Run:
         ) from error
     if values["episode_return"] is None:
         values["episode_return"] = _best_evaluation(run_dir)
+    if not math.isfinite(values["episode_return"]):
+        raise ConfigError(
+            f"{run_dir}: its return is {values['episode_return']}, and no average may hide that; "
+            "find out why, then delete the folder to run it again"
+        )
     return Run(**values, run_dir=os.path.relpath(run_dir, sweep))
 
 
 def _best_evaluation(run_dir: Path) -> float:
+    """Return that of a run that wasn't tested, NaN where any evaluation is."""
     evaluations = read_evaluations(run_dir)
     if evaluations is None:
         raise ConfigError(f"{run_dir}: was neither tested nor evaluated by {METRIC}")

@@ -9,15 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lightning_dqn.reporting.metrics_file import Series
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.study.curve import (
-    Curve,
-    Evaluations,
-    join,
-    plot,
-    read_evaluations,
-    write_curves,
-)
+from lightning_dqn.study.curve import Curve, join, plot, read_drawable, write_curves
 from lightning_dqn.study.results import CONFIDENCE, Failure, PrunedRun, Results, Run
 from lightning_dqn.study.suite import Suite
 from lightning_dqn.study.suite_files import table_text, write_suite
@@ -98,22 +92,21 @@ def _of_trial(setting: Results) -> dict[str, Any]:
 
 
 def _write_curves(results: SweepResults) -> list[str]:
-    evaluations = {
-        (setting.name, run.seed): read_evaluations(results.folder / run.run_dir)
+    read = {
+        (setting.name, run.seed): read_drawable(results.folder / run.run_dir)
         for setting in results.settings
         for run in setting.runs
     }
-    if not evaluations:
-        return []
     is_single = len(results.settings) == 1
     notes = [
-        f"{'' if is_single else f'{name}, '}seed {seed}: no evaluations to draw"
-        for (name, seed), one in evaluations.items()
-        if one is None
+        f"{'' if is_single else f'{name}, '}seed {seed}: {note}"
+        for (name, seed), (_, note) in read.items()
+        if note
     ]
+    evaluations = {of: one for of, (one, _) in read.items() if one is not None}
     curves: dict[str, Curve] = {}
     for setting in sorted(results.settings, key=lambda one: one.iqm, reverse=True):
-        found = [evaluations[setting.name, run.seed] for run in setting.runs]
+        found = [evaluations.get((setting.name, run.seed)) for run in setting.runs]
         curve = join([one for one in found if one is not None], CONFIDENCE)
         if curve is not None:
             curves[setting.name] = curve
@@ -122,13 +115,11 @@ def _write_curves(results: SweepResults) -> list[str]:
     if not curves:
         return notes
     write_curves(curves, results.folder / CURVE)
-    note = _plot(results, curves, [one for one in evaluations.values() if one is not None])
+    note = _plot(results, curves, list(evaluations.values()))
     return [*notes, note] if note else notes
 
 
-def _plot(
-    results: SweepResults, curves: Mapping[str, Curve], runs: list[Evaluations]
-) -> str | None:
+def _plot(results: SweepResults, curves: Mapping[str, Curve], runs: list[Series]) -> str | None:
     path = results.folder / PLOT
     if len(results.settings) == 1:
         [curve] = curves.values()

@@ -393,6 +393,20 @@ def test_a_study_that_lacks_the_metric_has_no_line_and_is_named(fake_runs, monke
     assert "fake +a=2: no eval/mean_regret at env steps in common" in capsys.readouterr().out
 
 
+def test_a_run_that_is_not_all_in_a_line_is_named(fake_runs, monkeypatch, capsys):
+    study.run_study(["+a=1"], seeds=[1, 2], folder="first")
+    path = Path("first", "seed=2", "metrics.csv")
+    path.write_text("time/env_steps,eval/mean_regret\n5,1\n150,nan\n200,1\n")
+    asked = ("report=first", "folder=both", "metric=eval/mean_regret")
+    assert main(*asked, monkeypatch=monkeypatch) == 0
+    told = "fake, seed 2: eval/mean_regret isn't finite in 1 of 3 evaluations"
+    assert told in capsys.readouterr().out
+    path.write_text("time/env_steps,eval/mean_regret\n5,abc\n")
+    assert main(*asked, monkeypatch=monkeypatch) == 2
+    assert "first/seed=2/metrics.csv: can't be read" in capsys.readouterr().err
+    assert main("report=first", "folder=both", monkeypatch=monkeypatch) == 0
+
+
 def test_a_metric_that_no_run_logged_is_refused_naming_those_there_are(
     fake_runs, monkeypatch, capsys
 ):

@@ -1,6 +1,9 @@
 """Bands of other seeds: which runs they are of, and what of their curves."""
 
+import numpy as np
+
 from lightning_dqn.live.seeds import band_of, bands_of_other_seeds
+from lightning_dqn.reporting.metrics_file import Series
 
 
 def run_in(folder, overrides, rows):
@@ -47,5 +50,5 @@ def test_rows_that_cannot_be_read_are_left_out(tmp_path):
 
 
 def test_a_single_point_is_a_band():
-    band = band_of([[(5.0, 1.0)], [(5.0, 2.0)]])
+    band = band_of([Series(np.array([5.0]), np.array([value])) for value in (1.0, 2.0)])
     assert (band.env_steps, band.low, band.high) == ([5.0], [1.0], [2.0])

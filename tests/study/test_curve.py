@@ -3,19 +3,21 @@ import sys
 import numpy as np
 import pytest
 
+from lightning_dqn.reporting.metrics_file import Series
+from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.study.curve import (
-    Evaluations,
     evaluated_metrics,
     join,
     plot,
     read_curves,
+    read_drawable,
     read_evaluations,
     write_curves,
 )
 
 
-def run(env_steps, value) -> Evaluations:
-    return Evaluations(np.array(env_steps, dtype=float), np.array(value, dtype=float))
+def run(env_steps, value) -> Series:
+    return Series(np.array(env_steps, dtype=float), np.array(value, dtype=float))
 
 
 def test_evaluations_are_the_rows_that_hold_one(tmp_path):
@@ -44,6 +46,34 @@ def test_a_run_without_evaluations_has_none(text, tmp_path):
     if text is not None:
         (tmp_path / "metrics.csv").write_text(text)
     assert read_evaluations(tmp_path) is None
+    assert read_drawable(tmp_path) == (None, "no evaluations to draw")
+
+
+def test_evaluations_that_are_not_finite_are_read_but_not_drawn_and_told(tmp_path):
+    rows = ["1,100", "nan,1500", "2,2000", "inf,2500"]
+    (tmp_path / "metrics.csv").write_text("\n".join(["eval/a,time/env_steps", *rows]) + "\n")
+    assert len(read_evaluations(tmp_path, "eval/a").value) == 4
+    drawn, note = read_drawable(tmp_path, "eval/a")
+    assert [list(one) for one in drawn] == [[100, 2000], [1, 2]]
+    assert note == (
+        "eval/a isn't finite in 2 of 4 evaluations, the first at env step 1,500; the curve leaves "
+        "them out"
+    )
+    (tmp_path / "metrics.csv").write_text("eval/a,time/env_steps\nnan,100\n")
+    drawn, note = read_drawable(tmp_path, "eval/a")
+    assert drawn is None
+    assert note.startswith("eval/a isn't finite in 1 of 1 evaluations")
+
+
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "metrics.csv").write_text("eval/episode_return,time/env_steps\nabc,100\n")
+    told = rf"{tmp_path}/metrics.csv: can't be read .*'abc'\); mend it or leave it away"
+    for read in (read_evaluations, evaluated_metrics):
+        with pytest.raises(ConfigError, match=told):
+            read(tmp_path)
+    drawn, note = read_drawable(tmp_path)
+    assert drawn is None
+    assert "'abc'" in note
 
 
 def test_runs_on_the_same_grid_are_taken_point_by_point():

@@ -12,6 +12,7 @@ from support.fake_studies import made_results
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.study import study
+from lightning_dqn.study.curve import read_curves
 from lightning_dqn.study.results import Failure, Results, read_run
 from lightning_dqn.study.results_files import read_results, write_results
 from lightning_dqn.study.sweep_results import SweepResults
@@ -175,6 +176,40 @@ def test_the_curve_of_a_study_joins_its_runs(fake_runs):
     # Seed 2 goes from (102, 2) to (202, 4), seed 4 from (104, 4) to (204, 8).
     assert [float(value) for value in points[0].split(",")[1:]] == [104, 3.02, 2.04, 4]
     assert [float(value) for value in points[-1].split(",")[1:]] == [202, 5.96, 4, 7.92]
+
+
+def test_a_run_whose_metrics_are_faulty_is_told_and_the_others_have_a_curve(fake_runs):
+    study.run_study([], seeds=[1, 2, 3, 4], folder="study")
+    head = "time/env_steps,eval/episode_return"
+    Path("study", "seed=2", "metrics.csv").write_text(f"{head}\n101,0\n150,nan\n203,8\n")
+    Path("study", "seed=3", "metrics.csv").write_text(f"{head}\n101,abc\n")
+    Path("study", "seed=4", "metrics.csv").write_text(f"{head}\n101,nan\n")
+    notes = write_results(read_results("study"))
+    assert notes[0] == (
+        "seed 2: eval/episode_return isn't finite in 1 of 3 evaluations, the first at env step "
+        "150; the curve leaves them out"
+    )
+    assert notes[1].startswith("seed 3: study/seed=3/metrics.csv: can't be read")
+    assert notes[2].startswith("seed 4: eval/episode_return isn't finite in 1 of 1 evaluations")
+    [curve] = read_curves(Path("study", "curve.csv")).values()
+    assert curve.env_steps.tolist() == [101, 201]
+    assert curve.iqm.tolist() == pytest.approx([0.5, (2 + 800 / 102) / 2])
+
+
+@pytest.mark.parametrize("is_tested", [True, False])
+def test_a_return_that_is_no_number_is_refused_by_the_name_of_its_run(is_tested, fake_runs):
+    study.run_study([], seeds=[1, 2], folder="study")
+    run_dir = Path("study", "seed=2")
+    saved = json.loads((run_dir / "summary.json").read_text())
+    saved["episode_return"] = float("nan") if is_tested else None
+    (run_dir / "summary.json").write_text(json.dumps(saved))
+    rows = "time/env_steps,eval/episode_return\n101,nan\n201,8\n"
+    (run_dir / "metrics.csv").write_text(rows)
+    told = "study/seed=2: its return is nan, and no average may hide that; find out why"
+    with pytest.raises(ConfigError, match=told):
+        read_run(Path("study"), run_dir)
+    with pytest.raises(ConfigError, match=told):
+        study.run_study([], seeds=[3], folder="study")
 
 
 def test_a_sweep_has_a_curve_for_each_setting(fake_runs):

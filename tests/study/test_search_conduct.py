@@ -76,6 +76,25 @@ def test_without_a_pruner_nothing_is_told_to_trials(tmp_path: Path) -> None:
     assert [len(job.overrides) for job in launcher.launched] == [2]
 
 
+@pytest.mark.parametrize("value", ["nan", "abc"])
+def test_a_trial_with_an_evaluation_that_is_no_number_fails_by_it(
+    value: str, tmp_path: Path
+) -> None:
+    def run(job: SweepJob, run_dir: Path) -> None:
+        finish(run_dir, 1.0)
+        if number_of(job) == 0:
+            rows = f"time/env_steps,eval/q_rmse\n100,{value}\n200,0.5\n"
+        else:
+            rows = "time/env_steps,eval/q_rmse\n100,0.75\n"
+        (run_dir / "metrics.csv").write_text(rows)
+
+    sweep = sweep_in(tmp_path, n_trials=2, metric="eval/q_rmse", direction="minimize")
+    results = search(sweep, Scripted(run))
+    assert states(tmp_path) == ["FAIL", "COMPLETE"]
+    [failure] = results.failures
+    assert ("is no number" if value == "nan" else "metrics.csv: can't be read") in failure.reason
+
+
 def test_each_state_has_its_own_place(tmp_path: Path) -> None:
     lines: list[str] = []
     results = search(sweep_in(tmp_path), Scripted(by_number), lines)
