@@ -17,16 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightning_dqn.reporting.statistics import interquartile_mean
+from lightning_dqn.reporting.tables import markdown
 from lightning_dqn.study.conduct import interrupted_when_terminated
 from lightning_dqn.study.results import Results
 from lightning_dqn.study.study import plan, run_study
-from lightning_dqn.study.tables import (
-    INTERVAL,
-    env_steps_text,
-    iqm_text,
-    markdown,
-    time_text,
-)
+from lightning_dqn.study.tables import INTERVAL, env_steps_text, iqm_text, time_text
 
 
 @dataclass(frozen=True)

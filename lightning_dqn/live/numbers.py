@@ -28,7 +28,7 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
-def duration(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """Return a time as ``1:02:03``, or ``02:03`` below an hour."""
     minutes, rest = divmod(max(int(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)

@@ -6,7 +6,7 @@ import math
 import re
 
 from lightning_dqn.live.choice import PLOTS, Choice
-from lightning_dqn.live.numbers import count, duration, short
+from lightning_dqn.live.numbers import clock, count, short
 from lightning_dqn.live.plots import Layer, Plot, plot_curve, plot_distribution
 from lightning_dqn.live.sheet import (
     ACCENT,
@@ -45,7 +45,7 @@ def draw_status(sheet: Sheet, area: Area, state: State) -> None:
         ("updates", f"{state.updates:,}"),
         ("replay", f"{fill} full"),
         ("speed", f"{count(state.speed)} env steps/s, {count(state.updates_speed)} upd/s"),
-        ("time left", "-" if left is None else duration(left)),
+        ("time left", "-" if left is None else clock(left)),
     ]
     for line, (name, value) in enumerate(rows):
         style = _PHASES.get(state.phase, ACCENT) if name == "phase" else PLAIN

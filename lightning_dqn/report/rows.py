@@ -9,7 +9,7 @@ import numpy as np
 
 from lightning_dqn.report.numbers import Numbers
 from lightning_dqn.report.panels import Panel
-from lightning_dqn.study.suite_files import table_text
+from lightning_dqn.reporting.tables import table_text
 
 COLUMNS = ("table", "environment", "setting", "seed", "key", "x", "value", "low", "high")
 """``table`` is what a row is of; ``x`` are env steps, a threshold, or the setting that is worse."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from lightning_dqn.report.contrasts import Aggregate, Contrast
 from lightning_dqn.report.numbers import Numbers
 from lightning_dqn.report.reported import ReportedRun, Setting
+from lightning_dqn.reporting.tables import duration, interval_text
 from lightning_dqn.study.aggregates import Estimate
-from lightning_dqn.study.tables import INTERVAL, duration
+from lightning_dqn.study.tables import INTERVAL
 
 NONE = "—"
 """What stands where there is nothing, to be heard as well as seen."""
@@ -46,15 +47,11 @@ def decimals(values: Iterable[float]) -> int:
 
 def number_text(value: float | None, places: int) -> str:
     """Return a number with its thousands apart; no zero is negative."""
-    return NONE if value is None else f"{value:z,.{places}f}"
+    return NONE if value is None else format(value, _form(places))
 
 
-def interval_text(value: float, interval: Sequence[float] | None, places: int) -> str:
-    """Return a value and its interval, as ``500.0 [498.1, 500.0]``."""
-    if interval is None:
-        return number_text(value, places)
-    low, high = (number_text(end, places) for end in interval)
-    return f"{number_text(value, places)} [{low}, {high}]"
+def _form(places: int) -> str:
+    return f"z,.{places}f"
 
 
 def evaluation_table(numbers: Numbers) -> Table:
@@ -68,7 +65,7 @@ def evaluation_table(numbers: Numbers) -> Table:
         cells = [one.setting, *([one.environment] if several else []), seeds]
         values, places = one.values, decimals(one.values.values())
         ends = (values["low"], values["high"]) if "low" in values else None
-        iqm = interval_text(values["iqm"], ends, places) if values else "no result"
+        iqm = interval_text(values["iqm"], ends, _form(places)) if values else "no result"
         others = [number_text(values.get(k), places) for k in ("mean", "median", "min", "max")]
         steps = f"{one.env_steps:,}" if one.env_steps else NONE
         episodes = NONE if one.episodes is None or not values else f"{one.episodes:,}"
@@ -148,7 +145,7 @@ def aggregates_table(aggregates: Sequence[Aggregate]) -> Table:
 
 
 def _estimate(estimate: Estimate, places: int) -> str:
-    return interval_text(estimate.value, estimate.interval, places)
+    return interval_text(estimate.value, estimate.interval, _form(places))
 
 
 def differences_table(differences: dict[str, dict[str, str | None]]) -> Table:

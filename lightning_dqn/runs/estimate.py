@@ -194,17 +194,18 @@ def _time(times: Times, experiment: Experiment, trial: Trial) -> list[Line]:
     return [
         Line("time", "speed", f"{env_steps:,.0f} env steps/s, {updates:,.0f} updates/s"),
         Line("time", "of which collecting", f"{_share(trial.collecting_seconds, iteration):.0%}"),
-        Line("time", "warm-up", duration(times.warmup)),
-        Line("time", "training", duration(times.training)),
+        Line("time", "warm-up", in_two_units(times.warmup)),
+        Line("time", "training", in_two_units(times.training)),
         Line(
             "time",
             "evaluations and test",
-            f"{duration(times.evaluation)} to {duration(times.longest_evaluation)}",
+            f"{in_two_units(times.evaluation)} to {in_two_units(times.longest_evaluation)}",
         ),
         Line(
             "time",
             "the whole run",
-            f"{duration(total + times.evaluation)} to {duration(total + times.longest_evaluation)}",
+            f"{in_two_units(total + times.evaluation)} to "
+            f"{in_two_units(total + times.longest_evaluation)}",
         ),
     ]
 
@@ -213,7 +214,7 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def duration(seconds: float) -> str:
+def in_two_units(seconds: float) -> str:
     """Return a time in the two units that say most of it, as '2 h 5 min'."""
     if seconds == float("inf"):
         return "without end"

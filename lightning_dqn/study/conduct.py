@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from lightning_dqn.reporting.tables import duration
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.pruned import read_pruned
@@ -17,7 +18,6 @@ from lightning_dqn.study.results import read_run
 from lightning_dqn.study.results_files import write_results
 from lightning_dqn.study.sweep import Sweep
 from lightning_dqn.study.sweep_results import SweepResults, sum_up
-from lightning_dqn.study.tables import duration
 
 Say = Callable[[str], None]
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dqn.reporting.metrics_file import Series
+from lightning_dqn.reporting.tables import table_text
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.study.curve import Curve, join, plot, read_drawable, write_curves
 from lightning_dqn.study.results import CONFIDENCE, Failure, PrunedRun, Results, Run
 from lightning_dqn.study.suite import Suite
-from lightning_dqn.study.suite_files import table_text, write_suite
+from lightning_dqn.study.suite_files import write_suite
 from lightning_dqn.study.suite_results import SuiteResults
 from lightning_dqn.study.sweep import is_sweep, read_sweep
 from lightning_dqn.study.sweep_results import SweepResults

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lightning_dqn.reporting.tables import duration, markdown
 from lightning_dqn.study.results import Results
-from lightning_dqn.study.tables import duration, markdown
 
 
 def trials_table(trials: Sequence[Results], ranked_by: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+from lightning_dqn.reporting.tables import markdown
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.study.improvement import probability_of_improvement
 from lightning_dqn.study.namesakes import told_apart
@@ -16,14 +17,14 @@ from lightning_dqn.study.suite_files import write_suites
 from lightning_dqn.study.suite_results import SuiteResults, spread
 from lightning_dqn.study.suite_tables import (
     aggregates_table,
-    estimate,
+    estimate_text,
     others,
     others_scores,
     protocol,
     score,
 )
 from lightning_dqn.study.sweep_results import SweepResults
-from lightning_dqn.study.tables import INTERVAL, markdown
+from lightning_dqn.study.tables import INTERVAL
 from lightning_dqn.system.files import write_text
 
 
@@ -142,5 +143,5 @@ def _improvements(suites: Mapping[str, SuiteResults]) -> str:
     rows = [["X", "Y", f"P(X > Y) [{INTERVAL}]"]]
     for (x, first), (y, second) in combinations(suites.items(), 2):
         found = probability_of_improvement(first.normalized, second.normalized)
-        rows.append([x, y, estimate(found)])
+        rows.append([x, y, estimate_text(found)])
     return markdown(rows)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning_dqn.reporting.tables import table_text
 from lightning_dqn.study.aggregates import WAYS, Estimate
 from lightning_dqn.study.profile_plot import plot_profiles
 from lightning_dqn.study.suite_results import SuiteResults
@@ -54,15 +53,6 @@ def write_suites(
     runs = {label: one.normalized for label, one in suites.items()}
     note = plot_profiles(runs, means, folder / PROFILE, title=f"{title}, {len(games)} games")
     return [note] if note else []
-
-
-def table_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as the lines of a CSV file."""
-    lines = io.StringIO(newline="")
-    writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
-    writer.writeheader()
-    writer.writerows(rows)
-    return lines.getvalue().replace("\r\n", "\n")
 
 
 def _games(label: str, found: SuiteResults) -> Iterator[dict[str, Any]]:

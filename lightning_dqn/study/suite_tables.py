@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from lightning_dqn.reporting.tables import interval_text, markdown
 from lightning_dqn.study.aggregates import WAYS, Estimate
 from lightning_dqn.study.atari_scores import HUMAN, RANDOM, ScoreTable
 from lightning_dqn.study.results import Run
 from lightning_dqn.study.suite_results import SuiteResults, cut_episodes, spread
-from lightning_dqn.study.tables import INTERVAL, markdown
+from lightning_dqn.study.tables import INTERVAL
 
 OURS = "this suite"
 
@@ -34,12 +35,20 @@ def aggregates_table(suites: Mapping[str, SuiteResults], games: Sequence[str]) -
     for label, one in suites.items():
         counts = {"runs": len(one.runs), "games": len(games)}
         rows += [
-            [label, f"{counts[way]} {_counted(way, counts[way])}", *map(estimate, found.values())]
+            [
+                label,
+                f"{counts[way]} {_counted(way, counts[way])}",
+                *map(estimate_text, found.values()),
+            ]
             for way, found in one.aggregates.items()
         ]
     [first, *_] = suites.values()
     rows += [
-        [agent, f"{len(games)} {_counted('games', len(games))}", *map(estimate, found.values())]
+        [
+            agent,
+            f"{len(games)} {_counted('games', len(games))}",
+            *map(estimate_text, found.values()),
+        ]
         for agent, found in first.published(games).items()
     ]
     table = first.suite.scores
@@ -56,13 +65,9 @@ def score(value: float) -> str:
     return f"{value:,.1f}"
 
 
-def estimate(one: Estimate, digits: int = 3) -> str:
+def estimate_text(one: Estimate, digits: int = 3) -> str:
     """Return a statistic, and its interval where it has one, as ``0.061 [0.050, 0.072]``."""
-    text = f"{one.value:.{digits}f}"
-    if one.interval is None:
-        return text
-    low, high = one.interval
-    return f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
+    return interval_text(one.value, one.interval, f".{digits}f")
 
 
 def others(table: ScoreTable | None) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from lightning_dqn.reporting.statistics import interquartile_mean
+from lightning_dqn.reporting.tables import duration, interval_text, markdown
 from lightning_dqn.study.namesakes import told_apart
 from lightning_dqn.study.results import CONFIDENCE, Results, Run
 
@@ -64,8 +65,7 @@ def labels(studies: Sequence[Results]) -> list[str]:
 
 def iqm_text(study: Results) -> str:
     """Return the interquartile mean and its interval, as ``500.0 [498.1, 500.0]``."""
-    text, interval = f"{interquartile_mean(study.returns):.1f}", study.interval
-    return text if interval is None else f"{text} [{interval[0]:.1f}, {interval[1]:.1f}]"
+    return interval_text(interquartile_mean(study.returns), study.interval, ".1f")
 
 
 def env_steps_text(study: Results) -> str:
@@ -76,25 +76,3 @@ def env_steps_text(study: Results) -> str:
 def time_text(study: Results) -> str:
     """Return the median wall-clock time of a run."""
     return duration(float(np.median([run.wall_seconds for run in study.runs])))
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people: ``31 s``, ``12 min``, ``3.4 h``."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6_000 else f"{seconds / 3_600:.1f} h"
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table, the first row its head, that also reads well as plain text."""
-    # A rule of a single colon would be no table's.
-    widths = [max(2, *map(len, column)) for column in zip(*rows, strict=True)]
-    rule = [("-" * (width - 1) + ":") if i else "-" * width for i, width in enumerate(widths)]
-    lines = [
-        [
-            cell.rjust(w) if i else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        for row in [rows[0], rule, *rows[1:]]
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

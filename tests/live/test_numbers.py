@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from lightning_dqn.live.numbers import count, duration, short
+from lightning_dqn.live.numbers import clock, count, short
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_counts_have_units(value, told):
 
 
 def test_durations_are_hours_minutes_and_seconds():
-    assert [duration(s) for s in (-1, 59.9, 3723)] == ["00:00", "00:59", "1:02:03"]
+    assert [clock(s) for s in (-1, 59.9, 3723)] == ["00:00", "00:59", "1:02:03"]

@@ -13,7 +13,6 @@ from lightning_dqn.report.tables import (
     differences_table,
     evaluation_table,
     improvement_table,
-    interval_text,
     number_text,
     origins_table,
     runs_table,
@@ -28,12 +27,10 @@ def test_numbers_have_four_digits(values, expected):
     assert decimals(values) == expected
 
 
-def test_numbers_are_told_with_their_thousands_and_intervals():
+def test_numbers_are_told_with_their_thousands():
     assert number_text(12345.678, 1) == "12,345.7"
     assert number_text(-0.001, 1) == "0.0"
     assert number_text(None, 1) == NONE
-    assert interval_text(2.0, (1.0, 3.0), 1) == "2.0 [1.0, 3.0]"
-    assert interval_text(2.0, None, 1) == "2.0"
 
 
 def test_results_stand_in_a_row_for_each_setting(tmp_path):

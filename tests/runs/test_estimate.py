@@ -12,8 +12,8 @@ from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.replay.storage import ring_bytes
 from lightning_dqn.runs.estimate import (
     UNKNOWN_LIMIT,
-    duration,
     estimate,
+    in_two_units,
     longest_episode,
     minibatch_bytes,
     times_of,
@@ -147,4 +147,4 @@ def test_prioritised_sampling_takes_more(tmp_path: Path) -> None:
     ],
 )
 def test_a_duration_is_said_in_its_largest_units(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert in_two_units(seconds) == text

@@ -16,7 +16,7 @@ from lightning_dqn.study.curve import read_curves
 from lightning_dqn.study.results import Failure, Results, read_run
 from lightning_dqn.study.results_files import read_results, write_results
 from lightning_dqn.study.sweep_results import SweepResults
-from lightning_dqn.study.tables import duration, labels, markdown
+from lightning_dqn.study.tables import labels
 
 
 def sweep_of(folder: Path, *settings: Results) -> SweepResults:
@@ -98,18 +98,6 @@ def test_a_summary_tells_how_a_run_was_tested_and_an_older_one_does_not(fake_run
     path.write_text(json.dumps(json.loads(path.read_text()) | told))
     run = read_run(Path("study"), path.parent)
     assert {name: getattr(run, name) for name in told} == told
-
-
-def test_a_table_reads_as_markdown_and_as_text():
-    assert markdown([["a", "bb"], ["ccc", "d"]]).splitlines() == [
-        "| a   | bb |",
-        "| --- | -: |",
-        "| ccc |  d |",
-    ]
-
-
-def test_an_empty_column_has_a_rule_that_makes_a_table():
-    assert markdown([["a", "±"], ["b", ""]]).splitlines()[1] == "| -- | -: |"
 
 
 def test_the_table_of_one_setting_has_a_row_for_each_seed_and_one_for_all(tmp_path):
@@ -239,13 +227,6 @@ def test_a_sweep_of_no_finished_run_has_no_statistics(tmp_path):
     assert results.aggregate() == {}
     assert write_results(sweep_of(tmp_path, results)) == []
     assert read_results(tmp_path).settings[0].returns.shape == (0,)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(31.2, "31 s"), (600, "10 min"), (12_240, "3.4 h"), (99.4, "99 s")]
-)
-def test_times_are_for_people(seconds, text):
-    assert duration(seconds) == text
 
 
 @pytest.fixture(scope="module")

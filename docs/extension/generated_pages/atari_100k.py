@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lightning_dqn.reporting.statistics import interquartile_mean
+from lightning_dqn.reporting.tables import markdown
 from lightning_dqn.study.atari_scores import atari_100k as published
 from lightning_dqn.study.improvement import probability_of_improvement
 from lightning_dqn.study.results import Results, Run
@@ -17,8 +18,8 @@ from lightning_dqn.study.suite import Suite
 from lightning_dqn.study.suite_comparison import suites_text
 from lightning_dqn.study.suite_file import find_suite
 from lightning_dqn.study.suite_results import SuiteResults
-from lightning_dqn.study.suite_tables import estimate, score
-from lightning_dqn.study.tables import INTERVAL, markdown
+from lightning_dqn.study.suite_tables import estimate_text, score
+from lightning_dqn.study.tables import INTERVAL
 
 RECORDS = Path(__file__).resolve().parents[2] / "atari100k"
 Row = Mapping[str, str]
@@ -59,9 +60,9 @@ def atari_ablation(names: str) -> str:
     for name, one in zip(rows, found, strict=True):
         returns = (one.games[game].returns for game in suite.games)
         cells = [score(float(own.mean())) for own in returns]
-        cells += [str(len(one.runs)), estimate(one.aggregates["runs"]["iqm"], 2)]
+        cells += [str(len(one.runs)), estimate_text(one.aggregates["runs"]["iqm"], 2)]
         better = probability_of_improvement(whole.normalized, one.normalized)
-        cells.append("" if one is whole else estimate(better, 2))
+        cells.append("" if one is whole else estimate_text(better, 2))
         table.append([name.replace("_", " "), *cells])
     made = _made([row for own in rows.values() for row in own])
     return f"{markdown(table)}\n\n- {made}"
