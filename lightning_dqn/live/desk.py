@@ -16,7 +16,7 @@ from lightning_dqn.live.choice import Choice, Request, press
 from lightning_dqn.live.guard import Guard, modes_of
 from lightning_dqn.live.job_control import JobControl
 from lightning_dqn.live.keys import Keys
-from lightning_dqn.live.pace import LEAST_SECONDS, PERIOD_SECONDS, Pace
+from lightning_dqn.live.pace import LEAST_SECONDS, PERIOD_SECONDS, FramePace
 from lightning_dqn.live.screen import LEAST, draw
 from lightning_dqn.live.state import State
 from lightning_dqn.live.terminal import Terminal
@@ -62,7 +62,7 @@ class Desk:
         self._keys = Keys()
         self._size = LEAST
         self._said = 0.0
-        self._pace = Pace()
+        self._pace = FramePace()
         self._is_asked = True  # for a frame, by a key or by what a key came to
         self._closing = threading.Event()
         self._is_entered = threading.Event()

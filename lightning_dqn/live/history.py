@@ -19,14 +19,14 @@ MOST_POINTS = 1024
 RECENT_POINTS = 200
 
 
-class Curve(NamedTuple):
+class Points(NamedTuple):
     """Values over env steps, oldest first; both of one length."""
 
     env_steps: list[float]
     values: list[float]
 
 
-class Series:
+class BoundedSeries:
     """One metric over a run, in bounded memory.
 
     The whole curve's points are means of equally many values. Whenever there are too many of
@@ -75,13 +75,13 @@ class Series:
         if len(self._open) == self._per_point:
             self._close_point()
 
-    def whole(self) -> Curve:
+    def whole(self) -> Points:
         """Return the curve since the beginning."""
-        return _curve([*self._points, *([_mean(self._open)] if self._open else [])])
+        return _points([*self._points, *([_mean(self._open)] if self._open else [])])
 
-    def recent(self) -> Curve:
+    def recent(self) -> Points:
         """Return the newest values as they are."""
-        return _curve(list(self._recent))
+        return _points(list(self._recent))
 
     def _close_point(self) -> None:
         self._points.append(_mean(self._open))
@@ -99,7 +99,7 @@ class History:
     """All metrics that were logged, each in its order of coming."""
 
     def __init__(self) -> None:
-        self.series: dict[str, Series] = {}
+        self.series: dict[str, BoundedSeries] = {}
 
     def add(self, row: Mapping[str, object], env_steps: float) -> None:
         """Note the numbers of a row.
@@ -111,7 +111,7 @@ class History:
         for name, value in row.items():
             if isinstance(value, int | float) and name not in NO_METRICS:
                 if name not in self.series:
-                    self.series[name] = Series(name)
+                    self.series[name] = BoundedSeries(name)
                 self.series[name].add(env_steps, float(value))
 
     def add_rows(self, path: Path, env_steps: int) -> None:
@@ -147,5 +147,5 @@ def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
     return sum(x for x, _ in points) / number, sum(y for _, y in points) / number
 
 
-def _curve(points: list[tuple[float, float]]) -> Curve:
-    return Curve([x for x, _ in points], [y for _, y in points])
+def _points(points: list[tuple[float, float]]) -> Points:
+    return Points([x for x, _ in points], [y for _, y in points])

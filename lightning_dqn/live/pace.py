@@ -22,7 +22,7 @@ On a busy machine, where little of it passes in a second, there are fewer of the
 """
 
 
-class Pace:
+class FramePace:
     """Says when the next frame is due."""
 
     def __init__(self) -> None:

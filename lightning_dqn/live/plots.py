@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lightning_dqn.live.dots import Dots
-from lightning_dqn.live.history import Curve
+from lightning_dqn.live.history import Points
 from lightning_dqn.live.numbers import count, short
 
 _SCALE = 10
@@ -33,14 +33,12 @@ class Band(NamedTuple):
         low: the lowest of them.
         middle: the median.
         high: the highest.
-        num_runs: how many there are.
     """
 
     env_steps: list[float]
     low: list[float]
     middle: list[float]
     high: list[float]
-    num_runs: int
 
 
 class Plot(NamedTuple):
@@ -58,7 +56,7 @@ class _Ranges(NamedTuple):
     high: float
 
 
-def plot_curve(curve: Curve, width: int, height: int, band: Band | None = None) -> Plot | None:
+def plot_curve(curve: Points, width: int, height: int, band: Band | None = None) -> Plot | None:
     """Return a metric over env steps; None where there is nothing to draw or no room.
 
     Args:
@@ -97,7 +95,7 @@ def plot_distribution(values: Sequence[float], width: int, height: int) -> Plot 
     return Plot(axes, Layer(dots.lines(), 0, _SCALE))
 
 
-def _ranges(curve: Curve, band: Band | None) -> _Ranges:
+def _ranges(curve: Points, band: Band | None) -> _Ranges:
     steps, values = list(curve.env_steps), list(curve.values)
     if band is not None:
         steps += band.env_steps

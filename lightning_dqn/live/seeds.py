@@ -50,7 +50,6 @@ def band_of(curves: Sequence[Series]) -> Band:
         low=values.min(axis=0).tolist(),
         middle=np.median(values, axis=0).tolist(),
         high=values.max(axis=0).tolist(),
-        num_runs=len(curves),
     )
 
 

@@ -6,11 +6,8 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Mapping
-from typing import Literal
 
 from lightning_dqn.live.screen import LEAST
-
-Show = Literal["auto"] | bool
 
 
 def why_not(environment: Mapping[str, str]) -> str:

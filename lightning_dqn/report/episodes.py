@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lightning_dqn.report.boards import EPISODES, BoardEpisode, board_episodes, is_board_game
 from lightning_dqn.report.reported import Reported, Setting
 from lightning_dqn.report.tables import Table, decimals, number_text
-from lightning_dqn.report.videos import Video, videos_of
+from lightning_dqn.report.videos import EpisodeVideo, videos_of
 from lightning_dqn.reporting.statistics import best_median_worst
 from lightning_dqn.system.faults import first_line
 
@@ -30,7 +30,7 @@ class Episodes:
 
     setting: str
     of: str
-    videos: tuple[Video, ...] = ()
+    videos: tuple[EpisodeVideo, ...] = ()
     boards: tuple[BoardEpisode, ...] = ()
     table: Table | None = None
 

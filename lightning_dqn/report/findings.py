@@ -10,7 +10,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.system.files import FINDINGS
 
 
-class Finding(NamedTuple):
+class ReportedFinding(NamedTuple):
     """Something that looks wrong in a run.
 
     Attributes:
@@ -26,7 +26,7 @@ class Finding(NamedTuple):
     advice: str
 
 
-def read_findings(run_dir: Path) -> list[Finding] | None:
+def read_findings(run_dir: Path) -> list[ReportedFinding] | None:
     """Return what was found in a run; None where nobody looked.
 
     Raises:
@@ -41,5 +41,5 @@ def read_findings(run_dir: Path) -> list[Finding] | None:
         raise ConfigError(f"{path}: no findings of a run ({error!r}); remove it") from error
 
 
-def _finding(saved: dict[str, Any]) -> Finding:
-    return Finding(saved["rule"], saved["env_steps"], saved["what"], saved["remedy"])
+def _finding(saved: dict[str, Any]) -> ReportedFinding:
+    return ReportedFinding(saved["rule"], saved["env_steps"], saved["what"], saved["remedy"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_dqn.report.configuration import FILES, settings_of
-from lightning_dqn.report.reported import Reported, ReportedRun, Setting, Source
+from lightning_dqn.report.reported import Reported, ReportedRun, RunSource, Setting
 from lightning_dqn.reporting.metrics_file import METRICS
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob, label_of
@@ -39,7 +39,7 @@ def gather(folders: Sequence[Path]) -> Reported:
     sources = [_of_sweep(read_sweep(folder)) for folder in found if is_sweep(folder)]
     alone = [folder for folder in found if not is_sweep(folder)]
     if alone:
-        sources.append(Source("runs", None, None, _alike([_alone(one) for one in alone])))
+        sources.append(RunSource("runs", None, None, _alike([_alone(one) for one in alone])))
     return Reported(_labelled(sources), tuple(_notes(sources)))
 
 
@@ -70,7 +70,7 @@ def is_run(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (SUMMARY, METRICS, *FILES))
 
 
-def _of_sweep(sweep: Sweep) -> Source:
+def _of_sweep(sweep: Sweep) -> RunSource:
     told = _told_reasons(sweep.folder)
     settings: dict[tuple[str, ...], list[SweepJob]] = {}
     for job in sweep.jobs:
@@ -87,7 +87,7 @@ def _of_sweep(sweep: Sweep) -> Source:
         ordered = tuple(sorted(runs, key=lambda run: run.seed or 0))
         command = setting_command(sweep, setting, jobs)
         found.append(Setting(label or sweep.name, sweep.name, command, setting, ordered))
-    return Source(sweep.name, sweep.folder, sweep.command_line, tuple(found), sweep.suite)
+    return RunSource(sweep.name, sweep.folder, sweep.command_line, tuple(found), sweep.suite)
 
 
 def _told_reasons(folder: Path) -> dict[str, str]:
@@ -162,7 +162,7 @@ def _of_seeds(setting: Setting, runs: Sequence[ReportedRun]) -> str | None:
     return _command(["study", *flags, *setting.overrides, f"seeds={seeds}"])
 
 
-def _labelled(sources: Sequence[Source]) -> tuple[Source, ...]:
+def _labelled(sources: Sequence[RunSource]) -> tuple[RunSource, ...]:
     """Give every setting a label that no other one has, by its source where need be."""
     several = len(sources) > 1
     settings = [(source, one) for source in sources for one in source.settings]
@@ -185,7 +185,7 @@ def _place(setting: Setting) -> Path:
     return folder if len(setting.runs) == 1 else folder.parent
 
 
-def _notes(sources: Sequence[Source]) -> Iterator[str]:
+def _notes(sources: Sequence[RunSource]) -> Iterator[str]:
     environments = {one.environment for source in sources for one in source.settings}
     if len(environments) > 1:
         yield (

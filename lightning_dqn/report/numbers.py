@@ -10,7 +10,7 @@ import numpy as np
 
 from lightning_dqn.report.configuration import differences
 from lightning_dqn.report.contrasts import Aggregate, Contrast, contrasts, suite_aggregates
-from lightning_dqn.report.findings import Finding, read_findings
+from lightning_dqn.report.findings import ReportedFinding, read_findings
 from lightning_dqn.report.panels import Panel, diagnostics, main_panels, ranked
 from lightning_dqn.report.reported import Reported, ReportedRun, Setting
 from lightning_dqn.study.results import CONFIDENCE
@@ -79,7 +79,7 @@ class Numbers:
     contrasts: list[Contrast]
     aggregates: list[Aggregate]
     differences: dict[str, dict[str, str | None]]
-    findings: list[tuple[str, ReportedRun, list[Finding]]]
+    findings: list[tuple[str, ReportedRun, list[ReportedFinding]]]
     origins: list[Origin]
 
     @classmethod
@@ -130,7 +130,7 @@ def _evaluated(setting: Setting) -> Evaluated:
     )
 
 
-def _findings(reported: Reported) -> list[tuple[str, ReportedRun, list[Finding]]]:
+def _findings(reported: Reported) -> list[tuple[str, ReportedRun, list[ReportedFinding]]]:
     return [
         (setting.label, run, found)
         for setting in reported.settings

@@ -118,7 +118,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Source:
+class RunSource:
     """A sweep's or a study's folder, or the runs that were named by themselves.
 
     Attributes:
@@ -140,7 +140,7 @@ class Source:
 class Reported:
     """All that a report is of, and what is to be said of how it was read, in a line each."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[RunSource, ...]
     notes: tuple[str, ...] = ()
 
     @property

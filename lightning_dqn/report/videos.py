@@ -26,7 +26,7 @@ _FILMED = re.compile(
 _ORDER = ("best", "median", "worst", "only")
 
 
-class Video(NamedTuple):
+class EpisodeVideo(NamedTuple):
     """A video of an episode.
 
     Attributes:
@@ -65,7 +65,7 @@ class Video(NamedTuple):
 class _Take(NamedTuple):
     """Videos that belong together, of one evaluation or one recording."""
 
-    videos: list[Video]
+    videos: list[EpisodeVideo]
     time: float
 
     def rank(self, tested: int | None) -> tuple[bool, int, bool, float]:
@@ -79,7 +79,7 @@ class _Take(NamedTuple):
         return is_of_result, env_step, first.is_recorded, self.time
 
 
-def videos_of(setting: Setting) -> list[Video]:
+def videos_of(setting: Setting) -> list[EpisodeVideo]:
     """Return the newest videos of a setting: those of its median run, else of the first with any.
 
     All are of one evaluation or one recording. A video that doesn't show the episode that was
@@ -90,7 +90,7 @@ def videos_of(setting: Setting) -> list[Video]:
     return next((found for run in runs if (found := _newest(run.folder))), [])
 
 
-def _newest(folder: Path) -> list[Video]:
+def _newest(folder: Path) -> list[EpisodeVideo]:
     if not folder.is_dir():
         return []
     places = [folder, *(one for one in folder.iterdir() if one.is_dir())]
@@ -109,7 +109,9 @@ def _recorded(place: Path, folder: Path) -> Iterator[_Take]:
         videos = []
         with suppress(KeyError, TypeError, AttributeError):  # another program's
             videos = [
-                Video(which, one["return"], told["env_steps"], place / one["file"], folder, True)
+                EpisodeVideo(
+                    which, one["return"], told["env_steps"], place / one["file"], folder, True
+                )
                 for which, one in told["videos"].items()
                 if which in _ORDER and (place / one["file"]).is_file()
             ]
@@ -119,12 +121,12 @@ def _recorded(place: Path, folder: Path) -> Iterator[_Take]:
 
 def _filmed(place: Path, folder: Path) -> Iterator[_Take]:
     """Yield the evaluations that were filmed into a place; of two films of one the newer holds."""
-    takes: dict[int, dict[str, Video]] = {}
+    takes: dict[int, dict[str, EpisodeVideo]] = {}
     files = [path for path in place.iterdir() if path.suffix in _KINDS and path.is_file()]
     for path in sorted(files, key=_time):
         if (found := _FILMED.fullmatch(path.stem)) is not None:
             step, which = int(found["step"]), found["which"]
-            video = Video(which, float(found["value"]), step, path, folder, False)
+            video = EpisodeVideo(which, float(found["value"]), step, path, folder, False)
             takes.setdefault(step, {})[which] = video
     for by_name in takes.values():
         videos = list(by_name.values())

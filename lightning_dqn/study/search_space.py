@@ -141,11 +141,9 @@ class SearchSpace:
     """Dimensions by the keys that they set.
 
     Attributes:
-        texts: each as an override has it behind its key, as ``choice(32,64)``.
-        dimensions: likewise, read.
+        dimensions: each what an override has behind its key, as ``choice(32,64)``.
     """
 
-    texts: Mapping[str, str]
     dimensions: Mapping[str, Dimension]
 
     @classmethod
@@ -164,7 +162,7 @@ class SearchSpace:
                 told = f"{line}: can't be read ({one_line(error)}); expected {FORMS}"
                 raise ConfigError(told) from error
             found[key] = dimension_of(override)
-        return cls(dict(texts), found)
+        return cls(found)
 
     def distributions(self) -> dict[str, Any]:
         """Return what Optuna draws from."""

@@ -16,7 +16,7 @@ from lightning_dqn.study.suite import Suite
 from lightning_dqn.study.suite_results import SuiteResults
 from lightning_dqn.study.suite_tables import suite_text
 from lightning_dqn.study.sweep import Sweep, seeds_text
-from lightning_dqn.study.tables import changed_by_hand, comparison, runs_table
+from lightning_dqn.study.tables import changes_told, comparison, runs_table
 from lightning_dqn.system.overrides import is_of, key_of
 
 
@@ -69,7 +69,7 @@ class SweepResults:
         if self.suite is not None:
             return suite_text(SuiteResults.of(self.suite, self.settings))
         runs = [run for setting in self.settings for run in setting.runs]
-        return "\n\n".join([self._tables(), *changed_by_hand(runs)])
+        return "\n\n".join([self._tables(), *changes_told(runs)])
 
     def _tables(self) -> str:
         labelled = {one.name: one for one in self.settings}

@@ -26,7 +26,7 @@ def runs_table(results: Results) -> str:
     return markdown(rows)
 
 
-def changed_by_hand(runs: Iterable[Run]) -> list[str]:
+def changes_told(runs: Iterable[Run]) -> list[str]:
     """Return a line for each run that no command makes again, by its folder."""
     return [
         f"{run.run_dir} was changed by hand: {'; '.join(run.changed_by_hand)}"

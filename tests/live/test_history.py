@@ -4,31 +4,31 @@ import math
 
 import pytest
 
-from lightning_dqn.live.history import RECENT_POINTS, History, Series
+from lightning_dqn.live.history import RECENT_POINTS, BoundedSeries, History
 
 
 def test_last_mean_and_best_are_those_of_the_values():
-    series = Series("eval/episode_return")
+    series = BoundedSeries("eval/episode_return")
     for step, value in enumerate([1.0, 5.0, 3.0]):
         series.add(step, value)
     assert (series.last, series.mean, series.best) == (3.0, 3.0, 5.0)
 
 
 def test_the_best_is_the_lowest_where_the_glossary_says_so():
-    series = Series("eval/mean_regret")
+    series = BoundedSeries("eval/mean_regret")
     for value in (1.0, 0.2, 0.5):
         series.add(0, value)
     assert series.best == 0.2
 
 
 def test_a_metric_without_a_better_end_has_no_best():
-    series = Series("train/loss")
+    series = BoundedSeries("train/loss")
     series.add(0, 1.0)
     assert series.best is None
 
 
 def test_what_is_not_finite_is_shown_as_last_and_spoils_no_mean():
-    series = Series("train/loss")
+    series = BoundedSeries("train/loss")
     series.add(0, 1.0)
     series.add(1, math.nan)
     assert math.isnan(series.last)
@@ -38,7 +38,7 @@ def test_what_is_not_finite_is_shown_as_last_and_spoils_no_mean():
 
 @pytest.mark.parametrize("num_values", [1, 7, 8, 9, 63, 1000])
 def test_the_whole_curve_is_bounded_and_keeps_beginning_and_end(num_values):
-    series = Series("train/loss", most_points=8)
+    series = BoundedSeries("train/loss", most_points=8)
     for step in range(num_values):
         series.add(step, float(step))
     steps, values = series.whole()
@@ -50,7 +50,7 @@ def test_the_whole_curve_is_bounded_and_keeps_beginning_and_end(num_values):
 
 
 def test_recent_values_are_the_newest_as_they_are():
-    series = Series("train/loss")
+    series = BoundedSeries("train/loss")
     for step in range(RECENT_POINTS + 5):
         series.add(step, float(step))
     assert series.recent().values == [float(step) for step in range(5, RECENT_POINTS + 5)]

@@ -3,7 +3,7 @@
 import pytest
 
 from lightning_dqn.live import pace as module
-from lightning_dqn.live.pace import Pace
+from lightning_dqn.live.pace import FramePace
 
 
 class Clock:
@@ -30,7 +30,7 @@ def clock(monkeypatch):
 
 
 def drawn(clock, cost=0.002):
-    pace = Pace()
+    pace = FramePace()
     with pace.frame():
         clock.own += cost
         clock.work += cost
@@ -38,7 +38,7 @@ def drawn(clock, cost=0.002):
 
 
 def test_the_first_frame_is_due_at_once(clock):
-    assert Pace().is_due(is_asked=False)
+    assert FramePace().is_due(is_asked=False)
 
 
 def test_two_frames_a_second_where_the_process_works(clock):

@@ -3,7 +3,7 @@
 import pytest
 
 from lightning_dqn.live.dots import Dots
-from lightning_dqn.live.history import Curve
+from lightning_dqn.live.history import Points
 from lightning_dqn.live.plots import Band, plot_curve, plot_distribution
 
 
@@ -22,7 +22,7 @@ def test_what_lies_outside_sets_no_dot():
 
 
 def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right():
-    plot = plot_curve(Curve([0, 100], [0.0, 8.0]), width=40, height=6)
+    plot = plot_curve(Points([0, 100], [0.0, 8.0]), width=40, height=6)
     curve = plot.curve.lines
     assert curve[0].rstrip()[-1] != " "
     assert curve[0][0] == " "
@@ -35,7 +35,7 @@ def test_a_rising_line_goes_from_the_lower_left_to_the_upper_right():
 @pytest.mark.parametrize(("width", "height"), [(14, 3), (40, 10), (200, 60)])
 @pytest.mark.parametrize("values", [[3.0], [0.0, 0.0], [1e-9, 1e12, -4.0]])
 def test_a_plot_has_the_size_that_was_asked_for(width, height, values):
-    curve = Curve([float(i) for i in range(len(values))], values)
+    curve = Points([float(i) for i in range(len(values))], values)
     for plot in (plot_curve(curve, width, height), plot_distribution(values, width, height)):
         assert len(plot.axes.lines) == height
         assert len(plot.curve.lines) == height - 1
@@ -43,8 +43,8 @@ def test_a_plot_has_the_size_that_was_asked_for(width, height, values):
 
 
 def test_there_is_no_plot_without_values_or_room():
-    assert plot_curve(Curve([], []), 80, 20) is None
-    assert plot_curve(Curve([0.0], [1.0]), 12, 20) is None
+    assert plot_curve(Points([], []), 80, 20) is None
+    assert plot_curve(Points([0.0], [1.0]), 12, 20) is None
     assert plot_distribution([], 80, 20) is None
 
 
@@ -56,7 +56,7 @@ def test_the_most_frequent_range_fills_the_height_of_a_distribution():
 
 
 def test_a_band_widens_the_axes_and_lies_behind():
-    band = Band([0, 10], [-5.0, -5.0], [0.0, 0.0], [5.0, 5.0], 3)
-    plot = plot_curve(Curve([0, 10], [1.0, 1.0]), 40, 10, band)
+    band = Band([0, 10], [-5.0, -5.0], [0.0, 0.0], [5.0, 5.0])
+    plot = plot_curve(Points([0, 10], [1.0, 1.0]), 40, 10, band)
     assert plot.axes.lines[0].strip() == "5┤"
     assert any(character != " " for character in "".join(plot.behind.lines))

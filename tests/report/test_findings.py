@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lightning_dqn.report.findings import Finding, read_findings
+from lightning_dqn.report.findings import ReportedFinding, read_findings
 from lightning_dqn.runs.build import ConfigError
 
 
@@ -17,7 +17,7 @@ def test_a_run_that_nobody_looked_at_is_not_one_without_findings(tmp_path):
 def test_a_finding_says_what_and_what_to_do(tmp_path):
     saved = {"findings": [{"rule": "a", "env_steps": 5, "what": "b", "remedy": "c"}]}
     (tmp_path / "findings.json").write_text(json.dumps(saved))
-    assert read_findings(tmp_path) == [Finding("a", 5, "b", "c")]
+    assert read_findings(tmp_path) == [ReportedFinding("a", 5, "b", "c")]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def running_state() -> State:
         state.history.add(row, 50 * step)
     state.history.add({"eval/episode_return": 180.0}, 5_000)
     state.history.add({"eval/episode_return": 150.0}, 10_000)
-    state.bands["train/loss"] = Band([0, 10_000], [0.0, 0.1], [0.5, 0.2], [1.0, 0.4], 3)
+    state.bands["train/loss"] = Band([0, 10_000], [0.0, 0.1], [0.5, 0.2], [1.0, 0.4])
     picture = [[("X . ", PLAIN), ("O", GOOD)]]
     state.glance = Glance(picture, [0.5, -1.25, 3.0], [True, False, True], 12_500, 17, 16.0)
     return state
