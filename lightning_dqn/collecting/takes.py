@@ -42,8 +42,8 @@ class Footage:
         folder: of the files, made if it isn't there.
         prefix: how their names begin; ``<which>_return_<return>.<format>`` follows.
         format: of the files.
-        max_frames: of a video. A longer episode shows one frame in every so many, and its last,
-            at its own pace as long as that makes 10 frames a second.
+        max_frames: of a video. A longer episode shows one frame in every so many, the last of
+            them how it ends, at its own pace as long as that makes 10 frames a second.
         width: in pixels; None: as it is drawn, small pictures enlarged.
     """
 
@@ -76,11 +76,11 @@ class Take:
         self.shown: Episode | None = None
         self._footage = footage
         self._moments, self._frames = 0, 0
-        moments = ranked.episode_length + 1
-        self._every = math.ceil(moments / footage.max_frames)
+        self._before_the_last = footage.max_frames - 1
+        self._every = math.ceil(ranked.episode_length / max(1, self._before_the_last))
         name = f".{footage.prefix}{which}.tmp.{footage.format}"
         self._temporary = footage.folder / name
-        expected = math.ceil(moments / self._every) + 1
+        expected = math.ceil(ranked.episode_length / self._every) + 1
         self._video: Video = open_video(
             self._temporary,
             footage.format,
@@ -89,8 +89,8 @@ class Take:
         )
 
     def passes(self) -> bool:
-        """Count a moment; tell whether it is to be filmed."""
-        is_due = self._moments % self._every == 0 and self._frames < self._footage.max_frames
+        """Count a moment that isn't the last one; tell whether it is to be filmed."""
+        is_due = self._moments % self._every == 0 and self._frames < self._before_the_last
         self._moments += 1
         return is_due
 

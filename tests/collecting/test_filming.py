@@ -108,14 +108,33 @@ def test_a_cut_episode_is_shown_as_far_as_it_was_counted(tmp_path):
         assert times_shown(one.path) == [0, 1, 2]
 
 
-def test_a_long_episode_shows_one_frame_in_so_many_and_its_last(tmp_path):
-    videos, _ = filmed(tmp_path, max_frames=3)
+@pytest.mark.parametrize(
+    ("length", "max_frames", "every", "shown"),
+    [
+        (5, 7, 1, [0, 1, 2, 3, 4, 5]),
+        (5, 6, 1, [0, 1, 2, 3, 4, 5]),
+        (5, 5, 2, [0, 2, 4, 5]),
+        (5, 3, 3, [0, 3, 5]),
+        (5, 2, 5, [0, 5]),
+        (5, 1, 5, [5]),
+        (9, 3, 5, [0, 5, 9]),
+        (9, 4, 3, [0, 3, 6, 9]),
+    ],
+)
+def test_a_long_episode_shows_one_frame_in_so_many_and_its_last(
+    length, max_frames, every, shown, tmp_path
+):
+    class Long(ShownEnv):
+        def reset(self, **kwargs: Any) -> Any:
+            super().reset(**kwargs)
+            self.length = length
+            return self._observation(), {}
+
+    videos, _ = filmed(tmp_path, Long, max_frames=max_frames)
     for one in videos:
-        length = one.episode.episode_length
-        every = -(-(length + 1) // 3)
-        expected = sorted({*range(0, length, every), length})
-        assert times_shown(one.path) == expected
-        assert one.notes == [f"one frame in {every}: 3 are the most"]
+        assert times_shown(one.path) == shown
+        notes = [f"one frame in {every}: {max_frames} are the most"]
+        assert one.notes == (notes if every > 1 else [])
 
 
 def test_nothing_is_drawn_of_other_episodes(tmp_path, monkeypatch):
