@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ _BUILT = ("environment", "data.evaluation.environment", "module.network", "modul
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """Where a run's files are.
+    """Where a run's files are; its configuration and weights are read once, when first asked for.
 
     Attributes:
         folder: of the run; None where a checkpoint lies in no such folder.
@@ -83,12 +84,25 @@ class FinishedRun:
                 return cls(folder, weights if weights in found else path, trust)
         raise ConfigError(f"run={path}: {_what_it_is(path)}")
 
+    @cached_property
+    def saved(self) -> Saved:
+        """What its weights' files hold.
+
+        Raises:
+            ValueError: they are damaged, or something else.
+        """
+        return read_saved(self.weights)
+
     def config(self) -> DictConfig:
-        """Return the run's configuration, after a look at what it names.
+        """Return a copy of the run's configuration, after a look at what it names.
 
         Raises:
             ValueError: it isn't there, is damaged, or names what isn't trusted.
         """
+        return self._config.copy()
+
+    @cached_property
+    def _config(self) -> DictConfig:
         if self.folder is None:
             raise ConfigError(
                 f"run={self.weights}: {CONFIGURATION} is missing beside it, so its environment "
@@ -125,9 +139,8 @@ class FinishedRun:
         Raises:
             ValueError: the files are damaged, or something else.
         """
-        saved = read_saved(self.weights)
         try:
-            return saved.agent(**self._own_parts(saved)).eval()
+            return self.saved.agent(**self._own_parts()).eval()
         except (RuntimeError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"{self.weights}: its weights don't fit its hyper-parameters: {error}"
@@ -135,7 +148,7 @@ class FinishedRun:
 
     def env_steps(self) -> int | None:
         """Return how long the weights were trained: they know it, or the run's summary does."""
-        found = read_saved(self.weights).counters.get("env_steps")
+        found = self.saved.counters.get("env_steps")
         return self._summary().get("tested_env_steps") if found is None else found
 
     def agent_for(self, factory: EnvironmentFactory) -> Agent:
@@ -166,7 +179,7 @@ class FinishedRun:
 
     def counters(self) -> Mapping[str, int]:
         """Return ``updates`` and ``env_steps`` of the weights; nothing where they aren't known."""
-        if counters := read_saved(self.weights).counters:
+        if counters := self.saved.counters:
             return counters
         summary = self._summary()
         tested = summary.get("tested_env_steps")
@@ -208,11 +221,12 @@ class FinishedRun:
         for policy in restored(self.agent(), weights):
             pool.add(policy)
 
-    def _own_parts(self, saved: Saved) -> dict[str, Any]:
-        named = [n for n in ("network", "head") if isinstance(saved.hyperparameters[n], str)]
+    def _own_parts(self) -> dict[str, Any]:
+        hyperparameters = self.saved.hyperparameters
+        named = [n for n in ("network", "head") if isinstance(hyperparameters[n], str)]
         parts = {}
         for name in named:
-            kind = saved.hyperparameters[name]
+            kind = hyperparameters[name]
             if self.folder is None:
                 raise ConfigError(
                     f"run={self.weights}: its {name} {kind} is code of your own, which no "

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_dqn.agent import Agent
 from lightning_dqn.formats.card import Evaluation, Facts, Training, card
 from lightning_dqn.formats.export import export
-from lightning_dqn.formats.saved import PUBLISHED, read_saved, save_weights
+from lightning_dqn.formats.saved import PUBLISHED, save_weights
 from lightning_dqn.reporting.video import VideoFormat
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import evaluate, notes_on_returns, summed_up, test_seed
@@ -160,8 +160,8 @@ def _summary(run: FinishedRun) -> dict[str, Any]:
 
 
 def _write_agent(run: FinishedRun, agent: Agent, folder: Path) -> None:
-    hyperparameters = read_saved(run.weights).hyperparameters
-    save_weights(agent, folder, hyperparameters, names=PUBLISHED, counters=run.counters())
+    learned_by, counters = run.saved.hyperparameters, run.counters()
+    save_weights(agent, folder, learned_by, names=PUBLISHED, counters=counters)
 
 
 def _absent(config: DictConfig, paths: list[str]) -> tuple[str, ...]:
@@ -298,7 +298,7 @@ def _tested(run: FinishedRun, summary: Mapping[str, Any]) -> Evaluation:
 
 
 def _training(run: FinishedRun, summary: Mapping[str, Any]) -> Training:
-    counters = read_saved(run.weights).counters
+    counters = run.saved.counters
     weights = f"of env step {counters['env_steps']:,}" if counters else summary.get("tested", "")
     overrides = (str(one) for one in summary.get("overrides") or ())
     return Training(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 from support.short_runs import small_run
 
+from lightning_dqn.runs import finished
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.evaluate import test_seed as seed_of_test
 from lightning_dqn.runs.finished import FinishedRun
 from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.runs.trust import Trust
@@ -65,6 +68,42 @@ def test_counters_and_test_return_are_those_of_the_weights(run: Path, tmp_path: 
     assert (checkpoint.counters(), checkpoint.test_return()) == (last, None)
     path.write_text("[]")
     assert (whole.counters(), whole.test_return()) == ({}, None)
+
+
+@pytest.mark.parametrize("named", ["module.safetensors", "checkpoints/last.ckpt"])
+def test_weights_and_configuration_are_read_once(
+    named: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[tuple[str, Path]] = []
+
+    def counted(name: str) -> Any:
+        read = getattr(finished, name)
+        return lambda path, *rest: reads.append((name, path)) or read(path, *rest)
+
+    for name in ("read_saved", "read_configuration", "verify"):
+        monkeypatch.setattr(finished, name, counted(name))
+    found = FinishedRun.find(run / named)
+    agents = [found.agent_for(found.environment()), found.agent()]
+    assert found.env_steps() == found.counters()["env_steps"]
+    found.test_return(), found.game(), seed_of_test(found)
+    configuration = found.folder / ".hydra" / "config.yaml"
+    assert reads.count(("read_saved", found.weights)) == 1
+    assert reads.count(("read_configuration", configuration)) == 1
+    assert reads.count(("verify", configuration)) == 1
+    assert len(reads) == len(set(reads))
+    with torch.no_grad():
+        next(agents[0].parameters()).add_(1)
+    for one, again in zip(agents[1].parameters(), found.agent().parameters(), strict=True):
+        assert torch.equal(one, again), "no agent shares tensors with another"
+
+
+def test_who_changes_a_configuration_changes_a_copy(run: Path) -> None:
+    found = FinishedRun.find(run)
+    config = found.config()
+    config.seed, config.module.network = 99, None
+    assert found.config().seed != 99
+    assert found.agent().spec.num_actions == 2
+    assert found == FinishedRun.find(run)
 
 
 @pytest.mark.parametrize("left", ["best.ckpt", "last.ckpt"])
