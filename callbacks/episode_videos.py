@@ -138,7 +138,7 @@ class EpisodeVideos(pl.Callback):
 
     def _tell(self, trainer: pl.Trainer, module: DQN, videos: Sequence[Filmed]) -> None:
         for one in videos:
-            if one.episode != one.ranked:
+            if not one.is_repeated:
                 rank_zero_warn(f"EpisodeVideos: {unrepeated(one)}")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightning_dqn.reporting.video import Video, VideoFormat, as_frame, open_video
+from lightning_dqn.reporting.video import Clip, VideoFormat, as_frame
 from lightning_dqn.transitions import Episode
 
 DEFAULT_FPS = 10.0
@@ -17,14 +15,15 @@ DEFAULT_FPS = 10.0
 
 
 class Filmed(NamedTuple):
-    """A video of an evaluation's episode.
+    """A video of an episode, chosen by what it came to when it was played before.
 
     Attributes:
         which: ``best``, ``median``, ``worst``, or ``only`` of one episode.
         path: of the file.
         episode: that it shows.
-        ranked: as the evaluation counted it; another one where it wasn't repeated.
+        ranked: as it was counted; another one where it wasn't repeated.
         notes: lines about frames that were left out.
+        seed: that it alone was played by; None: it was one of an evaluation's.
     """
 
     which: str
@@ -32,6 +31,12 @@ class Filmed(NamedTuple):
     episode: Episode
     ranked: Episode
     notes: list[str]
+    seed: int | None = None
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it shows the episode that was ranked."""
+        return self.episode == self.ranked
 
 
 @dataclass(frozen=True)
@@ -78,14 +83,12 @@ class Take:
         self._moments, self._frames = 0, 0
         self._before_the_last = footage.max_frames - 1
         self._every = math.ceil(ranked.episode_length / max(1, self._before_the_last))
-        name = f".{footage.prefix}{which}.tmp.{footage.format}"
-        self._temporary = footage.folder / name
-        expected = math.ceil(ranked.episode_length / self._every) + 1
-        self._video: Video = open_video(
-            self._temporary,
+        self._clip = Clip(
+            footage.folder,
+            f"{footage.prefix}{which}",
             footage.format,
             fps=pace(fps, self._every),
-            expected=expected,
+            expected=math.ceil(ranked.episode_length / self._every) + 1,
         )
 
     def passes(self) -> bool:
@@ -97,26 +100,21 @@ class Take:
     def take(self, picture: Any) -> None:
         """Film what stands now."""
         self._frames += 1
-        self._video.add(as_frame(picture, self._footage.width))
+        self._clip.add(as_frame(picture, self._footage.width))
 
     def finish(self) -> Filmed:
         """Put the file in its place, named by what it shows."""
         assert self.shown is not None, "an evaluation plays all of its episodes"
         footage = self._footage
-        notes = self._video.finish()
+        name = f"{footage.prefix}{named(self.which, self.shown, self.ranked)}"
+        path, notes = self._clip.finish(name)
         if self._every > 1:
             notes.append(f"one frame in {self._every}: {footage.max_frames:,} are the most")
-        which = self.which if self.shown == self.ranked else "unrepeated"
-        told = f"{which}_return_{self.shown.episode_return:.6g}"
-        path = footage.folder / f"{footage.prefix}{told}.{footage.format}"
-        os.replace(self._temporary, path)
         return Filmed(self.which, path, self.shown, self.ranked, notes)
 
     def discard(self) -> None:
         """Leave nothing that isn't finished."""
-        with suppress(OSError):
-            self._video.close()
-        self._temporary.unlink(missing_ok=True)
+        self._clip.discard()
 
 
 def pace(fps: float, every: int) -> float:
@@ -124,14 +122,20 @@ def pace(fps: float, every: int) -> float:
     return max(fps / every, min(fps, DEFAULT_FPS))
 
 
+def named(which: str, shown: Episode, ranked: Episode) -> str:
+    """Return a video's name: which it is, if it shows what was ranked, and its return."""
+    return f"{which if shown == ranked else 'unrepeated'}_return_{shown.episode_return:.6g}"
+
+
+def told(episode: Episode) -> str:
+    """Return what an episode came to, for people."""
+    return f"return {episode.episode_return:g} in {episode.episode_length:,} env steps"
+
+
 def unrepeated(filmed: Filmed) -> str:
     """Return one line about a video that shows another episode than the one ranked."""
     was, shown = filmed.ranked, filmed.episode
     return (
-        f"{filmed.which}: the evaluation counted {_told(was)}, but its video shows {_told(shown)} "
+        f"{filmed.which}: the evaluation counted {told(was)}, but its video shows {told(shown)} "
         "and is named by that: the environment, or the policy, doesn't repeat itself by its seed"
     )
-
-
-def _told(episode: Episode) -> str:
-    return f"return {episode.episode_return:g} in {episode.episode_length:,} env steps"

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -59,50 +61,49 @@ def _check_ffmpeg() -> None:
         raise ValueError(f"mp4: imageio-ffmpeg finds no ffmpeg here: {reason}") from error
 
 
-def write_video(
-    path: Path, frames: Iterable[np.ndarray], format: VideoFormat, *, fps: float, expected: int
-) -> list[str]:
-    """Write frames as they come, mp4 without keeping them.
+class Clip:
+    """A video that is being written, frame by frame, so that several can be at once.
+
+    It lies hidden beside its place until it is finished.
 
     Args:
-        path: it ends with the format's name.
-        frames: all of one size.
+        folder: of the file.
+        stem: of its name until then, another one than those of other clips there.
         format: of the file.
         fps: frames per second.
-        expected: how many there will be, by which a gif is thinned out.
-
-    Returns:
-        Lines about what was left out.
+        expected: how many frames there will be, by which a gif is thinned out.
     """
-    video = open_video(path, format, fps=fps, expected=expected)
-    try:
-        for frame in frames:
-            video.add(frame)
-        return video.finish()
-    finally:
-        video.close()
 
+    def __init__(
+        self, folder: Path, stem: str, format: VideoFormat, *, fps: float, expected: int
+    ) -> None:
+        self._folder, self._format = folder, format
+        self._temporary = path = folder / f".{stem}.tmp.{format}"
+        self._file: _File = _Mp4(path, fps) if format == "mp4" else _Gif(path, fps, expected)
 
-class Video(ABC):
-    """A video that is being written, frame by frame, so that several can be at once."""
-
-    @abstractmethod
     def add(self, frame: np.ndarray) -> None:
-        """Write a frame, of the size that the first one had."""
+        """Write a frame, of the size that the first one had; an mp4 keeps none of them."""
+        self._file.add(frame)
 
-    def finish(self) -> list[str]:
-        """End the file; return lines about what was left out."""
-        self.close()
-        return []
+    def finish(self, name: str) -> tuple[Path, list[str]]:
+        """Put the file in its place.
 
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of the file, finished or not; may be called more than once."""
+        Args:
+            name: of the file, without its suffix.
 
+        Returns:
+            Its path, and lines about what was left out.
+        """
+        notes = self._file.finish()
+        path = self._folder / f"{name}.{self._format}"
+        os.replace(self._temporary, path)
+        return path, notes
 
-def open_video(path: Path, format: VideoFormat, *, fps: float, expected: int) -> Video:
-    """Return a video that has no frames yet; see :func:`write_video`."""
-    return _Mp4(path, fps) if format == "mp4" else _Gif(path, fps, expected)
+    def discard(self) -> None:
+        """Leave nothing that isn't finished; may be called after :meth:`finish`, too."""
+        with suppress(OSError):
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
 
 
 def as_frame(picture: Any, width: int | None) -> np.ndarray:
@@ -133,7 +134,24 @@ def as_frame(picture: Any, width: int | None) -> np.ndarray:
     return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))
 
 
-class _Mp4(Video):
+class _File(ABC):
+    """A file of frames that come one by one."""
+
+    @abstractmethod
+    def add(self, frame: np.ndarray) -> None:
+        """Take a frame."""
+
+    def finish(self) -> list[str]:
+        """End the file; return lines about what was left out."""
+        self.close()
+        return []
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file, finished or not; may be called more than once."""
+
+
+class _Mp4(_File):
     """Hands each frame on to an encoder and keeps none."""
 
     def __init__(self, path: Path, fps: float) -> None:
@@ -159,7 +177,7 @@ class _Mp4(Video):
         self._writer.close()
 
 
-class _Gif(Video):
+class _Gif(_File):
     """Keeps what it shows of the frames, with few colours, until the last one is there."""
 
     def __init__(self, path: Path, fps: float, expected: int) -> None:

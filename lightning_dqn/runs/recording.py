@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
+from lightning_dqn.collecting.takes import DEFAULT_FPS, Filmed, named, told
 from lightning_dqn.environments.drawing import PICTURES, check_gives_pictures, quiet_drawing
 from lightning_dqn.reporting.statistics import best_median_worst
-from lightning_dqn.reporting.video import VideoFormat, as_frame, check_installed, write_video
+from lightning_dqn.reporting.video import Clip, VideoFormat, as_frame, check_installed
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import test_seed
 from lightning_dqn.runs.finished import FinishedRun
@@ -19,9 +18,6 @@ from lightning_dqn.runs.playing import Epsilon, Limit, as_tested
 from lightning_dqn.runs.showing import Stage, episode_seeds
 from lightning_dqn.system.files import RECORDING, write_json
 from lightning_dqn.transitions import Episode
-
-_FPS = 10.0
-"""Frames per second where the environment doesn't say."""
 
 
 class RecordOptions(Protocol):
@@ -44,29 +40,6 @@ class Played(NamedTuple):
     episode: Episode
 
 
-class Video(NamedTuple):
-    """A video.
-
-    Attributes:
-        which: ``best``, ``median``, ``worst``, or ``only`` of one episode.
-        path: of the file.
-        seed: of the episode.
-        episode: that it shows.
-        ranked: as it was played to be ranked; another one where it wasn't repeated.
-    """
-
-    which: str
-    path: Path
-    seed: int
-    episode: Episode
-    ranked: Episode
-
-    @property
-    def is_repeated(self) -> bool:
-        """Whether it shows the episode that was ranked."""
-        return self.episode == self.ranked
-
-
 class Recording(NamedTuple):
     """What :func:`record` made.
 
@@ -77,7 +50,7 @@ class Recording(NamedTuple):
     """
 
     episodes: list[Played]
-    videos: list[Video]
+    videos: list[Filmed]
     notes: list[str]
 
 
@@ -110,12 +83,11 @@ class Output(NamedTuple):
             raise ConfigError(f"format={format}: output={output} ends with .{found}")
         return cls(path.parent, f"{path.stem}_", "gif" if found == "gif" else "mp4")
 
-    def path(self, which: str, seed: int, episode: Episode) -> Path:
-        """Return the path of a video."""
-        told = f"{which}_return_{episode.episode_return:.6g}_seed_{seed}"
-        return self.folder / f"{self.prefix}{told}.{self.format}"
+    def name(self, which: str, played: Played, shown: Episode) -> str:
+        """Return the name of a video's file, without its suffix."""
+        return f"{self.prefix}{named(which, shown, played.episode)}_seed_{played.seed}"
 
-    def note(self, videos: Sequence[Video], *, env_steps: int | None, seed: int) -> None:
+    def note(self, videos: Sequence[Filmed], *, env_steps: int | None, seed: int) -> None:
         """Write down which videos belong together, in place of those of an earlier recording.
 
         Args:
@@ -128,8 +100,8 @@ class Output(NamedTuple):
             for one in videos
             if one.is_repeated
         }
-        told = {"env_steps": env_steps, "seed": seed, "videos": shown}
-        write_json(self.folder / f"{self.prefix}{RECORDING}", told)
+        content = {"env_steps": env_steps, "seed": seed, "videos": shown}
+        write_json(self.folder / f"{self.prefix}{RECORDING}", content)
 
 
 def record(run: FinishedRun, options: RecordOptions) -> Recording:
@@ -187,12 +159,12 @@ def _play(stage: Stage, seed: int) -> Episode:
 def _recorded(
     stage: Stage, played: list[Played], output: Output, options: RecordOptions
 ) -> Recording:
-    fps = options.fps or stage.fps or _FPS
-    videos, notes = [], []
-    for which, one in chosen(played).items():
-        video, about = _record(stage, which, one, output, fps, options.width)
-        videos.append(video)
-        notes += [note for note in about if note not in notes]
+    fps = options.fps or stage.fps or DEFAULT_FPS
+    videos = [
+        _record(stage, which, one, output, fps, options.width)
+        for which, one in chosen(played).items()
+    ]
+    notes = list(dict.fromkeys(note for video in videos for note in _notes(video)))
     if cut := sum(one.episode.is_cut for one in played):
         notes.append(f"{cut} of {len(played)} episodes were cut; max_episode_steps=N sets where")
     return Recording(played, videos, notes)
@@ -200,39 +172,28 @@ def _recorded(
 
 def _record(
     stage: Stage, which: str, one: Played, output: Output, fps: float, width: int | None
-) -> tuple[Video, list[str]]:
+) -> Filmed:
     """Play an episode again and write its video, named by what it shows."""
     shown = one.episode
-
-    def frames() -> Iterator[np.ndarray]:
-        nonlocal shown
+    stem = f"{output.prefix}{which}_seed_{one.seed}"
+    expected = one.episode.episode_length + 1
+    clip = Clip(output.folder, stem, output.format, fps=fps, expected=expected)
+    try:
         for moment in stage.play(one.seed):
             shown = moment.episode
-            yield as_frame(stage.frame(), width)
-
-    temporary = output.folder / f".{output.prefix}{which}_seed_{one.seed}.tmp.{output.format}"
-    try:
-        notes = write_video(
-            temporary,
-            frames(),
-            output.format,
-            fps=fps,
-            expected=one.episode.episode_length + 1,
-        )
-        name = which if shown == one.episode else "unrepeated"
-        path = output.path(name, one.seed, shown)
-        os.replace(temporary, path)
+            clip.add(as_frame(stage.frame(), width))
+        path, notes = clip.finish(output.name(which, one, shown))
     finally:
-        temporary.unlink(missing_ok=True)
-    video = Video(which, path, one.seed, shown, one.episode)
-    if not video.is_repeated:
-        notes.append(
-            f"{which}: seed {one.seed} gave {_told(one.episode)} at first, but {_told(shown)} in "
-            "the video, which is named by that: the environment, or the agent, doesn't repeat "
-            "itself by its seed"
-        )
-    return video, notes
+        clip.discard()
+    return Filmed(which, path, shown, one.episode, notes, one.seed)
 
 
-def _told(episode: Episode) -> str:
-    return f"return {episode.episode_return:g} in {episode.episode_length:,} env steps"
+def _notes(video: Filmed) -> list[str]:
+    if video.is_repeated:
+        return video.notes
+    unrepeated = (
+        f"{video.which}: seed {video.seed} gave {told(video.ranked)} at first, but "
+        f"{told(video.episode)} in the video, which is named by that: the environment, or the "
+        "agent, doesn't repeat itself by its seed"
+    )
+    return [*video.notes, unrepeated]

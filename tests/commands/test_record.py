@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 from support.processes import command
 
+from lightning_dqn.collecting.takes import Filmed
 from lightning_dqn.commands import record
 from lightning_dqn.commands.command import usage
 from lightning_dqn.runs import recording
 from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.recording import Played, Recording, Video
+from lightning_dqn.runs.recording import Played, Recording
 from lightning_dqn.transitions import Episode
 
 
@@ -57,8 +58,8 @@ def given(monkeypatch):
         found.append(options)
         episodes = [Played(seed, Episode(2.5 * seed, seed)) for seed in (1, 2, 4)]
         videos = [
-            Video("best", Path("v/b.gif"), 4, Episode(10.0, 4), Episode(10.0, 4)),
-            Video("worst", Path("v/u.gif"), 1, Episode(7.0, 1_000), Episode(2.5, 1)),
+            Filmed("best", Path("v/b.gif"), Episode(10.0, 4), Episode(10.0, 4), [], 4),
+            Filmed("worst", Path("v/u.gif"), Episode(7.0, 1_000), Episode(2.5, 1), [], 1),
         ]
         return Recording(episodes, videos, ["a note"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from lightning_dqn.reporting import video
-from lightning_dqn.reporting.video import as_frame, check_installed, write_video
+from lightning_dqn.reporting.video import Clip, VideoFormat, as_frame, check_installed
 
 
 def frames(number: int, height: int = 20, width: int = 30) -> list[np.ndarray]:
@@ -31,23 +31,34 @@ def read_gif(path: Path) -> tuple[list[int], list[int]]:
     return brightness, pauses
 
 
+def written(
+    folder: Path, frames: Iterable[np.ndarray], format: VideoFormat, *, fps: float, expected: int
+) -> tuple[Path, list[str]]:
+    """Return the path of a finished clip, and its notes."""
+    clip = Clip(folder, "clip", format, fps=fps, expected=expected)
+    try:
+        for frame in frames:
+            clip.add(frame)
+        return clip.finish("a")
+    finally:
+        clip.discard()
+
+
 def test_a_gif_is_read_back_frame_by_frame(tmp_path):
-    path = tmp_path / "a.gif"
-    assert write_video(path, frames(10), "gif", fps=5, expected=10) == []
+    path, notes = written(tmp_path, frames(10), "gif", fps=5, expected=10)
+    assert (path, notes) == (tmp_path / "a.gif", [])
     assert read_gif(path) == ([5 * i for i in range(10)], [200] * 10)
 
 
 def test_a_gif_lasts_as_long_as_its_frames_though_it_counts_in_hundredths(tmp_path):
-    path = tmp_path / "a.gif"
-    write_video(path, frames(30), "gif", fps=30, expected=30)
+    path, _ = written(tmp_path, frames(30), "gif", fps=30, expected=30)
     _, pauses = read_gif(path)
     assert sum(pauses) == 1000
     assert set(pauses) == {30, 40}
 
 
 def test_a_fast_gif_is_thinned_out_and_keeps_its_end_and_its_pace(tmp_path):
-    path = tmp_path / "a.gif"
-    [note] = write_video(path, frames(12), "gif", fps=100, expected=12)
+    path, [note] = written(tmp_path, frames(12), "gif", fps=100, expected=12)
     assert note == "a gif keeps one frame in 2: it shows at most 50 a second; mp4 keeps all"
     brightness, pauses = read_gif(path)
     assert brightness == [0, 10, 20, 30, 40, 50, 55]
@@ -56,8 +67,7 @@ def test_a_fast_gif_is_thinned_out_and_keeps_its_end_and_its_pace(tmp_path):
 
 def test_a_long_gif_is_thinned_out_by_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(video, "GIF_MEMORY", 20 * 30 * 10)
-    path = tmp_path / "a.gif"
-    [note] = write_video(path, frames(35), "gif", fps=10, expected=35)
+    path, [note] = written(tmp_path, frames(35), "gif", fps=10, expected=35)
     assert note.startswith("a gif keeps one frame in 4: 35 of them would take more than")
     brightness, pauses = read_gif(path)
     assert brightness == [5 * i for i in [*range(0, 33, 4), 34]]
@@ -69,8 +79,7 @@ def test_a_long_gif_is_thinned_out_by_memory(tmp_path, monkeypatch):
 def test_an_mp4_is_read_back_frame_by_frame(tmp_path):
     imageio = pytest.importorskip("imageio.v2")
     pytest.importorskip("imageio_ffmpeg")
-    path = tmp_path / "a.mp4"
-    write_video(path, iter(frames(12, 201, 133)), "mp4", fps=12.5, expected=12)
+    path, _ = written(tmp_path, iter(frames(12, 201, 133)), "mp4", fps=12.5, expected=12)
     with imageio.get_reader(path) as reader:
         assert reader.get_meta_data()["fps"] == 12.5
         found = [frame for frame in reader]
@@ -91,8 +100,24 @@ def test_an_mp4_takes_frames_one_by_one(tmp_path):
             del frame
             assert sum(one() is not None for one in made) <= 2
 
-    write_video(tmp_path / "a.mp4", one_by_one(), "mp4", fps=10, expected=50)
+    written(tmp_path, one_by_one(), "mp4", fps=10, expected=50)
     assert len(made) == 50
+
+
+@pytest.mark.parametrize("format", ["gif", "mp4"])
+def test_a_clip_is_hidden_until_it_is_finished_and_gone_if_it_never_is(format, tmp_path):
+    if format == "mp4":
+        pytest.importorskip("imageio_ffmpeg")
+    clips = [Clip(tmp_path, stem, format, fps=10, expected=3) for stem in ("one", "two")]
+    for frame in frames(3):
+        for clip in clips:
+            clip.add(frame)
+        assert all(path.name.startswith(".") for path in tmp_path.iterdir())
+    path, _ = clips[0].finish("best")
+    for clip in clips:
+        clip.discard()
+        clip.discard()
+    assert [*tmp_path.iterdir()] == [path] == [tmp_path / f"best.{format}"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
+from PIL import Image
 from support.gif_frames import times_shown
 from support.shown_env import FakeRun, ShownEnv, UndrawnEnv, UnrepeatableEnv
 
@@ -148,14 +149,11 @@ def test_a_missing_package_is_told_before_anything_is_played(tmp_path, unplayed,
 
 
 def test_a_file_that_can_not_be_finished_leaves_nothing(tmp_path, monkeypatch):
-    def stopped(*_: Any, **__: Any) -> Any:
+    def write(image: Image.Image, path: Path, **_: Any) -> None:
+        path.write_text("half")
         raise KeyboardInterrupt
 
-    def write(path: Path, frames: Any, *_: Any, **__: Any) -> Any:
-        path.write_text("half")
-        stopped()
-
-    monkeypatch.setattr("lightning_dqn.runs.recording.write_video", write)
+    monkeypatch.setattr(Image.Image, "save", write)
     with pytest.raises(KeyboardInterrupt):
         recorded(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -172,8 +170,9 @@ def test_a_file_that_can_not_be_finished_leaves_nothing(tmp_path, monkeypatch):
     ],
 )
 def test_output_is_a_folder_or_how_the_names_begin(output, format, path):
-    made = Output.of(output, format).path("best", 3, Episode(12.5, 4))
-    assert made == Path(path)
+    made, shown = Output.of(output, format), Episode(12.5, 4)
+    name = made.name("best", Played(3, shown), shown)
+    assert made.folder / f"{name}.{made.format}" == Path(path)
 
 
 @pytest.mark.parametrize(
