@@ -26,44 +26,6 @@ Options = TypeVar("Options")
 _REQUIRED = dataclasses.MISSING
 
 
-def option(
-    help: str,
-    default: Any = _REQUIRED,
-    *,
-    is_path: bool = False,
-    is_list: bool = False,
-    least: float | None = None,
-    most: float | None = None,
-    choices: Sequence[str] = (),
-    former: Sequence[str] = (),
-) -> Any:
-    """Return a field of a command's options.
-
-    Args:
-        help: what it means, with its unit.
-        default: none: it must be given.
-        is_path: it may be given by itself, without its name.
-        is_list: it may be given more than once; all that is given makes a tuple of texts.
-        least: smallest number that is allowed.
-        most: largest.
-        choices: texts that are allowed.
-        former: names it had, which still work.
-    """
-    return dataclasses.field(
-        default=default,
-        metadata={
-            "help": help,
-            "is_path": is_path,
-            "is_list": is_list,
-            "least": least,
-            "most": most,
-            "choices": tuple(choices),
-            "former": tuple(former),
-        },
-        kw_only=True,
-    )
-
-
 def run_command(
     arguments: Sequence[str], kind: type[Options], act: Callable[[Options], None]
 ) -> None:
@@ -71,8 +33,9 @@ def run_command(
 
     Args:
         arguments: of the command.
-        kind: a dataclass of :func:`option`; its docstring is the help's beginning. The help is
-            printed where it is asked for, or where nothing is given though something must be.
+        kind: a dataclass whose fields are by ``runs.options.option``; its docstring is the help's
+            beginning. The help is printed where it is asked for, or where nothing is given though
+            something must be.
         act: takes the options.
     """
     is_wanting = not arguments and any(one.default is _REQUIRED for one in dataclasses.fields(kind))  # type: ignore[arg-type]

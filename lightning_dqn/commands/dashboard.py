@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_dqn.commands.command import option, run_command
+from lightning_dqn.commands.command import run_command
+from lightning_dqn.runs.options import option
 
 
 @dataclass

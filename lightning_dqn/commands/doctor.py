@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightning_dqn.commands.command import option, part_arguments, read_options, usage
+from lightning_dqn.commands.command import part_arguments, read_options, usage
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.options import option
 from lightning_dqn.runs.ranks import asks_for_several
 from lightning_dqn.runs.training import training_module
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightning_dqn.commands.command import option, run_command
-from lightning_dqn.commands.episodes import (
+from lightning_dqn.commands.command import run_command
+from lightning_dqn.commands.episodes import plain_episode
+from lightning_dqn.runs.options import (
     epsilon_option,
     limit_option,
-    plain_episode,
+    option,
     run_option,
     trust_option,
 )

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_dqn.commands.command import option, refuse_unread, run_command
-from lightning_dqn.commands.episodes import trust_option
+from lightning_dqn.commands.command import refuse_unread, run_command
 from lightning_dqn.formats.suffixes import SUFFIXES, Folder, Format, Keys
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import INTERRUPTED
+from lightning_dqn.runs.options import option, trust_option
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,18 @@ def _publish(options: ExportOptions) -> None:
     from lightning_dqn.runs.trust import Trust
 
     try:
-        print(publish(FinishedRun.find(options.run, Trust.of(options.trust)), options))
+        published = publish(
+            FinishedRun.find(options.run, Trust.of(options.trust)),
+            options.output,
+            episodes=options.episodes,
+            video=options.video,
+            onnx=options.onnx,
+            license=options.license,
+        )
     except KeyboardInterrupt:
         print("lightning-dqn: interrupted; nothing was written", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    print(published)
 
 
 def _format_of(path: Path) -> Format:

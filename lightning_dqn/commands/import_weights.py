@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from omegaconf import OmegaConf
 
-from lightning_dqn.commands.command import option, part_arguments, run_command
+from lightning_dqn.commands.command import part_arguments, run_command
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.options import option
 from lightning_dqn.runs.resume import CONFIGURATION, quoted
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.system.files import check_unused, staged_folder, write_text

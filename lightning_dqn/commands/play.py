@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lightning_dqn.commands.command import option, refuse_unread, run_command
-from lightning_dqn.commands.episodes import trust_option
+from lightning_dqn.commands.command import refuse_unread, run_command
+from lightning_dqn.runs.options import option, trust_option
 
 
 @dataclass

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lightning_dqn.commands import train
-from lightning_dqn.commands.command import option, part_arguments, read_options, usage
+from lightning_dqn.commands.command import part_arguments, read_options, usage
 from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.options import option
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from lightning_dqn.commands import sweep, train
-from lightning_dqn.commands.command import option, part_arguments, read_options, usage
-from lightning_dqn.commands.episodes import trust_option
+from lightning_dqn.commands.command import part_arguments, read_options, usage
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.options import option, trust_option
 from lightning_dqn.runs.trust import Trust
 from lightning_dqn.study.asked import Study
 from lightning_dqn.study.comparison import write_comparison

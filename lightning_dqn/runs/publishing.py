@@ -6,10 +6,10 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,14 +18,13 @@ from lightning_dqn.agent import Agent
 from lightning_dqn.formats.card import Evaluation, Facts, Training, card
 from lightning_dqn.formats.export import export
 from lightning_dqn.formats.saved import PUBLISHED, save_weights
-from lightning_dqn.reporting.video import VideoFormat
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import evaluate, notes_on_returns, summed_up, test_seed
 from lightning_dqn.runs.finished import PUBLISHED_CONFIGURATION, FinishedRun
 from lightning_dqn.runs.machine_paths import has_a_path, take_paths
 from lightning_dqn.runs.mistakes import one_line
 from lightning_dqn.runs.named import leaves
-from lightning_dqn.runs.playing import Epsilon, Limit
+from lightning_dqn.runs.options import RecordOptions
 from lightning_dqn.runs.recording import record
 from lightning_dqn.runs.secrets import holds_a_secret, without_secrets
 from lightning_dqn.runs.trust import needed_trust
@@ -39,30 +38,6 @@ _FOLDER = "<folder of the run>"
 _OF_A_RUN = re.compile(r"\$\{\s*(total_iterations|total_env_steps|now|hydra)\s*:").search
 _OF_THIS_MACHINE = ("hydra", "run_dir", "ckpt_path", "logger", "data.replay.directory")
 """Keys that say nothing of what was learned, and may tell of accounts; all do without a value."""
-
-
-class PublishOptions(Protocol):
-    """What is published, as the command line has it."""
-
-    @property
-    def output(self) -> str:
-        """The folder."""
-
-    @property
-    def episodes(self) -> int:
-        """That are played; 0: the run's own test is told."""
-
-    @property
-    def video(self) -> bool | None:
-        """Whether there must be one; None: where there can be."""
-
-    @property
-    def onnx(self) -> bool | None:
-        """Whether there must be a program; None: where there can be."""
-
-    @property
-    def license(self) -> str | None:
-        """Of the weights."""
 
 
 class Published(NamedTuple):
@@ -89,24 +64,36 @@ class Published(NamedTuple):
         return "\n".join(lines)
 
 
-def publish(run: FinishedRun, options: PublishOptions) -> Published:
+def publish(
+    run: FinishedRun,
+    folder: str | Path,
+    *,
+    episodes: int = 100,
+    video: bool | None = None,
+    onnx: bool | None = None,
+    license: str | None = None,
+) -> Published:
     """Write the folder, whole or not at all.
 
     What its card tells is played and drawn by the agent that is read back from it.
 
     Args:
         run: it stays as it is.
-        options: what is published.
+        folder: to write.
+        episodes: that are played; 0: the run's own test is told.
+        video: whether there must be one; None: where there can be.
+        onnx: whether there must be a program; None: where there can be.
+        license: of the weights.
 
     Raises:
         ValueError: the run isn't finished or can't be read, the folder is there already, or what
             was asked for can't be had.
     """
-    folder = Path(options.output)
-    _check(folder, options.license)
+    folder = Path(folder)
+    _check(folder, license)
     config = run.config()
     summary = _summary(run)
-    told = _tested(run, summary) if options.episodes == 0 else None
+    told = _tested(run, summary) if episodes == 0 else None
     agent = run.agent_for(run.environment())
     agent.keep_only_what_acts()
     with staged_folder(folder) as staged:
@@ -115,17 +102,17 @@ def publish(run: FinishedRun, options: PublishOptions) -> Published:
         back = FinishedRun.find(staged, run.trust)
         # What lies on this machine alone is played with here, and can't be elsewhere.
         played = replace(back, folder=run.folder) if paths else back
-        replay, left_out = _replayed(played, staged, options.video)
-        left_out += _onnx(played, staged, options.onnx)
+        replay, left_out = _replayed(played, staged, video)
+        left_out += _onnx(played, staged, onnx)
         left_out += [f"{key}: {_A_PATH}; config.yaml has ??? there" for key in paths]
         facts = Facts(
             name=str(summary["name"]),
             environment=played.environment().name,
             observation=f"{agent.spec.observation_dtype}{list(agent.spec.stacked_shape)}",
             num_actions=agent.spec.num_actions,
-            license=options.license,
+            license=license,
             trust=tuple(needed_trust(back.config())),
-            evaluation=told or _played(played, options.episodes),
+            evaluation=told or _played(played, episodes),
             training=_training(run, summary),
             replay=replay,
             left_out=tuple(left_out),
@@ -208,27 +195,15 @@ def _put_back(node: Any, kept: Mapping[str, str]) -> Any:
     return node
 
 
-@dataclass
-class _Replay:
-    """How the episode of the video is recorded: by its seed, not chosen by its return."""
-
-    output: str
-    format: VideoFormat | None = "mp4"
-    episodes: int = 1
-    seed: int | None = None
-    epsilon: Epsilon = "run"
-    max_episode_steps: Limit = "run"
-    fps: float | None = None
-    width: int | None = None
-
-
 def _replayed(run: FinishedRun, folder: Path, wanted: bool | None) -> tuple[str, list[str]]:
     """Record an episode; return what it is, and why there is none."""
     if wanted is False:
         return "", []
     try:
         with TemporaryDirectory(dir=folder) as place:
-            [video] = record(run, _Replay(str(Path(place, _REPLAY)))).videos
+            # By its seed, not chosen by its return.
+            how = RecordOptions(run=str(run.weights), output=str(Path(place, _REPLAY)), episodes=1)
+            [video] = record(run, how).videos
             os.replace(video.path, folder / _REPLAY)
     except ValueError as error:
         return "", [_left_out(_REPLAY, "video", wanted, error)]

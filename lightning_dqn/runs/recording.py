@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from lightning_dqn.collecting.takes import DEFAULT_FPS, Filmed, named, told
 from lightning_dqn.environments.drawing import PICTURES, check_gives_pictures, quiet_drawing
@@ -14,23 +14,11 @@ from lightning_dqn.reporting.video import Clip, VideoFormat, as_frame, check_ins
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.evaluate import test_seed
 from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.playing import Epsilon, Limit, as_tested
+from lightning_dqn.runs.options import RecordOptions
+from lightning_dqn.runs.playing import as_tested
 from lightning_dqn.runs.showing import Stage, episode_seeds
 from lightning_dqn.system.files import RECORDING, write_json
 from lightning_dqn.transitions import Episode
-
-
-class RecordOptions(Protocol):
-    """How it is recorded, as the command line has it."""
-
-    output: str
-    format: VideoFormat | None
-    episodes: int
-    seed: int | None
-    epsilon: Epsilon
-    max_episode_steps: Limit
-    fps: float | None
-    width: int | None
 
 
 class Played(NamedTuple):
@@ -111,7 +99,7 @@ def record(run: FinishedRun, options: RecordOptions) -> Recording:
 
     Args:
         run: whose agent plays, in the environment that it was evaluated in.
-        options: how.
+        options: how; which run it is, and who is trusted, was read of them before.
 
     Raises:
         ValueError: the run can't be read, the environment has no pictures, or a package is

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 import warnings
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from lightning_dqn.environments.drawing import modes_told, quiet_drawing
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.runs.evaluate import test_seed
 from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.playing import Epsilon, Limit, as_tested
+from lightning_dqn.runs.options import WatchOptions
+from lightning_dqn.runs.playing import as_tested
 from lightning_dqn.runs.showing import Moment, Stage, episode_seeds
 from lightning_dqn.system.faults import first_line
 from lightning_dqn.transitions import Episode
@@ -29,23 +30,12 @@ _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-class WatchOptions(Protocol):
-    """How it is shown, as the command line has it."""
-
-    episodes: int
-    seed: int | None
-    epsilon: Epsilon
-    max_episode_steps: Limit
-    fps: float | None
-    text: bool
-
-
 def watch(run: FinishedRun, options: WatchOptions, out: TextIO) -> None:
     """Show episodes until there are enough, or until Ctrl-C.
 
     Args:
         run: whose agent plays, in the environment that it was evaluated in.
-        options: how.
+        options: how; which run it is, and who is trusted, was read of them before.
         out: where text goes.
 
     Raises:

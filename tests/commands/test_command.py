@@ -9,13 +9,13 @@ from typing import Any, Literal
 import pytest
 
 from lightning_dqn.commands.command import (
-    option,
     part_arguments,
     read_options,
     run_command,
     usage,
 )
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.options import option
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +30,9 @@ FILES = {"README.md", "config.yaml", "model.json", "model.safetensors", "results
 ONNX = {"model.onnx", "model.onnx.json"}
 
 
-@dataclass(frozen=True)
-class Options:
-    output: str
-    episodes: int = 4
-    video: bool | None = False
-    onnx: bool | None = False
-    license: str | None = None
-
-
 def published(run: Path, output: Path, *, trust: str = "", **options: Any) -> Published:
-    return publish(FinishedRun.find(run, Trust.of(trust)), Options(str(output), **options))
+    little = {"episodes": 4, "video": False, "onnx": False}
+    return publish(FinishedRun.find(run, Trust.of(trust)), output, **{**little, **options})
 
 
 @pytest.fixture(scope="module")

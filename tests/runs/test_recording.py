@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,16 @@ from support.gif_frames import times_shown
 from support.shown_env import FakeRun, ShownEnv, UndrawnEnv, UnrepeatableEnv
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.options import RecordOptions
 from lightning_dqn.runs.recording import Output, Played, Recording, chosen, record
 from lightning_dqn.runs.showing import Stage
 from lightning_dqn.transitions import Episode
 
 
-@dataclass
-class Options:
-    output: str
-    format: Any = "gif"
-    episodes: int = 7
-    seed: int | None = 3
-    epsilon: float = 0.0
-    max_episode_steps: Any = "auto"
-    fps: float | None = None
-    width: int | None = None
-
-
 def recorded(folder: Path, environment: Any = ShownEnv, **changed: Any) -> Recording:
     run: Any = FakeRun(environment)
-    return record(run, Options(f"{folder}/", **changed))
+    how = {"format": "gif", "episodes": 7, "seed": 3, **changed}
+    return record(run, RecordOptions(run="fake", output=f"{folder}/", **how))
 
 
 def test_three_episodes_are_shown_whole_and_named_by_what_they_are(tmp_path):

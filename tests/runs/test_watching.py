@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -14,20 +13,11 @@ import pytest
 from support.shown_env import FakeRun, ShownEnv
 
 from lightning_dqn.runs import watching
+from lightning_dqn.runs.options import WatchOptions
 from lightning_dqn.runs.showing import Stage
 from lightning_dqn.runs.watching import rows_taken, watch
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
-
-
-@dataclass
-class Options:
-    episodes: int = 1
-    seed: int | None = 3
-    epsilon: float = 0.0
-    max_episode_steps: Any = "auto"
-    fps: float | None = None
-    text: bool = True
 
 
 class Terminal(io.StringIO):
@@ -76,7 +66,8 @@ def on_screen(monkeypatch):
 def shown(environment: Any = ShownEnv, out: io.StringIO | None = None, **changed: Any) -> str:
     out = out or io.StringIO()
     run: Any = FakeRun(environment)
-    watch(run, Options(**changed), out)
+    how = {"episodes": 1, "seed": 3, "text": True, **changed}
+    watch(run, WatchOptions(run="fake", **how), out)
     return out.getvalue()
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import is_dataclass
 from typing import Any
 
 from lightning_dqn.commands.command import usage
+from lightning_dqn.commands.completion import OPTIONS
 from lightning_dqn.commands.main import COMMANDS
 
 
@@ -23,6 +23,5 @@ def commands() -> str:
 def options_of(name: str) -> type[Any]:
     """Return the dataclass of a command's options."""
     module = importlib.import_module(f"lightning_dqn.commands.{COMMANDS[name]}")
-    own = (one for one in vars(module).values() if isinstance(one, type) and is_dataclass(one))
-    [kind] = [one for one in own if one.__module__ == module.__name__]
+    kind: type[Any] = getattr(module, OPTIONS[name])
     return kind
