@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lightning_dqn.learning.update import LossOutput as LossOutput
     from lightning_dqn.replay.ring import ReplayBuffer as ReplayBuffer
     from lightning_dqn.replay.storage import ReplayConfig as ReplayConfig
-    from lightning_dqn.runs.loading import load as load
+    from lightning_dqn.runs.finished.loading import load as load
     from lightning_dqn.schedules import ConstantSchedule as ConstantSchedule
     from lightning_dqn.schedules import ExponentialSchedule as ExponentialSchedule
     from lightning_dqn.schedules import HorizonSchedule as HorizonSchedule
@@ -50,7 +50,7 @@ _HOMES = {
     "learning.update": ("LossOutput",),
     "replay.ring": ("ReplayBuffer",),
     "replay.storage": ("ReplayConfig",),
-    "runs.loading": ("load",),
+    "runs.finished.loading": ("load",),
     "schedules": (
         "ConstantSchedule",
         "ExponentialSchedule",

@@ -34,7 +34,7 @@ MOVED = {
         "environments.factory environments.families environments.gate environments.exact"
     ),
     "episodes": "collecting.evaluation",
-    "evaluate": "runs.evaluate",
+    "evaluate": "runs.finished.evaluate",
     "exploration": "collecting.exploration",
     "export": "formats.export",
     "files": "system.files",

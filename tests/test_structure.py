@@ -121,6 +121,12 @@ def test_the_package_never_imports_its_callbacks():
             assert "callbacks" not in {room_of(imported) for imported in imports(path)}, name
 
 
+def test_what_makes_a_run_never_imports_what_reads_a_finished_one():
+    for name, path in modules().items():
+        if room_of(name) == "runs" and not name.startswith("runs.finished"):
+            assert not [one for one in imports(path) if one.startswith("runs.finished")], name
+
+
 def test_checkpoints_are_never_loaded_with_code():
     for name, path in modules().items():
         assert "weights_only=False" not in path.read_text(), name

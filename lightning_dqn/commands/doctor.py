@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _of_run(run: str) -> None:
     """Print what was found in a run that was made."""
-    from lightning_dqn.runs.examined import findings_of
+    from lightning_dqn.runs.finished.examined import findings_of
 
     found = findings_of(run)
     print("\n".join(_findings(found)) if found else f"{run}: nothing is wrong by the rules")

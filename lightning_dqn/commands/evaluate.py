@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING
 
 from lightning_dqn.commands.command import run_command
 from lightning_dqn.commands.episodes import plain_episode
-from lightning_dqn.runs.options import (
-    epsilon_option,
-    limit_option,
-    option,
-    run_option,
-    trust_option,
-)
-from lightning_dqn.runs.playing import Epsilon, Limit, Of
+from lightning_dqn.runs.finished.options import epsilon_option, limit_option, run_option
+from lightning_dqn.runs.finished.playing import Epsilon, Limit, Of
+from lightning_dqn.runs.options import option, trust_option
 
 if TYPE_CHECKING:
     from lightning_dqn.collecting.evaluation import EvaluationRules
@@ -58,8 +53,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _run(options: EvaluateOptions) -> None:
-    from lightning_dqn.runs.evaluate import evaluate, summed_up  # with torch; the help does without
-    from lightning_dqn.runs.finished import FinishedRun
+    from lightning_dqn.runs.finished.evaluate import evaluate, summed_up  # the help has no torch
+    from lightning_dqn.runs.finished.finished_run import FinishedRun
     from lightning_dqn.runs.trust import Trust
 
     run = FinishedRun.find(options.run, Trust.of(options.trust))
@@ -77,7 +72,7 @@ def _run(options: EvaluateOptions) -> None:
         "episodes": [plain_episode(one) for one in episodes],
     }
     if options.logger == "wandb":
-        from lightning_dqn.runs.evaluation_log import log_evaluation
+        from lightning_dqn.runs.finished.evaluation_log import log_evaluation
 
         log_evaluation(run, options.run, {**outcome, "notes": notes})
     if options.json:

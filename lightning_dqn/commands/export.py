@@ -78,7 +78,7 @@ def _run(options: ExportOptions) -> None:
     if format not in _WITH_KEYS:
         refuse_unread(options, ("keys",), f"with format={format}, a program of one input")
     from lightning_dqn.formats.export import export  # with torch, which the help does without
-    from lightning_dqn.runs.finished import FinishedRun
+    from lightning_dqn.runs.finished.finished_run import FinishedRun
     from lightning_dqn.runs.trust import Trust
 
     agent = FinishedRun.find(options.run, Trust.of(options.trust)).agent()
@@ -86,8 +86,8 @@ def _run(options: ExportOptions) -> None:
 
 
 def _publish(options: ExportOptions) -> None:
-    from lightning_dqn.runs.finished import FinishedRun
-    from lightning_dqn.runs.publishing import publish
+    from lightning_dqn.runs.finished.finished_run import FinishedRun
+    from lightning_dqn.runs.finished.publishing import publish
     from lightning_dqn.runs.trust import Trust
 
     try:

@@ -73,7 +73,7 @@ def _run(options: PlayOptions) -> None:
     if options.output is not None:
         refuse_unread(options, _OF_SERVER, "where the page is written; leave output= away")
     from lightning_dqn.games.play.session import play  # with torch, which the help does without
-    from lightning_dqn.runs.finished import FinishedRun
+    from lightning_dqn.runs.finished.finished_run import FinishedRun
     from lightning_dqn.runs.trust import Trust
 
     play(FinishedRun.find(options.run, Trust.of(options.trust)), options)

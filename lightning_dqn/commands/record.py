@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_dqn.commands.command import run_command
 from lightning_dqn.commands.episodes import plain_episode
+from lightning_dqn.runs.finished.options import RecordOptions
 from lightning_dqn.runs.mistakes import INTERRUPTED
-from lightning_dqn.runs.options import RecordOptions
 
 if TYPE_CHECKING:
-    from lightning_dqn.runs.recording import Recording
+    from lightning_dqn.runs.finished.recording import Recording
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -23,8 +23,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _run(options: RecordOptions) -> None:
-    from lightning_dqn.runs.finished import FinishedRun  # with torch, which the help does without
-    from lightning_dqn.runs.recording import record
+    from lightning_dqn.runs.finished.finished_run import FinishedRun  # the help has no torch
+    from lightning_dqn.runs.finished.recording import record
     from lightning_dqn.runs.trust import Trust
 
     try:

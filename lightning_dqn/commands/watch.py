@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from lightning_dqn.commands.command import run_command
-from lightning_dqn.runs.options import WatchOptions
+from lightning_dqn.runs.finished.options import WatchOptions
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -16,9 +16,9 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _run(options: WatchOptions) -> None:
-    from lightning_dqn.runs.finished import FinishedRun  # with torch, which the help does without
+    from lightning_dqn.runs.finished.finished_run import FinishedRun  # the help has no torch
+    from lightning_dqn.runs.finished.watching import watch
     from lightning_dqn.runs.trust import Trust
-    from lightning_dqn.runs.watching import watch
 
     try:
         watch(FinishedRun.find(options.run, Trust.of(options.trust)), options, sys.stdout)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from lightning_dqn.report.reported import ReportedRun
 from lightning_dqn.reporting.statistics import best_median_worst
-from lightning_dqn.runs.evaluate import test_seed
-from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.showing import Stage, episode_seeds
+from lightning_dqn.runs.finished.evaluate import test_seed
+from lightning_dqn.runs.finished.finished_run import FinishedRun
+from lightning_dqn.runs.finished.showing import Stage, episode_seeds
 from lightning_dqn.transitions import Episode
 
 EPISODES = 20

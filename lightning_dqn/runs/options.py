@@ -1,16 +1,10 @@
-"""Options of commands as fields of a dataclass, and those of the commands that show a run.
-
-The help is made of them, so nothing here imports torch.
-"""
+"""Options of commands, as fields of a dataclass."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from lightning_dqn.runs.playing import Epsilon, Limit
+from typing import Any
 
 
 def option(
@@ -51,11 +45,6 @@ def option(
     )
 
 
-def run_option() -> Any:
-    """Return the option that names a run; it may also be an artifact of W&B's."""
-    return option("its folder, or a checkpoint in it", is_path=True, former=["checkpoint"])
-
-
 def trust_option() -> Any:
     """Return what the run's files may name beside what every run needs."""
     return option(
@@ -63,92 +52,3 @@ def trust_option() -> Any:
         "lets them be imported; null: none",
         None,
     )
-
-
-def first_seed_option() -> Any:
-    """Return the seed of episodes that are played one by one."""
-    return option(
-        "of the first episode, from which the others' are spawned; null: that of the run's own "
-        "test",
-        None,
-        least=0,
-    )
-
-
-def epsilon_option() -> Any:
-    """Return how often an action is random."""
-    return option(
-        "probability of a random action; run: that of the run's own test; auto: what the "
-        "environment's protocol says",
-        "run",
-        least=0,
-        most=1,
-    )
-
-
-def limit_option() -> Any:
-    """Return where an episode is cut."""
-    return option(
-        "env steps after which an episode is cut; run: as in the run's own test; auto: 10,000 "
-        "without a limit; null: never",
-        "run",
-        least=1,
-    )
-
-
-def fps_option() -> Any:
-    """Return how fast frames follow each other."""
-    return option("frames per second; null: those that the environment says", None, least=0.1)
-
-
-@dataclass
-class RecordOptions:
-    """Write videos of an agent's best, median and worst episode.
-
-      python -m lightning_dqn record <run> output=<file.mp4, file.gif or folder> [key=value ...]
-
-    All episodes are played without drawing, each by a seed of its own; the three are then played
-    again by theirs. A video's name says which it is, its return and its seed, by which
-    watch seed=... episodes=1 shows it too. pip install 'lightning-dqn[video]'
-    """
-
-    run: str = run_option()
-    output: str = option(
-        "a folder, or a file.mp4 or file.gif whose name the videos' names begin with"
-    )
-    format: Literal["mp4", "gif"] | None = option(
-        "mp4 or gif (by Pillow alone); null: as output ends, mp4 in a folder", None
-    )
-    episodes: int = option("how many are played", 20, least=1)
-    seed: int | None = first_seed_option()
-    epsilon: Epsilon = epsilon_option()
-    max_episode_steps: Limit = limit_option()
-    fps: float | None = fps_option()
-    width: int | None = option(
-        "of the video in pixels; null: as it is drawn, small pictures enlarged",
-        None,
-        least=16,
-        most=8192,
-    )
-    trust: str | None = trust_option()
-    json: bool = option("flag: print all as JSON", False)
-
-
-@dataclass
-class WatchOptions:
-    """Show a trained agent at work, in the environment's own window or as text.
-
-      python -m lightning_dqn watch <run> [key=value ...]
-
-    Text is what the environment draws as text, as a board, and else a line for each step with
-    the Q-values by which its action was chosen. Ctrl-C ends it.
-    """
-
-    run: str = run_option()
-    episodes: int = option("how many", 3, least=1)
-    seed: int | None = first_seed_option()
-    epsilon: Epsilon = epsilon_option()
-    max_episode_steps: Limit = limit_option()
-    fps: float | None = fps_option()
-    trust: str | None = trust_option()
-    text: bool = option("text, also where there could be a window", False)

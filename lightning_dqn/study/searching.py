@@ -164,7 +164,7 @@ def _check_metric(search: Search, config: DictConfig) -> None:
     if not is_return(search.evaluated):
         return
     from lightning_dqn.learning.monitors import INSTEAD, of_both_sides  # with torch
-    from lightning_dqn.runs.finished import evaluated_in
+    from lightning_dqn.runs.finished.finished_run import evaluated_in
 
     if evaluated_in(config).spec.zero_sum_turns:
         raise ConfigError(f"sweep.metric: {of_both_sides(search.evaluated)}; {INSTEAD}")

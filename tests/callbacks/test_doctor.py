@@ -18,7 +18,7 @@ from lightning_dqn.callbacks import Diagnostics, Doctor, EMATargetNetwork
 from lightning_dqn.diagnostics.doctor.facts import facts_of
 from lightning_dqn.diagnostics.doctor.rule import Facts
 from lightning_dqn.reporting.csv_logger import csv_logger
-from lightning_dqn.runs.examined import facts_of_run, findings_of
+from lightning_dqn.runs.finished.examined import facts_of_run, findings_of
 from lightning_dqn.schedules import HorizonSchedule, LinearSchedule, RestartedSchedule
 
 

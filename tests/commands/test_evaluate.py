@@ -8,8 +8,8 @@ from support.processes import command
 from lightning_dqn.collecting.evaluation import EvaluationRules
 from lightning_dqn.commands import evaluate
 from lightning_dqn.commands.command import usage
-from lightning_dqn.runs import evaluate as episodes_of
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished import evaluate as episodes_of
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 from lightning_dqn.transitions import Episode
 
 

@@ -13,7 +13,7 @@ from lightning_dqn.commands import evaluate, export, record, watch
 from lightning_dqn.commands.command import usage
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.formats.tensors import read_tensors
-from lightning_dqn.runs import publishing
+from lightning_dqn.runs.finished import publishing
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from support.short_runs import small_run
 from lightning_dqn import DQN
 from lightning_dqn.commands.main import main
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 
 CALLS = {
     "environment": {"_target_": "os.system", "command": "touch canary"},

@@ -10,9 +10,9 @@ from support.processes import command
 from lightning_dqn.collecting.takes import Filmed
 from lightning_dqn.commands import record
 from lightning_dqn.commands.command import usage
-from lightning_dqn.runs import recording
-from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.recording import Played, Recording
+from lightning_dqn.runs.finished import recording
+from lightning_dqn.runs.finished.finished_run import FinishedRun
+from lightning_dqn.runs.finished.recording import Played, Recording
 from lightning_dqn.transitions import Episode
 
 

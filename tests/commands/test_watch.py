@@ -10,8 +10,8 @@ from support.processes import command
 
 from lightning_dqn.commands import watch
 from lightning_dqn.commands.command import usage
-from lightning_dqn.runs import watching
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished import watching
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 
 
 def test_in_a_pipe_a_run_is_shown_as_text(finished_run):

@@ -25,7 +25,7 @@ from support.provocations import PROVOCATIONS
 
 from lightning_dqn.diagnostics.doctor.examination import RULES
 from lightning_dqn.reporting.metrics_file import METRICS
-from lightning_dqn.runs.examined import findings_of, rows_of
+from lightning_dqn.runs.finished.examined import findings_of, rows_of
 
 SHORT: dict[str, tuple[str, ...]] = {
     "acrobot": (),

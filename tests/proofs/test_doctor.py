@@ -10,7 +10,7 @@ import pytest
 from proofs.doctor_table import SHORT, rules_asked
 from support.provocations import PROVOCATIONS, fit
 
-from lightning_dqn.runs.examined import findings_of
+from lightning_dqn.runs.finished.examined import findings_of
 
 
 @pytest.mark.slow

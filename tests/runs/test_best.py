@@ -9,7 +9,7 @@ from support.short_runs import small_config, small_run
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.experiment import prepare
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 
 ID = "environment.id=lightning_dqn/TicTacToe-v0"
 SELF_PLAY = (ID, "data.replay.gamma=-0.9")

@@ -16,7 +16,7 @@ from support.short_runs import small_config, small_run
 from lightning_dqn.formats.saved import load_agent, read_saved
 from lightning_dqn.reporting.metrics_file import read_rows
 from lightning_dqn.runs.experiment import prepare
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 from lightning_dqn.runs.run import Summary, run
 
 # The checkpoint after the first epoch is the best of both.

@@ -17,7 +17,7 @@ from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.games.play import session
 from lightning_dqn.games.play.runtime import FILES, PAGE
 from lightning_dqn.games.tictactoe import TicTacToe
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 from lightning_dqn.runs.trust import Trust
 
 

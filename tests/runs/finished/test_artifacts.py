@@ -18,7 +18,7 @@ from support.wandb_session import end_session, wandb_session
 from lightning_dqn.commands.main import main
 from lightning_dqn.reporting.wandb_artifacts import MODEL
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 from lightning_dqn.runs.resume import CONFIGURATION
 
 NAMED = "wandb:e/p/model-abc:v0"

@@ -14,8 +14,8 @@ from lightning_dqn.learning.monitors import of_both_sides
 from lightning_dqn.networks.table import Table, UnseenCount
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.playing import Epsilon, Limit, Of, as_tested
+from lightning_dqn.runs.finished.finished_run import FinishedRun
+from lightning_dqn.runs.finished.playing import Epsilon, Limit, Of, as_tested
 from lightning_dqn.transitions import Episode
 
 

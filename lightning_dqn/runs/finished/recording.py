@@ -12,11 +12,11 @@ from lightning_dqn.environments.drawing import PICTURES, check_gives_pictures, q
 from lightning_dqn.reporting.statistics import best_median_worst
 from lightning_dqn.reporting.video import Clip, VideoFormat, as_frame, check_installed
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.evaluate import test_seed
-from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.options import RecordOptions
-from lightning_dqn.runs.playing import as_tested
-from lightning_dqn.runs.showing import Stage, episode_seeds
+from lightning_dqn.runs.finished.evaluate import test_seed
+from lightning_dqn.runs.finished.finished_run import FinishedRun
+from lightning_dqn.runs.finished.options import RecordOptions
+from lightning_dqn.runs.finished.playing import as_tested
+from lightning_dqn.runs.finished.showing import Stage, episode_seeds
 from lightning_dqn.system.files import RECORDING, write_json
 from lightning_dqn.transitions import Episode
 

@@ -12,10 +12,10 @@ import torch
 from omegaconf import OmegaConf
 from support.short_runs import small_run
 
-from lightning_dqn.runs import finished
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.evaluate import test_seed as seed_of_test
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished import finished_run
+from lightning_dqn.runs.finished.evaluate import test_seed as seed_of_test
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.runs.trust import Trust
 
@@ -77,11 +77,11 @@ def test_weights_and_configuration_are_read_once(
     reads: list[tuple[str, Path]] = []
 
     def counted(name: str) -> Any:
-        read = getattr(finished, name)
+        read = getattr(finished_run, name)
         return lambda path, *rest: reads.append((name, path)) or read(path, *rest)
 
     for name in ("read_saved", "read_configuration", "verify"):
-        monkeypatch.setattr(finished, name, counted(name))
+        monkeypatch.setattr(finished_run, name, counted(name))
     found = FinishedRun.find(run / named)
     agents = [found.agent_for(found.environment()), found.agent()]
     assert found.env_steps() == found.counters()["env_steps"]

@@ -18,11 +18,11 @@ from support.short_runs import small_run
 
 import lightning_dqn
 from lightning_dqn.collecting.evaluation import Evaluator
-from lightning_dqn.runs import publishing
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.evaluate import evaluate
-from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.publishing import Published, publish
+from lightning_dqn.runs.finished import publishing
+from lightning_dqn.runs.finished.evaluate import evaluate
+from lightning_dqn.runs.finished.finished_run import FinishedRun
+from lightning_dqn.runs.finished.publishing import Published, publish
 from lightning_dqn.runs.trust import Trust
 from lightning_dqn.safekeeping.checksums import sha256_of
 

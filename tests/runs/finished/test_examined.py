@@ -8,7 +8,7 @@ import pytest
 
 from lightning_dqn.diagnostics.doctor.rule import Facts
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.examined import facts_of_run, findings_of, rows_of
+from lightning_dqn.runs.finished.examined import facts_of_run, findings_of, rows_of
 
 CONFIG = """
 data:

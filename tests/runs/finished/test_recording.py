@@ -13,9 +13,9 @@ from support.gif_frames import times_shown
 from support.shown_env import FakeRun, ShownEnv, UndrawnEnv, UnrepeatableEnv
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.options import RecordOptions
-from lightning_dqn.runs.recording import Output, Played, Recording, chosen, record
-from lightning_dqn.runs.showing import Stage
+from lightning_dqn.runs.finished.options import RecordOptions
+from lightning_dqn.runs.finished.recording import Output, Played, Recording, chosen, record
+from lightning_dqn.runs.finished.showing import Stage
 from lightning_dqn.transitions import Episode
 
 

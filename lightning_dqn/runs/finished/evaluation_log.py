@@ -8,8 +8,8 @@ from typing import Any
 
 from lightning_dqn.reporting.wandb_artifacts import evaluation_artifact
 from lightning_dqn.reporting.wandb_logger import STEP_METRIC, WandbLogger
-from lightning_dqn.runs.artifacts import OF_WANDB
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished.artifacts import OF_WANDB
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 from lightning_dqn.runs.labels import Labels
 from lightning_dqn.runs.provenance import commit
 from lightning_dqn.runs.secrets import without_secrets

@@ -23,8 +23,8 @@ from lightning_dqn.games.opponents.past_selves import (
     pool_of,
     restored,
 )
-from lightning_dqn.runs.artifacts import OF_WANDB, fetched
 from lightning_dqn.runs.build import ConfigError, build
+from lightning_dqn.runs.finished.artifacts import OF_WANDB, fetched
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.resume import CONFIGURATION, read_configuration
 from lightning_dqn.runs.trust import NOTHING, Trust, check_saved

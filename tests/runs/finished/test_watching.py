@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from support.shown_env import FakeRun, ShownEnv
 
-from lightning_dqn.runs import watching
-from lightning_dqn.runs.options import WatchOptions
-from lightning_dqn.runs.showing import Stage
-from lightning_dqn.runs.watching import rows_taken, watch
+from lightning_dqn.runs.finished import watching
+from lightning_dqn.runs.finished.options import WatchOptions
+from lightning_dqn.runs.finished.showing import Stage
+from lightning_dqn.runs.finished.watching import rows_taken, watch
 
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
 

@@ -19,13 +19,13 @@ from lightning_dqn.formats.card import Evaluation, Facts, Training, card
 from lightning_dqn.formats.export import export
 from lightning_dqn.formats.saved import PUBLISHED, save_weights
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.evaluate import evaluate, notes_on_returns, summed_up, test_seed
-from lightning_dqn.runs.finished import PUBLISHED_CONFIGURATION, FinishedRun
+from lightning_dqn.runs.finished.evaluate import evaluate, notes_on_returns, summed_up, test_seed
+from lightning_dqn.runs.finished.finished_run import PUBLISHED_CONFIGURATION, FinishedRun
+from lightning_dqn.runs.finished.options import RecordOptions
+from lightning_dqn.runs.finished.recording import record
 from lightning_dqn.runs.machine_paths import has_a_path, take_paths
 from lightning_dqn.runs.mistakes import one_line
 from lightning_dqn.runs.named import leaves
-from lightning_dqn.runs.options import RecordOptions
-from lightning_dqn.runs.recording import record
 from lightning_dqn.runs.secrets import holds_a_secret, without_secrets
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.checksums import add_checksums

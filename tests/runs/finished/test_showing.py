@@ -11,8 +11,8 @@ import pytest
 from support.shown_env import FakeRun, ShownEnv, UndrawnEnv, color
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.evaluate import evaluate
-from lightning_dqn.runs.showing import Moment, Stage, episode_seeds
+from lightning_dqn.runs.finished.evaluate import evaluate
+from lightning_dqn.runs.finished.showing import Moment, Stage, episode_seeds
 
 
 def stage_of(environment: Any, **arguments: Any) -> Stage:

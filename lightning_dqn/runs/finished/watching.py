@@ -15,11 +15,11 @@ import numpy as np
 from lightning_dqn.agent import Agent
 from lightning_dqn.environments.drawing import modes_told, quiet_drawing
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.runs.evaluate import test_seed
-from lightning_dqn.runs.finished import FinishedRun
-from lightning_dqn.runs.options import WatchOptions
-from lightning_dqn.runs.playing import as_tested
-from lightning_dqn.runs.showing import Moment, Stage, episode_seeds
+from lightning_dqn.runs.finished.evaluate import test_seed
+from lightning_dqn.runs.finished.finished_run import FinishedRun
+from lightning_dqn.runs.finished.options import WatchOptions
+from lightning_dqn.runs.finished.playing import as_tested
+from lightning_dqn.runs.finished.showing import Moment, Stage, episode_seeds
 from lightning_dqn.system.faults import first_line
 from lightning_dqn.transitions import Episode
 

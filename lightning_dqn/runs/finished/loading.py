@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightning_dqn.agent import Agent
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 from lightning_dqn.runs.trust import Trust
 
 

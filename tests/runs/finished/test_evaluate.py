@@ -11,8 +11,8 @@ import pytest
 from support.short_runs import small_run
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.evaluate import evaluate
-from lightning_dqn.runs.finished import FinishedRun
+from lightning_dqn.runs.finished.evaluate import evaluate
+from lightning_dqn.runs.finished.finished_run import FinishedRun
 from lightning_dqn.runs.run import Summary
 from lightning_dqn.safekeeping.reading import read_checkpoint
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from omegaconf import OmegaConf
 
 if TYPE_CHECKING:
-    from lightning_dqn.runs.finished import FinishedRun
+    from lightning_dqn.runs.finished.finished_run import FinishedRun
 
 Of = Literal["run"]
 """In place of a value: the one that the run's own test had."""
