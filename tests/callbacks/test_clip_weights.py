@@ -46,7 +46,7 @@ def fit(make_trainer: Make, make_module: Make) -> Iterator[Make]:
         ({"max_norm": 1, "max_spectral_norm": 1}, "give exactly one of the three"),
         ({"max_value": 0}, "max_value=0: must be above 0"),
         ({"max_spectral_norm": -1.0}, r"max_spectral_norm=-1\.0: must be above 0"),
-        ({"max_norm": float("nan")}, "max_norm=nan: must be above 0"),
+        ({"max_norm": float("nan")}, "max_norm=nan: expected a finite number"),
         ({"max_norm": 1, "every_n_updates": 0}, "every_n_updates=0: at least 1"),
         ({"max_norm": 1, "power_iterations": 0}, "power_iterations=0: at least 1"),
     ],

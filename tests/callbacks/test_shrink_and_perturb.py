@@ -30,7 +30,7 @@ def fit(make_trainer: Make, make_module: Make) -> Iterator[Make]:
     ("arguments", "message"),
     [
         ({"shrink": 1.5}, r"shrink=1\.5: must lie between 0 and 1"),
-        ({"shrink": float("nan")}, "shrink=nan: must lie between 0 and 1"),
+        ({"shrink": float("nan")}, "shrink=nan: expected a finite number"),
         ({"networks": []}, r"networks=\[\]: expected a list"),
         ({"part": "head"}, "part='head': choose encoder or after_encoder"),
         ({"networks": "q_network"}, "networks='q_network': expected a list"),
