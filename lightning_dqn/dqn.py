@@ -58,7 +58,7 @@ from lightning_dqn.networks.layers import draw_noise
 from lightning_dqn.networks.plain import NetworkLike, from_a_file
 from lightning_dqn.system.denormals import FlushDenormals
 from lightning_dqn.system.ranks import Ranks
-from lightning_dqn.transitions import Iteration, Transitions
+from lightning_dqn.transitions import Iteration, Transitions, UpdateStatistics
 
 ModelOperation = Callable[["DQN"], None]
 
@@ -280,9 +280,9 @@ class DQN(ActingModule):
         if (scheduler := self.lr_schedulers()) is not None:
             self.lr_scheduler_step(cast(LRScheduler, scheduler), None)
         self.report.count_rollout(iteration.episodes)
-        told, priority, squares = map(one_by_one, zip(*columns, strict=True))
-        self._lookout.look(self, iteration, told, priority, squares)
-        return {"loss": told[:, 0].mean(), "priority": priority}
+        statistics, priority, squares = map(one_by_one, zip(*columns, strict=True))
+        self._lookout.look(self, iteration, statistics, priority, squares)
+        return {"loss": UpdateStatistics.of(statistics).loss.mean(), "priority": priority}
 
     def train_dataloader(self) -> Any:
         """Refuse a fit without data, for which Lightning asks the module."""

@@ -1,6 +1,6 @@
 """What travels through the house: rows into the replay ring, transitions out of it.
 
-Shapes: T time, E environments, U updates, B batch, A actions, K steps to come.
+Shapes: T time, E environments, U updates, B batch, A actions, K steps to come, C statistics.
 """
 
 from __future__ import annotations
@@ -239,6 +239,27 @@ class UpdateStatistics(NamedTuple):
     td_error: Any
     gradient_norm: Any
     self_prediction_loss: Any = None
+
+    @classmethod
+    def of(cls, stacked: Tensor, **others: Any) -> UpdateStatistics:
+        """Return the statistics that :meth:`stacked` put into one tensor.
+
+        Args:
+            stacked: [C], or [U, C] of U updates.
+            others: by their names and in their order, what wasn't among them.
+        """
+        values = list(stacked.unbind(-1))
+        for name, value in others.items():
+            values.insert(cls._fields.index(name), value)
+        return cls(*values)
+
+    def stacked(self) -> Tensor:
+        """Return those that are present in one tensor, float32[C], or [U, C] of U updates."""
+        return torch.stack([value.float() for value in self if value is not None], dim=-1)
+
+    def present(self) -> dict[str, Any]:
+        """Return those that there are, by their names."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
 
 
 class Policy(Protocol):

@@ -9,6 +9,7 @@ import torch
 from lightning_dqn.transitions import (
     Rows,
     Transitions,
+    UpdateStatistics,
     joined,
     rows_from_plain,
     rows_to_plain,
@@ -169,3 +170,27 @@ def test_rows_without_extra_columns_have_none_after_all_of_it() -> None:
     old = rows_to_plain(plain)
     del old["extra"]  # as a checkpoint of before has it
     assert rows_from_plain(old).extra is None
+
+
+@pytest.mark.parametrize("shape", [(), (U,)], ids=["of one update", "of several"])
+@pytest.mark.parametrize("absent", [(), ("self_prediction_loss",)])
+def test_statistics_come_back_by_name_out_of_one_tensor(shape, absent):
+    names = [name for name in UpdateStatistics._fields if name not in absent]
+    values = {name: torch.full(shape, float(place)) for place, name in enumerate(names)}
+    statistics = UpdateStatistics(**values)
+    assert list(statistics.present()) == names
+    assert statistics.stacked().shape == (*shape, len(names))
+    found = UpdateStatistics.of(statistics.stacked())
+    torch.testing.assert_close(found.present(), values, rtol=0, atol=0)
+
+
+def test_a_statistic_that_was_not_stacked_is_given_by_its_name():
+    statistics = UpdateStatistics(*torch.arange(5.0))
+    stacked = statistics._replace(gradient_norm=None).stacked()
+    assert stacked.tolist() == [0.0, 1.0, 2.0, 4.0]
+    assert UpdateStatistics.of(stacked, gradient_norm=torch.tensor(3.0)) == statistics
+
+
+def test_statistics_are_stacked_in_single_precision():
+    doubles = torch.arange(5.0, dtype=torch.float64)
+    assert UpdateStatistics(*doubles).stacked().dtype == torch.float32

@@ -3,7 +3,7 @@
 What has to act after an update acts between graphs. A graph is one function of tensors that stay
 where they are, so that it can be recorded and replayed as a whole.
 
-Shapes: K updates of a graph, B batch, P parameters that learn.
+Shapes: K updates of a graph, B batch, P parameters that learn, C statistics.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class LearningStep(NamedTuple):
     Attributes:
         gradients: of every trainable parameter, clipped; all zero if the loss or one of them was
             not finite. Of several updates the last one's.
-        statistics: float[4 or 5], an :class:`UpdateStatistics` in one tensor.
+        statistics: float[C], :meth:`UpdateStatistics.stacked`.
         priority: float[B].
         squares: float[P], of each parameter's gradient the sum of squares, as it came.
     """
@@ -66,17 +66,17 @@ class LearningStep(NamedTuple):
     squares: Tensor
 
 
-def one_by_one(told: Sequence[Tensor]) -> Tensor:
-    """Return what was told of each of U updates, [U, C].
+def one_by_one(parts: Sequence[Tensor]) -> Tensor:
+    """Return what was told of each of U updates, [U, N].
 
     Args:
-        told: [C] of one update, or [K, C] of several. Where C grew or shrank on the way, as where
+        parts: [N] of one update, or [K, N] of several. Where N grew or shrank on the way, as where
             others learn from some update on, rows are filled up with zeros.
     """
-    sizes = {part.shape[-1] for part in told}
+    sizes = {part.shape[-1] for part in parts}
     if len(sizes) == 1:
-        return torch.cat([part.flatten() for part in told]).view(-1, *sizes)
-    rows = [row for part in told for row in part.view(-1, part.shape[-1])]
+        return torch.cat([part.flatten() for part in parts]).view(-1, *sizes)
+    rows = [row for part in parts for row in part.view(-1, part.shape[-1])]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
 
@@ -128,8 +128,8 @@ class Graph:
         """
         shared = (groups, moves)
         steps = [self.update(own, shared) for own in _of_each(batches, moves)]
-        told = (torch.stack(values) for values in list(zip(*steps, strict=True))[1:])
-        return LearningStep(steps[-1].gradients, *told)
+        others = (torch.stack(values) for values in list(zip(*steps, strict=True))[1:])
+        return LearningStep(steps[-1].gradients, *others)
 
     def update(
         self,
@@ -158,8 +158,8 @@ class Graph:
         def updates(
             batches: Sequence[Transitions], groups: Sequence[GroupTensors], moves: Sequence[Move]
         ) -> LearningStep:
-            gradients, *told = repeated(_of_each(batches, moves), (groups, moves))
-            return LearningStep([each[-1] for each in gradients], *told)
+            gradients, *others = repeated(_of_each(batches, moves), (groups, moves))
+            return LearningStep([each[-1] for each in gradients], *others)
 
         return updates
 

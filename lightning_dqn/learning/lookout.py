@@ -1,6 +1,6 @@
 """Who looks on while a DQN learns: sounds the alarm, tells rows, passes on warnings.
 
-Shapes: U updates, B batch, P parameters.
+Shapes: U updates, B batch, P parameters, C statistics.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Lookout:
         Args:
             module: a DQN in whose training step this is.
             iteration: what it learned from.
-            statistics: float[U, 4 or 5], an :class:`UpdateStatistics` of each update.
+            statistics: float[U, C], :meth:`UpdateStatistics.stacked` of each update.
             priority: float[U, B].
             squares: float[U, P], the sums of squares of each parameter's gradient.
 

@@ -1,6 +1,6 @@
 """One update of the weights: loss -> gradients -> safe -> optimizer.
 
-Shapes: B batch, P parameters that learn.
+Shapes: B batch, P parameters that learn, C statistics.
 """
 
 from __future__ import annotations
@@ -156,26 +156,24 @@ class Update:
         """
         assert self._bucket is not None, "prepared for several ranks"
         numbers, priority, gradients = self._step(batch)
-        shared, told = self._bucket.average(gradients, numbers)
-        safe, norm, squares = self._made_safe(told[0], shared)
-        statistics = torch.cat([told[:3], norm.float()[None], told[3:]])
-        return LearningStep(safe, statistics, priority, squares)
+        shared, averaged = self._bucket.average(gradients, numbers)
+        statistics = UpdateStatistics.of(averaged, gradient_norm=None)
+        safe, norm, squares = self._made_safe(statistics.loss, shared)
+        statistics = statistics._replace(gradient_norm=norm)
+        return LearningStep(safe, statistics.stacked(), priority, squares)
 
     def unsafe_step(self, batch: Transitions) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """Return what a rank has for the others, and its own part.
 
         Returns:
-            Loss, mean value, mean size of the TD error and, where something is foretold, that
-            error, float[3 or 4]; priorities float[B]; gradients as they come.
+            The statistics but the gradient norm, float[C - 1]; priorities float[B]; gradients as
+            they come.
         """
         output, gradients = self.gradients(batch)
-        size = output.td_error.abs()
-        priority = size if output.priority is None else output.priority
+        statistics, priority = _described(output)
         # One that isn't finite is to be heard of by all ranks.
-        mean_size = size.mean() + 0.0 * priority.sum()
-        told = [output.loss.detach(), output.q_value.mean(), mean_size, output.self_prediction]
-        numbers = torch.stack([value.float() for value in told if value is not None])
-        return numbers, priority, gradients
+        td_error = statistics.td_error + 0.0 * priority.sum()
+        return statistics._replace(td_error=td_error).stacked(), priority, gradients
 
     def gradients(self, batch: Transitions) -> tuple[LossOutput, tuple[Tensor, ...]]:
         """Return the loss of a minibatch and its gradients, as they come."""
@@ -186,16 +184,8 @@ class Update:
     def safe_step(self, output: LossOutput, gradients: Sequence[Tensor]) -> LearningStep:
         """Return the gradients clipped, zeroed if anything is not finite, and what is told."""
         safe, norm, squares = self._made_safe(output.loss.detach(), gradients)
-        size = output.td_error.abs()
-        told = UpdateStatistics(
-            output.loss.detach(), output.q_value.mean(), size.mean(), norm, output.self_prediction
-        )
-        return LearningStep(
-            safe,
-            torch.stack([value.float() for value in told if value is not None]),
-            size if output.priority is None else output.priority,
-            squares,
-        )
+        statistics, priority = _described(output, gradient_norm=norm)
+        return LearningStep(safe, statistics.stacked(), priority, squares)
 
     def _made_safe(self, loss: Tensor, gradients: Sequence[Tensor]) -> SafeGradients:
         safe = make_safe(loss, gradients, self.max_gradient_norm)
@@ -383,6 +373,21 @@ class Update:
         for function in self.before_step:
             function(optimizer.optimizer)
         self._optimizer_step([cast(Tensor, parameter.grad) for parameter in self.parameters])
+
+
+def _described(
+    output: LossOutput, gradient_norm: Tensor | None = None
+) -> tuple[UpdateStatistics, Tensor]:
+    """Return the statistics of an update, and its priorities float[B]."""
+    size = output.td_error.abs()
+    statistics = UpdateStatistics(
+        loss=output.loss.detach(),
+        q_value=output.q_value.mean(),
+        td_error=size.mean(),
+        gradient_norm=gradient_norm,
+        self_prediction_loss=output.self_prediction,
+    )
+    return statistics, size if output.priority is None else output.priority
 
 
 def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:

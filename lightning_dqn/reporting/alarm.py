@@ -1,6 +1,6 @@
 """The alarm when learning breaks: noted where numbers lie, sounded when a look costs nothing.
 
-Shapes: U updates, B batch, P parameters.
+Shapes: U updates, B batch, P parameters, C statistics.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _First(NamedTuple):
     Attributes:
         is_there: bool[], there was one; else the rest means nothing.
         counts: int64[2], its number and the env steps by the end of its iteration.
-        statistics: float[4 or 5], an :class:`UpdateStatistics`.
+        statistics: float[C], :meth:`UpdateStatistics.stacked`.
         squares: float[P], the sums of squares of each parameter's gradient.
         priority: bool[], all its priorities were finite.
     """
@@ -51,7 +51,7 @@ class Alarm:
         """Note the updates of an iteration; nothing is read from an accelerator.
 
         Args:
-            statistics: float[U, 4 or 5], an :class:`UpdateStatistics` of each.
+            statistics: float[U, C], :meth:`UpdateStatistics.stacked` of each.
             priority: float[U, B].
             squares: float[U, P], the sums of squares of each parameter's gradient.
             updates: so far, these included.
@@ -90,9 +90,8 @@ class Alarm:
         if first is None or not bool(first.is_there):
             return
         number, env_steps = first.counts.tolist()
-        values = UpdateStatistics(*first.statistics.tolist())._asdict()
-        told = {name: value for name, value in values.items() if value is not None}
-        text = ", ".join(f"{name} {value:g}" for name, value in told.items())
+        statistics = UpdateStatistics.of(first.statistics.cpu()).present()
+        text = ", ".join(f"{name} {value:g}" for name, value in statistics.items())
         raise NonFiniteError(
             f"update {number} (env step {env_steps}) was not finite: {text}; it began in "
             f"{_origin(first, network)}. The weights did not see it. Lower the learning rate or "
@@ -102,7 +101,7 @@ class Alarm:
 
 def _origin(first: _First, network: nn.Module) -> str:
     """Return what wasn't finite, before what follows from it."""
-    statistics = UpdateStatistics(*first.statistics)
+    statistics = UpdateStatistics.of(first.statistics)
     names = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
     wrong = (~torch.isfinite(first.squares)).nonzero().flatten().tolist()
     if not torch.isfinite(statistics.loss):

@@ -1,6 +1,6 @@
 """What a run tells of itself: the rows of metrics.
 
-Shapes: U updates.
+Shapes: U updates, C statistics.
 """
 
 from __future__ import annotations
@@ -128,14 +128,13 @@ class Report(nn.Module):
         """Return the row of an iteration.
 
         Args:
-            statistics: float[U, 4 or 5], an :class:`UpdateStatistics` of each update.
+            statistics: float[U, C], :meth:`UpdateStatistics.stacked` of each update.
             iteration: what was learned from.
             env_steps: so far.
             updates: so far.
         """
-        means = UpdateStatistics(*statistics.mean(dim=0).tolist())
-        told = {name: mean for name, mean in means._asdict().items() if mean is not None}
-        row = {f"train/{name}": mean for name, mean in told.items()}
+        means = UpdateStatistics.of(statistics.mean(dim=0).cpu()).present()
+        row = {f"train/{name}": mean.item() for name, mean in means.items()}
         row |= {"train/updates": updates, "rollout/epsilon": iteration.epsilon}
         if self.rollout_return.num_episodes > 0:
             row["rollout/episode_return"] = self.rollout_return.compute().item()

@@ -69,9 +69,9 @@ def _made_in_turn(head: Any, ranks: Ranks) -> DQN:
 def test_nan_in_one_rank_is_seen_by_all_and_moves_nobody() -> None:
     batch = six_transitions(reward=torch.tensor([0.0, 0.0, 0.0, 0.0, math.nan, 0.0]))
     for step in in_ranks(2, lambda ranks: _in_turn(ScalarHead(), batch, ranks)):
-        told = UpdateStatistics(*step.statistics.tolist())
-        assert math.isnan(told.loss)
-        assert math.isnan(told.gradient_norm)
+        statistics = UpdateStatistics.of(step.statistics)
+        assert math.isnan(statistics.loss)
+        assert math.isnan(statistics.gradient_norm)
         assert not any(bool(gradient.any()) for gradient in step.gradients)
 
 
@@ -92,7 +92,7 @@ def test_a_priority_that_is_not_finite_is_heard_of_by_all() -> None:
         return update.learn(part(batch, ranks))
 
     for step in in_ranks(2, act):
-        assert math.isnan(step.statistics[2])
+        assert math.isnan(UpdateStatistics.of(step.statistics).td_error)
 
 
 def test_weights_that_came_apart_are_told_of_in_all_ranks() -> None:

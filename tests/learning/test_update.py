@@ -109,19 +109,19 @@ def test_the_step_by_hand() -> None:
 
 
 def test_statistics_come_in_the_order_of_their_names() -> None:
-    statistics = UpdateStatistics(*make_update().step(batch()).statistics.tolist())
+    statistics = UpdateStatistics.of(make_update().step(batch()).statistics)
     assert statistics.loss == LOSS
     assert statistics.q_value == Q_VALUE
     assert statistics.td_error == TD_ERROR
-    assert statistics.gradient_norm == pytest.approx(NORM)
+    assert statistics.gradient_norm.item() == pytest.approx(NORM)
 
 
 def test_gradients_are_clipped_together_and_the_norm_is_told_as_it_was() -> None:
     weight, bias = make_update(max_gradient_norm=0.5).step(batch()).gradients
     torch.testing.assert_close(weight, torch.tensor(WEIGHT_GRADIENT) * 0.5 / NORM)
     torch.testing.assert_close(bias, torch.tensor(BIAS_GRADIENT) * 0.5 / NORM)
-    statistics = make_update(max_gradient_norm=0.5).step(batch()).statistics
-    assert statistics[3].item() == pytest.approx(NORM)
+    statistics = UpdateStatistics.of(make_update(max_gradient_norm=0.5).step(batch()).statistics)
+    assert statistics.gradient_norm.item() == pytest.approx(NORM)
 
 
 def test_the_step_is_pure() -> None:
@@ -143,8 +143,9 @@ def test_gradients_are_given_out_as_they_come_and_made_safe_afterwards() -> None
     averaged = [gradient / 10 for gradient in gradients]
     step = update.safe_step(output, averaged)
     torch.testing.assert_close(step.gradients, averaged)
-    assert step.statistics[3].item() == pytest.approx(NORM / 10), "of what was handed over"
-    assert step.statistics[0].item() == LOSS
+    statistics = UpdateStatistics.of(step.statistics)
+    assert statistics.gradient_norm.item() == pytest.approx(NORM / 10), "of what was handed over"
+    assert statistics.loss == LOSS
 
 
 def test_a_losss_own_priority_is_the_one_told() -> None:
@@ -176,10 +177,10 @@ def test_a_loss_that_is_not_finite_zeroes_the_gradients_and_shows_in_the_norm(
     )
     assert [gradient.shape for gradient in step.gradients] == [(1, 2), (1,)]
     assert not any(gradient.any() for gradient in step.gradients)
-    told = UpdateStatistics(*step.statistics.tolist())
-    assert not math.isfinite(told.loss)
-    assert not math.isfinite(told.gradient_norm)
-    assert told.q_value == Q_VALUE
+    statistics = UpdateStatistics.of(step.statistics)
+    assert not math.isfinite(statistics.loss)
+    assert not math.isfinite(statistics.gradient_norm)
+    assert statistics.q_value == Q_VALUE
 
 
 def test_a_gradient_that_is_not_finite_zeroes_them_all_though_the_loss_is_finite() -> None:
@@ -191,9 +192,9 @@ def test_a_gradient_that_is_not_finite_zeroes_them_all_though_the_loss_is_finite
 
     step = Update(root, network, compile=False).step(batch())
     assert not any(gradient.any() for gradient in step.gradients)
-    told = UpdateStatistics(*step.statistics.tolist())
-    assert told.loss == LOSS
-    assert not math.isfinite(told.gradient_norm)
+    statistics = UpdateStatistics.of(step.statistics)
+    assert statistics.loss == LOSS
+    assert not math.isfinite(statistics.gradient_norm)
 
 
 # --- what learns
@@ -213,7 +214,8 @@ def test_prepare_looks_anew_at_what_learns() -> None:
     prepare(update)
     step = update.learn(batch())
     assert [gradient.tolist() for gradient in step.gradients] == [BIAS_GRADIENT]
-    assert step.statistics[3].item() == 1.0, "the norm of those that learn"
+    norm = UpdateStatistics.of(step.statistics).gradient_norm
+    assert norm == 1.0, "the norm of those that learn"
     network.weight.requires_grad_(True)
     prepare(update)
     assert [g.tolist() for g in update.learn(batch()).gradients] == [WEIGHT_GRADIENT, BIAS_GRADIENT]
