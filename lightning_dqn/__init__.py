@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lightning_dqn.dqn import DQN as DQN
     from lightning_dqn.environments.factory import EnvironmentFactory as EnvironmentFactory
     from lightning_dqn.environments.spec import EnvironmentSpec as EnvironmentSpec
-    from lightning_dqn.learning.update import LossOutput as LossOutput
+    from lightning_dqn.learning.loss_output import LossOutput as LossOutput
     from lightning_dqn.replay.ring import ReplayBuffer as ReplayBuffer
     from lightning_dqn.replay.storage import ReplayConfig as ReplayConfig
     from lightning_dqn.runs.finished.loading import load as load
@@ -47,7 +47,7 @@ _HOMES = {
     "dqn": ("DQN",),
     "environments.factory": ("EnvironmentFactory",),
     "environments.spec": ("EnvironmentSpec",),
-    "learning.update": ("LossOutput",),
+    "learning.loss_output": ("LossOutput",),
     "replay.ring": ("ReplayBuffer",),
     "replay.storage": ("ReplayConfig",),
     "runs.finished.loading": ("load",),

@@ -29,6 +29,7 @@ from lightning_dqn.learning.continuation import Continuation, add_state, take_st
 from lightning_dqn.learning.hooks import hooks_before_step
 from lightning_dqn.learning.leaving import BreakingOff, leave_training
 from lightning_dqn.learning.lookout import Lookout
+from lightning_dqn.learning.loss_output import LossOutput, check_each
 from lightning_dqn.learning.optimizer_step import forget_moments
 from lightning_dqn.learning.optimizers import (
     LRSchedulerFactory,
@@ -46,7 +47,7 @@ from lightning_dqn.learning.trainer import (
     check_iteration,
     expected_iterations,
 )
-from lightning_dqn.learning.update import LossOutput, Update, check_each
+from lightning_dqn.learning.update import Update
 from lightning_dqn.learning.warning import (
     warn_of_another_target,
     warn_of_flattened_images,

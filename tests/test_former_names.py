@@ -80,6 +80,15 @@ def test_a_name_that_never_was_is_no_attribute_of_a_former_module() -> None:
         importlib.import_module("lightning_dqn.never_was")
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("learning.update", "LossOutput"), ("networks.operations", "in_evaluation_mode")],
+)
+def test_a_name_of_the_pages_of_0_2_is_where_it_was(module: str, name: str) -> None:
+    found = getattr(importlib.import_module(f"lightning_dqn.{module}"), name)
+    assert found.__module__ != f"lightning_dqn.{module}"
+
+
 def test_new_names_say_nothing() -> None:
     code = "import lightning_dqn.networks.torsos, lightning_dqn.replay.ring, lightning_dqn.dqn"
     result = subprocess.run(

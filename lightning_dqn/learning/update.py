@@ -5,9 +5,8 @@ Shapes: B batch, P parameters that learn, C statistics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
@@ -24,71 +23,13 @@ from lightning_dqn.learning.compilation import (
 )
 from lightning_dqn.learning.gradients import SafeGradients, laid_out_like, make_safe
 from lightning_dqn.learning.hooks import BeforeStep
+from lightning_dqn.learning.loss_output import Loss, LossOutput, check_each
 from lightning_dqn.learning.optimizer_step import OptimizerStep, lay_out_state
 from lightning_dqn.learning.ranks import Bucket
-from lightning_dqn.networks.heads.head import HeadLoss
+from lightning_dqn.learning.unused import naming_unused
 from lightning_dqn.system.heap import keep_freed_memory
 from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.transitions import Transitions, UpdateStatistics
-
-
-class LossOutput(NamedTuple):
-    """What :meth:`DQN.loss` returns.
-
-    Attributes:
-        loss: float[], what is minimised.
-        td_error: float[B], target minus prediction.
-        q_value: float[B], the value predicted for the chosen action.
-        priority: float[B], how much there is to learn from each transition, at least 0;
-            |td_error| if None.
-        self_prediction: float[], mean error of what was foretold; None where nothing was.
-    """
-
-    loss: Tensor
-    td_error: Tensor
-    q_value: Tensor
-    priority: Tensor | None = None
-    self_prediction: Tensor | None = None
-
-
-Loss = Callable[[Transitions], LossOutput]
-
-_OF_ALL = ("loss", "self_prediction")
-"""What a :class:`LossOutput` has once for the whole minibatch."""
-
-
-def check_each(
-    who: str, given: Any, kind: type[LossOutput] | type[HeadLoss], batch: Transitions
-) -> None:
-    """Refuse what would broadcast over a minibatch without a word, or is made of something else.
-
-    Args:
-        who: gave it, for the message.
-        given: what it gave.
-        kind: that it is to be.
-        batch: columns [B, ...]; its weights are looked at too.
-
-    Raises:
-        ValueError: naming the value, its shape and the one that is expected.
-    """
-    if not isinstance(given, kind):
-        raise ValueError(
-            f"{who}: returns a {type(given).__name__}; return {kind.__name__}"
-            f"({', '.join(kind._fields)})"
-        )
-    size = tuple(batch.action.shape)
-    for name, value in zip(kind._fields, given, strict=True):
-        expected = () if kind is LossOutput and name in _OF_ALL else size
-        if value is not None and tuple(value.shape) != expected:
-            raise ValueError(
-                f"{who}: {name} has the shape {tuple(value.shape)}, expected {expected} for a "
-                f"minibatch of {size[0]}"
-            )
-    if batch.weight is not None and tuple(batch.weight.shape) != size:
-        raise ValueError(
-            f"sampler: weight has the shape {tuple(batch.weight.shape)} in a minibatch, expected "
-            f"{size}"
-        )
 
 
 class Update:
@@ -283,7 +224,7 @@ class Update:
         Raises:
             ValueError: the loss doesn't depend on a parameter that learns.
         """
-        with self._naming_unused(minibatches[0]):
+        with naming_unused(self.loss, minibatches[0], self.network):
             done, blocks, is_ready = 0, None, False
             while done < len(minibatches):
                 if blocks is not self._blocks:  # at first, and where others learn from now on
@@ -305,32 +246,6 @@ class Update:
                 if done == len(minibatches):
                     self._count_step(step.gradients, optimizer)
                 yield done, step
-
-    @contextmanager
-    def _naming_unused(self, batch: Transitions) -> Iterator[None]:
-        """Name the parameters that the loss doesn't depend on, where torch only says there are."""
-        try:
-            yield
-        except RuntimeError as error:
-            if "not have been used in the graph" in str(error):
-                raise ValueError(self._unused(batch)) from error
-            raise
-
-    def _unused(self, batch: Transitions) -> str:
-        """Return what is wrong where the loss of a minibatch has no gradient of a parameter."""
-        loss = self.loss(batch.brightened()).loss
-        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        pairs = zip(self.parameters, gradients, strict=True)
-        unused = {parameter for parameter, gradient in pairs if gradient is None}
-        names = [name for name, one in self.network.named_parameters() if one in unused]
-        owners = [self.network.get_submodule(name.rpartition(".")[0]) for name in names]
-        remedy = "use what they give"
-        if not any(owner.training for owner in owners):
-            remedy = "they are in evaluation mode: call module.train() before the fit"
-        return (
-            f"network: the loss doesn't depend on {', '.join(names)}, which therefore can't learn; "
-            f"{remedy}, or leave them out by requires_grad_(False)"
-        )
 
     def _count_step(self, gradients: Sequence[Tensor], optimizer: LightningOptimizer) -> None:
         """Let Lightning count an iteration whose last step is made, and show its gradients."""

@@ -14,7 +14,7 @@ from lightning_dqn import DQN
 from lightning_dqn.diagnostics.values import value_diagnostics
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.learning.augmentation import Augmentation, AugmentationStream, shifted
-from lightning_dqn.learning.update import LossOutput
+from lightning_dqn.learning.loss_output import LossOutput
 from lightning_dqn.transitions import Transitions
 
 FRAMES = EnvironmentSpec((12, 14), "uint8", num_actions=2, frame_stack=4)

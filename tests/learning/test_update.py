@@ -18,7 +18,8 @@ from lightning_dqn.learning.compilation import (
     PAYS_BACK_AFTER_UPDATES,
     has_cxx_compiler,
 )
-from lightning_dqn.learning.update import LearningStep, LossOutput, Update, trainable_parameters
+from lightning_dqn.learning.loss_output import LossOutput
+from lightning_dqn.learning.update import LearningStep, Update, trainable_parameters
 from lightning_dqn.transitions import Transitions, UpdateStatistics
 
 CPU = torch.device("cpu")
