@@ -25,6 +25,7 @@ from work_unit import WORK_UNIT
 from lightning_dqn import DQN
 from lightning_dqn.learning.blocks import Blocks, Counts
 from lightning_dqn.learning.compilation import CheckedCompiledStep
+from lightning_dqn.learning.optimizer_layout import OptimizerLayout
 from lightning_dqn.learning.optimizer_step import OptimizerStep
 from lightning_dqn.transitions import Transitions
 
@@ -53,7 +54,7 @@ def one_by_one(module: DQN, batches: Sequence[Transitions]) -> Turn:
     update = module.update
     optimizer = module.make_optimizers(None)
     step = CheckedCompiledStep(update.step, module.device)
-    apply = OptimizerStep(optimizer, update.parameters)
+    apply = OptimizerStep(OptimizerLayout(optimizer, update.parameters))
 
     def turn() -> None:
         for batch in batches:
@@ -64,9 +65,9 @@ def one_by_one(module: DQN, batches: Sequence[Transitions]) -> Turn:
 
 def in_graphs(module: DQN, batches: Sequence[Transitions], size: int) -> Turn:
     """Return updates by graphs of so many."""
-    optimizer = module.make_optimizers(None)
-    update, device = module.update, module.device
-    blocks = Blocks(update.step, update.parameters, optimizer, most=size, device=device)
+    update = module.update
+    layout = OptimizerLayout(module.make_optimizers(None), update.parameters)
+    blocks = Blocks(update.step, layout, most=size, device=module.device)
     parts = [batches[start : start + size] for start in range(0, UPDATES, size)]
     counts = [Counts(1, 1)] * size
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lightning_dqn.callbacks.model_operation import CountedOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
-from lightning_dqn.learning.optimizer_step import moments_of
+from lightning_dqn.learning.optimizer_state import moments_of
 from lightning_dqn.networks import operations
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.units import (

@@ -30,7 +30,7 @@ from lightning_dqn.learning.hooks import hooks_before_step
 from lightning_dqn.learning.leaving import BreakingOff, leave_training
 from lightning_dqn.learning.lookout import Lookout
 from lightning_dqn.learning.loss_output import LossOutput, check_each
-from lightning_dqn.learning.optimizer_step import forget_moments
+from lightning_dqn.learning.optimizer_state import forget_moments
 from lightning_dqn.learning.optimizers import (
     LRSchedulerFactory,
     Optimization,

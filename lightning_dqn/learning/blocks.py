@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from lightning_dqn.learning.compilation import CheckedCompiledStep, keep_in_place
+from lightning_dqn.learning.optimizer_layout import OptimizerLayout
 from lightning_dqn.learning.repeating import Repeated
 from lightning_dqn.learning.rules import GroupTensors, Rule
 from lightning_dqn.learning.traced_optimizer import TracedOptimizer, can_be_traced
@@ -177,8 +177,7 @@ class Blocks:
 
     Args:
         step: from a minibatch to what is told, gradients among it.
-        parameters: those that learn.
-        optimizer: that steps them.
+        layout: of the optimizer, and of what learns.
         most: K is at most so much; 1 is for who wants graphs of single updates.
         device: where the weights are.
         buffers: of the network, which the loss may change.
@@ -187,16 +186,14 @@ class Blocks:
     def __init__(
         self,
         step: Callable[[Transitions], LearningStep],
-        parameters: Sequence[Tensor],
-        optimizer: Optimizer,
+        layout: OptimizerLayout,
         *,
         most: int,
         device: torch.device,
         buffers: Sequence[Tensor] = (),
     ) -> None:
         self._step = step
-        self._parameters = parameters
-        self._optimizer = optimizer
+        self._layout = layout
         self._most = most
         self._least = min(most, 2)
         self._device = device
@@ -216,7 +213,7 @@ class Blocks:
             operations: as in :meth:`size`.
             in_all: updates of the iteration, U.
         """
-        if self._has_failed or not can_be_traced(self._optimizer):
+        if self._has_failed or not can_be_traced(self._layout.optimizer):
             return False
         if size_of_graphs(in_all, between_graphs(operations), self._most) < self._least:
             return False
@@ -264,7 +261,7 @@ class Blocks:
 
     def _lay_out(self) -> TracedOptimizer:
         if self._traced is None or not self._traced.has_its_tensors():
-            self._traced = TracedOptimizer(self._optimizer, self._parameters)
+            self._traced = TracedOptimizer(self._layout)
             keep_in_place(self._traced.tensors)
         self._traced.refresh()
         return self._traced

@@ -24,7 +24,9 @@ from lightning_dqn.learning.compilation import (
 from lightning_dqn.learning.gradients import SafeGradients, laid_out_like, make_safe
 from lightning_dqn.learning.hooks import BeforeStep
 from lightning_dqn.learning.loss_output import Loss, LossOutput, check_each
-from lightning_dqn.learning.optimizer_step import OptimizerStep, lay_out_state
+from lightning_dqn.learning.optimizer_layout import OptimizerLayout
+from lightning_dqn.learning.optimizer_state import lay_out_state
+from lightning_dqn.learning.optimizer_step import OptimizerStep
 from lightning_dqn.learning.ranks import Bucket
 from lightning_dqn.learning.unused import naming_unused
 from lightning_dqn.system.heap import keep_freed_memory
@@ -190,13 +192,13 @@ class Update:
     def drive(self, optimizer: torch.optim.Optimizer) -> None:
         """Step this optimizer from now on."""
         lay_out_state(optimizer, self.parameters)
-        self._optimizer_step = OptimizerStep(optimizer, self.parameters)
+        layout = OptimizerLayout(optimizer, self.parameters)
+        self._optimizer_step = OptimizerStep(layout)
         self._blocks = None
         if self.most_in_a_graph:
             self._blocks = Blocks(
                 self.step,
-                self.parameters,
-                optimizer,
+                layout,
                 most=self.most_in_a_graph,
                 device=self._device,
                 buffers=list(self.network.buffers()),

@@ -27,6 +27,7 @@ from lightning_dqn.learning.compilation import (
     has_cxx_compiler,
     updates_in_a_graph,
 )
+from lightning_dqn.learning.optimizer_layout import OptimizerLayout
 from lightning_dqn.learning.targets import Munchausen
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.quantile import ImplicitQuantileHead, QuantileHead
@@ -488,7 +489,8 @@ def test_the_first_graph_starts_from_the_weights_that_there_are(graphs: list[int
         )
 
     optimizer = SGD([weight], lr=0.1)
-    made = Blocks(step, [weight], optimizer, most=2, device=torch.device("cpu"))
+    layout = OptimizerLayout(optimizer, [weight])
+    made = Blocks(step, layout, most=2, device=torch.device("cpu"))
     assert made.is_worth_it([], 2)
     counts = [Counts(1, 1), Counts(2, 2)]
     batch: Any = None

@@ -12,11 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from lightning_dqn.learning.optimizer_step import (
-    OptimizerStep,
-    forget_moments,
-    lay_out_state,
-)
+from lightning_dqn.learning.optimizer_layout import OptimizerLayout
+from lightning_dqn.learning.optimizer_step import OptimizerStep
 
 STEPS = 20
 MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
@@ -31,6 +28,10 @@ def weights(requires_grad: bool = True) -> list[nn.Parameter]:
 def gradients(step: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(1 + step)
     return [torch.randn(weight.shape, generator=generator) for weight in weights()]
+
+
+def step_of(optimizer: Optimizer, parameters: list[nn.Parameter]) -> OptimizerStep:
+    return OptimizerStep(OptimizerLayout(optimizer, parameters))
 
 
 def two_groups(kind: type[Optimizer], **arguments: Any) -> MakeOptimizer:
@@ -66,7 +67,7 @@ MAKERS = {
 def test_twenty_steps_at_a_changing_rate_equal_the_optimizers_own_bit_for_bit(name: str) -> None:
     ours, theirs = weights(), weights()
     our_optimizer, their_optimizer = MAKERS[name](ours), MAKERS[name](theirs)
-    our_step = OptimizerStep(our_optimizer, ours)
+    our_step = step_of(our_optimizer, ours)
     for step in range(STEPS):
         for optimizer in (our_optimizer, their_optimizer):
             optimizer.param_groups[0]["lr"] = 1e-2 / (1 + step)
@@ -81,7 +82,7 @@ def test_twenty_steps_at_a_changing_rate_equal_the_optimizers_own_bit_for_bit(na
 def test_a_step_in_turn_with_the_optimizers_own_is_the_same_road() -> None:
     ours, theirs = weights(), weights()
     our_optimizer, their_optimizer = MAKERS["adam fused"](ours), MAKERS["adam fused"](theirs)
-    our_step = OptimizerStep(our_optimizer, ours)
+    our_step = step_of(our_optimizer, ours)
     for step in range(STEPS):
         for parameter, gradient in zip(theirs, gradients(step), strict=True):
             parameter.grad = gradient
@@ -98,7 +99,7 @@ def test_a_step_in_turn_with_the_optimizers_own_is_the_same_road() -> None:
 def test_fused_adam_goes_the_direct_way_once_it_has_a_state() -> None:
     parameters = weights()
     optimizer = MAKERS["adam fused"](parameters)
-    step = OptimizerStep(optimizer, parameters)
+    step = step_of(optimizer, parameters)
     step(gradients(0))
     with patch.object(optimizer, "step", side_effect=AssertionError("the slow way")):
         step(gradients(1))
@@ -113,7 +114,7 @@ def test_a_subclass_with_a_step_of_its_own_is_not_bypassed() -> None:
     calls: list[int] = []
     parameters = weights()
     optimizer = OwnAdam(parameters, lr=1e-2, fused=True)
-    own_step = OptimizerStep(optimizer, parameters)
+    own_step = step_of(optimizer, parameters)
     for step in range(3):
         own_step(gradients(step))
     assert len(calls) == 3
@@ -123,7 +124,7 @@ def test_a_subclass_with_a_step_of_its_own_is_not_bypassed() -> None:
 def test_who_looks_on_is_called_at_each_step_also_from_the_midst_of_a_run(register: str) -> None:
     parameters = weights()
     optimizer = MAKERS["adam fused"](parameters)
-    own_step = OptimizerStep(optimizer, parameters)
+    own_step = step_of(optimizer, parameters)
     for step in range(4):
         own_step(gradients(step))
     calls: list[int] = []
@@ -161,7 +162,7 @@ def test_a_state_that_is_dropped_in_whole_or_in_part_is_as_in_the_optimizers_own
 ) -> None:
     ours, theirs = weights(), weights()
     our_optimizer, their_optimizer = MAKERS[name](ours), MAKERS[name](theirs)
-    our_step = OptimizerStep(our_optimizer, ours)
+    our_step = step_of(our_optimizer, ours)
     for step in range(8):
         if step == 4:
             change(our_optimizer, ours)
@@ -177,7 +178,7 @@ def test_a_state_that_is_dropped_in_whole_or_in_part_is_as_in_the_optimizers_own
 def test_a_group_whose_parameters_get_no_gradient_stays() -> None:
     learns, frozen = weights(), weights(requires_grad=False)
     optimizer = Adam([{"params": learns}, {"params": frozen}], lr=1e-2, fused=True)
-    learn = OptimizerStep(optimizer, learns)
+    learn = step_of(optimizer, learns)
     for step in range(3):
         learn(gradients(step))
     assert all(torch.equal(a, b) for a, b in zip(frozen, weights(), strict=True))
@@ -187,9 +188,9 @@ def test_a_group_whose_parameters_get_no_gradient_stays() -> None:
 def test_a_group_added_later_gets_its_state() -> None:
     parameters = weights()
     optimizer = Adam(parameters[:2], lr=1e-2, fused=True)
-    OptimizerStep(optimizer, parameters[:2])(gradients(0)[:2])
+    step_of(optimizer, parameters[:2])(gradients(0)[:2])
     optimizer.add_param_group({"params": parameters[2:]})
-    both = OptimizerStep(optimizer, parameters)
+    both = step_of(optimizer, parameters)
     for step in (1, 2):
         both(gradients(step))
     assert [int(optimizer.state[p]["step"]) for p in parameters] == [3, 3, 2, 2]
@@ -197,14 +198,14 @@ def test_a_group_added_later_gets_its_state() -> None:
 
 def test_the_gradient_is_known_to_an_optimizer_that_reads_it() -> None:
     parameters = weights()
-    OptimizerStep(SGD(parameters, lr=1.0), parameters)(gradients(0))
+    step_of(SGD(parameters, lr=1.0), parameters)(gradients(0))
     assert torch.equal(parameters[1], weights()[1] - gradients(0)[1])
 
 
 def test_a_gradient_too_few_is_refused() -> None:
     parameters = weights()
     optimizer = MAKERS["adam fused"](parameters)
-    own_step = OptimizerStep(optimizer, parameters)
+    own_step = step_of(optimizer, parameters)
     for step in range(2):  # both ways
         with pytest.raises(ValueError, match="3 gradients for 4 parameters"):
             own_step(gradients(0)[:3])
@@ -224,7 +225,7 @@ def _assert_same_state(ours: Optimizer, theirs: Optimizer) -> None:
 def test_a_state_that_is_loaded_meanwhile_counts() -> None:
     ours, theirs = weights(), weights()
     our_optimizer, their_optimizer = MAKERS["adam fused"](ours), MAKERS["adam fused"](theirs)
-    our_step = OptimizerStep(our_optimizer, ours)
+    our_step = step_of(our_optimizer, ours)
     for step in range(4):
         our_step(gradients(step))
         for parameter, gradient in zip(theirs, gradients(step), strict=True):
@@ -234,77 +235,3 @@ def test_a_state_that_is_loaded_meanwhile_counts() -> None:
             our_optimizer.load_state_dict(deepcopy(their_optimizer.state_dict()))
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     _assert_same_state(our_optimizer, their_optimizer)
-
-
-def test_moments_of_a_run_whose_weights_lay_otherwise_are_laid_out_anew() -> None:
-    """As of one that went by channels last; numbers, counts and what lies well stay."""
-    weight, bias = nn.Parameter(torch.randn(4, 3, 2, 2)), nn.Parameter(torch.randn(4))
-    twins = [nn.Parameter(p.detach().clone()) for p in (weight, bias)]
-    steps = [[torch.randn_like(p) for p in twins] for _ in range(2)]
-
-    def step(optimizer: Optimizer, parameters: list[nn.Parameter], number: int) -> None:
-        for parameter, gradient in zip(parameters, steps[number], strict=True):
-            parameter.grad = gradient.clone()
-        optimizer.step()
-
-    theirs = Adam(twins, lr=0.1)
-    step(theirs, twins, 0)
-    ours = Adam([weight, bias], lr=0.1, fused=True)
-    step(ours, [weight, bias], 0)
-    state = ours.state_dict()
-    for name in ("exp_avg", "exp_avg_sq"):
-        state["state"][0][name] = state["state"][0][name].to(memory_format=torch.channels_last)
-    ours.load_state_dict(state)
-    assert not ours.state[weight]["exp_avg"].is_contiguous(), "as it came"
-    kept = ours.state[bias]["exp_avg"]
-    lay_out_state(ours, [weight, bias])
-    assert ours.state[weight]["exp_avg"].is_contiguous()
-    assert ours.state[bias]["exp_avg"] is kept
-    step(ours, [weight, bias], 1)
-    step(theirs, twins, 1)
-    torch.testing.assert_close([weight, bias], twins)
-
-
-FORGETTING: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
-    "adam": (Adam, {"amsgrad": True}),
-    "adamw": (AdamW, {}),
-    "adamax": (torch.optim.Adamax, {}),
-    "radam": (torch.optim.RAdam, {}),
-    "nadam": (torch.optim.NAdam, {}),
-    "rmsprop": (RMSprop, {"centered": True, "momentum": 0.9}),
-    "sgd": (SGD, {"momentum": 0.9, "nesterov": True}),
-    "sgd dampened": (SGD, {"momentum": 0.9, "dampening": 0.5}),
-    "rprop": (torch.optim.Rprop, {}),
-    "asgd": (torch.optim.ASGD, {"t0": 5}),
-    "adagrad": (torch.optim.Adagrad, {"initial_accumulator_value": 0.1}),
-    "adadelta": (torch.optim.Adadelta, {}),
-    "adafactor": (torch.optim.Adafactor, {}),
-}
-
-
-@pytest.mark.parametrize("name", sorted(FORGETTING))
-def test_an_optimizer_that_forgot_moves_weights_as_a_new_one(name: str) -> None:
-    kind, options = FORGETTING[name]
-    used, new = weights(), weights()
-    optimizer = kind(used, lr=1e-2, **options)
-
-    def step(one: Optimizer, parameters: list[nn.Parameter], number: int) -> None:
-        for parameter, gradient in zip(parameters, gradients(number), strict=True):
-            parameter.grad = gradient
-        one.step()
-
-    for number in range(STEPS):
-        step(optimizer, used, number)
-    kept = deepcopy(optimizer.state[used[-1]])
-    forget_moments(optimizer, used[:-1])
-    assert all(torch.equal(optimizer.state[used[-1]][key], value) for key, value in kept.items())
-    forget_moments(optimizer, used[-1:])
-    with torch.no_grad():
-        for parameter, beginning in zip(used, new, strict=True):
-            parameter.copy_(beginning)
-    twin = kind(new, lr=1e-2, **options)
-    for number in range(STEPS):
-        step(optimizer, used, 100 + number)
-        step(twin, new, 100 + number)
-    for parameter, expected in zip(used, new, strict=True):
-        torch.testing.assert_close(parameter, expected)

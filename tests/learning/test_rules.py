@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
+from lightning_dqn.learning.optimizer_layout import OptimizerLayout
 from lightning_dqn.learning.traced_optimizer import TracedOptimizer, can_be_traced
 
 SHAPES = ((5, 4), (5,), (2, 5), (2,))
@@ -64,6 +65,10 @@ MAKERS = {
 }
 
 
+def traced_of(optimizer: Optimizer, parameters: Sequence[nn.Parameter]) -> TracedOptimizer:
+    return TracedOptimizer(OptimizerLayout(optimizer, parameters))
+
+
 @torch.no_grad()
 def take_step(traced: TracedOptimizer, gradients: Sequence[Tensor]) -> None:
     traced.refresh()
@@ -92,7 +97,7 @@ def test_twenty_steps_at_a_changing_rate_are_the_optimizers_own(name: str) -> No
     ours, theirs = weights(), weights()
     our_optimizer, their_optimizer = MAKERS[name](ours), MAKERS[name](theirs)
     assert can_be_traced(our_optimizer)
-    traced = TracedOptimizer(our_optimizer, ours)
+    traced = traced_of(our_optimizer, ours)
     for step in range(STEPS):
         set_rate(our_optimizer, 1e-2 / (1 + step))
         set_rate(their_optimizer, 1e-2 / (1 + step))
@@ -107,7 +112,7 @@ def test_twenty_steps_at_a_changing_rate_are_the_optimizers_own(name: str) -> No
 
 def test_the_first_two_steps_of_adam_by_hand() -> None:
     weight = nn.Parameter(torch.tensor([1.0]))
-    traced = TracedOptimizer(Adam([weight], lr=0.1, betas=(0.5, 0.75), eps=1e-8), [weight])
+    traced = traced_of(Adam([weight], lr=0.1, betas=(0.5, 0.75), eps=1e-8), [weight])
     take_step(traced, [torch.tensor([2.0])])
     # mean 1 / (1 - 0.5) = 2, mean square 1 / (1 - 0.75) = 4: a step of 0.1 * 2 / 2
     assert weight.item() == pytest.approx(0.9, abs=1e-7)
@@ -120,7 +125,7 @@ def test_the_first_two_steps_of_adam_by_hand() -> None:
 def test_making_the_state_moves_nothing_and_counts_nothing(name: str) -> None:
     parameters = weights()
     optimizer = MAKERS[name](parameters)
-    TracedOptimizer(optimizer, parameters)
+    traced_of(optimizer, parameters)
     for parameter, start in zip(parameters, weights(), strict=True):
         assert torch.equal(parameter, start)
         assert parameter.grad is None
@@ -134,7 +139,7 @@ def test_a_state_that_is_there_is_gone_on_from() -> None:
     for step in range(3):
         own_step(our_optimizer, ours, gradients(step))
         own_step(their_optimizer, theirs, gradients(step))
-    take_step(TracedOptimizer(our_optimizer, ours), gradients(3))
+    take_step(traced_of(our_optimizer, ours), gradients(3))
     own_step(their_optimizer, theirs, gradients(3))
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
     assert [int(our_optimizer.state[p]["step"]) for p in ours] == [4] * 4
@@ -143,7 +148,7 @@ def test_a_state_that_is_there_is_gone_on_from() -> None:
 def test_a_state_that_is_loaded_meanwhile_is_noticed() -> None:
     parameters = weights()
     optimizer = Adam(parameters, lr=1e-2)
-    traced = TracedOptimizer(optimizer, parameters)
+    traced = traced_of(optimizer, parameters)
     assert traced.has_its_tensors()
     optimizer.load_state_dict(optimizer.state_dict())
     assert not traced.has_its_tensors()
@@ -152,7 +157,7 @@ def test_a_state_that_is_loaded_meanwhile_is_noticed() -> None:
 def test_a_state_of_which_a_part_is_dropped_is_noticed() -> None:
     parameters = weights()
     optimizer = Adam(parameters, lr=1e-2)
-    traced = TracedOptimizer(optimizer, parameters)
+    traced = traced_of(optimizer, parameters)
     dropped = optimizer.state.pop(parameters[-1])
     assert not traced.has_its_tensors()
     optimizer.state[parameters[-1]] = dropped
@@ -166,7 +171,7 @@ def test_a_state_of_which_a_part_is_dropped_is_noticed() -> None:
 def test_an_option_that_changes_is_noticed_but_not_the_rate() -> None:
     parameters = weights()
     optimizer = Adam(parameters, lr=1e-2)
-    traced = TracedOptimizer(optimizer, parameters)
+    traced = traced_of(optimizer, parameters)
     optimizer.param_groups[0]["lr"] = 1.0
     assert traced.has_its_rules()
     optimizer.param_groups[0]["betas"] = (0.5, 0.9)
