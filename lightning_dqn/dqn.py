@@ -97,6 +97,7 @@ class DQN(ActingModule):
         agent: networks and acting; what is saved, exported and played with.
         target: who values the next state.
         augmentation: of what is learned from, with its generator.
+        predictor: who foretells, and judges it; None where nobody does.
         self_prediction: what foretells, learned beside the Q-network; None where nothing does.
         update: one update of the weights.
         after_update: functions of the module, called in order after every update; those that say
@@ -126,31 +127,18 @@ class DQN(ActingModule):
         **former: Any,
     ) -> None:
         network, target = former_arguments(network, target, former)
-        max_gradient_norm = (
-            max_gradient_norm if max_gradient_norm is None else float(max_gradient_norm)
-        )
         super().__init__(Agent(environment, network=network, head=head))
         self.automatic_optimization = False
         self.target = Target.of(target)
         if self.target.slow_copy:
             self.agent.add_network("target_network")
         self.augmentation = AugmentationStream.of(augmentation, self.spec)
-        self.self_prediction_loss = SelfPredictionLoss.of(self_prediction)
-        self.self_prediction: nn.Module | None = None
-        self._predictor: SelfPredictor | None = None
-        if self.self_prediction_loss is not None:
-            self._predictor = SelfPredictor(
-                self.self_prediction_loss,
-                online=self.agent.q_network,
-                slow=self._slow_network,
-                spec=self.spec,
-            )
-            self.self_prediction = self._predictor.model
+        self.predictor = SelfPredictor.of(
+            self_prediction, online=self.agent.q_network, slow=self._slow_network, spec=self.spec
+        )
+        self.self_prediction = None if self.predictor is None else self.predictor.model
         self.update = Update(
-            self.loss,
-            self._all_that_learns(),
-            max_gradient_norm=max_gradient_norm,
-            compile=compile,
+            self.loss, self._all_that_learns(), max_gradient_norm=max_gradient_norm, compile=compile
         )
         self._optimization = Optimization(optimizer, lr_scheduler)
         self.after_update: list[ModelOperation] = []
@@ -158,18 +146,18 @@ class DQN(ActingModule):
         self.updates = 0
         self._continuation = Continuation()
         self._lookout = Lookout()
-        self.save_hyperparameters(
-            {
-                **self.agent.hyperparameters,
-                "target": self.target.to_plain(),
-                "augmentation": self.augmentation.to_plain(),
-                "self_prediction": (
-                    self.self_prediction_loss and self.self_prediction_loss.to_plain()
-                ),
-                "max_gradient_norm": max_gradient_norm,
-                "compile": compile,
-            }
-        )
+        self.save_hyperparameters(self._hyperparameters())
+
+    def _hyperparameters(self) -> dict[str, Any]:
+        """Return the arguments as plain values, which build the same module again."""
+        return {
+            **self.agent.hyperparameters,
+            "target": self.target.to_plain(),
+            "augmentation": self.augmentation.to_plain(),
+            "self_prediction": self.predictor and self.predictor.loss.to_plain(),
+            "max_gradient_norm": self.update.max_gradient_norm,
+            "compile": self.update.compile,
+        }
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
@@ -201,7 +189,7 @@ class DQN(ActingModule):
         Args:
             batch: columns [B, ...].
         """
-        head, predictor = self.agent.head, self._predictor
+        head, predictor = self.agent.head, self.predictor
         if predictor is None:
             output = self.agent.q_network(batch.observation)
         else:
@@ -213,11 +201,14 @@ class DQN(ActingModule):
         loss, foretold = error.loss, None
         if predictor is not None:
             foretold = predictor.error(batch, latent)
-            loss = loss + predictor.weight * foretold
+            loss = loss + predictor.loss.weight * foretold
         weighted = loss if batch.weight is None else batch.weight * loss
-        told = (error.td_error.detach(), error.q_value.detach(), error.priority.detach())
         return LossOutput(
-            weighted.mean(), *told, None if foretold is None else foretold.detach().mean()
+            loss=weighted.mean(),
+            td_error=error.td_error.detach(),
+            q_value=error.q_value.detach(),
+            priority=error.priority.detach(),
+            self_prediction=None if foretold is None else foretold.detach().mean(),
         )
 
     @torch.no_grad()

@@ -98,8 +98,8 @@ class SelfPredictor:
         spec: of the observations.
 
     Attributes:
+        loss: what it counts for.
         model: what learns beside the online network.
-        weight: of the loss.
 
     Raises:
         ValueError: the network has no latents to foretell.
@@ -113,10 +113,33 @@ class SelfPredictor:
         slow: nn.Module,
         spec: EnvironmentSpec,
     ) -> None:
-        self.weight = loss.weight
+        self.loss = loss
         self.online, self.slow = Latents(online, spec), Latents(slow, spec)
         channels, projected = self.online.shape[0], self.online.projected
         self.model = SelfPrediction(channels, spec.num_actions, projected)
+
+    @classmethod
+    def of(
+        cls,
+        self_prediction: SelfPredictionLoss | Mapping[str, Any] | None,
+        *,
+        online: nn.Module,
+        slow: nn.Module,
+        spec: EnvironmentSpec,
+    ) -> SelfPredictor | None:
+        """Return who foretells for a loss, None for none.
+
+        Args:
+            self_prediction: whatever :meth:`SelfPredictionLoss.of` takes.
+            online: as of the class.
+            slow: likewise.
+            spec: likewise.
+
+        Raises:
+            ValueError: it is no such loss, or the network has no latents to foretell.
+        """
+        loss = SelfPredictionLoss.of(self_prediction)
+        return None if loss is None else cls(loss, online=online, slow=slow, spec=spec)
 
     def output(self, observation: Tensor) -> tuple[Any, Tensor]:
         """Return the online network's output, which the head reads, and its latents.

@@ -99,8 +99,8 @@ def check_fit(module: Any, *, is_users: bool) -> None:
     check_monitors(module.trainer.callbacks, data)
     if data.sampling.gives_whole_targets:
         module.target.refuse_whole_targets()
-    if module.self_prediction_loss is not None:
-        module.self_prediction_loss.check_fit(data)
+    if module.predictor is not None:
+        module.predictor.loss.check_fit(data)
 
 
 def check_evaluation(module: Any) -> None:

@@ -66,8 +66,10 @@ class Update:
         max_gradient_norm: float | None = None,
         compile: Compile = "auto",
     ) -> None:
-        if max_gradient_norm is not None and not max_gradient_norm > 0:
-            raise ValueError(f"max_gradient_norm={max_gradient_norm}: above 0, or None")
+        if max_gradient_norm is not None:
+            max_gradient_norm = float(max_gradient_norm)
+            if not max_gradient_norm > 0:
+                raise ValueError(f"max_gradient_norm={max_gradient_norm}: above 0, or None")
         self.loss = loss
         self.network = network
         self.max_gradient_norm = max_gradient_norm

@@ -305,7 +305,8 @@ def test_bbf_anneals_after_each_reset_and_spares_biases(preset: str) -> None:
 @pytest.mark.parametrize("preset", sorted(FORETELLING))
 def test_what_foretells_has_its_papers_size_and_weight(preset: str) -> None:
     module = built(preset).module
-    assert module.self_prediction_loss == SelfPredictionLoss(weight=5.0)
+    assert module.predictor is not None
+    assert module.predictor.loss == SelfPredictionLoss(weight=5.0)
     assert module.self_prediction is not None
     found = sum(p.numel() for p in module.self_prediction.parameters())
     assert found == FORETELLING[preset]

@@ -50,8 +50,8 @@ def plain_twin(module: DQN, **arguments: Any) -> DQN:
 
 
 def part(module: DQN) -> SelfPredictor:
-    assert module._predictor is not None
-    return module._predictor
+    assert module.predictor is not None
+    return module.predictor
 
 
 # --- the loss
@@ -291,7 +291,7 @@ def test_checkpoints_hold_what_foretells_and_exports_do_not(
     trainer.fit(module, data)
     trainer.save_checkpoint(tmp_path / "module.ckpt")
     again = DQN.load_from_checkpoint(tmp_path / "module.ckpt", environment=data.environment)
-    assert again.self_prediction_loss == SelfPredictionLoss(weight=1.5)
+    assert part(again).loss == SelfPredictionLoss(weight=1.5)
     for name, tensor in module.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor), name
     assert any(name.startswith("self_prediction.transition") for name in again.state_dict())
