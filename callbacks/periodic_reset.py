@@ -27,7 +27,7 @@ class PeriodicReset(ShrinkAndPerturb):
         part: ``"encoder"``, the layers in front of the first Flatten or linear one, or
             ``"after_encoder"``, the others, whatever they are called; None takes both.
         networks: whose layers: ``q_network`` and, by choice, copies as ``target_network``, which
-            get the same new weights, and ``self_prediction``, what foretells latents.
+            get the same new weights, and ``self_prediction``, what predicts latents.
         max_resets: how often at most; None: no limit.
         period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 20,000 updates unless
             it says otherwise.

@@ -31,7 +31,7 @@ class ShrinkAndPerturb(CountedOperation):
         part: ``"encoder"``, the layers in front of the first Flatten or linear one, or
             ``"after_encoder"``, the others, whatever they are called; None takes both.
         networks: whose layers: ``q_network`` and, by choice, copies as ``target_network`` and
-            ``self_prediction``, what foretells latents.
+            ``self_prediction``, what predicts latents.
         period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 40,000 updates unless
             it says otherwise.
     """

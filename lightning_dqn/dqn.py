@@ -83,7 +83,7 @@ class DQN(ActingModule):
         head: how the output stands for action values, and the error that is minimised.
         target: who values the next state: Double DQN, a slower copy, Munchausen.
         augmentation: of the images that are learned from; None leaves them as they were observed.
-        self_prediction: let the network foretell its own latents too, of data that carry the
+        self_prediction: let the network predict its own latents too, of data that carry the
             steps to come; None doesn't.
         optimizer: from parameters to a torch optimizer.
         lr_scheduler: from the optimizer to a torch scheduler, stepped once an iteration.
@@ -97,8 +97,8 @@ class DQN(ActingModule):
         agent: networks and acting; what is saved, exported and played with.
         target: who values the next state.
         augmentation: of what is learned from, with its generator.
-        predictor: who foretells, and judges it; None where nobody does.
-        self_prediction: what foretells, learned beside the Q-network; None where nothing does.
+        predictor: who predicts latents, and judges them; None where nobody does.
+        self_prediction: what predicts them, learned beside the Q-network; None where nothing does.
         update: one update of the weights.
         after_update: functions of the module, called in order after every update; those that say
             when they act, see :class:`lightning_dqn.callbacks.ModelOperation`, after those alone,
@@ -198,17 +198,17 @@ class DQN(ActingModule):
         reward, bootstrap = self.bootstrap(batch, output)
         error = head.loss(prediction, reward, batch.discount, bootstrap)
         check_each(type(head).__name__, error, HeadLoss, batch)
-        loss, foretold = error.loss, None
+        loss, of_latents = error.loss, None
         if predictor is not None:
-            foretold = predictor.error(batch, latent)
-            loss = loss + predictor.loss.weight * foretold
+            of_latents = predictor.error(batch, latent)
+            loss = loss + predictor.loss.weight * of_latents
         weighted = loss if batch.weight is None else batch.weight * loss
         return LossOutput(
             loss=weighted.mean(),
             td_error=error.td_error.detach(),
             q_value=error.q_value.detach(),
             priority=error.priority.detach(),
-            self_prediction=None if foretold is None else foretold.detach().mean(),
+            self_prediction=None if of_latents is None else of_latents.detach().mean(),
         )
 
     @torch.no_grad()
@@ -226,7 +226,7 @@ class DQN(ActingModule):
     def minibatch(self) -> Transitions | None:
         """What the newest update learned from; None before the first."""
         if self._minibatch is not None:
-            self._minibatch = self._minibatch.brightened()
+            self._minibatch = self._minibatch.with_intensity()
         return self._minibatch
 
     @property
@@ -236,7 +236,7 @@ class DQN(ActingModule):
 
     @property
     def learning_networks(self) -> dict[str, nn.Module]:
-        """What learns, by name: the Q-network, and what foretells where something does."""
+        """What learns, by name: the Q-network, and what predicts latents where something does."""
         learning = {"q_network": self.agent.q_network}
         if self.self_prediction is not None:
             learning["self_prediction"] = self.self_prediction

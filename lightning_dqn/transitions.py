@@ -135,7 +135,7 @@ class Transitions(NamedTuple):
         sequence_extra: likewise of the steps to come, [U, B, K, ...]; None where none were asked
             for.
         intensity: what images are to be multiplied with before a loss sees them, by the name of
-            their column, float32[U, B] or [U, B, K]; None: they stay. See :meth:`brightened`.
+            their column, float32[U, B] or [U, B, K]; None: they stay. See :meth:`with_intensity`.
     """
 
     observation: Tensor
@@ -169,7 +169,7 @@ class Transitions(NamedTuple):
         columns = map(_unbound, self)
         return [Transitions._make(minibatch) for minibatch in zip(*columns, strict=False)]
 
-    def brightened(self) -> Transitions:
+    def with_intensity(self) -> Transitions:
         """Return transitions whose images are multiplied with their intensity, as floats.
 
         Within a compiled update the floats are never written to memory as such.
@@ -231,7 +231,7 @@ class UpdateStatistics(NamedTuple):
         td_error: mean absolute TD error.
         gradient_norm: L2 norm of all gradients together, before clipping.
         self_prediction_loss: what the self-prediction adds to the loss comes from, unweighted;
-            None where nothing is foretold.
+            None where no latents are predicted.
     """
 
     loss: Any

@@ -16,7 +16,7 @@ import torch
 from support.processes import command
 
 from lightning_dqn import DQN, CollectionConfig
-from lightning_dqn.formats.saved import load_agent, load_weights, read_saved
+from lightning_dqn.formats.saved import load_agent, read_saved
 from lightning_dqn.former_names import ALGORITHMS, COMMANDS, MOVED, WORDS, former_words
 from lightning_dqn.learning.targets import Munchausen, Target
 from lightning_dqn.networks.torsos import MLP
@@ -47,7 +47,7 @@ NAMES = {
     "study": "run_study",
     "table": "table",
     "training": "prepare",
-    "weights": "load_agent",
+    "weights": "load_weights",
 }
 """Module of 0.1 -> a name that it had."""
 
@@ -248,7 +248,7 @@ def test_epsilon_greedy_is_random_actions() -> None:
 def test_weights_and_checkpoints_of_0_1_give_the_values_that_they_gave(run: str) -> None:
     expected = EXPECTED[run]
     observation = torch.tensor(expected["observation"])
-    found = load_weights(RUNS / run).q_values(observation)
+    found = load_agent(RUNS / run).q_values(observation)
     torch.testing.assert_close(found, torch.tensor(expected["q_values"]))
     last = RUNS / run / "checkpoints" / "last.ckpt"
     values = torch.tensor(expected["q_values_of_last"])

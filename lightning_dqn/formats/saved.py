@@ -108,15 +108,6 @@ def save_weights(
     return path
 
 
-def load_weights(directory: str | Path) -> Agent:
-    """Build the agent that :func:`save_weights` wrote into ``directory``.
-
-    Raises:
-        ValueError: a file is missing, damaged, or doesn't fit the other.
-    """
-    return load_agent(directory)
-
-
 def load_agent(path: str | Path) -> Agent:
     """Build the agent that a run's folder or a checkpoint holds, on the CPU.
 
@@ -136,6 +127,10 @@ def load_agent(path: str | Path) -> Agent:
             text = f"{path / names.weights} doesn't fit {names.description}: {error}"
             raise ValueError(text) from error
         raise ValueError(f"{path}: its weights don't fit its hyper-parameters: {error}") from error
+
+
+load_weights = load_agent
+"""Its name in 0.1, of folders alone."""
 
 
 def read_saved(path: str | Path) -> Saved:

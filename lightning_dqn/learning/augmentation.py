@@ -25,7 +25,7 @@ class Augmentation:
     Every image is padded on all sides with its edge and cropped to its size at a random place, and
     multiplied with 1 + intensity * clip(N(0, 1), -2, 2); a stack's frames alike, observation,
     next observation and each of the steps to come apart. Bytes are shifted here; factors are
-    drawn, and multiplied with where a loss begins (:meth:`Transitions.brightened`).
+    drawn, and multiplied with where a loss begins (:meth:`Transitions.with_intensity`).
 
     Args:
         padding: pixels that an image may shift by, in each direction; 0: none.

@@ -23,7 +23,7 @@ class LossOutput(NamedTuple):
         q_value: float[B], the value predicted for the chosen action.
         priority: float[B], how much there is to learn from each transition, at least 0;
             |td_error| if None.
-        self_prediction: float[], mean error of what was foretold; None where nothing was.
+        self_prediction: float[], mean error of predicted latents; None where there are none.
     """
 
     loss: Tensor

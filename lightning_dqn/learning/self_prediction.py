@@ -1,4 +1,4 @@
-"""Self-prediction beside the value loss: what is minimised, and who foretells what.
+"""Self-prediction beside the value loss: what is minimised, and who predicts what.
 
 Shapes: B batch, K steps to come.
 """
@@ -25,13 +25,13 @@ from lightning_dqn.transitions import Transitions
 
 @dataclass(frozen=True, kw_only=True)
 class SelfPredictionLoss:
-    """The network foretells its own latents, Schwarzer et al. 2021 (arxiv.org/abs/2007.05929).
+    """The network predicts its own latents, Schwarzer et al. 2021 (arxiv.org/abs/2007.05929).
 
     Added to each transition's loss, before its importance weight, is
 
         weight * 1/K sum over k of |p_k - z_k|^2 = weight * 2/K sum over k of (1 - cos(p_k, z_k))
 
-    with unit vectors p_k, foretold, and z_k, of the target network; steps outside the episode
+    with unit vectors p_k, predicted, and z_k, of the target network; steps outside the episode
     count 0. This is the loss of both repositories (mila-iqia/spr, google-research/bbf), whose
     weight of 5 with K = 5 is the paper's lambda of 2 of a sum. K is the data's
     (``ReplayConfig(sequence_length=5)``).
@@ -82,19 +82,19 @@ class SelfPredictionLoss:
         length = getattr(getattr(data, "replay_config", None), "sequence_length", None)
         if length is None:
             raise ValueError(
-                "data.replay.sequence_length=null: module/self_prediction foretells the steps to "
+                "data.replay.sequence_length=null: module/self_prediction predicts the steps to "
                 "come, which minibatches don't carry; set data.replay.sequence_length=5, or "
                 "module/self_prediction=none"
             )
 
 
 class SelfPredictor:
-    """Foretells by the online network and a model, and judges by the target network.
+    """Predicts by the online network and a model, and judges by the target network.
 
     Args:
         loss: what it counts for.
         online: the network that learns.
-        slow: the one that gives what is foretold; the online one where there is no other.
+        slow: the one that gives what is to be predicted; the online one where there is no other.
         spec: of the observations.
 
     Attributes:
@@ -102,7 +102,7 @@ class SelfPredictor:
         model: what learns beside the online network.
 
     Raises:
-        ValueError: the network has no latents to foretell.
+        ValueError: the network has no latents to predict.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class SelfPredictor:
         slow: nn.Module,
         spec: EnvironmentSpec,
     ) -> SelfPredictor | None:
-        """Return who foretells for a loss, None for none.
+        """Return who predicts for a loss, None for none.
 
         Args:
             self_prediction: whatever :meth:`SelfPredictionLoss.of` takes.
@@ -136,7 +136,7 @@ class SelfPredictor:
             spec: likewise.
 
         Raises:
-            ValueError: it is no such loss, or the network has no latents to foretell.
+            ValueError: it is no such loss, or the network has no latents to predict.
         """
         loss = SelfPredictionLoss.of(self_prediction)
         return None if loss is None else cls(loss, online=online, slow=slow, spec=spec)

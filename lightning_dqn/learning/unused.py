@@ -36,7 +36,7 @@ def _refusal(loss: Loss, batch: Transitions, network: nn.Module) -> str:
     """Return what is wrong, and what helps."""
     learning = {name: one for name, one in network.named_parameters() if one.requires_grad}
     gradients = torch.autograd.grad(
-        loss(batch.brightened()).loss, list(learning.values()), allow_unused=True
+        loss(batch.with_intensity()).loss, list(learning.values()), allow_unused=True
     )
     pairs = zip(learning, gradients, strict=True)
     names = [name for name, gradient in pairs if gradient is None]

@@ -122,7 +122,7 @@ class Update:
 
     def gradients(self, batch: Transitions) -> tuple[LossOutput, tuple[Tensor, ...]]:
         """Return the loss of a minibatch and its gradients, as they come."""
-        output = self.loss(batch.brightened())
+        output = self.loss(batch.with_intensity())
         check_each("loss", output, LossOutput, batch)
         return output, torch.autograd.grad(output.loss, self.parameters)
 

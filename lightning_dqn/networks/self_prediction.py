@@ -1,14 +1,14 @@
-"""Self-prediction: a network foretells its own latents of the steps to come.
+"""Self-prediction: a network predicts its own latents of the steps to come.
 
 Schwarzer et al. 2021 (arxiv.org/abs/2007.05929), sec. 2. An encoder makes latents of frames; from
-the first one a transition model foretells those that the actions taken lead to; what a projection
+the first one a transition model predicts those that the actions taken lead to; what a projection
 and a prediction make of them is held against the projection of the latents that came:
 
     frames      s_t ------ s_t+1 ------ s_t+2          encoder
     latents     z_t        z'_t+1       z'_t+2         of the target encoder, constant
-    foretold    z_t --a_t-> z^_t+1 --a_t+1-> z^_t+2    transition model
+    predicted   z_t --a_t-> z^_t+1 --a_t+1-> z^_t+2    transition model
 
-Shapes: B batch, K steps foretold, C channels, H height, W width, P projected features.
+Shapes: B batch, K steps predicted, C channels, H height, W width, P projected features.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class TransitionModel(nn.Module):
         hidden = torch.relu(self.first(torch.cat([latent, planes], dim=1)))
         return renormalised(torch.relu(self.second(hidden)))
 
-    def foretell(self, latent: Tensor, action: Tensor) -> Tensor:
+    def rollout(self, latent: Tensor, action: Tensor) -> Tensor:
         """Return the latents of the next K steps, float[B, K, C, H, W].
 
         Args:
@@ -93,15 +93,15 @@ class SelfPrediction(nn.Module):
     def forward(
         self, latent: Tensor, action: Tensor, projection: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        """Return what is foretold of the projected latents of the next K steps, float[B, K, P].
+        """Return the predicted projections of the next K steps' latents, float[B, K, P].
 
         Args:
             latent: float[B, C, H, W], of the online encoder; it is renormalised first.
             action: int64[B, K], taken from there on.
             projection: of the online network, from a latent float[M, C, H, W] to float[M, P].
         """
-        foretold = self.transition.foretell(renormalised(latent), action)
-        projected = projection(foretold.flatten(0, 1))
+        latents = self.transition.rollout(renormalised(latent), action)
+        projected = projection(latents.flatten(0, 1))
         predicted: Tensor = self.prediction(projected)
         return predicted.unflatten(0, action.shape)
 
@@ -121,13 +121,3 @@ def self_prediction_error(predicted: Tensor, projected: Tensor, is_within: Tenso
         )
     cosine = nn.functional.cosine_similarity(predicted, projected.detach(), dim=2)
     return ((1 - cosine) * is_within).sum(dim=1)
-
-
-def within_episode(ended: Tensor) -> Tensor:
-    """Return which steps belong to the episode of the first, bool[B, K].
-
-    Args:
-        ended: bool[B, K], the action of step k ended its episode: what it led to isn't foretold,
-            and nothing after it.
-    """
-    return ended.long().cumsum(dim=1) == 0

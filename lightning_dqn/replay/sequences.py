@@ -1,4 +1,4 @@
-"""The steps that come after a row, by index arithmetic, for who foretells them.
+"""The steps that come after a row, by index arithmetic, for who predicts them.
 
 In the ring drawn in :mod:`lightning_dqn.replay.reading`, of which 7 is the newest time, K = 3 and
 stacks of three frames:
@@ -8,7 +8,7 @@ stacks of three frames:
     within          yes   no    no           yes   no    no
     frames    3 3 [4 4 4]              6 6 [7 7 7]      each stack is a window over them
 
-The action of time 4 ended its episode: what that led to isn't foretold, and nothing after it, be
+The action of time 4 ended its episode: what that led to isn't predicted, and nothing after it, be
 it a termination, a truncation or, where environments tell of them, the end of a life, as with
 chains. Steps that aren't stored yet don't count either, so the starts stay those there are without
 sequences.

@@ -13,7 +13,7 @@ from support.fixed_iterations import Diary, Do, FixedIterations, one_thread, sta
 
 from lightning_dqn import DQN
 from lightning_dqn.callbacks import EMATargetNetwork, WeightAverage
-from lightning_dqn.formats.saved import load_weights, save_weights
+from lightning_dqn.formats.saved import load_agent, save_weights
 
 Make = Callable[..., Any]
 
@@ -106,6 +106,6 @@ def test_checkpoint_and_export_carry_the_mean_and_that_it_acts(fit: Make, tmp_pa
     trainer.save_checkpoint(path := tmp_path / "a.ckpt")
     save_weights(module.agent, tmp_path)
     observation = torch.randn(5, 4)
-    for loaded in (DQN.load_from_checkpoint(path), load_weights(tmp_path)):
+    for loaded in (DQN.load_from_checkpoint(path), load_agent(tmp_path)):
         assert torch.equal(loaded.q_values(observation), module.q_values(observation))
         assert not torch.equal(loaded.q_values(observation), module.q_network(observation))

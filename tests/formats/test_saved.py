@@ -15,7 +15,6 @@ from lightning_dqn.formats.saved import (
     HYPERPARAMETERS,
     WEIGHTS,
     load_agent,
-    load_weights,
     read_saved,
     save_weights,
 )
@@ -40,7 +39,7 @@ def module(make_module, make_data, make_trainer) -> DQN:
 
 def test_a_module_comes_back_with_all_its_networks(module, tmp_path):
     save_weights(module.agent, tmp_path)
-    loaded = load_weights(tmp_path)
+    loaded = load_agent(tmp_path)
     observation = torch.randn(5, 4)
     assert torch.equal(loaded.q_values(observation), module.q_values(observation))
     assert loaded.evaluation_network == "average_network"
@@ -62,7 +61,7 @@ def test_writing_again_replaces_both_files_and_leaves_nothing_beside_them(module
     torch.nn.init.zeros_(module.agent.average_network.head.value.weight)
     save_weights(module.agent, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {WEIGHTS, HYPERPARAMETERS}
-    assert not load_weights(tmp_path).average_network.head.value.weight.any()
+    assert not load_agent(tmp_path).average_network.head.value.weight.any()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permission bits of POSIX")
@@ -79,7 +78,7 @@ def test_the_weights_are_as_readable_as_their_description(umask, expected, modul
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match="nowhere: there is no such file or folder"):
-        load_weights(tmp_path / "nowhere")
+        load_agent(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
@@ -88,7 +87,7 @@ def test_a_truncated_file_is_refused(keep, module, tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
     with pytest.raises(ValueError, match="no readable weights there"):
-        load_weights(tmp_path)
+        load_agent(tmp_path)
 
 
 def test_weights_of_another_network_are_refused(module, make_module, tmp_path):
@@ -96,10 +95,10 @@ def test_weights_of_another_network_are_refused(module, make_module, tmp_path):
     save_weights(make_module(network=[{"Linear": 3}]).agent, tmp_path / "other")
     (tmp_path / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
     with pytest.raises(ValueError, match=r"differs from its checksum in module\.json"):
-        load_weights(tmp_path)
+        load_agent(tmp_path)
     forget_checksum(tmp_path)
     with pytest.raises(ValueError, match=r"doesn't fit module\.json"):
-        load_weights(tmp_path)
+        load_agent(tmp_path)
 
 
 def forget_checksum(folder: Path) -> None:
@@ -115,19 +114,19 @@ def test_one_flipped_bit_is_told_with_the_file(module, tmp_path):
     content[-5] ^= 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match=rf"{WEIGHTS}: differs from its checksum") as caught:
-        load_weights(tmp_path)
+        load_agent(tmp_path)
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="differs from its checksum"):
         read_tensors(path)
     forget_checksum(tmp_path)
-    load_weights(tmp_path)  # nothing tells
+    load_agent(tmp_path)  # nothing tells
 
 
 def test_files_of_before_without_a_checksum_load(module, tmp_path):
     save_weights(module.agent, tmp_path)
     forget_checksum(tmp_path)
     observation = torch.randn(5, 4)
-    assert torch.equal(load_weights(tmp_path).q_values(observation), module.q_values(observation))
+    assert torch.equal(load_agent(tmp_path).q_values(observation), module.q_values(observation))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_every_head_comes_back(head, target_network, make_module, tmp_path):
     options = {"dueling": True, "noisy": True, "layer_norm": True, "munchausen": Munchausen(0.5)}
     module = make_module(head=head, double=False, slow_copy=target_network, **options)
     save_weights(module.agent, tmp_path, module.hparams)
-    loaded = load_weights(tmp_path)
+    loaded = load_agent(tmp_path)
     assert loaded.head == head
     assert read_saved(tmp_path).hyperparameters["target"]["munchausen"]["alpha"] == 0.5
     assert loaded.state_dict().keys() == module.agent.state_dict().keys()

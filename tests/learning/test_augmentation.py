@@ -83,7 +83,7 @@ def test_intensity_is_one_factor_for_an_image_clipped_at_two_deviations() -> Non
     images = torch.full((5_000, 2, 1, 1), 100, dtype=torch.uint8)
     bright = Augmentation(padding=0, intensity=0.05)(batch(images, None), generator())
     assert torch.equal(bright.observation, images)
-    found = bright.brightened().observation
+    found = bright.with_intensity().observation
     assert found.dtype == torch.float32
     assert torch.equal(found[:, 0], found[:, 1])
     draws = (found[:, 0].flatten() / 100 - 1) / 0.05
@@ -114,14 +114,14 @@ def test_each_image_of_each_column_is_multiplied_with_its_own_factor() -> None:
         "observation": (2, 3), "next_observation": (2, 3), "sequence_observation": (2, 3, 7),
     }  # fmt: skip
     [_, second] = found.minibatches()
-    bright = second.brightened()
+    bright = second.with_intensity()
     assert bright.intensity is None
     for name, factor in found.intensity.items():
         image, expected = getattr(bright, name), getattr(given, name)[1].float()
         assert factor.unique().numel() > 0.9 * factor.numel()  # some are clipped
         for place in np.ndindex(*factor.shape[1:]):
             assert torch.equal(image[place], expected[place] * factor[1][place])
-    assert bright.brightened() is bright
+    assert bright.with_intensity() is bright
 
 
 def test_a_loss_sees_bright_images_and_so_does_who_looks_at_the_minibatch() -> None:
@@ -226,7 +226,7 @@ def test_acting_is_not_augmented() -> None:
 # --- mistakes
 
 
-def test_channels_that_come_last_are_brightened_but_not_shifted() -> None:
+def test_channels_that_come_last_get_their_intensity_but_not_shifted() -> None:
     spec = EnvironmentSpec((10, 10, 3), "uint8", num_actions=2)
     with pytest.raises(ValueError, match=r"uint8\[10, 10, 3\].*environment\.image\.channels=first"):
         Augmentation(padding=1).check_fits(spec)

@@ -15,7 +15,7 @@ from support.foretelling import LAYERS, PROJECTED, SPEC, foreteller, minibatch
 
 from lightning_dqn import DQN, CollectionConfig, EnvironmentFactory, ReplayConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork, PeriodicReset, ShrinkAndPerturb
-from lightning_dqn.formats.saved import load_weights, save_weights
+from lightning_dqn.formats.saved import load_agent, save_weights
 from lightning_dqn.learning.augmentation import Augmentation
 from lightning_dqn.learning.self_prediction import SelfPredictionLoss, SelfPredictor
 from lightning_dqn.learning.targets import Munchausen, Target
@@ -73,10 +73,10 @@ def test_the_error_is_the_papers_by_plain_loops(layers: Any) -> None:
     assert batch.sequence_action is not None
     online, slow = Latents(module.q_network, SPEC), Latents(module.target_network, SPEC)
     for b in range(6):
-        foretold, total = renormalised(online.encode(batch.observation[b : b + 1])), 0.0
+        latent, total = renormalised(online.encode(batch.observation[b : b + 1])), 0.0
         for k in range(3):
-            foretold = predictor.model.transition(foretold, batch.sequence_action[b, k].view(1))
-            predicted = predictor.model.prediction(online.project(foretold))[0]
+            latent = predictor.model.transition(latent, batch.sequence_action[b, k].view(1))
+            predicted = predictor.model.prediction(online.project(latent))[0]
             came = slow.project(renormalised(slow.encode(batch.sequence_observation[b, k][None])))
             unit, goal = predicted / predicted.norm(), came[0] / came[0].norm()
             total += float((unit - goal).square().sum()) * bool(within[b, k])
@@ -296,7 +296,7 @@ def test_checkpoints_hold_what_foretells_and_exports_do_not(
         assert torch.equal(again.state_dict()[name], tensor), name
     assert any(name.startswith("self_prediction.transition") for name in again.state_dict())
     save_weights(module.agent, tmp_path / "saved")
-    names = load_weights(tmp_path / "saved").state_dict()
+    names = load_agent(tmp_path / "saved").state_dict()
     assert names.keys() == module.agent.state_dict().keys()
     assert not any("transition" in name or "prediction" in name for name in names)
     assert len(module.agent.behaviour_policy().network.state_dict()) == len(

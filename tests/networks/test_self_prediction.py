@@ -14,7 +14,6 @@ from lightning_dqn.networks.self_prediction import (
     TransitionModel,
     renormalised,
     self_prediction_error,
-    within_episode,
 )
 
 
@@ -43,10 +42,10 @@ def test_an_action_is_a_plane_of_ones_beside_the_channels_by_hand() -> None:
     assert found[1].eq(0).all()
 
 
-def test_each_latent_is_foretold_from_the_one_before_and_its_own_action() -> None:
+def test_each_latent_is_predicted_from_the_one_before_and_its_own_action() -> None:
     model = TransitionModel(3, 4)
     latent, action = torch.rand(2, 3, 5, 5), torch.tensor([[0, 3, 1], [2, 2, 0]])
-    found = model.foretell(latent, action)
+    found = model.rollout(latent, action)
     assert found.shape == (2, 3, 3, 5, 5)
     first = model(latent, action[:, 0])
     torch.testing.assert_close(found[:, 0], first)
@@ -62,9 +61,7 @@ def test_the_error_is_one_minus_the_cosine_summed_over_steps_by_hand() -> None:
 
 
 def test_steps_after_an_episodes_end_count_nothing() -> None:
-    ended = torch.tensor([[False, True, False], [False, False, False], [True, False, True]])
-    within = within_episode(ended)
-    assert within.tolist() == [[True, False, False], [True, True, True], [False, False, False]]
+    within = torch.tensor([[True, False, False], [True, True, True], [False, False, False]])
     predicted, projected = torch.randn(3, 3, 4), torch.randn(3, 3, 4)
     error = self_prediction_error(predicted, projected, within)
     assert error[2] == 0

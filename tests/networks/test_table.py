@@ -22,7 +22,7 @@ from lightning_dqn import (
     ReplayConfig,
 )
 from lightning_dqn.callbacks import EMATargetNetwork
-from lightning_dqn.formats.saved import load_weights, save_weights
+from lightning_dqn.formats.saved import load_agent, save_weights
 from lightning_dqn.learning.compilation import CheckedCompiledStep, has_cxx_compiler
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.table import Table, UnseenCount
@@ -200,7 +200,7 @@ def test_weights_and_checkpoints_hold_the_table_and_what_it_has_seen(tmp_path, m
     seen = module.q_network.seen
     assert 0 < seen.sum() < len(seen)
     restored = DQN.load_from_checkpoint(tmp_path / "it.ckpt").agent
-    for again in (restored, load_weights(tmp_path)):
+    for again in (restored, load_agent(tmp_path)):
         for name in ("q_network", "slow"):
             network = again.get_submodule(name)
             assert isinstance(network, Table)
