@@ -182,6 +182,18 @@ class ReplayDataModule(pl.LightningDataModule):
         """What steps the environments; None before a fit, or where rows come from elsewhere."""
         return getattr(self.source, "collector", None)
 
+    def __repr__(self) -> str:
+        """Return what it plays, by how many environments, and in what steps it learns from that."""
+        pace = self.pace
+        return (
+            f"{type(self).__name__}({self.environment.name!r}, num_envs={pace.num_envs}, "
+            f"batch_size={pace.batch_size}, updates_per_iteration={pace.updates_per_iteration}, "
+            f"env_steps_per_iteration={pace.env_steps_per_iteration}, "
+            f"capacity={pace.capacity})"
+        )
+
+    __str__ = __repr__  # Lightning's would ask for loaders, which are there in a fit alone
+
     @property
     def updates_per_iteration(self) -> int:
         """U."""

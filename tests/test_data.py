@@ -983,3 +983,12 @@ def test_a_ring_lies_in_the_memories_of_machines_or_of_devices(
     strategy = SimpleNamespace(root_device=torch.device(device))
     trainer = SimpleNamespace(strategy=strategy, num_nodes=2, world_size=8)
     assert parts_of_memory(trainer, ReplayConfig(storage=kept)) == parts
+
+
+def test_it_is_printed_by_what_it_plays_and_in_what_steps(make_data: Any) -> None:
+    data = make_data()
+    text = "ReplayDataModule('CartPole-v1', num_envs="
+    assert str(data).startswith(text)
+    assert repr(data) == f"{data}"
+    for name in ("batch_size", "updates_per_iteration", "env_steps_per_iteration", "capacity"):
+        assert f"{name}={getattr(data.pace, name)}" in str(data)

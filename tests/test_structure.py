@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import lightning_dqn
@@ -35,6 +36,7 @@ def room_of(module: str) -> str:
     return "__main__" if module.endswith("__main__") else module.split(".")[0]
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Return every file of the package by its module, callbacks included."""
     package = ROOT / "lightning_dqn"
@@ -47,6 +49,7 @@ def modules() -> dict[str, Path]:
     return {name.removesuffix(".__init__"): path for name, path in found.items()}
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Return the modules of the package that a file imports: at its top, inside functions, or
     for type checkers alone."""
