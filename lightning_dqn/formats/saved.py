@@ -129,6 +129,27 @@ def load_agent(path: str | Path) -> Agent:
         raise ValueError(f"{path}: its weights don't fit its hyper-parameters: {error}") from error
 
 
+def begin_with(agent: Agent, path: str | Path) -> None:
+    """Copy the Q-network that a file holds into an agent's, and into all copies of that.
+
+    Args:
+        agent: of the same network; how often it has learned isn't touched.
+        path: the folder of a run, one that was published, or a ``.ckpt`` file.
+
+    Raises:
+        ValueError: it is missing, damaged, something else, or of another network.
+    """
+    prefix = "q_network."
+    state = read_saved(Path(path)).state
+    tensors = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
+    try:
+        for name in ("q_network", *agent.copies):
+            agent.get_submodule(name).load_state_dict(tensors)
+    except RuntimeError as error:
+        [what, *_] = str(error).splitlines()[1:] or [str(error)]  # behind a title
+        raise ValueError(f"{path} holds another network: {what.strip()}") from error
+
+
 load_weights = load_agent
 """Its name in 0.1, of folders alone."""
 

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.dqn import DQN
 from lightning_dqn.experience import parts_of_memory
+from lightning_dqn.formats.saved import begin_with
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.learning.devices import SUPPORTED_PRECISIONS, check_shared
 from lightning_dqn.learning.monitors import check_monitors
@@ -67,6 +68,9 @@ def prepare(config: DictConfig, seen: set[str] | None = None) -> Experiment:
         spec = environment.spec
     data = build(config, "data", environment=environment, seed=config.seed)
     module = build(config, "module", environment=environment)
+    if config.get("weights_from") is not None and config.ckpt_path is None:
+        with _as_mistake_of("weights_from"):
+            begin_with(module.agent, config.weights_from)
     with _as_mistake_of("module.target"):
         if data.sampling.gives_whole_targets:
             module.target.refuse_whole_targets()

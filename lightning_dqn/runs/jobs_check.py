@@ -114,7 +114,8 @@ def _of_checkpoint(config: DictConfig) -> list[str]:
         return []
     return [
         f"ckpt_path={config.ckpt_path}: its run had {', '.join(differing)}; what a checkpoint "
-        "holds, the optimizer's values, rows, counters and random numbers, stays as it was there"
+        "holds, the optimizer's values, rows, counters and random numbers, stays as it was there; "
+        f"weights_from={config.ckpt_path} takes its network alone"
     ]
 
 

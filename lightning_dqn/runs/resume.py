@@ -147,7 +147,7 @@ class Resumed:
             before, after = (_shown(values, key) for values in (saved, now))
             raise ConfigError(
                 f"{key}={after}: the run in {self.folder} was made with {before}; continue "
-                "with that, or begin another run"
+                f"with that, or begin another run with its network, weights_from={self.folder}"
             )
 
     def _asked_keys(self) -> list[str]:

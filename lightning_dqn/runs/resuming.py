@@ -36,7 +36,8 @@ def find_resumed(arguments: Sequence[str], trust: Trust = NOTHING) -> Resumed | 
     elif folder.suffix == ".ckpt" and is_kept(folder):
         raise ConfigError(
             f"resume={path}: a run goes on from its {CHECKPOINT.name}; name its folder, or begin "
-            f"another with what this one has learned: ckpt_path={path}"
+            f"another with what this one has learned: ckpt_path={path}, or with its network alone: "
+            f"weights_from={path}"
         )
     return Resumed.of(folder, rest, trust)
 

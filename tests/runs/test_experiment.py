@@ -13,6 +13,7 @@ from support.short_runs import small_config
 
 from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar, SafeStop
 from lightning_dqn.environments.workers import WorkerVectorEnv
+from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.experiment import build_trainer, prepare, rehearse
@@ -159,3 +160,31 @@ def test_devices_that_turn_out_to_be_several_are_to_be_said(
         ConfigError, match=r"trainer.devices=auto: there are 2, .*devices=2 trainer"
     ):
         prepare(small_config(tmp_path, "trainer.devices=auto", "trainer.accelerator=cpu"))
+
+
+@pytest.mark.parametrize("form", ["folder", "checkpoint"])
+def test_a_run_begins_with_the_network_of_another(form: str, tmp_path: Path) -> None:
+    other = prepare(small_config(tmp_path, "seed=7"))
+    trainer = build_trainer(small_config(tmp_path, "~logger.csv"))
+    trainer.fit(other.module, other.data)
+    path = tmp_path / "other.ckpt" if form == "checkpoint" else tmp_path / "other"
+    if form == "checkpoint":
+        trainer.save_checkpoint(path)
+    else:
+        save_weights(other.module.agent, path, other.module.hparams)
+    learned = other.module.q_network.state_dict()
+    module = prepare(
+        small_config(tmp_path, f"weights_from={path}", "module.optimizer.lr=0.5")
+    ).module
+    for network in (module.q_network, module.target_network):
+        assert all(torch.equal(network.state_dict()[name], learned[name]) for name in learned)
+    assert (module.updates, module.env_steps) == (0, 0)
+
+
+def test_another_network_or_no_file_to_begin_with_is_refused(tmp_path: Path) -> None:
+    save_weights(prepare(small_config(tmp_path)).module.agent, tmp_path / "other")
+    overrides = (f"weights_from={tmp_path / 'other'}", "module.network.hidden=[5]")
+    with pytest.raises(ConfigError, match=r"^weights_from: .*other holds another network: size"):
+        prepare(small_config(tmp_path, *overrides))
+    with pytest.raises(ConfigError, match=r"^weights_from: .*nowhere"):
+        prepare(small_config(tmp_path, f"weights_from={tmp_path / 'nowhere'}"))

@@ -36,7 +36,14 @@ _RESULTS, _CARD, _ONNX, _REPLAY = "results.json", "README.md", "model.onnx", "re
 _A_PATH = "a path of the machine that it was trained on"
 _FOLDER = "<folder of the run>"
 _OF_A_RUN = re.compile(r"\$\{\s*(total_iterations|total_env_steps|now|hydra)\s*:").search
-_OF_THIS_MACHINE = ("hydra", "run_dir", "ckpt_path", "logger", "data.replay.directory")
+_OF_THIS_MACHINE = (
+    "hydra",
+    "run_dir",
+    "ckpt_path",
+    "weights_from",
+    "logger",
+    "data.replay.directory",
+)
 """Keys that say nothing of what was learned, and may tell of accounts; all do without a value."""
 
 
@@ -165,6 +172,8 @@ def _write_configuration(config: DictConfig, path: Path) -> list[str]:
     """
     config = config.copy()
     config.run_dir, config.ckpt_path, config.logger = _FOLDER, None, {}
+    if "weights_from" in config:
+        config.weights_from = None
     if OmegaConf.select(config, "data.replay.directory") is not None:
         config.data.replay.directory = None
     kept = {_FOLDER: "${run_dir}"}
