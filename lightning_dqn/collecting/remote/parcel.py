@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -33,6 +34,16 @@ class Parcel(NamedTuple):
     tensors: list[np.ndarray]
     noise: list[np.ndarray]
     env_steps: int
+
+    def weights(self) -> dict[str, Any]:
+        """Return the numbers and their moment, as plain values and tensors."""
+        tensors = [torch.from_numpy(one) for one in self.tensors]
+        return {"tensors": tensors, "env_steps": self.env_steps}
+
+    def with_weights(self, weights: Mapping[str, Any]) -> Parcel:
+        """Return the same policy as it was when :meth:`weights` was told."""
+        tensors = [one.numpy() for one in weights["tensors"]]
+        return self._replace(tensors=tensors, env_steps=weights["env_steps"])
 
 
 def pack(policy: Policy, env_steps: int) -> Parcel:

@@ -99,6 +99,7 @@ class RaySource:
         self._has_rows = False
         self._parcel: Any = None
         self._parcel_number = 0
+        self._weights: dict[str, Any] | None = None  # that actors have
         self._parcels_of = [0] * crew.size
         self._oldest_weights: int | None = None
         self._unread = UnreadStates(crew.name)
@@ -125,8 +126,10 @@ class RaySource:
     def collect(self, learner: Learner) -> Collected:
         """Return the rows of the next iteration, and let actors go on."""
         self._check_alive()
-        if self._parcel is None or self._iterations % self._terms.weights_every_n_iterations == 0:
+        if self._newer_are_due:
             self._send_weights(learner)
+        elif self._parcel is None:  # the run goes on, with the weights that actors had
+            self._send_weights(learner, self._weights)
         self._iterations += 1
         self._target_env_steps += self._terms.env_steps_per_iteration
         self._oldest_weights = None
@@ -169,16 +172,19 @@ class RaySource:
     def state_dict(self) -> dict[str, Any]:
         """Return counters and the observations by which open episodes can be ended.
 
-        Where nothing is under way, in synchronous mode, also what actors need to go on exactly.
-        Rows that wait aren't kept: they were not learned from, and count as not taken.
+        Where nothing is under way, in synchronous mode, also what actors need to go on exactly,
+        with the weights that they have where newer ones aren't due. Rows that wait aren't kept:
+        they were not learned from, and count as not taken.
         """
+        actors = self._states_of_actors()
         return {
             "env_steps": self._env_steps,
             "target_env_steps": self._target_env_steps,
             "env_steps_told": self._env_steps_told,
             "iterations": self._iterations,
             "actor": _to_plain(*self._following()) if self._has_rows else None,
-            "actors": self._states_of_actors(),
+            "actors": actors,
+            "weights": None if actors is None or self._newer_are_due else self._weights,
             "ahead": None,
         }
 
@@ -201,6 +207,7 @@ class RaySource:
             states = state.get("actors") or []
             is_whole = len(states) == self._crew.size
             if is_whole and all(self._crew.call("load_state_dict", [(one,) for one in states])):
+                self._weights = state.get("weights")
                 return None
         self._crew.call("go_on", [(self._env_steps,)] * self._crew.size)
         if state["actor"] is None:
@@ -321,7 +328,13 @@ class RaySource:
         _, longest = reading.n_step_at(env_steps)
         return ChainTerms(reading.gamma_at(env_steps), longest, reading.reward_clip)
 
-    def _send_weights(self, learner: Learner) -> None:
+    @property
+    def _newer_are_due(self) -> bool:
+        """Whether the next iteration begins with the newest weights."""
+        return self._iterations % self._terms.weights_every_n_iterations == 0
+
+    def _send_weights(self, learner: Learner, older: dict[str, Any] | None = None) -> None:
+        """Let actors have the policy, by its newest weights unless older ones are given."""
         policy = learner.behaviour_policy()
         if self._reading is not None and not hasattr(policy, "priorities"):
             raise ValueError(
@@ -329,6 +342,9 @@ class RaySource:
                 "method 'priorities' by which actors could compute them; set it to False"
             )
         parcel = pack(policy, self._env_steps)
+        if older is not None:
+            parcel = parcel.with_weights(older)
+        self._weights = parcel.weights()
         self._parcel = self._session.ray.put(parcel)
         self._parcel_number += 1
 

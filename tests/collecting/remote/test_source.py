@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,6 +103,12 @@ def warm_up(source: Any, learner: Any) -> list[tuple[Rows, int]]:
     return list(source.warm_up(learner.module))
 
 
+def as_read(state: dict[str, Any], folder: Path) -> Any:
+    """Return a state as it is read from a checkpoint."""
+    torch.save(state, folder / "state.ckpt")
+    return torch.load(folder / "state.ckpt", weights_only=True)
+
+
 def check_equal(one: list[Collected], other: list[Collected]) -> None:
     for a, b in zip(one, other, strict=True):
         for column, same in zip(a.rows[:-1], b.rows[:-1], strict=True):
@@ -129,11 +137,21 @@ def test_synchronous_rows_are_those_of_the_local_source_bit_for_bit(make_source,
     assert set(actions) == {NO_ACTION, 0, 1}
 
 
-@pytest.mark.parametrize("initial_priorities", [False, True])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"initial_priorities": True},
+        {"weights_every_n_iterations": 2},  # newer ones go out after one more iteration
+        {"weights_every_n_iterations": 3},  # at once
+        {"weights_every_n_iterations": 9},  # never
+    ],
+    ids=str,
+)
 def test_a_synchronous_run_goes_on_exactly_and_with_actors_that_differ(
-    make_source, initial_priorities
+    make_source, settings, tmp_path
 ):
-    how = {"num_actors": 2, "synchronous": True, "initial_priorities": initial_priorities}
+    how = {"num_actors": 2, "synchronous": True, **settings}
     source, learner = make_source(**how), Changing(noisy=True)
     source.read_as(READING)
     warm_up(source, learner)
@@ -145,12 +163,44 @@ def test_a_synchronous_run_goes_on_exactly_and_with_actors_that_differ(
 
     continued = make_source(**how)
     continued.read_as(READING)
-    assert continued.load_state_dict(state) is None
+    assert continued.load_state_dict(as_read(state, tmp_path)) is None
     learner.module.load_state_dict(kept)
     learner.generator.set_state(drawn)
-    check_equal(learner.iterations(continued, 4), expected)
+    found = learner.iterations(continued, 4)
+    check_equal(found, expected)
+    assert [one.told for one in found] == [one.told for one in expected]
     halves = np.split(expected[-1].rows.observation, 2, axis=1)
     assert not np.array_equal(*halves)
+
+
+def test_a_run_that_is_saved_again_before_it_goes_on_keeps_the_weights_of_its_actors(make_source):
+    how = {"num_actors": 2, "synchronous": True, "weights_every_n_iterations": 4}
+    source, learner = make_source(**how), Changing()
+    warm_up(source, learner)
+    learner.iterations(source, 2)
+    state, kept = source.state_dict(), deepcopy(learner.module.state_dict())
+    expected = learner.iterations(source, 2)
+    again = make_source(**how)
+    again.load_state_dict(state)
+    continued = make_source(**how)
+    continued.load_state_dict(again.state_dict())
+    learner.module.load_state_dict(kept)
+    check_equal(learner.iterations(continued, 2), expected)
+
+
+def test_a_checkpoint_without_the_weights_of_actors_is_gone_on_with_by_the_newest(
+    make_source, rays
+):
+    how = {"num_actors": 2, "synchronous": True, "weights_every_n_iterations": 2}
+    source, learner = make_source(**how), Changing()
+    warm_up(source, learner)
+    learner.iterations(source, 1)
+    state = source.state_dict()
+    del state["weights"]
+    continued = make_source(**how)
+    assert continued.load_state_dict(state) is None
+    [collected] = learner.iterations(continued, 1)
+    assert collected.told["rollout/policy_age"] == collected.new_env_steps
 
 
 def test_actors_go_ahead_and_no_more_is_taken_than_was_asked_for(make_source):
