@@ -221,6 +221,31 @@ def test_asking_for_values_leaves_each_layer_in_its_own_mode() -> None:
     assert [layer.training for layer in network.modules()] == modes
 
 
+def test_the_value_of_the_best_action_is_that_of_the_network_that_learns() -> None:
+    module = DQN(VECTOR, network=["Flatten"], compile=False)
+    average = module.agent.add_network("average")
+    with torch.no_grad():
+        for parameter in average.parameters():
+            parameter.add_(1.0)
+    module.agent.evaluation_network = "average"
+    observation = torch.ones(2, 3)
+    with torch.no_grad():
+        expected, other = (n(observation).max(dim=1).values for n in (module.q_network, average))
+    torch.testing.assert_close(module.greedy_value(observation), expected)
+    assert not torch.isclose(expected, other).any()
+
+
+def test_agents_of_other_ranks_draw_noise_of_their_own() -> None:
+    def values(*user: Any) -> torch.Tensor:
+        torch.manual_seed(0)
+        agent = Agent(VECTOR, network=MLP(hidden=[8], noisy=True))
+        agent.noise_user = user
+        return agent.behaviour_policy().q_values(np.ones((1, 3), np.float32))
+
+    assert torch.equal(values("noise"), values("noise"))
+    assert not torch.isclose(values("noise"), values("noise", 1)).any()
+
+
 def test_noise_begins_anew_where_its_state_is_of_another_kind_of_device() -> None:
     module = DQN(VECTOR, network=MLP(hidden=[8], noisy=True), compile=False)
     observation = np.ones((1, 3), np.float32)

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from support.two_transitions import two_transitions
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from lightning_dqn import DQN, EnvironmentSpec, LossOutput
+from lightning_dqn import DQN, EnvironmentSpec, LossOutput, dqn
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.learning.targets import Munchausen
+from lightning_dqn.learning.update import Update
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.heads.quantile import (
@@ -33,6 +35,7 @@ from lightning_dqn.networks.heads.quantile import (
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.system import devices
 from lightning_dqn.system.faults import NonFiniteError
+from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.transitions import Transitions
 
 Make = Callable[..., Any]
@@ -623,6 +626,20 @@ def test_a_noisy_network_explores_and_its_evaluation_does_not() -> None:
     assert torch.equal(module.q_values(observation), module.q_values(observation))
     assert torch.equal(module.greedy_value(observation), module.greedy_value(observation))
     assert all(layer.training for layer in module.modules())
+
+
+@pytest.mark.parametrize(("rank", "user"), [(0, ("noise",)), (1, ("noise", 1))])
+def test_each_rank_explores_by_noise_of_its_own(
+    rank: int, user: tuple[Any, ...], fit: Make, make_module: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dqn, "Ranks", SimpleNamespace(of=lambda trainer: Ranks(2, rank)))
+    prepare = Update.prepare
+
+    def alone(update: Update, **how: Any) -> None:
+        prepare(update, **{**how, "ranks": ALONE})
+
+    monkeypatch.setattr(Update, "prepare", alone)
+    assert fit(make_module(noisy=True)).agent.noise_user == user
 
 
 def test_the_target_network_draws_its_noise_while_learning(fit: Make, make_module: Make) -> None:

@@ -53,6 +53,14 @@ def test_a_number_is_a_constant_and_a_schedule_itself():
     assert as_schedule(schedule) is schedule
 
 
+@pytest.mark.parametrize("value", [1.5, -0.5])
+def test_a_function_of_ones_own_stays_between_both_bounds(value: float) -> None:
+    schedule = as_schedule(lambda count: value if count == 7 else count % 2, "epsilon", most=1.0)
+    assert [schedule(count) for count in (0, 1)] == [0, 1]
+    with pytest.raises(ValueError, match=f"^epsilon: .* gives {value} at 7; expected 0 to 1$"):
+        schedule(7)
+
+
 @pytest.mark.parametrize("kind", [LinearSchedule, ExponentialSchedule])
 @pytest.mark.parametrize("duration", [0, -1])
 def test_a_duration_of_nothing_is_refused(kind, duration):
