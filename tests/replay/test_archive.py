@@ -84,7 +84,16 @@ class Saved:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.ring, self.files = folder, CountedRing(9), SafeCheckpointIO()
-        RingArchive(cast(Any, self.ring), "data").join(self.files)
+        self.archive = RingArchive(cast(Any, self.ring), "data")
+        self.archive.join(self.files)
+
+    @classmethod
+    def from_checkpoint(cls, folder: Path, name: str) -> Saved:
+        """Return another ring, which goes on from a checkpoint."""
+        saved = cls(folder)
+        state = read_checkpoint(folder / name)["data"]["replay"]
+        assert saved.archive.load(state, folder)
+        return saved
 
     def save(self, name: str, num_new: int = 0) -> None:
         self.ring.collect(num_new)
@@ -106,6 +115,23 @@ def test_whatever_else_is_saved_the_last_checkpoint_keeps_its_rows(tmp_path: Pat
     for name in ("last", "last.previous", *range(9 - KEPT_SAVES, 9)):
         assert saved.has_rows_of(f"{name}.ckpt"), name
     assert not saved.has_rows_of("0.ckpt"), "of the others the newest alone"
+
+
+@pytest.mark.parametrize("saves", [1, KEPT_SAVES + 1])
+def test_the_checkpoint_that_a_run_goes_on_from_keeps_its_rows(saves: int, tmp_path: Path) -> None:
+    Saved(tmp_path).save("last.ckpt", 9)
+    continued = Saved.from_checkpoint(tmp_path, "last.ckpt")
+    for number in range(saves):
+        continued.save(f"{number}.ckpt", 9)
+    assert continued.has_rows_of("last.ckpt")
+
+
+def test_it_keeps_them_as_one_of_the_newest_too(tmp_path: Path) -> None:
+    Saved(tmp_path).save("best.ckpt", 9)
+    continued = Saved.from_checkpoint(tmp_path, "best.ckpt")
+    for _ in range(KEPT_SAVES - 1):
+        continued.save("last.ckpt", 9)
+    assert continued.has_rows_of("best.ckpt")
 
 
 def test_saves_that_fail_take_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

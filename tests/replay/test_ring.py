@@ -16,6 +16,7 @@ from support.scripted_rings import places_sampled, ring_of, transition_from
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.storage import ReplayConfig
 from lightning_dqn.schedules import LinearSchedule
+from lightning_dqn.system.seeding import generators_kept
 
 # The twin
 
@@ -234,6 +235,19 @@ def test_all_lengths_of_a_range_are_equally_frequent():
     expected = sum(counts) / 4
     chi_square = sum((count - expected) ** 2 / expected for count in counts)
     assert chi_square < 16.3, "the 99.9 % quantile of 3 degrees of freedom"
+
+
+def test_lengths_are_drawn_by_the_rings_own_generator():
+    def discount(seed: int) -> torch.Tensor:
+        with generators_kept():
+            torch.manual_seed(seed)
+            before = torch.get_rng_state()
+            found = ring_of([episodes(120)], 110, n_step=[1, 4], gamma=0.5).sample(3, 8).discount
+            assert torch.equal(torch.get_rng_state(), before)
+        return found
+
+    assert torch.equal(discount(1), discount(2))
+    assert len(discount(1).unique()) > 1
 
 
 def test_a_range_of_one_length_draws_nothing():

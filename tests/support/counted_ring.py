@@ -57,6 +57,10 @@ class CountedRing:
             column[index % self.num_times] = columns[name][index - first]
         self.total_times = end
 
+    def resume_at(self, total_times: int) -> None:
+        """Count from here."""
+        self.total_times = total_times
+
     def content(self) -> dict[str, Tensor]:
         """Return all that is stored, oldest first."""
         return self.read_times(self.total_times - self.times_stored, self.total_times)

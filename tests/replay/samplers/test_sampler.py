@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from support.drawing import draw
+from support.paces import asked
 from support.scripted_env import episodes, scripted_rows, spec_of
 from support.scripted_rings import ring_of
 from support.short_fits import without_target
@@ -24,6 +25,7 @@ from lightning_dqn.replay.samplers.prioritized import PrioritizedSampler, Priori
 from lightning_dqn.replay.samplers.sampler import Pace, Sampler, Sampling, Upcoming, as_sampling
 from lightning_dqn.replay.samplers.uniform import UniformSampler, UniformSampling
 from lightning_dqn.replay.storage import ReplayConfig
+from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.transitions import Transitions, Valuer
 
 OURS = [UniformSampling(), PrioritizedSampling(), LambdaReturns(), OnlineTransitions()]
@@ -55,6 +57,20 @@ def test_a_configuration_makes_its_sampler(sampling, kind):
     sampler = sampler_of(sampling)
     assert type(sampler) is kind
     assert sampler.uses_priorities == (kind is PrioritizedSampler)
+
+
+def test_each_of_several_ranks_has_its_share_of_the_pace():
+    pace = asked(warmup_env_steps=101, capacity=1_001)
+    assert pace.share(ALONE) == pace
+    expected = replace(
+        pace,
+        num_envs=3,
+        batch_size=16,
+        env_steps_per_iteration=32,
+        capacity=500,
+        warmup_env_steps=51,  # no less than was asked for
+    )
+    assert pace.share(Ranks(2)) == pace.share(Ranks(2, 1)) == expected
 
 
 def test_uniform_sampling_is_what_nothing_else_is_asked_for(make_data):
