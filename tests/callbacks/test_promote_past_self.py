@@ -11,9 +11,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from support.board_runs import ID, board_data, board_module
+from torch.nn.utils import parameters_to_vector
 
 from lightning_dqn import DQN, EnvironmentFactory
-from lightning_dqn.callbacks import LiveDashboard, PromotePastSelf
+from lightning_dqn.callbacks import EMATargetNetwork, LiveDashboard, PromotePastSelf
 from lightning_dqn.games.opponents.past_selves import PastSelves
 from lightning_dqn.games.solved.tree import GameTree
 from lightning_dqn.games.tictactoe import TicTacToe
@@ -98,6 +99,25 @@ def test_a_promoted_self_no_longer_learns(tree: GameTree, make_board_trainer: An
     after = frozen.act(GAME.encode(state), GAME.legal_moves(state))
     assert (before == after).all()
     assert not any(p.requires_grad for p in frozen.network.parameters())  # type: ignore[attr-defined]
+
+
+def test_the_network_that_plays_is_promoted(make_board_trainer: Any) -> None:
+    pool, module = PastSelves(), board_module()
+    average = EMATargetNetwork(tau=0.01, network="average", evaluate=True)
+    gate = PromotePastSelf(games=2, level=0.99)
+    noted: list[tuple[int, torch.Tensor]] = []
+
+    class Notes(pl.Callback):
+        def on_validation_end(self, *_: Any) -> None:
+            weights = parameters_to_vector(module.agent.get_submodule("average").parameters())
+            noted.append((gate.promotions, weights.detach().clone()))
+
+    trainer = make_board_trainer(callbacks=[average, gate, Notes()], max_epochs=3)
+    trainer.fit(module, board_data(opponent=pool))
+    assert gate.promotions == len(pool.policies) > 0
+    for number, policy in enumerate(weights_of(pool), start=1):
+        assert torch.equal(policy, next(w for promotions, w in noted if promotions == number))
+    assert not torch.equal(noted[-1][1], parameters_to_vector(module.q_network.parameters()))
 
 
 @pytest.mark.parametrize(

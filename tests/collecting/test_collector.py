@@ -242,6 +242,14 @@ def test_epsilon_follows_its_schedule_over_env_steps():
     assert explored[2_000:].mean() == 0
 
 
+def test_of_several_ranks_epsilon_follows_the_env_steps_of_all():
+    collector = collector_of([episodes(10_000)], epsilon=lambda count: float(count < 100))
+    collector.num_ranks = 2
+    action = collector.collect(LastLegalAction(), 100).action[:, 0]
+    assert set(action[:50]) == {0, 1, 2, 3}
+    assert set(action[50:]) == {3}
+
+
 def test_without_exploration_the_policy_alone_acts():
     for exploration in (None, Exploration(epsilon=0.0)):
         collector = Collector(scripted_vector(UNEVEN), spec_of(), exploration=exploration)

@@ -53,6 +53,18 @@ class Endless(gym.Env[Any, Any]):
         return np.zeros(2, np.float32), 1.0, False, False, {}
 
 
+class ByItsStart(Endless):
+    """Each step earns the number between 0 and 1 that the episode began with."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        found = super().reset(seed=seed)
+        self.start = float(self.np_random.random())
+        return found
+
+    def step(self, action: Any) -> Any:
+        return np.zeros(2, np.float32), self.start, False, False, {}
+
+
 class Fixed:
     """Takes the same action always, or the first legal one, and counts its calls."""
 
@@ -234,6 +246,13 @@ def test_after_a_cut_every_environment_still_plays_as_many():
         play_episodes(environment, spec_of(), Fixed(), episodes_per_env=3, max_episode_steps=2)
     )
     assert [(e.episode_length, e.is_cut) for e in played] == [(2, False), (2, True), (2, True)] * 3
+
+
+def test_after_a_cut_all_begin_otherwise_than_before():
+    environment = gym.vector.SyncVectorEnv([ByItsStart] * 2)
+    spec = EnvironmentSpec((2,), "float32", 2)
+    played = play_episodes(environment, spec, Fixed(), episodes_per_env=3, max_episode_steps=1)
+    assert len({episode.episode_return for episode in played}) == 6
 
 
 def test_an_episode_that_ends_after_its_cut_is_not_counted_again():

@@ -7,7 +7,6 @@ global generators, and held against a run that was never stopped.
 from __future__ import annotations
 
 import os
-import random
 import re
 import subprocess
 import sys
@@ -17,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from support.image_env import LifeShades
 from support.resumed_runs import Parts, differences, differences_of_broken_run, fit
+from support.shared_chance import SharedChance
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
 from lightning_dqn.callbacks import (
@@ -258,15 +257,6 @@ CASES = {
         collection={"random_action_max_steps": 3},
     ),
 }
-
-
-class SharedChance(gym.Wrapper):
-    """Adds to rewards what the generators draw that all of a process share."""
-
-    def step(self, action: Any) -> Any:
-        observation, reward, *ends = self.env.step(action)
-        chance = random.random() + np.random.random()  # noqa: NPY002 (as others' environments do)
-        return observation, float(reward) + 0.01 * chance, *ends
 
 
 ALL_AT_ONCE = Case(
