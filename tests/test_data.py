@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ from support.short_fits import OnBatch, callbacks_of, without_target
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.collecting.contract import Collected
+from lightning_dqn.collecting.evaluation import Evaluator
 from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.experience import parts_of_memory
@@ -42,6 +44,7 @@ from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.replay.samplers.uniform import UniformSampler
 from lightning_dqn.replay.storage import ring_bytes
+from lightning_dqn.system.seeding import generators_kept
 from lightning_dqn.transitions import Episode, Iteration, Rows, Transitions
 
 Make = Callable[..., Any]
@@ -896,6 +899,39 @@ def test_the_ring_draws_by_the_seed(ready):
 
     assert torch.equal(draws(3), draws(3))
     assert not torch.equal(draws(3), draws(4))
+
+
+def of_two(data: Any, rank: int) -> Any:
+    """Return attached data as those of one of two ranks."""
+    data.trainer.world_size, data.trainer.global_rank = 2, rank
+    return data
+
+
+def test_each_rank_plays_other_episodes_and_the_first_those_of_the_seed(attach, monkeypatch):
+    monkeypatch.setattr("lightning_dqn.data.episodes_of_all", lambda episodes, ranks: episodes)
+    seeds = []
+    for rank in (0, 1):
+        data = of_two(attach(data_of("CartPole-v1")), rank)
+        with monkeypatch.context() as noting:
+            noting.setattr(Evaluator, "play", lambda *_, seed, **how: seeds.append(seed) or [])
+            assert list(data.evaluation_episodes(7, 1)) == []
+        data.close()
+    assert seeds[0] == 7
+    assert seeds[1] != 7
+
+
+def test_environments_of_each_rank_draw_otherwise_and_learning_alike(attach):
+    drawn = []
+    for rank in (0, 1):
+        data = of_two(attach(data_of("CartPole-v1")), rank)
+        with generators_kept():
+            random.seed(0), np.random.seed(0), torch.manual_seed(0)  # noqa: NPY002
+            data._make_experience().close()
+            drawn.append((random.random(), np.random.random(), float(torch.rand(()))))  # noqa: NPY002
+    first, second = drawn
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+    assert first[2] == second[2]
 
 
 # Sizes

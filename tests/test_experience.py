@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from support.paces import asked
 from support.scripted_env import spec_of
+from support.scripted_policies import ScriptedLearner
 
 from lightning_dqn.experience import Experience
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.replay.storage import ReplayConfig
+from lightning_dqn.system.ranks import ALONE, Ranks
 
 
 class Closable:
@@ -26,6 +28,23 @@ class Closable:
 
     def close(self) -> None:
         self.is_closed = True
+
+
+class Shared(Closable):
+    """Notes what it is told of counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, int]] = []
+
+    def share_with(self, num_ranks: int) -> None:
+        self.told.append(("share_with", num_ranks))
+
+    def go_on(self, env_steps: int) -> None:
+        self.told.append(("go_on", env_steps))
+
+    def warm_up(self, learner: Any) -> Any:
+        return iter([])
 
 
 class RefusingSampling(UniformSampling):
@@ -63,3 +82,20 @@ def test_the_source_stays_open_until_all_is_closed() -> None:
     assert experience.replay.num_envs == 2
     experience.close()
     assert source.is_closed
+
+
+def test_source_and_sampler_know_that_they_are_a_part_of_several() -> None:
+    source: Any = Shared()
+    experience = Experience(source, ring, UniformSampling(), asked(), Ranks(2, 1))
+    assert experience.sampler.ranks == Ranks(2, 1)
+    assert source.told == [("share_with", 2)]
+
+
+@pytest.mark.parametrize(("ranks", "own"), [(ALONE, 1_001), (Ranks(2), 501), (Ranks(2, 1), 500)])
+def test_each_rank_goes_on_from_its_part_of_what_was_learned_from(ranks: Ranks, own: int) -> None:
+    source: Any = Shared()
+    experience = Experience(source, ring, UniformSampling(), asked(), ranks)
+    learner: Any = ScriptedLearner()
+    learner.env_steps = 1_001
+    assert list(experience.warm_up(learner)) == []
+    assert source.told[-1] == ("go_on", own)
