@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from lightning_dqn.runs.budget import refuse_epochs
 from lightning_dqn.runs.compose import Composer, Job
 from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.jobs_check import check_jobs
-from lightning_dqn.runs.mistakes import one_line, tell, told
+from lightning_dqn.runs.mistakes import RUN_FAULT, one_line, tell, told
 from lightning_dqn.runs.ranks import let_the_first_end, rank_of
 from lightning_dqn.runs.resume import CHECKPOINT, Resumed
 from lightning_dqn.runs.resuming import find_resumed, without_resume
@@ -130,7 +131,7 @@ def _train(config: DictConfig) -> float | None:
         except Exception as error:
             if is_first:
                 _note_failure(run_dir, error)
-            _tell_failure(run_dir, error)
+            _tell_failure(error, config, is_first=is_first)
     if is_first:
         _transcript.info("%s", summary)
         print(f"\n{summary}")
@@ -156,14 +157,27 @@ def _end_behind_the_first(stopped: Stopped, parent: int, config: DictConfig) -> 
     print(f"lightning-dqn: rank {rank}: {stopped}", file=sys.stderr, flush=True)
 
 
-def _tell_failure(run_dir: Path, error: Exception) -> NoReturn:
-    """Tell of an error, as briefly as it can be, and raise it."""
+def _tell_failure(error: Exception, config: DictConfig, *, is_first: bool) -> NoReturn:
+    """Tell of an error, as briefly as it can be, and how a run goes on of which a part is saved."""
+    run_dir = Path(config.run_dir)
     if is_sweep():
         told_now = f"lightning-dqn: {run_dir.name} failed: {one_line(error)}"
         print(told_now, file=sys.stderr, flush=True)
         raise error
-    with told() if isinstance(error, RunFault | DamagedCheckpoint) else nullcontext():
-        raise error
+    if isinstance(error, DamagedCheckpoint):
+        with told():
+            raise error
+    try:
+        with told() if isinstance(error, RunFault) else nullcontext():
+            if os.environ.get("HYDRA_FULL_ERROR") != "1" and not isinstance(error, RunFault):
+                traceback.print_exception(error)
+                sys.exit(RUN_FAULT)
+            raise error
+    finally:
+        if is_first and is_kept(run_dir / CHECKPOINT):
+            again = continue_command(run_dir, needed_trust(config))
+            saved = shown(run_dir / CHECKPOINT)
+            print(f"  saved     {saved}\n  continue  {again}", file=sys.stderr, flush=True)
 
 
 def _forget_ends(run_dir: Path) -> None:

@@ -97,6 +97,40 @@ def test_a_traceback_comes_when_asked_for(tmp_path):
     assert "Traceback" in result.stderr
 
 
+def test_an_error_of_an_environment_is_told_last_with_what_goes_on(tmp_path):
+    (tmp_path / "breaks.py").write_text(
+        """
+import gymnasium
+
+class Breaks(gymnasium.Wrapper):
+    steps = 0
+
+    def step(self, action):
+        Breaks.steps += 1
+        if Breaks.steps == 4_000:
+            raise RuntimeError("the sensor is gone")
+        return super().step(action)
+
+gymnasium.register("Breaks-v0", lambda **kwargs: Breaks(gymnasium.make("CartPole-v1", **kwargs)))
+"""
+    )
+    result = command(
+        *("environment.id=breaks:Breaks-v0", *SHORT, "trainer.max_epochs=1000"),
+        cwd=tmp_path,
+        PYTHONPATH=str(tmp_path),
+    )
+    assert result.returncode == 1
+    *frames, error, saved, again = result.stderr.splitlines()
+    assert error == "RuntimeError: the sensor is gone"
+    assert any("breaks.py" in frame for frame in frames)
+    [run] = (tmp_path / "runs").glob("*/*")
+    assert saved.split() == ["saved", str(run.relative_to(tmp_path) / "checkpoints/last.ckpt")]
+    assert again.split() == [
+        *("continue", "python", "-m", "lightning_dqn", "resume"),
+        *(str(run.relative_to(tmp_path)), "trust=breaks"),
+    ]
+
+
 def test_a_mistake_in_one_job_of_a_sweep_is_found_before_the_first(tmp_path):
     result = command("-m", "data.batch_size=8,0", *SHORT, cwd=tmp_path)
     assert result.returncode == 2

@@ -63,8 +63,9 @@ def test_what_is_not_got_over_ends_the_run_in_one_line(fault, time, tmp_path):
     bound = f"++{environment}.max_worker_restarts=0"
     result = run_with(fault, time, tmp_path, bound, again=True)
     assert result.returncode == 1
-    [line] = filter(None, result.stderr.splitlines())
+    line, *saved = filter(None, result.stderr.splitlines())
     assert line.startswith("lightning-dqn: ")
+    assert [one.split()[0] for one in saved] in ([], ["saved", "continue"])
     assert "environment 0 " in line
     assert {**GOT_OVER, **REFUSED}[fault] in line
     [run] = (tmp_path / "runs").glob("*/*")
