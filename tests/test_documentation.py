@@ -40,6 +40,7 @@ from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.reporting.glossary import GLOSSARY
 from lightning_dqn.runs.compose import compose
+from lightning_dqn.runs.elsewhere import ELSEWHERE
 from lightning_dqn.runs.experiment import prepare
 from lightning_dqn.runs.run import run
 from lightning_dqn.safekeeping.failures import Failures
@@ -228,6 +229,26 @@ def test_every_key_of_the_tables_for_newcomers_exists():
     assert len(settings) > 50
     for cell in settings:
         compose(cell.split())
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_a_mistake_says_of_another_librarys_word_stands_in_the_tables(name: str) -> None:
+    text = (ROOT / "docs" / "coming_from.md").read_text()
+    rows = re.findall(r"^\| (.*) \| (.*) \|$", text, re.M)
+    named = [
+        right
+        for left, right in rows
+        if name in re.findall(r"\w+", left.replace("--", "").replace("-", "_"))
+    ]
+    cells = [cell for right in named for cell in re.findall(r"`([^`]+)`", right)]
+    given = [set(re.findall(r"([^\s=]+=?\w*)", cell)) for cell in cells]
+    asked = ELSEWHERE[name].split()
+    assert any(all(_is_set(one, cell) for one in asked) for cell in given)
+
+
+def _is_set(word: str, cell: set[str]) -> bool:
+    """Return whether a cell makes a choice, or sets a key or what is below it."""
+    return word in cell or any(one.startswith((f"{word}=", f"{word}.")) for one in cell)
 
 
 def test_statistics_of_observations_in_the_network_are_saved_with_it(tmp_path):

@@ -20,9 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
 from lightning_dqn.runs.build import ConfigError, build, check_types
 from lightning_dqn.runs.jobs import is_of_folder
-from lightning_dqn.runs.keys import choices, refers_to, texts, to_choose, typed
+from lightning_dqn.runs.keys import choices, flat, refers_to, texts, to_choose, typed
 from lightning_dqn.runs.lengths import total_env_steps
-from lightning_dqn.runs.mistakes import near
+from lightning_dqn.runs.mistakes import hint_of, near
 from lightning_dqn.runs.named import PARTS
 from lightning_dqn.runs.ranks import rank_of
 from lightning_dqn.runs.resume import CONFIGURATION
@@ -75,7 +75,8 @@ def check_keys(config: DictConfig) -> None:
             key = f"{prefix}{name}"
             if name in known or key in FORMER_ROOT_KEYS or refers_to(text, key):
                 continue
-            raise ConfigError(_about_unknown(key, [f"{prefix}{one}" for one in known]))
+            names = [f"{prefix}{one}" for one in known]
+            raise ConfigError(_about_unknown(key, names, [one for one, _ in flat(values)]))
 
 
 def check_values(config: DictConfig, seen: set[str]) -> None:
@@ -256,11 +257,12 @@ def _check_headers(values: dict[str, Any]) -> None:
             )
 
 
-def _about_unknown(key: str, known: list[str]) -> str:
-    group = key.partition("/")[0]
+def _about_unknown(key: str, known: list[str], keys: list[str]) -> str:
     if "/" in key:
         return f"{key}: there is no such group; {near(key, _groups()) or '--help lists them all'}"
-    hint = near(group, [*known, "experiment", "debug"]) or f"there are {', '.join(sorted(known))}"
+    others = [one for one in keys if one.split(".")[0] != key.split(".")[0]]
+    hint = hint_of(key, others, _groups(), [*known, "experiment", "debug"])
+    hint = hint or f"there are {', '.join(sorted(known))}"
     return f"{key}: no such key, and nothing refers to it as ${{{key}}}; {hint}"
 
 

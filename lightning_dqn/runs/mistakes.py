@@ -14,6 +14,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from lightning_dqn.former_names import WORDS
+from lightning_dqn.runs.elsewhere import ELSEWHERE
 from lightning_dqn.system.faults import RunFault
 
 RUN_FAULT = 1
@@ -24,10 +25,15 @@ INTERRUPTED = 130
 MISTAKES = (ValueError, HydraException, OmegaConfBaseException, yaml.YAMLError, OSError)
 
 INSTEAD = {
+    "data.replay.size": "data.replay.capacity",
+    "environment.name": "environment.id",
     "trainer.gradient_clip_val": "module.max_gradient_norm",
     "trainer.accumulate_grad_batches": "data.updates_per_iteration, or a larger data.batch_size",
 }
-"""Lightning's keys that a module can't have which steps its optimizer itself -> ours."""
+"""Keys that one guesses, and Lightning's that a module which steps its optimizer itself can't have
+-> ours."""
+
+_MOST_NAMESAKES = 3
 
 
 EXTRAS = {
@@ -103,6 +109,50 @@ def near(word: str, known: Sequence[str]) -> str:
     return f"did you mean {close[0]}?" if close else ""
 
 
+def hint_of(
+    key: str,
+    keys: Iterable[str],
+    groups: Iterable[str] = (),
+    alike: Sequence[str] | None = None,
+) -> str:
+    """Return what was meant by a key that doesn't exist, or nothing.
+
+    Those come first that have just its last name elsewhere, then what another library calls so,
+    then what is spelt alike.
+
+    Args:
+        key: that was asked for.
+        keys: that there are.
+        groups: likewise.
+        alike: of which one may be spelt alike; None: of all these.
+    """
+    keys, groups = list(keys), list(groups)
+    name = re.split(r"[./]", key)[-1]
+    if namesakes := _namesakes(key, name, keys, groups):
+        return f"did you mean {' or '.join(namesakes)}?"
+    if name in ELSEWHERE:
+        words = (f"{one}=<option>" if one in groups else one for one in ELSEWHERE[name].split())
+        return f"here that is {' and '.join(words)}"
+    written = [one for one in keys if name.startswith("_") or "._" not in one]
+    return near(key, [*groups, *written] if alike is None else alike)
+
+
+def _namesakes(key: str, name: str, keys: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """Return what has that last name, the shortest paths and the same part first."""
+    nodes = dict.fromkeys(
+        key[:end] for key in keys for end in (*(m.start() for m in re.finditer(r"\.", key)), None)
+    )
+    chosen = [group for group in groups if group.rpartition("/")[2] == name]
+    as_keys = {group.replace("/", ".") for group in chosen}
+    found = chosen + [n for n in nodes if n.rpartition(".")[2] == name and n not in {key, *as_keys}]
+
+    def distance(path: str) -> tuple[int, bool]:
+        parts = re.split(r"[./]", path)
+        return len(parts), parts[0] != key.split(".")[0]
+
+    return sorted(found, key=distance)[:_MOST_NAMESAKES]
+
+
 def _missing_option(error: MissingConfigException, groups: Mapping[str, Sequence[str]]) -> str:
     name = str(error.missing_cfg_file).removesuffix(".yaml")
     if name == "hydra/sweeper/optuna":
@@ -120,10 +170,13 @@ def _missing_option(error: MissingConfigException, groups: Mapping[str, Sequence
 
 
 def _unknown_key(
-    key: str, keys: Sequence[str], groups: Mapping[str, Sequence[str]], sign: str = ""
+    key: str,
+    keys: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
+    sign: str = "",
 ) -> str:
     if sign:
-        hint = near(key, [*groups, *keys]) or "there is nothing to take away"
+        hint = hint_of(key, keys, groups) or "there is nothing to take away"
         return f"{sign}{key}: no such key; {hint}"
     if key in WORDS:
         return f"{key}: no such key; it is now {WORDS[key]}"
@@ -131,12 +184,11 @@ def _unknown_key(
         return f"{key}: no such key; take {INSTEAD[key]}"
     if key in groups:
         return f"{key}: not chosen yet, so it takes a plus: +{key}=<option>"
-    known = [*groups, *keys]
     if key in keys:
         group = key.rpartition(".")[0].replace(".", "/")
         hint = f"it belongs to another choice of {group}, which other arguments made"
     else:
-        hint = near(key, known) or "--help lists them all"
+        hint = hint_of(key, keys, groups) or "--help lists them all"
     return f"{key}: no such key; {hint} (a new key of your own takes a plus: +{key}=...)"
 
 

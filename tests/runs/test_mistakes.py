@@ -7,8 +7,10 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.environments.declared import WrongGiven
+from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.check import check_keys
 from lightning_dqn.runs.compose import Composer, compose
-from lightning_dqn.runs.mistakes import explain, told
+from lightning_dqn.runs.mistakes import explain, hint_of, told
 
 
 def told_of(*arguments: str) -> str:
@@ -51,6 +53,58 @@ def test_it_names_the_key_and_what_to_do(arguments: str, message: str) -> None:
     text = told_of(*arguments.split())
     assert text.startswith(message)
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("num_envs", "did you mean environment.num_envs or data.evaluation.num_envs?"),
+        ("data.num_envs", "did you mean environment.num_envs or data.evaluation.num_envs?"),
+        ("n_step", "did you mean data.replay.n_step?"),
+        ("lr", "did you mean module.optimizer.lr?"),
+        ("module.lr", "did you mean module.optimizer.lr?"),
+        ("gamma", "did you mean data.replay.gamma?"),
+        ("tau", "did you mean callbacks.target_network.tau?"),
+        ("epsilon", "did you mean data.collection.epsilon or data.evaluation.epsilon?"),
+        ("head", "did you mean module/head?"),
+        (
+            "enable_version_counter",
+            "did you mean callbacks.best_checkpoint.enable_version_counter or "
+            "callbacks.last_checkpoint.enable_version_counter?",
+        ),
+        ("data.replay.size", "take data.replay.capacity"),
+        (
+            "train_freq",
+            "here that is data.env_steps_per_iteration and data.updates_per_iteration",
+        ),
+        ("buffer_size", "here that is data.replay.capacity"),
+        ("total_timesteps", "here that is env_steps"),
+        ("env", "here that is environment.id"),
+        ("module.learning_rate", "here that is module.optimizer.lr"),
+        ("device", "here that is trainer=<option>"),
+        ("n_atoms", "here that is algorithm=c51 and module.head.num_atoms"),
+    ],
+)
+def test_a_key_that_is_elsewhere_is_told_before_one_that_is_spelt_alike(
+    key: str, hint: str
+) -> None:
+    text = told_of(f"{key}=1")
+    assert text.partition(" (")[0] == f"{key}: no such key; {hint}"
+
+
+def test_what_has_the_same_last_name_is_told_in_the_order_of_its_paths_up_to_three() -> None:
+    keys = ["a.b.c.size", "a.b.size", "z.y.size", "z.size.x", "a.x.y.size"]
+    assert hint_of("a.size", keys) == "did you mean z.size or a.b.size or z.y.size?"
+    assert hint_of("q.size", ["q.p"], ["q/size"]) == "did you mean q/size?"
+    assert hint_of("q.siza", ["q.size"], alike=["nothing"]) == ""
+
+
+def test_a_key_that_is_taken_away_or_added_is_told_likewise() -> None:
+    assert told_of("~lr") == "~lr: no such key; did you mean module.optimizer.lr?"
+    with pytest.raises(ConfigError, match=r"; did you mean data\.replay\.gamma\?$"):
+        check_keys(compose(["+gamma=0.9"]))
+    with pytest.raises(ConfigError, match=r"; here that is data\.replay\.capacity$"):
+        check_keys(compose(["+buffer_size=3"]))
 
 
 def test_a_key_that_was_taken_away_is_named_where_a_run_needs_it() -> None:
