@@ -190,9 +190,9 @@ class Composer:
             nulls = [key_of(one) for one in self.overrides if one.endswith("=null")]
             if group := next((one for one in nulls if one in self.groups()), None):
                 return f"{group}=null: {to_choose(group)}"
-        keys: list[str] = []
+        keys: dict[str, Any] = {}
         with contextlib.suppress(HydraException, OmegaConfBaseException):
-            keys = [key for key, _ in flat(OmegaConf.to_container(self._bare()))]
+            keys = dict(flat(OmegaConf.to_container(self._bare())))
         return explain(error, keys, self.groups())
 
     def config(self) -> DictConfig:

@@ -8,8 +8,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -76,16 +78,18 @@ def tell(notes: Iterable[str]) -> None:
 
 
 def explain(
-    error: Exception, keys: Sequence[str] = (), groups: Mapping[str, Sequence[str]] | None = None
+    error: Exception,
+    keys: Mapping[str, Any] | None = None,
+    groups: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """Return what is wrong with a configuration, and what to do.
 
     Args:
         error: of composing or of building.
-        keys: that there are, for a near one.
+        keys: that there are, with their values, for a near one.
         groups: likewise, with their options.
     """
-    groups = groups or {}
+    keys, groups = keys or {}, groups or {}
     if isinstance(error, MissingConfigException):
         return _missing_option(error, groups)
     if isinstance(error, OverrideParseException):
@@ -94,7 +98,8 @@ def explain(
         return f"{error.full_key}: is missing; a run needs it, so set it to something"
     text = str(error)
     if unknown := re.match(r"Could not override '([^']+)'", text):
-        return _unknown_key(unknown[1], keys, groups)
+        inside = _unknown_inside(error, unknown[1], keys, groups)
+        return inside or _unknown_key(unknown[1], keys, groups, added=_as_added(error))
     if deleted := re.match(r"Could not delete .*?'([^'=]+)", text):
         return _unknown_key(deleted[1], keys, groups, sign="~")
     if several := re.match(r"Ambiguous value for argument '([^']+)'", text):
@@ -169,12 +174,55 @@ def _missing_option(error: MissingConfigException, groups: Mapping[str, Sequence
     return f"{group}={option}: no such option; {hint + ' ' if hint else ''}{listed}"
 
 
+def own_option(group: str, target: str) -> str:
+    """Return how a class of the user's own takes the place of what a group has."""
+    return f"write {target} with its own keys into ./conf/{group}/mine.yaml and choose {group}=mine"
+
+
+def _unknown_inside(
+    error: Exception, key: str, keys: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
+) -> str:
+    """Return what is wrong in the mapping that a key was set to; nothing if it is the key."""
+    inner = str(getattr(error.__cause__, "full_key", None) or "")
+    if not inner.startswith(f"{key}."):
+        return ""
+    given: Any = OverridesParser.create().parse_override(_as_added(error)).value()
+    for name in inner.removeprefix(f"{key}.").split(".")[:-1]:
+        given = given[name]
+    node = inner.rpartition(".")[0]
+    group, target = node.replace(".", "/"), given.get("_target_", keys.get(f"{node}._target_"))
+    if keys.get(node) == {} and "_target_" in given:
+        return f"{node}: nothing is there yet, so it takes a plus: {_as_added(error)}"
+    if group in groups and target != keys.get(f"{node}._target_"):
+        told = "a mapping is laid over what is there, whose other keys would stay"
+        return f"{inner}: no such key; {told}; {own_option(group, target)}"
+    added = [f"{node}.{name}" for name in given if f"{node}.{name}" not in keys]
+    values = (_typed(given[one.removeprefix(f"{node}.")]) for one in added)
+    pairs = (f"+{one}={value}" for one, value in zip(added, values, strict=True))
+    return _unknown_key(inner, keys, groups, added=" ".join(pairs))
+
+
+def _as_added(error: Exception) -> str:
+    """Return what was asked for with the plus that it would take."""
+    return str(error).partition("To append to your config use ")[2]
+
+
+def _typed(value: Any) -> str:
+    """Return a value as one would type it; dots where that takes quotes."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value) if re.fullmatch(r"[\w.+:/-]+", str(value)) else "..."
+
+
 def _unknown_key(
     key: str,
-    keys: Sequence[str],
+    keys: Mapping[str, Any],
     groups: Mapping[str, Sequence[str]],
+    *,
     sign: str = "",
+    added: str = "",
 ) -> str:
+    node = key.rpartition(".")[0]
     if sign:
         hint = hint_of(key, keys, groups) or "there is nothing to take away"
         return f"{sign}{key}: no such key; {hint}"
@@ -184,6 +232,10 @@ def _unknown_key(
         return f"{key}: no such key; take {INSTEAD[key]}"
     if key in groups:
         return f"{key}: not chosen yet, so it takes a plus: +{key}=<option>"
+    if keys.get(node) == {} and node.replace(".", "/") in groups:
+        return f"{key}: no such key; choose what has it: {node.replace('.', '/')}=<option>"
+    if keys.get(node) == {}:
+        return f"{key}: not there yet, so it takes a plus: {added}"
     if key in keys:
         group = key.rpartition(".")[0].replace(".", "/")
         hint = f"it belongs to another choice of {group}, which other arguments made"

@@ -107,6 +107,51 @@ def test_a_key_that_is_taken_away_or_added_is_told_likewise() -> None:
         check_keys(compose(["+buffer_size=3"]))
 
 
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        (
+            "data.collection.epsilon={start: 0.5, foo: 1}",
+            "data.collection.epsilon.foo: no such key; did you mean data.collection.epsilon.end? "
+            "(a new key of your own takes a plus: +data.collection.epsilon.foo=...)",
+        ),
+        (
+            "module={head: {huber_treshold: 1}}",
+            "module.head.huber_treshold: no such key; did you mean module.head.huber_threshold? "
+            "(a new key of your own takes a plus: +module.head.huber_treshold=...)",
+        ),
+        (
+            "environment.kwargs={max_episode_steps: 30, map: 'a b'}",
+            "environment.kwargs.max_episode_steps: not there yet, so it takes a plus: "
+            "+environment.kwargs.max_episode_steps=30 +environment.kwargs.map=...",
+        ),
+        (
+            "environment.kwargs.max_episode_steps=30",
+            "environment.kwargs.max_episode_steps: not there yet, so it takes a plus: "
+            "+environment.kwargs.max_episode_steps=30",
+        ),
+        (
+            "module.network={_target_: mine.Net, width: 64}",
+            "module.network.width: no such key; a mapping is laid over what is there, whose other "
+            "keys would stay; write mine.Net with its own keys into "
+            "./conf/module/network/mine.yaml and choose module/network=mine",
+        ),
+        (
+            "module.lr_scheduler={_target_: mine.Rate, rate: 1}",
+            "module.lr_scheduler: nothing is there yet, so it takes a plus: "
+            "+module.lr_scheduler={_target_: mine.Rate, rate: 1}",
+        ),
+        (
+            "module.target.munchausen.alpha=0.9",
+            "module.target.munchausen.alpha: no such key; choose what has it: "
+            "module/target/munchausen=<option>",
+        ),
+    ],
+)
+def test_a_key_within_a_mapping_is_told_by_its_own_path(argument: str, message: str) -> None:
+    assert told_of(argument) == message
+
+
 def test_a_key_that_was_taken_away_is_named_where_a_run_needs_it() -> None:
     config = compose(["~data.batch_size"])
     with pytest.raises(OmegaConfBaseException) as refused:
