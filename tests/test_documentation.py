@@ -11,6 +11,7 @@ import torch
 import yaml
 from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 from support.fake_ray import FakeRay
+from support.pages import blocks, forget_modules, write_modules
 
 from lightning_dqn import (
     DQN,
@@ -39,10 +40,13 @@ from lightning_dqn.networks.torsos import MLP, Tabular
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
 from lightning_dqn.reporting.csv_logger import csv_logger
 from lightning_dqn.reporting.glossary import GLOSSARY
+from lightning_dqn.runs.build import build
+from lightning_dqn.runs.check import check_values
 from lightning_dqn.runs.compose import compose
 from lightning_dqn.runs.elsewhere import ELSEWHERE
 from lightning_dqn.runs.experiment import prepare
 from lightning_dqn.runs.run import run
+from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.safekeeping.failures import Failures
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -249,6 +253,26 @@ def test_what_a_mistake_says_of_another_librarys_word_stands_in_the_tables(name:
 def _is_set(word: str, cell: set[str]) -> bool:
     """Return whether a cell makes a choice, or sets a key or what is below it."""
     return word in cell or any(one.startswith((f"{word}=", f"{word}.")) for one in cell)
+
+
+def test_a_network_of_ones_own_is_chosen_as_its_page_says(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "networks.md").read_text()
+    [option] = [block.text for block in blocks(text, "yaml") if "mine.Net" in block.text]
+    [commands] = [
+        block.text for block in blocks(text, "bash") if "module/network=mine" in block.text
+    ]
+    [arguments] = re.findall(r"lightning_dqn (module/network=mine .*)", commands)
+    (tmp_path / "conf" / "module" / "network").mkdir(parents=True)
+    (tmp_path / "conf" / "module" / "network" / "mine.yaml").write_text(option)
+    write_modules(text, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = compose(arguments.split())
+    config.run_dir = "runs/x"
+    check_values(config, set())
+    assert build(config, "module.network")[0].out_features == 128
+    assert needed_trust(config) == ["mine"]
+    forget_modules(tmp_path)
 
 
 def test_statistics_of_observations_in_the_network_are_saved_with_it(tmp_path):

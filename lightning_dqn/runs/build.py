@@ -22,7 +22,8 @@ from hydra.utils import instantiate
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lightning_dqn.runs.mistakes import near
+from lightning_dqn.runs.keys import choices, targets_of
+from lightning_dqn.runs.mistakes import near, own_option
 from lightning_dqn.runs.named import leaves
 from lightning_dqn.system.faults import first_line
 
@@ -140,13 +141,26 @@ def _refuse_unknown_arguments(node: Mapping[str, Any], key: str) -> None:
         return
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
         return
-    for name in node:
-        if name not in parameters and not str(name).startswith("_"):
-            hint = near(str(name), list(parameters)) or f"it takes {', '.join(parameters)};"
-            raise ConfigError(
-                f"{key}.{name}: {node['_target_']} has no such argument; {hint} "
-                f"~{key}.{name} takes the key away"
-            )
+    surplus = [str(n) for n in node if n not in parameters and not str(n).startswith("_")]
+    if surplus:
+        raise ConfigError(_about_surplus(surplus, list(parameters), node["_target_"], key))
+
+
+def _about_surplus(surplus: list[str], parameters: list[str], target: str, key: str) -> str:
+    """Return which keys a target has no arguments for, and what to do with them."""
+    names, takes = ", ".join(surplus), f"it takes {', '.join(parameters) or 'none'};"
+    if len(surplus) == 1:
+        hint = near(names, parameters) or takes
+        return (
+            f"{key}.{names}: {target} has no such argument; {hint} ~{key}.{names} takes the key "
+            "away"
+        )
+    group = key.replace(".", "/")
+    if group in choices() and target not in targets_of(group):
+        remedy = own_option(group, target)
+    else:
+        remedy = " ".join(f"~{key}.{name}" for name in surplus) + " take them away"
+    return f"{key}: {target} has no arguments {names}; {takes} {remedy}"
 
 
 def _locate(target: str, key: str) -> Callable[..., Any]:

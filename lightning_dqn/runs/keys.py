@@ -37,6 +37,12 @@ def choices() -> dict[str, list[str]]:
     return found
 
 
+def targets_of(group: str) -> set[str]:
+    """Return what the shipped options of a group build."""
+    found = (yaml.load(text, _LOADER) for own, _, text in _config_files() if own == group)
+    return {node["_target_"] for node in found if node and "_target_" in node}
+
+
 def to_choose(group: str) -> str:
     """Return what a group that is null or missing has instead."""
     nothing = "; to log nothing, take away what is there: ~logger.csv" if group == "logger" else ""

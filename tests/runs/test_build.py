@@ -167,6 +167,52 @@ def test_a_missing_argument_is_told_as_what_it_is() -> None:
         built(thing={"_target_": "support.buildable.fails"})
 
 
+@pytest.mark.parametrize(
+    ("key", "target", "remedy"),
+    [
+        (
+            "module.network",
+            "support.buildable.fails",
+            "write support.buildable.fails with its own keys into ./conf/module/network/mine.yaml "
+            "and choose module/network=mine",
+        ),
+        (
+            "environment",
+            "support.buildable.fails",
+            "write support.buildable.fails with its own keys into ./conf/environment/mine.yaml "
+            "and choose environment=mine",
+        ),
+        (
+            "callbacks.progress",
+            "support.buildable.fails",
+            "~callbacks.progress.size ~callbacks.progress.rate take them away",
+        ),
+        (
+            "module.head",
+            "lightning_dqn.networks.heads.scalar.ScalarHead",
+            "~module.head.size ~module.head.rate take them away",
+        ),
+    ],
+)
+def test_all_keys_that_another_target_left_are_named_at_once(
+    key: str, target: str, remedy: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        check_types({"_target_": target, "size": 3, "rate": 4}, key)
+    told, _, end = str(refused.value).partition("; ")
+    assert told == f"{key}: {target} has no arguments size, rate"
+    assert end.partition("; ")[2] == remedy
+
+
+def test_a_single_key_too_many_is_named_by_its_path() -> None:
+    with pytest.raises(ConfigError) as refused:
+        check_types({"_target_": "support.buildable.fails", "reasen": 3}, "module.network")
+    assert str(refused.value) == (
+        "module.network.reasen: support.buildable.fails has no such argument; did you mean reason? "
+        "~module.network.reasen takes the key away"
+    )
+
+
 def test_a_module_that_does_not_import_is_told_with_its_reason(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
