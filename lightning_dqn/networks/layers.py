@@ -28,6 +28,18 @@ class ChannelsFirst(nn.Module):
         return image.flatten(1, -3) if image.ndim > 4 else image
 
 
+class Planes(nn.Module):
+    """Give images one axis of channels.
+
+    [B, H, W] becomes [B, 1, H, W], and [B, S, C, H, W] becomes [B, S*C, H, W]. So a convolution
+    takes single gray frames, and stacks of coloured ones.
+    """
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return ``image`` with one axis of channels."""
+        return image.unsqueeze(1) if image.ndim == 3 else image.flatten(1, -3)
+
+
 class Preprocess(nn.Module):
     """Turn observations as the environment gives them into floats.
 

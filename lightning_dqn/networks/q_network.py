@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.networks.layers import ChannelsFirst, Preprocess
+from lightning_dqn.networks.layers import ChannelsFirst, Planes, Preprocess
 from lightning_dqn.networks.residual import GridMaxPool2d, ResidualStage
 from lightning_dqn.networks.self_prediction import Renormalise
 from lightning_dqn.networks.torsos import Layer, NetworkOptions
@@ -29,6 +29,7 @@ _SIZED_BY_INPUT = {
 _OWN_KINDS = {
     kind.__name__: kind for kind in (ChannelsFirst, GridMaxPool2d, Renormalise, ResidualStage)
 }
+_TAKE_IMAGES = ("Conv2d", ResidualStage.__name__)
 _SHAPED_BY_INPUT = {"LayerNorm"}
 _COLOURS = (1, 3, 4)
 """Channels of what is surely an image: gray, coloured or with an opacity, and no side as short."""
@@ -58,7 +59,9 @@ class QNetwork(nn.Module):
     ) -> None:
         super().__init__()
         head, options = head or ScalarHead(), options or NetworkOptions()
-        self.preprocess = Preprocess(spec.num_states, spec.observation_dtype == "uint8")
+        self.preprocess: nn.Module = Preprocess(spec.num_states, spec.observation_dtype == "uint8")
+        if _lacks_channels(spec.stacked_shape, layers):
+            self.preprocess = nn.Sequential(self.preprocess, Planes())
         _check_channels(spec.stacked_shape, layers)
         example = self.preprocess(spec.example_observations(1))
         self.torso = build_layers(layers, example, options)
@@ -113,6 +116,16 @@ def build_layers(
     return built
 
 
+def _lacks_channels(shape: tuple[int, ...], layers: Sequence[Layer]) -> bool:
+    """Tell whether a convolution gets an image without an axis of channels, or with one too many.
+
+    Args:
+        shape: of an observation.
+        layers: the torso.
+    """
+    return len(shape) in (2, 4) and bool(layers) and _first_of(layers) in _TAKE_IMAGES
+
+
 def _check_channels(shape: tuple[int, ...], layers: Sequence[Layer]) -> None:
     """Refuse convolutions that would take an image's rows for its channels, and run all the same.
 
@@ -120,11 +133,12 @@ def _check_channels(shape: tuple[int, ...], layers: Sequence[Layer]) -> None:
         shape: of an observation.
         layers: the torso.
     """
-    if len(shape) != 3 or not layers:
+    if len(shape) not in (3, 4) or not layers:
         return
-    name, _ = _name_and_arguments(layers[0], 0)
+    name = _first_of(layers)
+    shape = shape[-3:]  # of a frame
     *sides, channels = shape if name != ChannelsFirst.__name__ else (*shape[1:], shape[0])
-    takes_images = name in ("Conv2d", ResidualStage.__name__, ChannelsFirst.__name__)
+    takes_images = name in (*_TAKE_IMAGES, ChannelsFirst.__name__)
     if takes_images and channels in _COLOURS and min(sides) >= _LEAST_SIDE:
         image = f"network[0] {name}: the observations are images {list(shape)}, channels "
         if name == ChannelsFirst.__name__:
@@ -133,6 +147,11 @@ def _check_channels(shape: tuple[int, ...], layers: Sequence[Layer]) -> None:
             f"{image}last, and it takes them first; set EnvironmentFactory(image={{'channels': "
             "'first'}) (environment.image.channels=first), or begin with the layer 'ChannelsFirst'"
         )
+
+
+def _first_of(layers: Sequence[Layer]) -> str:
+    name, _ = _name_and_arguments(layers[0], 0)
+    return name
 
 
 def _name_and_arguments(layer: Layer, position: int) -> tuple[str, Any]:

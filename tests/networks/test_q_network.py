@@ -19,7 +19,7 @@ from lightning_dqn.networks.heads.quantile import (
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.layers import ChannelsFirst, DuelingHead, NoisyLinear, Preprocess
 from lightning_dqn.networks.q_network import NetworkOptions, QNetwork, build_layers
-from lightning_dqn.networks.torsos import minatar_cnn, mlp, nature_cnn
+from lightning_dqn.networks.torsos import Impala, NatureCNN, minatar_cnn, mlp, nature_cnn
 
 VECTOR = EnvironmentSpec((4,), "float32", num_actions=2)
 DISCRETE = EnvironmentSpec((), "int64", num_actions=4, num_states=16)
@@ -171,6 +171,31 @@ def test_channels_first_lays_the_channels_of_a_frame_stack_side_by_side() -> Non
     image = ChannelsFirst()(stack)
     assert image.shape == (2, 12, 5, 6)
     assert torch.equal(image[:, 3 * 2 + 1], stack[:, 2, :, :, 1]), "frame 2, channel 1"
+
+
+@pytest.mark.parametrize("torso", [NatureCNN(), Impala()])
+@pytest.mark.parametrize(
+    ("shape", "frame_stack", "channels"), [((84, 84), 1, 1), ((84, 84), 4, 4), ((3, 84, 84), 4, 12)]
+)
+def test_convolutions_take_gray_frames_and_stacks_of_coloured_ones(
+    torso, shape, frame_stack, channels
+):
+    """One plane for each, a stack's frames one behind another."""
+    spec = EnvironmentSpec(shape, "uint8", 2, frame_stack=frame_stack)
+    network = QNetwork(spec, torso.layer_list())
+    planes = network.preprocess(spec.example_observations(5))
+    assert planes.shape == (5, channels, 84, 84)
+    assert network(spec.example_observations(5)).shape == (5, 2)
+    if channels == 12:
+        stack = torch.zeros(1, 4, 3, 84, 84, dtype=torch.uint8)
+        stack[0, 2, 1] = 255  # of the third frame the second colour
+        assert network.preprocess(stack)[0].amax((1, 2)).tolist() == [0] * 7 + [1] + [0] * 4
+
+
+def test_stacks_with_their_channels_last_are_refused():
+    spec = EnvironmentSpec((84, 84, 3), "uint8", 2, frame_stack=4)
+    with pytest.raises(ValueError, match=r"images \[84, 84, 3\], channels last"):
+        QNetwork(spec, NatureCNN().layer_list())
 
 
 def test_bytes_become_fractions_of_255() -> None:
