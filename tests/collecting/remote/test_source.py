@@ -180,12 +180,15 @@ def test_a_run_that_is_saved_again_before_it_goes_on_keeps_the_weights_of_its_ac
     learner.iterations(source, 2)
     state, kept = source.state_dict(), deepcopy(learner.module.state_dict())
     expected = learner.iterations(source, 2)
+    assert source.state_dict()["weights"] is None, "the newest are due"
     again = make_source(**how)
     again.load_state_dict(state)
     continued = make_source(**how)
     continued.load_state_dict(again.state_dict())
     learner.module.load_state_dict(kept)
-    check_equal(learner.iterations(continued, 2), expected)
+    found = learner.iterations(continued, 2)
+    check_equal(found, expected)
+    assert [one.told for one in found] == [one.told for one in expected], "of their age too"
 
 
 def test_a_checkpoint_without_the_weights_of_actors_is_gone_on_with_by_the_newest(
