@@ -29,7 +29,7 @@ def describe_observation(space: gym.Space, name: str) -> tuple[tuple[int, ...], 
         return space.shape, "bool", None
     raise ValueError(
         f"id={name}: its observation space is {space}, but a network needs Box, MultiBinary or "
-        "Discrete from 0; name a wrapper such as gymnasium.wrappers.FlattenObservation"
+        "Discrete from 0; take a wrapper, as wrappers=[gymnasium.wrappers.FlattenObservation]"
     )
 
 

@@ -28,7 +28,7 @@ from lightning_dqn.environments.images import ImageFormat
 from lightning_dqn.environments.shapes import ShapedVectorEnv
 from lightning_dqn.environments.spec import LIFE_LOST, EnvironmentSpec
 from lightning_dqn.environments.workers import WorkerVectorEnv
-from lightning_dqn.environments.wrapping import refuse_vector_statistics, wrap
+from lightning_dqn.environments.wrapping import as_wrappers, refuse_vector_statistics, wrap
 from lightning_dqn.system.faults import first_line
 from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.system.ranks import Ranks
@@ -51,8 +51,9 @@ class EnvironmentFactory:
             steps copies in turn, ``"async"`` in processes; ``"auto"`` is native where it exists, is
             the same task as one environment, and nothing wraps that, else sync.
         frame_stack: S, the number of newest frames that one observation holds.
-        wrappers: functions from ``Env`` to ``Env``, innermost first. Returns are told of the
-            environment's own rewards, and beside them of those that wrappers made.
+        wrappers: functions from ``Env`` to ``Env``, or their dotted names, innermost first.
+            Returns are told of the environment's own rewards, and beside them of those that
+            wrappers made.
         image: the form of pictures, after all wrappers: ``gray``, ``size`` and ``channels``, see
             :class:`lightning_dqn.environments.images.ImageFormat`.
         kwargs: arguments for the environment.
@@ -73,7 +74,7 @@ class EnvironmentFactory:
         num_envs: int = 8,
         vectorization: Vectorization = "auto",
         frame_stack: int = 1,
-        wrappers: Sequence[Callable[[gym.Env], gym.Env]] = (),
+        wrappers: Sequence[Callable[[gym.Env], gym.Env] | str] = (),
         image: ImageFormat | Mapping[str, Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         worker_timeout: float | None = 60.0,
@@ -82,12 +83,13 @@ class EnvironmentFactory:
         if not (isinstance(id, str | VectorEnv) or callable(id)):
             raise ValueError(_about_what_is_given(id))
         num_envs = whole_number("num_envs", num_envs, least=1)
+        own_wrappers = as_wrappers(wrappers)
         if isinstance(id, VectorEnv):
             _check_stepped_as_it_is(
                 id,
                 num_envs=num_envs,
                 vectorization=vectorization,
-                wrappers=tuple(wrappers),
+                wrappers=own_wrappers,
                 image=image,
                 kwargs=kwargs or None,
             )
@@ -98,7 +100,7 @@ class EnvironmentFactory:
         self.vectorization = vectorization
         self.frame_stack = whole_number("frame_stack", frame_stack, least=1)
         form = ImageFormat.of(image)
-        self.wrappers = (*wrappers, *(() if form.changes_nothing else (form.wrap,)))
+        self.wrappers = (*own_wrappers, *(() if form.changes_nothing else (form.wrap,)))
         self.kwargs = dict(kwargs or {})
         if worker_timeout is not None and not worker_timeout > 0:
             raise ValueError(f"worker_timeout={worker_timeout}: above 0 seconds, or null")

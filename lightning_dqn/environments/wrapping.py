@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import importlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv, VectorWrapper
 
 from lightning_dqn.environments.declared import as_reward
+from lightning_dqn.system.faults import first_line
 
 OWN_REWARD = "own_reward"
 """Where ``info`` holds what the environment itself gave, before wrappers."""
 
+_AS = "as wrappers=[gymnasium.wrappers.FlattenObservation]"
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+
 _STATISTICS = ("obs_rms", "return_rms")
 """What gymnasium's wrappers call the running statistics that they keep."""
+
+
+def as_wrappers(given: Any) -> tuple[Callable[[gym.Env], gym.Env], ...]:
+    """Return functions from ``Env`` to ``Env``, those included that are given by dotted names.
+
+    Raises:
+        ValueError: one is neither, or there is nothing of that name to call.
+    """
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise ValueError(f"wrappers={given!r}: expected a list, {_AS}")
+    return tuple(_named(one) if isinstance(one, str) else _called(one) for one in given)
+
+
+def _named(name: str) -> Callable[[gym.Env], gym.Env]:
+    if not _DOTTED.fullmatch(name):
+        raise ValueError(f"wrappers={name}: expected a dotted name, {_AS}")
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except Exception as error:  # whatever a module may raise
+        raise ValueError(f"wrappers={name}: {first_line(error)}") from error
+    if not callable(found):
+        raise ValueError(f"wrappers={name}: there is nothing of that name to call")
+    return found
+
+
+def _called(given: Any) -> Callable[[gym.Env], gym.Env]:
+    if not callable(given):
+        raise ValueError(f"wrappers={given!r}: expected functions from Env to Env, {_AS}")
+    return given
 
 
 def wrap(

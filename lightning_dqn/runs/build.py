@@ -30,6 +30,8 @@ from lightning_dqn.system.faults import first_line
 _MAPPINGS = (dict, collections.abc.Mapping)
 _SEVERAL = (list, tuple, collections.abc.Sequence, *_MAPPINGS)
 
+_WRAPPER = re.compile(r"(.+\.)?environment\.wrappers\[\d+\]")
+
 
 class ConfigError(ValueError):
     """A mistake in the configuration, told in one message that names the key and the remedy."""
@@ -119,6 +121,8 @@ def _build(node: Any, key: str, **kwargs: Any) -> Any:
     if isinstance(node, list):
         return [_build(entry, f"{key}[{index}]") for index, entry in enumerate(node)]
     if not isinstance(node, Mapping):
+        if isinstance(node, str) and _WRAPPER.fullmatch(key):  # which the factory imports
+            _refuse_blocked(node, key)
         return node
     inner = {name: _build(value, f"{key}.{name}") for name, value in node.items()}
     if "_target_" not in inner:
@@ -169,14 +173,14 @@ def _locate(target: str, key: str) -> Callable[..., Any]:
     except pydoc.ErrorDuringImport as error:
         raise ConfigError(f"{key}._target_={target}: {error}") from error
     if callable(found):
-        _refuse_blocked(target, key)
+        _refuse_blocked(target, f"{key}._target_")
     else:
         raise ConfigError(f"{key}._target_={target}: there is nothing of that name to call")
     return found
 
 
 @functools.cache
-def _refuse_blocked(target: str, key: str) -> None:
+def _refuse_blocked(target: str, where: str) -> None:
     """Refuse what Hydra refuses to call by a name in a configuration, as ``os.system``."""
     dotted = target if "." in target else f"builtins.{target}"
     try:
@@ -184,7 +188,7 @@ def _refuse_blocked(target: str, key: str) -> None:
     except InstantiationException as error:
         if "blocklisted" not in str(error):
             return  # building it says what is wrong
-        raise ConfigError(f"{key}._target_={target}: Hydra never calls it by its name") from error
+        raise ConfigError(f"{where}={target}: Hydra never calls it by its name") from error
 
 
 def _annotations(target: str, key: str) -> dict[str, Any]:

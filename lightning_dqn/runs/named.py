@@ -14,6 +14,9 @@ PARTS = ("environment", "data", "module", "callbacks", "logger", "trainer")
 _ENVIRONMENTS = ("lightning_dqn", "gymnasium")
 """Modules that an environment's ``module:Name-v0`` may name."""
 
+WRAPPER = re.compile(r".*\bwrappers\[\d+\]")
+"""Where a text may be the dotted name of a wrapper, which ``EnvironmentFactory`` imports."""
+
 _INTERPOLATION = re.compile(r"\$\{\s*([^:}]*)(:?)")
 _RESOLVERS = ("hydra", "now", "total_env_steps", "total_iterations")
 HOST = re.compile(r"[A-Za-z][\w+.-]*://(?:[^/@]*@)?([^/:]+)")
@@ -69,6 +72,8 @@ def untrusted(node: Any, key: str, covers: Covers) -> Iterator[Untrusted]:
             yield from _untrusted_target(where, value, covers)
         elif part not in PARTS or not isinstance(value, str):
             continue
+        elif WRAPPER.fullmatch(where) and "." in value:
+            yield from _untrusted_name(where, where, value, covers)
         elif name in ("id", "environment") and ":" in value and part != "logger":
             module = value.partition(":")[0]
             if not is_below(module, *_ENVIRONMENTS) and not covers(module):
@@ -82,7 +87,12 @@ def _untrusted_target(key: str, target: Any, covers: Covers) -> Iterator[Untrust
     if inside or not isinstance(target, str) or "${" in target:
         reason = "expected the name of a class, written out"
         yield Untrusted(key, str(target), reason, "")
-    elif reason := why_not(target, place):
+    else:
+        yield from _untrusted_name(key, place, target, covers)
+
+
+def _untrusted_name(key: str, place: str, target: str, covers: Covers) -> Iterator[Untrusted]:
+    if reason := why_not(target, place):
         if not covers(target):
             is_shared = target.split(".")[0] in SHARED
             yield Untrusted(key, target, reason, target if is_shared else target.split(".")[0])

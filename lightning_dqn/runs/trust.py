@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.named import PARTS, Untrusted, interpolations, leaves, untrusted
+from lightning_dqn.runs.named import PARTS, WRAPPER, Untrusted, interpolations, leaves, untrusted
 from lightning_dqn.runs.places import is_below
 from lightning_dqn.runs.written import PLACES, is_in, strays, without_numbers
 from lightning_dqn.system.faults import first_line
@@ -79,16 +79,18 @@ def take_trust(arguments: Sequence[str]) -> tuple[Trust, list[str]]:
     """
     rest = [text for text in arguments if not text.startswith("trust=")]
     given = [text.removeprefix("trust=") for text in arguments if text not in rest]
-    typed = (name for text in rest for name in _TYPED.findall(text))
-    return Trust((*Trust.of(",".join(given)).modules, *typed), tuple(_typed_keys(rest))), rest
+    typed = [name for text in rest for name in _TYPED.findall(text)]
+    values = list(_typed_values(rest))
+    typed += [str(value) for key, value in values if WRAPPER.fullmatch(key)]
+    keys = tuple(without_numbers(key) for key, _ in values)
+    return Trust((*Trust.of(",".join(given)).modules, *typed), keys), rest
 
 
-def _typed_keys(arguments: Sequence[str]) -> Iterator[str]:
+def _typed_values(arguments: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for text in arguments:
         with suppress(HydraException):  # a flag, or a mistake that is told elsewhere
             override = OverridesParser.create().parse_override(text)
-            for key, _ in leaves(override.value(), str(override.key_or_group)):
-                yield without_numbers(key)
+            yield from leaves(override.value(), str(override.key_or_group))
 
 
 def trusted(modules: Iterable[str]) -> list[str]:

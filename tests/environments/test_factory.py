@@ -112,6 +112,30 @@ def test_a_dict_is_taken_once_a_wrapper_flattens_it():
     assert factory.spec.observation_shape == (5,)
 
 
+def test_a_wrapper_may_be_given_by_its_dotted_name():
+    name = "gymnasium.wrappers.FlattenObservation"
+    factory = EnvironmentFactory("CartPole-v1", wrappers=[name])
+    assert factory.wrappers == (gym.wrappers.FlattenObservation,)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["gymnasium.wrappers.Nope"], ".*Nope: there is nothing of that name to call"),
+        (["gymnasium.wrappers.__name__"], ".*__name__: there is nothing of that name to call"),
+        (["nowhere_at_all.Wrapper"], "nowhere_at_all.Wrapper: No module named"),
+        (["evil-mod.Wrapper"], "evil-mod.Wrapper: expected a dotted name, as wrappers="),
+        (["FlattenObservation"], "FlattenObservation: expected a dotted name, as wrappers="),
+        ([3], "3: expected functions from Env to Env, as wrappers="),
+        ("gymnasium.wrappers.FlattenObservation", "'gymnasium.*': expected a list, as wrappers="),
+        ({"gymnasium.wrappers.FlattenObservation": 1}, "{'gym.*}: expected a list, as wrappers="),
+    ],
+)
+def test_what_is_no_wrapper_is_refused_by_its_name(given, message):
+    with pytest.raises(ValueError, match=f"^wrappers={message}"):
+        EnvironmentFactory("CartPole-v1", wrappers=given)
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("num_envs", 0), ("frame_stack", 0), ("vectorization", "threads")]
 )

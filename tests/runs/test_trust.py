@@ -133,6 +133,7 @@ def test_a_class_is_known_by_where_it_is_defined(target: str) -> None:
     [
         ("environment.id", "evilmod:X-v0", ["evilmod"]),
         ("environment.wrappers", HOSTILE["environment.wrappers"], ["evilmod"]),
+        ("environment.wrappers", ["evilmod.Wrapper"], ["evilmod"]),
         ("callbacks.own", {"_target_": "evilmod.Own"}, ["evilmod"]),
         (
             "module.lr_scheduler",
@@ -154,6 +155,32 @@ def test_what_is_trusted_is_taken_and_a_run_tells_what_that_is(
     assert needed_trust(config) == names
     assert not canary.sang
     check_saved(config, Trust.of(",".join(names)), "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "reason"),
+    [
+        ("environment", "evilmod.Wrapper", "expected something of gymnasium.wrappers; trust="),
+        ("environment", "evil-mod.Wrapper", "expected something of gymnasium.wrappers; trust="),
+        ("environment", "gymnasium.wrappers.monitoring.os.system", "expected Wrapper; trust="),
+        ("environment", "gymnasium.make", "expected something of gymnasium.wrappers; trust="),
+        ("data.evaluation.environment", "evilmod.Wrapper", "expected something of gymnasium"),
+        ("environment", "${name}.Wrapper", "expected something of gymnasium.wrappers"),
+    ],
+)
+def test_a_wrapper_named_by_text_is_held_to_what_a_target_is(
+    key: str, name: str, reason: str, canary: Canary
+) -> None:
+    config = changed(f"{key}.wrappers", [name])
+    with pytest.raises(ConfigError, match=rf"^config\.yaml: {key}\.wrappers\[0\]=.*{reason}"):
+        check_saved(config, NOTHING, "config.yaml")
+    assert not canary.sang
+
+
+def test_wrappers_of_gymnasium_need_no_trust() -> None:
+    config = changed("environment.wrappers", ["gymnasium.wrappers.FlattenObservation"])
+    check_saved(config, NOTHING, "config.yaml")
+    assert needed_trust(config) == []
 
 
 def test_trust_ends_at_a_modules_boundary(canary: Canary) -> None:
@@ -236,6 +263,9 @@ OVERRIDES = [
     "+environment.wrappers=[{_target_:evilmod.Wrapper,_partial_:true}]",
     "module.optimizer._target_=os.system",
     "module.optimizer._target_=${name}",
+    "environment.wrappers=[evilmod.Wrapper]",
+    "+data.evaluation.environment={wrappers:[evilmod.Wrapper]}",
+    "+environment.kwargs.wrappers=[evilmod.Wrapper]",
     "+data.evaluation.environment._target_=evilmod.Net",
     "+hydra.callbacks.watch._target_=evilmod.Watch",
     "hydra.searchpath=[file:///evil]",
@@ -292,6 +322,9 @@ def test_what_was_typed_beside_a_folder_is_the_users_own() -> None:
     assert rest == typed[1:]
     assert all(trust.covers(name) for name in ("a.x", "b.c", "mine.Own", "my"))
     assert not any(trust.covers(name) for name in ("b", "X-v0", "mine.Other"))
+    trust, _ = take_trust(["environment.wrappers=[yours.Wrap]", "name=theirs.Wrap"])
+    assert trust.covers("yours.Wrap")
+    assert not trust.covers("theirs.Wrap")
     trust, _ = take_trust(["test=false", "+callbacks.x={folder: /x, every: 1}", "--config-dir=y"])
     assert trust.covers_place("callbacks.x.folder")
     assert not trust.covers_place("callbacks.x.path")
