@@ -30,6 +30,13 @@ from lightning_dqn.system.faults import first_line
 _MAPPINGS = (dict, collections.abc.Mapping)
 _SEVERAL = (list, tuple, collections.abc.Sequence, *_MAPPINGS)
 
+_PACKAGES = {
+    "CometLogger": "comet-ml",
+    "MLFlowLogger": "mlflow",
+    "TensorBoardLogger": "'lightning-dqn[tensorboard]'",
+}
+"""Logger of Lightning's -> what brings the package that it wants."""
+
 _WRAPPER = re.compile(r"(.+\.)?environment\.wrappers\[\d+\]")
 
 
@@ -134,6 +141,9 @@ def _build(node: Any, key: str, **kwargs: Any) -> Any:
             return functools.partial(target, **inner, **kwargs)
         return target(**inner, **kwargs)
     except Exception as error:  # whatever a constructor of the user's own may raise
+        package = _PACKAGES.get(getattr(target, "__name__", ""))
+        if package is not None and isinstance(error, ModuleNotFoundError):
+            raise ConfigError(f"{key}: isn't installed: pip install {package}") from error
         raise invalid(key, error) from error
 
 

@@ -223,6 +223,31 @@ def test_a_module_that_does_not_import_is_told_with_its_reason(
 
 
 @pytest.mark.parametrize(
+    ("name", "module", "missing", "package"),
+    [
+        (
+            "TensorBoardLogger",
+            "lightning_fabric.loggers.tensorboard",
+            ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"),
+            "'lightning-dqn[tensorboard]'",
+        ),
+        ("MLFlowLogger", "pytorch_lightning.loggers.mlflow", ("_MLFLOW_AVAILABLE",), "mlflow"),
+        ("CometLogger", "pytorch_lightning.loggers.comet", ("_COMET_AVAILABLE",), "comet-ml"),
+    ],
+)
+def test_a_logger_whose_package_is_missing_is_told_with_what_brings_it(
+    name: str, module: str, missing: tuple[str, ...], package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flag in missing:
+        monkeypatch.setattr(f"{module}.{flag}", False)
+    target = {"_target_": f"pytorch_lightning.loggers.{name}"}
+    arguments = {"save_dir": "x"} if name == "TensorBoardLogger" else {}
+    with pytest.raises(ConfigError) as refused:
+        built("logger", logger={"mine": {**target, **arguments}})
+    assert str(refused.value) == f"logger.mine: isn't installed: pip install {package}"
+
+
+@pytest.mark.parametrize(
     "target", ["os.system", "lightning_dqn.system.files.os.system", "subprocess.run", "eval"]
 )
 def test_what_hydra_never_calls_is_not_called_by_us_either(
