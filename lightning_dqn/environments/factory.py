@@ -23,6 +23,7 @@ from lightning_dqn.environments.families import (
     missing_extra,
     registered,
 )
+from lightning_dqn.environments.gate import tell_of_methods
 from lightning_dqn.environments.grade import Grade, StateInWorker, find_grade
 from lightning_dqn.environments.images import ImageFormat
 from lightning_dqn.environments.shapes import ShapedVectorEnv
@@ -377,6 +378,8 @@ class EnvironmentFactory:
                 f"id={self.name}: its action space is {actions}, but DQN needs Discrete actions; "
                 "choose another environment or name a wrapper that makes them discrete"
             )
+        if "action_mask" not in info:
+            tell_of_methods(environment, self.name)
         self._says_restart = environment.metadata.get("resume") == "restart"
         shape, dtype, num_states = describe_observation(
             environment.single_observation_space, self.name

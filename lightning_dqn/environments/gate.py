@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
+from gymnasium.vector import VectorEnv
 
 from lightning_dqn.environments.exact import (
     LARGEST_FLOAT32,
@@ -23,7 +24,7 @@ from lightning_dqn.environments.exact import (
 )
 from lightning_dqn.environments.spec import LIFE_LOST, EnvironmentSpec
 from lightning_dqn.environments.worker_faults import RESTARTED
-from lightning_dqn.environments.wrapping import OWN_REWARD
+from lightning_dqn.environments.wrapping import OWN_REWARD, layers_of
 from lightning_dqn.system.faults import RunFault
 
 LOOK_LIKE_MASKS = (
@@ -35,6 +36,9 @@ LOOK_LIKE_MASKS = (
     "valid_actions",
 )
 """What others call what is called ``action_mask`` here and in PettingZoo."""
+
+METHODS_LIKE_MASKS = ("action_masks", "action_mask", "valid_action_mask", "valid_actions")
+"""Methods by which others ask an environment for its mask."""
 
 
 _LIFE_LOST = f"info[{LIFE_LOST!r}]"
@@ -253,6 +257,25 @@ class Gate:
         if not self._has_told:
             self._has_told = True
             warnings.warn(text, UserWarning, stacklevel=3)
+
+
+def tell_of_methods(environment: VectorEnv, name: str) -> None:
+    """Warn of a method that looks like a mask, of an environment that gives none: none is called.
+
+    Args:
+        environment: in this process.
+        name: how messages call it.
+    """
+    copies = getattr(environment.unwrapped, "envs", None)
+    looked_at = [environment, environment.unwrapped, *(layers_of(copies[0]) if copies else ())]
+    for method in METHODS_LIKE_MASKS:
+        if any(callable(getattr(one, method, None)) for one in looked_at):
+            text = (
+                f"id={name}: its method {method}() isn't called; if it tells the legal actions, "
+                "give them as info['action_mask'], bool[A], at reset and every step"
+            )
+            warnings.warn(text, UserWarning, stacklevel=2)
+            return
 
 
 def _refuse_stuck(mask: np.ndarray | None, ended: np.ndarray) -> None:

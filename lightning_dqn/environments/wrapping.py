@@ -76,7 +76,7 @@ def wrap(
         if not isinstance(wrapped, gym.Env):
             kind = type(wrapped).__name__
             raise ValueError(f"wrappers: {wrapper} gave a {kind}, not a gymnasium.Env")
-    for layer in _layers(wrapped):
+    for layer in layers_of(wrapped):
         _refuse_statistics(layer, name)
     return _TellReward(wrapped, counted) if wrappers else wrapped
 
@@ -91,7 +91,7 @@ def refuse_vector_statistics(environment: VectorEnv, name: str) -> None:
         _refuse_statistics(environment, name)
         environment = environment.env
     if isinstance(environment, SyncVectorEnv):
-        for layer in _layers(environment.envs[0]):
+        for layer in layers_of(environment.envs[0]):
             _refuse_statistics(layer, name)
     if isinstance(environment, AsyncVectorEnv):
         for attribute in _STATISTICS:
@@ -99,7 +99,8 @@ def refuse_vector_statistics(environment: VectorEnv, name: str) -> None:
                 raise ValueError(_about_statistics(name, f"a wrapper with {attribute}"))
 
 
-def _layers(environment: gym.Env) -> Iterator[gym.Env]:
+def layers_of(environment: gym.Env) -> Iterator[gym.Env]:
+    """Yield an environment with its wrappers, the outermost first."""
     yield environment
     while isinstance(environment, gym.Wrapper):
         environment = environment.env

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import gymnasium as gym
@@ -110,6 +111,45 @@ def test_a_dict_is_taken_once_a_wrapper_flattens_it():
         wrappers=[gym.wrappers.FlattenObservation],
     )
     assert factory.spec.observation_shape == (5,)
+
+
+class WithMethod(gym.Wrapper):
+    """Tells its legal actions by a method, and in ``info`` where it is asked to."""
+
+    def __init__(self, environment: gym.Env, in_info: bool = False) -> None:
+        super().__init__(environment)
+        self.in_info = in_info
+
+    def reset(self, **kwargs: Any) -> Any:
+        observation, info = self.env.reset(**kwargs)
+        return observation, {
+            **info,
+            **({"action_mask": self.action_masks()} if self.in_info else {}),
+        }
+
+    def action_masks(self) -> np.ndarray:
+        return np.ones(2, bool)
+
+
+@pytest.mark.parametrize("outer", [(), (gym.wrappers.FlattenObservation,)])
+def test_a_method_that_tells_the_legal_actions_is_told_not_to_be_called(outer):
+    factory = EnvironmentFactory("CartPole-v1", wrappers=[WithMethod, *outer])
+    with pytest.warns(
+        UserWarning, match=r"^id=CartPole-v1: its method action_masks\(\) isn't calle"
+    ):
+        assert not factory.spec.has_action_mask
+
+
+def test_a_method_of_an_environment_whose_info_has_the_mask_is_fine():
+    wrapper = functools.partial(WithMethod, in_info=True)
+    assert EnvironmentFactory("CartPole-v1", wrappers=[wrapper]).spec.has_action_mask
+
+
+def test_a_method_of_a_vector_environment_is_told_of_too():
+    environment = gym.make_vec("CartPole-v1", 2, vectorization_mode="vector_entry_point")
+    environment.unwrapped.valid_action_mask = lambda: np.ones((2, 2), bool)
+    with pytest.warns(UserWarning, match=r"method valid_action_mask\(\) isn't called"):
+        _ = EnvironmentFactory(environment).spec
 
 
 def test_a_wrapper_may_be_given_by_its_dotted_name():
