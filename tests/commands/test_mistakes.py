@@ -41,7 +41,7 @@ MISTAKES = {
     "data.collection.epsilon.start=1.5": "data.collection.epsilon.start=1.5: a probability, between 0 and 1",
     "data.collection.epsilon.end=-0.1": "data.collection.epsilon.end=-0.1: a probability",
     "data.collection.epsilon.duration=0": "data.collection.epsilon.duration=0",
-    "data.batch_size=100000 trainer.max_epochs=1": "data.batch_size=100000: more than the 6000 rows that replay ever holds in this run",
+    "data.batch_size=100000 trainer.max_epochs=1": "data.batch_size=100000: more than the 6056 rows that replay ever holds in this run",
     "trainer.max_epochs=0": "trainer.max_epochs=0: nothing is learned",
     "data.replay.capacity=10": "data.replay.capacity=10: 8 environments with stacks of 1 frames need at least 24 rows",
     "module.optimizer.lr=-0.1": "module.optimizer: Invalid learning rate: -0.1",
@@ -79,7 +79,7 @@ MISTAKES = {
     "environment.frame_stack=0": "environment.frame_stack=0: at least 1",
     "environment.vectorization=fast": "environment.vectorization='fast': expected auto or native",
     "data.evaluation.num_envs=0": "data.evaluation.num_envs=0: at least 1",
-    "data.evaluation.seed=-1": "data.evaluation.seed=-1: at least 0, or null",
+    "data.evaluation.seed=-1": "data.evaluation.seed=-1: at least 0",
     "callbacks.target_network.every_n_updates=0": "callbacks.target_network.every_n_updates=0: at least 1",
     "callbacks.target_network.tau=null": "give exactly one of the two",
     # parts that don't go together
