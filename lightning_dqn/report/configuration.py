@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.keys import flat, typed
 from lightning_dqn.runs.lengths import register_lengths
+from lightning_dqn.runs.named import untrusted
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.secrets import without_secrets
 from lightning_dqn.system.faults import first_line
@@ -45,10 +46,27 @@ def read_configuration(run_dir: Path) -> dict[str, Any]:
             config.pop(key, None)
         if path.name != HYPERPARAMETERS.name:  # in which the place is written out
             config["run_dir"] = str(run_dir)
-        return without_secrets(config)
+        sampler = _put_aside(config)
+        found = without_secrets(config)
+        return (
+            found if sampler is None else {**found, "data": {**found["data"], "sampler": sampler}}
+        )
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = first_line(error)
         raise ConfigError(f"{path}: can't be read ({reason}); mend it or leave it away") from error
+
+
+def _put_aside(config: DictConfig) -> dict[str, Any] | None:
+    """Take a sampler of the user's own out, which counting the run's iterations would build.
+
+    Whose run it is isn't asked here, so none of its code may run.
+    """
+    data = OmegaConf.to_container(config, resolve=False).get("data")  # type: ignore[union-attr]
+    sampler = data.get("sampler") if isinstance(data, dict) else None
+    if not any(untrusted({"data": {"sampler": sampler}}, "", lambda name: False)):
+        return None
+    config.data.sampler = None
+    return sampler
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, str]:

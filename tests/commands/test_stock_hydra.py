@@ -318,6 +318,6 @@ def test_with_resolve_the_values_are_shown_that_a_run_would_have(
     assert call(main, arguments, monkeypatch) == 0
     shown = OmegaConf.create(capsys.readouterr().out)
     assert shown.module.lr_scheduler.total_iters == 10 * -(-5_000 // 64)
-    assert shown.data.sampler.beta.duration == 1_000 + 10 * 5_000
+    assert shown.data.sampler.beta.duration == 1_000 + 10 * 79 * 64
     assert Path(shown.run_dir).parent == folder / "runs" / "CartPole-v1"
     assert not (folder / "runs").exists()

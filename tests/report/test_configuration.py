@@ -52,16 +52,41 @@ def test_a_class_is_told_by_its_own_name(tmp_path):
 
 def test_a_length_of_the_whole_run_is_known(tmp_path):
     config = {
+        "environment": {"num_envs": 4},
         "trainer": {"max_epochs": 3},
         "data": {
-            "env_steps_per_epoch": 64,
+            "batch_size": 8,
+            "replay": {"capacity": 1_000},
+            "env_steps_per_epoch": 60,
             "env_steps_per_iteration": 32,
             "updates_per_iteration": 4,
-            "collection": {"warmup_env_steps": 0},
+            "collection": {"warmup_env_steps": 10},
         },
         "steps": "${total_env_steps:}",
     }
-    assert isinstance(write(tmp_path, config)["steps"], int)
+    assert write(tmp_path, config)["steps"] == 10 + 3 * 2 * 32
+
+
+def test_a_sampler_of_ones_own_is_shown_and_not_built(tmp_path):
+    sampler = {"_target_": "os.mkdir", "path": str(tmp_path / "made")}
+    config = {
+        "environment": {"num_envs": 4},
+        "trainer": {"max_epochs": 3},
+        "data": {
+            "batch_size": 8,
+            "replay": {"capacity": 1_000},
+            "env_steps_per_epoch": 60,
+            "env_steps_per_iteration": 32,
+            "updates_per_iteration": 4,
+            "collection": {"warmup_env_steps": 10},
+            "sampler": sampler,
+        },
+        "steps": "${total_iterations:}",
+    }
+    found = write(tmp_path, config)
+    assert found["data"]["sampler"] == sampler
+    assert found["steps"] == 3 * 2
+    assert not (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("content", ["a: [", "- a list", "a: ${nothing.there}"])
