@@ -45,12 +45,7 @@ class EnvStepProgressBar(ProgressBar):
         if not self._enabled or not hasattr(data, "after_collection"):
             return
         assert isinstance(pl_module, DQN)  # the data refuses others
-        self._total = lambda: env_steps_at_end_of_fit(
-            trainer,
-            warmup_env_steps=data.pace.warmup_env_steps,
-            env_steps_per_iteration=data.pace.env_steps_per_iteration,
-            env_steps=pl_module.env_steps,
-        )
+        self._total = lambda: env_steps_at_end_of_fit(trainer, data.pace, pl_module.env_steps)
         self._bar = tqdm(
             total=self._total(),
             desc="warm-up",

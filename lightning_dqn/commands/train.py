@@ -164,20 +164,20 @@ def _tell_failure(error: Exception, config: DictConfig, *, is_first: bool) -> No
         told_now = f"lightning-dqn: {run_dir.name} failed: {one_line(error)}"
         print(told_now, file=sys.stderr, flush=True)
         raise error
-    if isinstance(error, DamagedCheckpoint):
-        with told():
-            raise error
     try:
-        with told() if isinstance(error, RunFault) else nullcontext():
-            if os.environ.get("HYDRA_FULL_ERROR") != "1" and not isinstance(error, RunFault):
-                traceback.print_exception(error)
-                sys.exit(RUN_FAULT)
+        if isinstance(error, RunFault | DamagedCheckpoint):
+            with told():
+                raise error
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise error
+        traceback.print_exception(error)
+        sys.exit(RUN_FAULT)
     finally:
-        if is_first and is_kept(run_dir / CHECKPOINT):
+        checkpoint = run_dir / CHECKPOINT
+        if is_first and is_kept(checkpoint) and not isinstance(error, DamagedCheckpoint):
             again = continue_command(run_dir, needed_trust(config))
-            saved = shown(run_dir / CHECKPOINT)
-            print(f"  saved     {saved}\n  continue  {again}", file=sys.stderr, flush=True)
+            told_last = f"  saved     {shown(checkpoint)}\n  continue  {again}"
+            print(told_last, file=sys.stderr, flush=True)
 
 
 def _forget_ends(run_dir: Path) -> None:

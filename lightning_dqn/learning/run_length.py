@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a configuration is composed without torch, which it brings
     import pytorch_lightning as pl
+
+
+class EnvStepsOfRun(Protocol):
+    """In what steps a run collects, as a ``Pace`` of replay has it.
+
+    Attributes:
+        warmup_env_steps: before the first iteration.
+        env_steps_per_iteration: of each.
+    """
+
+    @property
+    def warmup_env_steps(self) -> int: ...  # noqa: D102
+
+    @property
+    def env_steps_per_iteration(self) -> int: ...  # noqa: D102
 
 
 def iterations_in(trainer: pl.Trainer, an_epoch: int) -> int:
@@ -39,15 +54,12 @@ def limited(an_epoch: int, limit: int | float | None) -> int:
     return min(an_epoch, limit) if isinstance(limit, int) else int(an_epoch * limit)
 
 
-def env_steps_at_end_of_fit(
-    trainer: pl.Trainer, *, warmup_env_steps: int, env_steps_per_iteration: int, env_steps: int
-) -> int | None:
+def env_steps_at_end_of_fit(trainer: pl.Trainer, pace: EnvStepsOfRun, env_steps: int) -> int | None:
     """Return the env steps at the end of the fit that goes on; None where it has none.
 
     Args:
         trainer: that fits.
-        warmup_env_steps: before the first iteration.
-        env_steps_per_iteration: of each.
+        pace: of the data.
         env_steps: so far; before the warm-up ends there are none.
     """
     loop: Any = trainer.fit_loop
@@ -55,8 +67,7 @@ def env_steps_at_end_of_fit(
     is_over = epochs.ready <= epochs.processed and batches.is_last_batch  # no other has begun
     return env_steps_at_end(
         trainer,
-        warmup_env_steps=warmup_env_steps,
-        env_steps_per_iteration=env_steps_per_iteration,
+        pace,
         an_epoch=int(trainer.num_training_batches),
         epochs=epochs.processed,
         iterations=0 if is_over else batches.current.ready,
@@ -67,9 +78,8 @@ def env_steps_at_end_of_fit(
 
 def env_steps_at_end(
     trainer: pl.Trainer,
+    pace: EnvStepsOfRun,
     *,
-    warmup_env_steps: int,
-    env_steps_per_iteration: int,
     an_epoch: int,
     epochs: int,
     iterations: int,
@@ -82,8 +92,7 @@ def env_steps_at_end(
 
     Args:
         trainer: with its limits.
-        warmup_env_steps: before the first iteration.
-        env_steps_per_iteration: of each.
+        pace: of the data.
         an_epoch: iterations of each epoch from now on.
         epochs: that are over.
         iterations: of the epoch that has begun.
@@ -100,5 +109,5 @@ def env_steps_at_end(
         left.append(trainer.max_steps - all_iterations)
     if not left:
         return None
-    so_far = max(env_steps, warmup_env_steps)
-    return so_far + max(0, min(left)) * env_steps_per_iteration
+    so_far = max(env_steps, pace.warmup_env_steps)
+    return so_far + max(0, min(left)) * pace.env_steps_per_iteration

@@ -56,14 +56,9 @@ class Watch:
         state.updates = module.updates
         state.epoch = trainer.current_epoch
         state.epochs = end_of(trainer.max_epochs)
-        each = data.pace.env_steps_per_iteration
-        state.total_env_steps = env_steps_at_end_of_fit(
-            trainer,
-            warmup_env_steps=data.pace.warmup_env_steps,
-            env_steps_per_iteration=each,
-            env_steps=module.env_steps,
-        )
+        state.total_env_steps = env_steps_at_end_of_fit(trainer, data.pace, module.env_steps)
         batches: Any = trainer.num_training_batches
+        each = data.pace.env_steps_per_iteration
         done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
         state.epoch_env_steps = (done * each, int(batches) * each)
         ring = data.replay

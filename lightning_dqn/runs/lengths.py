@@ -61,16 +61,7 @@ def total_iterations(config: DictConfig) -> int:
     Raises:
         ConfigError: it has no end.
     """
-    trainer, epochs = config.trainer, config.trainer.max_epochs
-    an_epoch = -(-int(config.data.env_steps_per_epoch) // pace_of(config).env_steps_per_iteration)
-    an_epoch = limited(an_epoch, trainer.get("limit_train_batches"))
-    iterations = iterations_until(epochs, int(trainer.get("max_steps", -1)), an_epoch)
-    if iterations is None:
-        raise ConfigError(
-            f"trainer.max_epochs={epochs}: a schedule over the whole run needs its end; "
-            "set max_epochs or the schedule's own length"
-        )
-    return iterations
+    return _iterations(config, pace_of(config))
 
 
 def total_env_steps(config: DictConfig) -> int:
@@ -86,7 +77,7 @@ def total_env_steps(config: DictConfig) -> int:
     if _IS_ASKED_FOR_PACE.get():
         return 1
     pace = pace_of(config)
-    return pace.warmup_env_steps + total_iterations(config) * pace.env_steps_per_iteration
+    return pace.warmup_env_steps + _iterations(config, pace) * pace.env_steps_per_iteration
 
 
 def register_lengths() -> None:
@@ -95,3 +86,16 @@ def register_lengths() -> None:
         OmegaConf.register_new_resolver(
             length.__name__, lambda *, _root_, of=length: of(_root_), replace=True
         )
+
+
+def _iterations(config: DictConfig, pace: Pace) -> int:
+    trainer, epochs = config.trainer, config.trainer.max_epochs
+    an_epoch = -(-int(config.data.env_steps_per_epoch) // pace.env_steps_per_iteration)
+    an_epoch = limited(an_epoch, trainer.get("limit_train_batches"))
+    iterations = iterations_until(epochs, int(trainer.get("max_steps", -1)), an_epoch)
+    if iterations is None:
+        raise ConfigError(
+            f"trainer.max_epochs={epochs}: a schedule over the whole run needs its end; "
+            "set max_epochs or the schedule's own length"
+        )
+    return iterations

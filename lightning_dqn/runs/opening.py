@@ -56,8 +56,7 @@ def _env_steps(experiment: Experiment) -> int | None:
     progress = None if checkpoint is None else progress_of(Path(checkpoint))
     return env_steps_at_end(
         experiment.trainer,
-        warmup_env_steps=data.pace.warmup_env_steps,
-        env_steps_per_iteration=data.pace.env_steps_per_iteration,
+        data.pace,
         an_epoch=iterations_in(experiment.trainer, data.iterations_per_epoch),
         **(progress or Progress(0, 0, 0, 0))._asdict(),
     )

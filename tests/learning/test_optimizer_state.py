@@ -7,23 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from support.parameters import gradients, weights
+from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from lightning_dqn.learning.optimizer_state import forget_moments, lay_out_state
 
 STEPS = 20
-
-
-def weights(requires_grad: bool = True) -> list[nn.Parameter]:
-    generator = torch.Generator().manual_seed(0)
-    shapes = ((5, 4), (5,), (2, 5), (2,))
-    return [nn.Parameter(torch.randn(s, generator=generator), requires_grad) for s in shapes]
-
-
-def gradients(step: int) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(1 + step)
-    return [torch.randn(weight.shape, generator=generator) for weight in weights()]
 
 
 def test_moments_of_a_run_whose_weights_lay_otherwise_are_laid_out_anew() -> None:

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from support.parameters import gradients, weights
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
@@ -17,17 +18,6 @@ from lightning_dqn.learning.optimizer_step import OptimizerStep
 
 STEPS = 20
 MakeOptimizer = Callable[[list[nn.Parameter]], Optimizer]
-
-
-def weights(requires_grad: bool = True) -> list[nn.Parameter]:
-    generator = torch.Generator().manual_seed(0)
-    shapes = ((5, 4), (5,), (2, 5), (2,))
-    return [nn.Parameter(torch.randn(s, generator=generator), requires_grad) for s in shapes]
-
-
-def gradients(step: int) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(1 + step)
-    return [torch.randn(weight.shape, generator=generator) for weight in weights()]
 
 
 def step_of(optimizer: Optimizer, parameters: list[nn.Parameter]) -> OptimizerStep:

@@ -50,40 +50,29 @@ def test_a_class_is_told_by_its_own_name(tmp_path):
     assert settings_of(config) == {"module._target_": "Net", "module.width": "8"}
 
 
+OF_LENGTH = {
+    "environment": {"num_envs": 4},
+    "trainer": {"max_epochs": 3},
+    "data": {
+        "batch_size": 8,
+        "replay": {"capacity": 1_000},
+        "env_steps_per_epoch": 60,
+        "env_steps_per_iteration": 32,
+        "updates_per_iteration": 4,
+        "collection": {"warmup_env_steps": 10},
+    },
+}
+
+
 def test_a_length_of_the_whole_run_is_known(tmp_path):
-    config = {
-        "environment": {"num_envs": 4},
-        "trainer": {"max_epochs": 3},
-        "data": {
-            "batch_size": 8,
-            "replay": {"capacity": 1_000},
-            "env_steps_per_epoch": 60,
-            "env_steps_per_iteration": 32,
-            "updates_per_iteration": 4,
-            "collection": {"warmup_env_steps": 10},
-        },
-        "steps": "${total_env_steps:}",
-    }
-    assert write(tmp_path, config)["steps"] == 10 + 3 * 2 * 32
+    found = write(tmp_path, {**OF_LENGTH, "steps": "${total_env_steps:}"})
+    assert found["steps"] == 10 + 3 * 2 * 32
 
 
 def test_a_sampler_of_ones_own_is_shown_and_not_built(tmp_path):
     sampler = {"_target_": "os.mkdir", "path": str(tmp_path / "made")}
-    config = {
-        "environment": {"num_envs": 4},
-        "trainer": {"max_epochs": 3},
-        "data": {
-            "batch_size": 8,
-            "replay": {"capacity": 1_000},
-            "env_steps_per_epoch": 60,
-            "env_steps_per_iteration": 32,
-            "updates_per_iteration": 4,
-            "collection": {"warmup_env_steps": 10},
-            "sampler": sampler,
-        },
-        "steps": "${total_iterations:}",
-    }
-    found = write(tmp_path, config)
+    data = {**OF_LENGTH["data"], "sampler": sampler}
+    found = write(tmp_path, {**OF_LENGTH, "data": data, "steps": "${total_iterations:}"})
     assert found["data"]["sampler"] == sampler
     assert found["steps"] == 3 * 2
     assert not (tmp_path / "made").exists()

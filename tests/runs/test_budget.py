@@ -277,13 +277,7 @@ def test_it_is_told_from_the_first_to_the_last_how_long_a_run_that_goes_on_is(
     totals = []
 
     def look(_: Any, batch: Any) -> None:
-        total = env_steps_at_end_of_fit(
-            trainer,
-            warmup_env_steps=data.pace.warmup_env_steps,
-            env_steps_per_iteration=data.pace.env_steps_per_iteration,
-            env_steps=module.env_steps,
-        )
-        totals.append(total)
+        totals.append(env_steps_at_end_of_fit(trainer, data.pace, module.env_steps))
 
     add(trainer, OnBatch(after=look))
     [told] = re.findall(r", ([\d,]+) env steps, ", opening_line(experiment, tmp_path))
