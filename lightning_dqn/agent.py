@@ -108,6 +108,11 @@ class Agent(nn.Module):
             self.copies.append(name)
         return self.get_submodule(name)
 
+    def renew_copies(self) -> None:
+        """Let all copies be what the Q-network is now."""
+        for name in self.copies:
+            self.get_submodule(name).load_state_dict(self.q_network.state_dict())
+
     def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
         """Return the values of all actions by the evaluation network, float[B, A].
 

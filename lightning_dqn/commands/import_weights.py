@@ -95,8 +95,7 @@ def import_into(
     from lightning_dqn.formats.matching import import_weights
 
     report = import_weights(agent.q_network, tensors, key_map, partial=partial)
-    for name in agent.copies:
-        agent.get_submodule(name).load_state_dict(agent.q_network.state_dict())
+    agent.renew_copies()
     return report
 
 

@@ -143,11 +143,11 @@ def begin_with(agent: Agent, path: str | Path) -> None:
     state = read_saved(Path(path)).state
     tensors = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
     try:
-        for name in ("q_network", *agent.copies):
-            agent.get_submodule(name).load_state_dict(tensors)
+        agent.q_network.load_state_dict(tensors)
     except RuntimeError as error:
         [what, *_] = str(error).splitlines()[1:] or [str(error)]  # behind a title
         raise ValueError(f"{path} holds another network: {what.strip()}") from error
+    agent.renew_copies()
 
 
 load_weights = load_agent
