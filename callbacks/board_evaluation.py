@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from gymnasium.vector import VectorEnv
 
+from lightning_dqn.callbacks.learner import dqn_of
 from lightning_dqn.dqn import DQN
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.games.environment import BoardGameVectorEnv
@@ -48,7 +49,7 @@ class BoardEvaluation(pl.Callback, ABC):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the game, and refuse a module that doesn't play it."""
-        module = self._as_dqn(pl_module)
+        module = dqn_of(self, pl_module)
         self.environment = self._environment_of(trainer)
         check_plays(module.spec, self.environment.game, "the module")
         self.prepare(trainer, module, stage)
@@ -64,14 +65,8 @@ class BoardEvaluation(pl.Callback, ABC):
         self._tell(trainer, pl_module, "test")
 
     def _tell(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        row = self.measure(trainer, self._as_dqn(pl_module))
+        row = self.measure(trainer, dqn_of(self, pl_module))
         tell_values(pl_module, {f"{stage}/{name}": value for name, value in row.items()})
-
-    def _as_dqn(self, module: pl.LightningModule) -> DQN:
-        if not isinstance(module, DQN):
-            name = type(self).__name__
-            raise TypeError(f"{name} looks at a DQN, not at a {type(module).__name__}")
-        return module
 
     def _environment_of(self, trainer: pl.Trainer) -> BoardGameVectorEnv:
         data: Any = getattr(trainer, "datamodule", None)

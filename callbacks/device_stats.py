@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.accelerators.cpu import get_cpu_stats
 
-from lightning_dqn.dqn import DQN
+from lightning_dqn.callbacks.learner import dqn_of
 from lightning_dqn.reporting.glossary import GLOSSARY
 from lightning_dqn.reporting.telling import tell_row
 
@@ -45,12 +45,11 @@ class DeviceStats(pl.Callback):
         period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if period <= 0 or trainer.global_step % period != 0:
             return
-        if not isinstance(pl_module, DQN):
-            raise TypeError(f"DeviceStats needs a DQN, not a {type(pl_module).__name__}")
+        module = dqn_of(self, pl_module)
         found = {f"{SYSTEM}{name}": float(value) for name, value in self._read(trainer).items()}
         row = {key: value for key, value in found.items() if key in GLOSSARY}
         if row:
-            tell_row(pl_module, {**row, "time/env_steps": pl_module.env_steps})
+            tell_row(module, {**row, "time/env_steps": module.env_steps})
 
     def _read(self, trainer: pl.Trainer) -> Mapping[str, Any]:
         device = trainer.strategy.root_device

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from lightning_dqn.callbacks.learner import dqn_of
 from lightning_dqn.diagnostics.evaluated import EvaluatedStates
 from lightning_dqn.diagnostics.exploration import exploration_diagnostics
 from lightning_dqn.diagnostics.network import network_diagnostics
@@ -63,7 +64,7 @@ class Diagnostics(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look for the network's units anew when they are next counted."""
-        _as_dqn(pl_module)
+        dqn_of(self, pl_module)
         self._units = None
 
     def on_train_batch_end(
@@ -78,7 +79,7 @@ class Diagnostics(pl.Callback):
         before = batch.env_steps - batch.new_env_steps
         if batch.env_steps // self.every_n_env_steps == before // self.every_n_env_steps:
             return
-        module = _as_dqn(pl_module)
+        module = dqn_of(self, pl_module)
         row = as_row(self._look(trainer, module, batch, outputs["priority"]))
         if row:
             tell_look(module, {**row, "time/env_steps": module.env_steps})
@@ -95,7 +96,7 @@ class Diagnostics(pl.Callback):
         """Tell of the episodes."""
         if trainer.sanity_checking:
             return
-        module = _as_dqn(pl_module)
+        module = dqn_of(self, pl_module)
         row: dict[str, float] = {}
         if self.evaluation:
             returns = module.report.evaluation_return.values
@@ -155,9 +156,3 @@ def _steps_are_alike(data: Any) -> bool:
     """
     training, evaluation = data.environment.spec, data.evaluation_environment.spec
     return bool(training.zero_sum_turns == evaluation.zero_sum_turns)
-
-
-def _as_dqn(module: pl.LightningModule) -> DQN:
-    if not isinstance(module, DQN):
-        raise TypeError(f"Diagnostics look at a DQN, not at a {type(module).__name__}")
-    return module

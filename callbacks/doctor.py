@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_dqn.data import ReplayDataModule
+from lightning_dqn.callbacks.learner import dqn_of, replay_data_of
 from lightning_dqn.diagnostics.doctor.examination import Examination
 from lightning_dqn.diagnostics.doctor.facts import facts_of
 from lightning_dqn.diagnostics.doctor.rule import Facts, Finding
@@ -44,11 +44,8 @@ class Doctor(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin, or go on where a checkpoint ends."""
-        if not isinstance(pl_module, DQN):
-            raise TypeError(f"Doctor looks at a DQN, not at a {type(pl_module).__name__}")
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        is_ours = isinstance(data, ReplayDataModule)
-        facts = facts_of(pl_module, data) if is_ours else Facts()
+        module, data = dqn_of(self, pl_module), replay_data_of(trainer)
+        facts = Facts() if data is None else facts_of(module, data)
         self._examination = Examination(facts)
         if self._restored is not None:
             self._examination.load_state_dict(self._restored)

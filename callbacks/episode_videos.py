@@ -11,6 +11,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from lightning_dqn.callbacks.learner import dqn_of, replay_data_of
 from lightning_dqn.callbacks.period import never_validated
 from lightning_dqn.collecting.filming import Studio
 from lightning_dqn.collecting.takes import Filmed, Footage, unrepeated
@@ -71,8 +72,7 @@ class EpisodeVideos(pl.Callback):
         """
         check_installed(self.format, resizes=self.width is not None)
         self._data(trainer)
-        if not isinstance(pl_module, DQN):
-            raise TypeError(f"EpisodeVideos films a DQN, not a {type(pl_module).__name__}")
+        dqn_of(self, pl_module)
         self._is_off = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -108,9 +108,9 @@ class EpisodeVideos(pl.Callback):
         studio = self._studio(trainer)
         if studio is None:
             return
-        assert isinstance(pl_module, DQN)
+        module = dqn_of(self, pl_module)
         try:
-            self._tell(trainer, pl_module, self._film(trainer, pl_module, studio))
+            self._tell(trainer, module, self._film(trainer, module, studio))
         except Exception as error:  # whatever an environment may raise that is drawn
             rank_zero_warn(f"EpisodeVideos: no videos of this evaluation: {first_line(error)}")
         finally:
@@ -157,8 +157,8 @@ class EpisodeVideos(pl.Callback):
             return None
 
     def _data(self, trainer: pl.Trainer) -> ReplayDataModule:
-        data: Any = getattr(trainer, "datamodule", None)
-        if not isinstance(data, ReplayDataModule):
+        data = replay_data_of(trainer)
+        if data is None:
             raise ValueError("EpisodeVideos needs a ReplayDataModule, whose evaluations it films")
         return data
 

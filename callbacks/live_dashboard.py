@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_dqn.callbacks.learner import replay_data_of
 from lightning_dqn.callbacks.progress import EnvStepProgressBar
 from lightning_dqn.callbacks.safe_stop import SafeStop
 from lightning_dqn.data import ReplayDataModule
@@ -82,8 +83,8 @@ class LiveDashboard(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put in force what was changed by hand before, and open the dashboard."""
-        data: Any = getattr(trainer, "datamodule", None)
-        if not isinstance(data, ReplayDataModule) or not isinstance(pl_module, DQN):
+        data = replay_data_of(trainer)
+        if data is None or not isinstance(pl_module, DQN):
             return
         self._trainer = trainer
         self.tuning.apply(data)

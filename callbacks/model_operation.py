@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_dqn.callbacks.learner import dqn_of
 from lightning_dqn.callbacks.period import Period, PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.learning.run_length import iterations_of
@@ -81,11 +82,11 @@ class ModelOperation(pl.Callback, ABC):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse a module that isn't a DQN."""
-        self.as_dqn(pl_module)
+        dqn_of(self, pl_module)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Join the loop."""
-        module = self.as_dqn(pl_module)
+        module = dqn_of(self, pl_module)
         if not self.applies_to(module):
             return
         is_ours = hasattr(getattr(trainer, "datamodule", None), "pace")
@@ -132,19 +133,8 @@ class ModelOperation(pl.Callback, ABC):
         """Take it that all has been done that was due by then."""
         self._periods_done = self.period.number_at(updates, env_steps)
 
-    def as_dqn(self, module: pl.LightningModule) -> DQN:
-        """Return ``module`` if it is a DQN.
-
-        Raises:
-            TypeError: it is another one.
-        """
-        if not isinstance(module, DQN):
-            name = type(self).__name__
-            raise TypeError(f"{name} works on a DQN, not on a {type(module).__name__}")
-        return module
-
     def _leave(self, pl_module: pl.LightningModule) -> None:
-        module = self.as_dqn(pl_module)
+        module = dqn_of(self, pl_module)
         if self in module.after_update:
             module.after_update.remove(self)
             self.leave(module)

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
 
+from lightning_dqn.callbacks.learner import replay_data_of
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.safekeeping.checkpoint_files import save
@@ -57,8 +58,8 @@ class SafeStop(Checkpoint):
         # A new list, for Lightning goes through the old one now.
         others = [one for one in trainer.callbacks if one is not self]  # type: ignore[attr-defined]
         trainer.callbacks = [*others, self]  # type: ignore[attr-defined]
-        data: Any = getattr(trainer, "datamodule", None)
-        if isinstance(data, ReplayDataModule):
+        data = replay_data_of(trainer)
+        if data is not None:
             self._leave(data)
             data.between_iterations += [self.save_and_stop, self.save_what_rows_taught]
             data.while_busy.append(self.stop_if_busy)
@@ -185,8 +186,8 @@ class SafeStop(Checkpoint):
         self.listener.stop()
         if WorkerVectorEnv.while_waiting == self.stop_if_waiting:
             WorkerVectorEnv.while_waiting = None
-        data: Any = getattr(trainer, "datamodule", None)
-        if isinstance(data, ReplayDataModule):
+        data = replay_data_of(trainer)
+        if data is not None:
             self._leave(data)
 
     def _leave(self, data: ReplayDataModule) -> None:

@@ -7,6 +7,7 @@ from typing import Unpack
 
 import pytorch_lightning as pl
 
+from lightning_dqn.callbacks.learner import dqn_of
 from lightning_dqn.callbacks.model_operation import ModelOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
@@ -68,7 +69,7 @@ class EMATargetNetwork(ModelOperation):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Make the copy if the module doesn't have it."""
-        module = self.as_dqn(pl_module)
+        module = dqn_of(self, pl_module)
         if not self.applies_to(module):
             return
         module.agent.add_network(self.network)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_dqn.callbacks.learner import dqn_of
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks.table import Table, UnseenCount
 
@@ -29,7 +30,7 @@ class UnseenStates(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to count."""
-        table = _acting_table(pl_module)
+        table = _acting_table(dqn_of(self, pl_module))
         if table is not None:
             self._count = UnseenCount(table)
             trainer.datamodule.observers.append(self._count)  # type: ignore[attr-defined]
@@ -63,8 +64,6 @@ class UnseenStates(pl.Callback):
         self.on_validation_end(trainer, pl_module)
 
 
-def _acting_table(module: pl.LightningModule) -> Table | None:
-    if not isinstance(module, DQN):
-        raise TypeError(f"UnseenStates looks at a DQN, not at a {type(module).__name__}")
+def _acting_table(module: DQN) -> Table | None:
     network = module.agent.get_submodule(module.agent.evaluation_network)
     return network if isinstance(network, Table) else None

@@ -6,6 +6,7 @@ from typing import ClassVar, Unpack
 
 import pytorch_lightning as pl
 
+from lightning_dqn.callbacks.learner import dqn_of
 from lightning_dqn.callbacks.model_operation import CountedOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
@@ -51,7 +52,7 @@ class WeightAverage(CountedOperation):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Make the copy if the module doesn't have it."""
-        self.as_dqn(pl_module).agent.add_network(self.network)
+        dqn_of(self, pl_module).agent.add_network(self.network)
 
     def join(self, module: DQN) -> None:
         """Put the copy beside the online network, which acts until there is a snapshot."""

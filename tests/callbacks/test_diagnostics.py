@@ -288,7 +288,7 @@ def test_a_period_below_1_is_refused() -> None:
 
 def test_another_module_is_refused(make_trainer: Any) -> None:
     trainer = make_trainer(callbacks=[Diagnostics()])
-    with pytest.raises(TypeError, match="Diagnostics look at a DQN, not at a BoringModel"):
+    with pytest.raises(TypeError, match="Diagnostics needs a DQN, not a BoringModel"):
         trainer.fit(BoringModel())
 
 

@@ -164,5 +164,5 @@ def test_a_folder_that_can_not_be_written_ends_no_run(
 
 
 def test_it_looks_at_a_dqn_alone(make_trainer: Any) -> None:
-    with pytest.raises(TypeError, match="not at a BoringModel"):
+    with pytest.raises(TypeError, match="Doctor needs a DQN, not a BoringModel"):
         make_trainer(callbacks=[Doctor()]).fit(BoringModel())

@@ -98,7 +98,7 @@ def test_another_module_than_a_dqn_is_refused_by_the_operations_name(
     operation: ModelOperation,
 ) -> None:
     name = type(operation).__name__
-    with pytest.raises(TypeError, match=f"{name} works on a DQN, not on a LightningModule"):
+    with pytest.raises(TypeError, match=f"{name} needs a DQN, not a LightningModule"):
         operation.setup(pl.Trainer.__new__(pl.Trainer), pl.LightningModule(), "fit")
 
 

@@ -112,7 +112,7 @@ def test_a_name_that_the_module_uses_otherwise_is_refused(fit: Make, name: str) 
 
 def test_another_module_than_a_dqn_is_refused(make_trainer: Make, make_data: Make) -> None:
     trainer = make_trainer(callbacks=[EMATargetNetwork(tau=1)])
-    with pytest.raises(TypeError, match="works on a DQN, not on a BoringModel"):
+    with pytest.raises(TypeError, match="needs a DQN, not a BoringModel"):
         trainer.fit(BoringModel(), make_data())
 
 

@@ -168,5 +168,5 @@ def test_the_table_that_acts_is_the_one_that_is_asked():
 
 
 def test_a_module_that_is_no_dqn_is_refused():
-    with pytest.raises(TypeError, match="UnseenStates looks at a DQN, not at a LightningModule"):
+    with pytest.raises(TypeError, match="UnseenStates needs a DQN, not a LightningModule"):
         UnseenStates().on_validation_start(SimpleNamespace(), pl.LightningModule())  # type: ignore[arg-type]
