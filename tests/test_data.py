@@ -800,6 +800,13 @@ def of_shape(num_actions: int = 2, dtype: Any = np.float32, **more: Any) -> Envi
     return EnvironmentFactory(Other, frame_stack=more.get("frame_stack", 1))
 
 
+def test_what_is_no_environment_of_evaluation_is_named_as_such() -> None:
+    with pytest.raises(ValueError, match=r"^evaluation\.environment\.id={'id': .*}: a mapping"):
+        ReplayDataModule(
+            "CartPole-v1", evaluation=EvaluationConfig(environment={"id": "CartPole-v1"})
+        )
+
+
 @pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])
 @pytest.mark.parametrize("place", ["training", "evaluation"])
 @pytest.mark.parametrize(

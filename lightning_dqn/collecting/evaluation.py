@@ -85,8 +85,15 @@ class EvaluationConfig:
         return seed_of(run_seed if self.seed is None else self.seed, stage)
 
     def environments(self, training: EnvironmentFactory) -> EnvironmentFactory:
-        """Return those that are played in: its own, or such as train."""
-        return EnvironmentFactory.of(self.environment or training)
+        """Return those that are played in: its own, or such as train.
+
+        Raises:
+            ValueError: ``environment`` is no way to make some.
+        """
+        try:
+            return EnvironmentFactory.of(self.environment or training)
+        except ValueError as error:
+            raise ValueError(f"evaluation.environment.{error}") from None
 
     def check_apart(self, training: EnvironmentFactory) -> None:
         """Refuse to play in the very environments that train.

@@ -6,7 +6,7 @@ import dataclasses
 import importlib
 import os
 import typing
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from lightning_dqn.commands.command import part_arguments
 from lightning_dqn.runs.keys import typed
@@ -27,17 +27,15 @@ OPTIONS = {
 }
 """Command -> the options it takes, a dataclass in its module."""
 
-WITH_CONFIGURATION = ("train", "doctor", "study", "suite", "import", "resume")
-"""Commands that take the keys of training too."""
-
 _LINE = "COMP_LINE"
 
 
-def prepare_query(commands: dict[str, str]) -> bool:
+def prepare_query(commands: dict[str, str], with_configuration: Collection[str]) -> bool:
     """Print what may be typed of ours, and leave to Hydra the line as it knows it.
 
     Args:
         commands: name -> module.
+        with_configuration: those that take the keys of training too.
 
     Returns:
         Whether Hydra has something to say, of the line in the environment.
@@ -58,7 +56,7 @@ def prepare_query(commands: dict[str, str]) -> bool:
         print("\n".join(_of_options(kind, last)))
         _, rest = part_arguments(rest, kind)  # Hydra would not know the others
     os.environ[_LINE] = " ".join([program, *rest, last])
-    return command in WITH_CONFIGURATION
+    return command in with_configuration
 
 
 def _options(module: str, name: str) -> type:

@@ -28,7 +28,7 @@ COMMANDS = {
 }
 """Name of a command -> the module beside this one with its function ``main``."""
 
-_TAKE_KEYS = ("train", "doctor", "resume", "study", "suite")
+_WITH_CONFIGURATION = ("train", "doctor", "import", "resume", "study", "suite")
 """Commands that take all keys of the configuration."""
 
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if first in ("-sc", "--shell-completion") and rest[:1] and rest[0].startswith("query="):
         from lightning_dqn.commands.completion import prepare_query
 
-        if not prepare_query(COMMANDS):
+        if not prepare_query(COMMANDS, _WITH_CONFIGURATION):
             return None
     if command in COMMANDS:
         return _run(command, rest)
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(command: str, arguments: Sequence[str]) -> None:
-    if command in _TAKE_KEYS and any(argument.startswith("--") for argument in arguments):
+    if command in _WITH_CONFIGURATION and any(argument.startswith("--") for argument in arguments):
         from lightning_dqn.runs.dashes import without_dashes
         from lightning_dqn.runs.hydra_flags import flags
 

@@ -418,6 +418,8 @@ def _about_what_is_given(given: Any) -> str:
     made = f"pass its id or a function that makes one, as lambda: gymnasium.make({name!r})"
     if isinstance(given, gym.Env):
         return f"id={name}: one environment is no way to make the others that are needed; {made}"
+    if isinstance(given, Mapping):
+        return f"id={given!r}: a mapping needs a key _target_: lightning_dqn.EnvironmentFactory"
     return f"id={given!r}: expected an id, a function that makes an environment, or a VectorEnv"
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from lightning_dqn.collecting.evaluation import MAX_EPISODE_STEPS
 from lightning_dqn.diagnostics.doctor.looks import time_limit
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.learning.run_length import iterations_in, iterations_of
@@ -22,9 +23,6 @@ _ROW_BYTES = 600
 """Of a row in metrics.csv with all that diagnostics tell; others have a third of it."""
 
 _LOOK_ENV_STEPS = 5_000
-
-UNKNOWN_LIMIT = 10_000
-"""Env steps at which evaluation cuts an episode where no limit is known."""
 
 
 class Line(NamedTuple):
@@ -84,14 +82,15 @@ def times_of(experiment: Experiment, trial: Trial, episode_length: float | None)
     asked = data.evaluation
     validations = asked.num_envs * asked.episodes_per_env * _evaluations(experiment)
     tests = asked.num_envs * asked.test_episodes_per_env if config.test else 0
-    limit = longest_episode(data.environment, asked.max_episode_steps)
+    limit = longest_episode(data.evaluation_environment, asked.max_episode_steps)
     length = limit if episode_length is None else min(episode_length, limit)
-    env_steps = validations + tests
+    episodes = validations + tests
+    per_episode_step = episodes * per_env_step
     return Times(
         warmup=pace.warmup_env_steps / rate,
         training=training,
-        evaluation=env_steps * length * per_env_step,
-        longest_evaluation=env_steps * limit * per_env_step,
+        evaluation=length * per_episode_step if episodes else 0.0,
+        longest_evaluation=limit * per_episode_step if episodes else 0.0,
     )
 
 
@@ -111,12 +110,17 @@ def _evaluations(experiment: Experiment) -> int:
     return 1 if math.isinf(iterations) else int(iterations // an_evaluation)
 
 
-def longest_episode(factory: EnvironmentFactory, cut: int | str | None) -> int:
-    """Return how long an evaluation's episode may be, in env steps."""
+def longest_episode(factory: EnvironmentFactory, cut: int | Literal["auto"] | None) -> int | float:
+    """Return how long an evaluation's episode may be, in env steps; inf: without end.
+
+    Args:
+        factory: of the environments it plays in.
+        cut: ``EvaluationConfig.max_episode_steps``.
+    """
     limit = time_limit(factory)
-    if isinstance(cut, int):
-        return cut if limit is None else min(cut, limit)
-    return UNKNOWN_LIMIT if limit is None else limit
+    if cut == "auto":
+        return MAX_EPISODE_STEPS if limit is None else limit
+    return min(math.inf if one is None else one for one in (cut, limit))
 
 
 def _memory(experiment: Experiment, trial: Trial) -> list[Line]:

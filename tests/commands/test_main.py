@@ -55,6 +55,15 @@ def test_each_verb_reaches_its_command(verb: str, called: list[tuple[str, list[s
     assert called == [(VERBS[verb], ["a=1", "--help"])]
 
 
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"import_weights"}))
+def test_keys_of_the_configuration_may_have_dashes(
+    verb: str, called: list[tuple[str, list[str]]]
+) -> None:
+    main([verb, "--seed=1"])
+    takes_keys = verb in {"train", "doctor", "import", "resume", "study", "suite"}
+    assert called[0][1] == ["seed=1" if takes_keys else "--seed=1"]
+
+
 def test_there_are_these_verbs_and_no_others() -> None:
     assert set(COMMANDS) == set(VERBS) - {"import_weights"}
 

@@ -394,6 +394,7 @@ def test_a_vector_env_that_cannot_be_made_again_is_refused_with_the_remedy() -> 
         (gym.spec("CartPole-v1"), r"id=EnvSpec.*: expected an id, a function"),
         (None, "id=None: expected an id, a function"),
         (3, "id=3: expected an id, a function"),
+        ({"id": "CartPole-v1"}, "a mapping needs a key _target_: lightning_dqn.EnvironmentFactory"),
     ],
 )
 def test_what_is_no_way_to_make_environments_is_refused(given: Any, message: str) -> None:

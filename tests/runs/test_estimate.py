@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.short_runs import small_config
 
+from lightning_dqn.collecting.evaluation import MAX_EPISODE_STEPS
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.replay.storage import ring_bytes
 from lightning_dqn.runs.estimate import (
-    UNKNOWN_LIMIT,
     estimate,
     in_two_units,
     longest_episode,
@@ -86,18 +87,45 @@ def test_episodes_without_an_end_count_as_long_as_they_may_be(experiment: Experi
     assert times.evaluation == times.longest_evaluation
 
 
+def test_episodes_end_where_those_of_evaluations_environment_do(tmp_path: Path) -> None:
+    kwargs = "{max_episode_steps: 900}"
+    longer = f"{{_target_: lightning_dqn.EnvironmentFactory, id: CartPole-v1, kwargs: {kwargs}}}"
+    made = prepare(small_config(tmp_path, f"data.evaluation.environment={longer}"))
+    by_training = times_of(prepare(small_config(tmp_path)), TRIAL, None)
+    assert times_of(made, TRIAL, None).evaluation == pytest.approx(
+        by_training.evaluation * 900 / 500
+    )
+
+
+@pytest.mark.parametrize("episodes", [0, 2])
+def test_episodes_that_nothing_ends_take_time_only_if_there_are_any(
+    tmp_path: Path, episodes: int
+) -> None:
+    overrides = [
+        "environment.id=lightning_dqn/Torus-v0",
+        "data.evaluation.max_episode_steps=null",
+        "callbacks.best_checkpoint=null",
+        f"+trainer.limit_val_batches={min(episodes, 1)}",
+        f"test={bool(episodes)}",
+    ]
+    times = times_of(prepare(small_config(tmp_path, *overrides)), TRIAL, None)
+    assert times.longest_evaluation == (math.inf if episodes else 0.0)
+
+
 @pytest.mark.parametrize(
     ("environment", "cut", "steps"),
     [
         ("CartPole-v1", "auto", 500),
         ("CartPole-v1", 100, 100),
         ("CartPole-v1", 1_000, 500),
-        ("lightning_dqn/Torus-v0", "auto", UNKNOWN_LIMIT),
+        ("CartPole-v1", None, 500),
+        ("lightning_dqn/Torus-v0", "auto", MAX_EPISODE_STEPS),
         ("lightning_dqn/Torus-v0", 50, 50),
+        ("lightning_dqn/Torus-v0", None, math.inf),
     ],
 )
 def test_an_episode_is_at_most_as_long_as_its_limits(
-    environment: str, cut: Any, steps: int
+    environment: str, cut: Any, steps: float
 ) -> None:
     assert longest_episode(EnvironmentFactory(environment), cut) == steps
 

@@ -19,6 +19,7 @@ from lightning_dqn.collecting.remote.block import Block, Following, Order
 from lightning_dqn.collecting.remote.chains import ChainTerms
 from lightning_dqn.collecting.remote.initial_priorities import initial_priorities, no_priorities
 from lightning_dqn.collecting.remote.parcel import Parcel, Receiver
+from lightning_dqn.collecting.remote.parts import mask_of
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.grade import read_states, write_states
 from lightning_dqn.environments.spec import EnvironmentSpec
@@ -89,7 +90,8 @@ class RemoteActor:
         rows = collector.collect_times(policy, order.num_times)
         actor, first_time = collector.actor, self._times_collected
         self._times_collected += order.num_times
-        following = Following(actor.observation, actor.stacked, actor.action_mask)
+        mask = mask_of(collector.spec, collector.num_envs, actor.action_mask)
+        following = Following(actor.observation, actor.stacked, mask)
         if order.chains is not None:
             rows = self._with_priorities(rows, following, order.chains, policy)
         return Block(

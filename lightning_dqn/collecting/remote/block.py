@@ -44,7 +44,7 @@ class Following(NamedTuple):
         observation: [E, *shape].
         stacked: [E, S, *shape]; ``observation`` where S = 1. None: not known, for the frames before
             it came with rows that were taken.
-        action_mask: bool[E, A], or None where all actions are legal.
+        action_mask: bool[E, A], the legal actions; None where the environments have no masks.
     """
 
     observation: np.ndarray

@@ -70,6 +70,5 @@ def _masks(rows: Rows, following: Following) -> np.ndarray | None:
     """Return the legal actions of all times and of what follows, bool[T + 1, E, A]."""
     if rows.action_mask is None:
         return None
-    last = following.action_mask
-    last = np.ones_like(rows.action_mask[0]) if last is None else last
-    return np.concatenate([rows.action_mask, last[None]])
+    assert following.action_mask is not None, "rows and what follows have masks alike"
+    return np.concatenate([rows.action_mask, following.action_mask[None]])

@@ -34,7 +34,25 @@ def following_of(
         observation: [E, *shape].
         action_mask: bool[E, A], or None where all actions are legal.
     """
-    return Following(observation, observation if spec.frame_stack == 1 else None, action_mask)
+    stacked = observation if spec.frame_stack == 1 else None
+    return Following(observation, stacked, mask_of(spec, len(observation), action_mask))
+
+
+def mask_of(
+    spec: EnvironmentSpec, num_envs: int, action_mask: np.ndarray | None
+) -> np.ndarray | None:
+    """Return legal actions, bool[E, A], spelled out wherever an environment may forbid some.
+
+    So masks of several actors can stand side by side, though one of them forbids nothing just now.
+
+    Args:
+        spec: of the rows.
+        num_envs: E.
+        action_mask: None where all actions are legal.
+    """
+    if action_mask is None and spec.has_action_mask:
+        return np.ones((num_envs, spec.num_actions), bool)
+    return action_mask
 
 
 def nothing_yet(spec: EnvironmentSpec, num_envs: int) -> Following:
@@ -46,4 +64,4 @@ def nothing_yet(spec: EnvironmentSpec, num_envs: int) -> Following:
         if spec.frame_stack == 1
         else np.zeros((num_envs, *spec.stacked_shape), observation.dtype)
     )
-    return Following(observation, stacked, None)
+    return Following(observation, stacked, mask_of(spec, num_envs, None))

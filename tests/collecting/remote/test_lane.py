@@ -138,7 +138,7 @@ def test_in_the_ring_no_transition_goes_from_a_lost_actor_to_the_next(n_step):
 
 def test_rows_that_fill_up_show_the_mask_that_was_seen_last():
     lane = Lane(MASKED, 2)
-    assert lane.following.action_mask is None
+    assert lane.following.action_mask.all()
     lane.put(block(0, 1, masked=True))
     lane.take(1)
     lane.cut()
