@@ -27,12 +27,12 @@ from torch import nn
 
 from lightning_dqn import CollectionConfig, EnvironmentFactory, ReplayBuffer, ReplayConfig
 from lightning_dqn.collecting.final_rows import final_rows
-from lightning_dqn.collecting.remote import crew
+from lightning_dqn.collecting.remote import actor_pool
 from lightning_dqn.collecting.remote.actor import RemoteActor
-from lightning_dqn.collecting.remote.block import Block, Following, Order
+from lightning_dqn.collecting.remote.block import Block, BlockRequest, Following
 from lightning_dqn.collecting.remote.config import RayCollectionConfig
-from lightning_dqn.collecting.remote.parcel import pack
 from lightning_dqn.collecting.remote.parts import nothing_yet
+from lightning_dqn.collecting.remote.policy_snapshot import pack
 from lightning_dqn.collecting.remote.session import Session
 
 NUM_ACTORS = (1, 2, 4)
@@ -76,14 +76,14 @@ class QuickEnv(SlowEnv):
 class SameBlock(RemoteActor):
     """Sends the same rows again and again."""
 
-    def collect(self, order: Order, parcel: Any) -> Block:
+    def collect(self, request: BlockRequest, snapshot: Any) -> Block:
         """Return what was sent before."""
-        if parcel is not None:
-            self._receiver.open(parcel)
-        rows, following = self._rows(order.num_times)
+        if snapshot is not None:
+            self._receiver.open(snapshot)
+        rows, following = self._rows(request.num_times)
         first_time, self._times_collected = (
             self._times_collected,
-            self._times_collected + order.num_times,
+            self._times_collected + request.num_times,
         )
         return Block(rows, following, [], 0.0, None, None, first_time)
 
@@ -137,12 +137,12 @@ def source_of(config: Any, environment: EnvironmentFactory, per_iteration: int) 
 def env_steps_per_second(source: Any, seconds: float) -> float:
     """Return the speed of a source whose learner does nothing."""
     learner = Learner()
-    source.go_ahead(learner)
+    source.prefetch(learner)
     first = source.collect(learner).env_steps
     began = time.perf_counter()
     while time.perf_counter() - began < seconds:
         newest = source.collect(learner)
-        source.go_ahead(learner)
+        source.prefetch(learner)
     return float((newest.env_steps - first) / (time.perf_counter() - began))
 
 
@@ -165,7 +165,7 @@ def slow_environments(seconds: float, step_seconds: float) -> list[list[str]]:
 def intake(seconds: float) -> list[list[str]]:
     """Return the table of what one learner can take in."""
     table = [["rows of a block", "rows/s", "MB/s", "blocks/s"]]
-    crew.RemoteActor = SameBlock  # type: ignore[misc]
+    actor_pool.RemoteActor = SameBlock  # type: ignore[misc]
     for frames in (False, True):
         for block in BLOCKS:
             environment = EnvironmentFactory(
@@ -190,7 +190,7 @@ def rows_per_second(source: Any, ring: ReplayBuffer, seconds: float) -> float:
     learner, rows, began = Learner(), 0, time.perf_counter()
     while time.perf_counter() - began < seconds:
         collected = source.collect(learner)
-        source.go_ahead(learner)
+        source.prefetch(learner)
         ring.extend(collected.rows)
         rows += collected.rows.action.size
     return rows / (time.perf_counter() - began)
@@ -202,7 +202,7 @@ def weights(ray: Any) -> list[list[str]]:
     environment = EnvironmentFactory(partial(QuickEnv, frames=False), num_envs=2)
     config = RayCollectionConfig(num_actors=2)
     with source_of(config, environment, 2) as source:
-        actors = source._crew._actors
+        actors = source._pool._actors
         for megabytes in MEGABYTES:
             policy = Policy(megabytes)
             times = [send(ray, actors, policy) for _ in range(8)][1:]
@@ -213,11 +213,11 @@ def weights(ray: Any) -> list[list[str]]:
 def send(ray: Any, actors: list[Any], policy: Policy) -> tuple[float, float, float]:
     """Return the seconds of packing, putting, and until all actors have unpacked."""
     began = time.perf_counter()
-    parcel = pack(policy, 0)
+    snapshot = pack(policy, 0)
     packed = time.perf_counter()
-    reference = ray.put(parcel)
+    reference = ray.put(snapshot)
     put = time.perf_counter()
-    ray.get([actor.collect.remote(Order(1, 0, False), reference) for actor in actors])
+    ray.get([actor.collect.remote(BlockRequest(1, 0, False), reference) for actor in actors])
     return packed - began, put - packed, time.perf_counter() - began
 
 

@@ -88,7 +88,7 @@ class LiveDashboard(pl.Callback):
             return
         self._trainer = trainer
         self.tuning.apply(data)
-        self._evaluation.go_on(trainer)
+        self._evaluation.resume(trainer)
         self._mark()
         if self._is_wanted(trainer):
             self._open(trainer, pl_module, data)

@@ -247,7 +247,7 @@ class Agent(nn.Module):
         """State of the generator whose noise explores; None where nothing has acted yet."""
         return self._noise_state if self._noise is None else self._noise.get_state()
 
-    def go_on_with_noise(self, state: Tensor | None) -> None:
+    def restore_noise(self, state: Tensor | None) -> None:
         """Draw from this state on, when the behaviour policy is next made."""
         self._noise_state = state
 

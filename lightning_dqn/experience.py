@@ -94,7 +94,7 @@ class Experience:
         """
         env_steps = getattr(learner, "env_steps", 0)
         if env_steps > 0 and not self._has_state:
-            self.source.go_on(self._ranks.share(env_steps))
+            self.source.continue_from(self._ranks.share(env_steps))
         for rows, env_steps in self.source.warm_up(learner):
             self.replay.extend(rows)
             yield env_steps * self._ranks.size
@@ -115,7 +115,7 @@ class Experience:
         transitions = self.sampler.sample(
             self._pace.updates_per_iteration, self._pace.batch_size, collected.env_steps, learner
         )
-        self.source.go_ahead(learner)
+        self.source.prefetch(learner)
         return Iteration(
             transitions=transitions,
             env_steps=collected.env_steps,
@@ -123,7 +123,7 @@ class Experience:
             epsilon=collected.epsilon,
             episodes=collected.episodes,
             worker_restarts=collected.worker_restarts,
-            told=collected.told,
+            metrics=collected.metrics,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -210,7 +210,7 @@ class Iteration(NamedTuple):
         epsilon: the exploration rate of its last step.
         episodes: training episodes that ended in it.
         worker_restarts: of the training environments so far; None where none has a worker.
-        told: further metrics of the source, by their keys.
+        metrics: further ones of the source, by their keys.
     """
 
     transitions: Transitions
@@ -219,7 +219,7 @@ class Iteration(NamedTuple):
     epsilon: float
     episodes: list[Episode]
     worker_restarts: int | None = None
-    told: Mapping[str, float] = MappingProxyType({})
+    metrics: Mapping[str, float] = MappingProxyType({})
 
 
 class UpdateStatistics(NamedTuple):

@@ -251,7 +251,7 @@ def test_noise_begins_anew_where_its_state_is_of_another_kind_of_device() -> Non
     observation = np.ones((1, 3), np.float32)
     expected = module.behaviour_policy().q_values(observation)
     module.agent.forget_behaviour()
-    module.agent.go_on_with_noise(torch.zeros(16, dtype=torch.uint8))
+    module.agent.restore_noise(torch.zeros(16, dtype=torch.uint8))
     assert torch.equal(module.behaviour_policy().q_values(observation), expected)
 
 

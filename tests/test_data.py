@@ -149,7 +149,7 @@ class WrittenDown:
         rows = self._part(self.time - 2, self.time)
         return Collected(rows, 2 * self.time, 4, 1 / self.time, [Episode(7.0, self.time)])
 
-    def go_ahead(self, learner: Any) -> None:
+    def prefetch(self, learner: Any) -> None:
         pass
 
     def upcoming(self) -> Any:
@@ -384,7 +384,7 @@ def test_rows_are_kept_and_told_of_before_sampling_and_collecting_goes_on_after(
     tape = Tape()
     for owner, name in (
         (data.source, "collect"),
-        (data.source, "go_ahead"),
+        (data.source, "prefetch"),
         (data.replay, "extend"),
         (data.replay, "follow_schedules"),
         (data.sampler, "sample"),
@@ -394,7 +394,7 @@ def test_rows_are_kept_and_told_of_before_sampling_and_collecting_goes_on_after(
     stream = iter(data.train_dataloader())
     next(stream)
     assert tape[:4] == ["extend", "told 5", "extend", "told 9"]
-    iteration = ["collect", "extend", "told 12", "follow_schedules", "sample", "go_ahead"]
+    iteration = ["collect", "extend", "told 12", "follow_schedules", "sample", "prefetch"]
     assert tape[4:] == iteration
     next(stream)
     assert tape[10:] == [*iteration[:2], "told 16", *iteration[3:]]

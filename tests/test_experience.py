@@ -40,8 +40,8 @@ class Shared(Closable):
     def share_with(self, num_ranks: int) -> None:
         self.told.append(("share_with", num_ranks))
 
-    def go_on(self, env_steps: int) -> None:
-        self.told.append(("go_on", env_steps))
+    def continue_from(self, env_steps: int) -> None:
+        self.told.append(("continue_from", env_steps))
 
     def warm_up(self, learner: Any) -> Any:
         return iter([])
@@ -98,4 +98,4 @@ def test_each_rank_goes_on_from_its_part_of_what_was_learned_from(ranks: Ranks, 
     learner: Any = ScriptedLearner()
     learner.env_steps = 1_001
     assert list(experience.warm_up(learner)) == []
-    assert source.told[-1] == ("go_on", own)
+    assert source.told[-1] == ("continue_from", own)

@@ -113,7 +113,7 @@ class Collector:
         episodes, self.episodes = self.episodes, []
         return episodes
 
-    def go_on(self, env_steps: int) -> None:
+    def continue_from(self, env_steps: int) -> None:
         """Count from here; explore, and begin episodes, otherwise than at first."""
         self.env_steps = env_steps
         self._has_begun = False

@@ -26,7 +26,7 @@ class Collected(NamedTuple):
         epsilon: probability of a random action by now.
         episodes: that ended.
         worker_restarts: so far; None where there are no workers.
-        told: further metrics, by their keys.
+        metrics: further ones, by their keys.
     """
 
     rows: Rows
@@ -35,7 +35,7 @@ class Collected(NamedTuple):
     epsilon: float
     episodes: list[Episode]
     worker_restarts: int | None = None
-    told: Mapping[str, float] = MappingProxyType({})
+    metrics: Mapping[str, float] = MappingProxyType({})
 
 
 class Reading(Protocol):
@@ -77,7 +77,7 @@ class Source(Protocol):
         """Return the rows of the next iteration."""
         ...
 
-    def go_ahead(self, learner: Learner) -> None:
+    def prefetch(self, learner: Learner) -> None:
         """Learning begins: collecting may go on beside it, with the weights of this moment."""
         ...
 
@@ -85,7 +85,7 @@ class Source(Protocol):
         """Return the observations that follow the newest rows, and their legal actions."""
         ...
 
-    def go_on(self, env_steps: int) -> None:
+    def continue_from(self, env_steps: int) -> None:
         """Count from here, for the learner has learned from so many env steps elsewhere."""
         ...
 

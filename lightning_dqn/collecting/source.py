@@ -147,7 +147,7 @@ class EnvironmentSource:
             worker_restarts=self.collector.actor.worker_restarts,
         )
 
-    def go_ahead(self, learner: Learner) -> None:
+    def prefetch(self, learner: Learner) -> None:
         """Collect the next iteration in the thread, where ``overlap`` is set."""
         if not self._config.overlap:
             return
@@ -160,9 +160,9 @@ class EnvironmentSource:
         """Be the part of one of so many ranks: schedules go by the env steps of all of them."""
         self.collector.num_ranks = num_ranks
 
-    def go_on(self, env_steps: int) -> None:
+    def continue_from(self, env_steps: int) -> None:
         """Count from here; the warm-up is the policy's."""
-        self.collector.go_on(env_steps)
+        self.collector.continue_from(env_steps)
 
     def state_dict(self) -> dict[str, Any]:
         """Return counters, generator, open episodes, environments and what lies ready.

@@ -12,7 +12,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector.utils import CloudpickleWrapper, clear_mpi_env_vars
 
-from lightning_dqn.environments.worker_faults import Fault, death, end
+from lightning_dqn.environments.worker_faults import WorkerFault, death, end
 from lightning_dqn.environments.worker_process import work
 
 WAITING_SECONDS = 0.25
@@ -57,7 +57,7 @@ class Worker:
         # At the trainer's end multiprocessing would ask it to, by SIGTERM, and wait for it.
         atexit.register(self.process.kill)
         self.has_stepped = False
-        self._fault: Fault | None = None
+        self._fault: WorkerFault | None = None
 
     def ask(self, command: str, data: Any = None) -> None:
         """Send a command; where the worker is gone, its missing answer tells so."""
@@ -66,7 +66,7 @@ class Worker:
                 self.pipe.send((command, data))
 
     def answer(self, deadline: float, seconds: float, while_waiting: Callable[[], None]) -> Any:
-        """Return the answer, or the :class:`Fault` instead of it; after one there is no other.
+        """Return the answer, or a :class:`WorkerFault` in its place, the last that comes.
 
         Args:
             deadline: by ``time.monotonic``; infinite: wait for ever.
@@ -76,7 +76,7 @@ class Worker:
         if self._fault is not None:
             return self._fault
         answer = self._wait_for(deadline, seconds, while_waiting)
-        if isinstance(answer, Fault):
+        if isinstance(answer, WorkerFault):
             self._fault = answer
         return answer
 
@@ -87,7 +87,7 @@ class Worker:
             while not pipe.poll(part):
                 while_waiting()
                 if time.monotonic() >= deadline:
-                    return Fault(
+                    return WorkerFault(
                         f"didn't answer in {seconds:g} seconds (if it may take longer, set "
                         "environment.worker_timeout=<seconds>)"
                     )
@@ -97,7 +97,7 @@ class Worker:
             answer, is_answer = pipe.recv()
         except (EOFError, ConnectionError):
             return death(self.process)
-        assert is_answer or isinstance(answer, Fault)
+        assert is_answer or isinstance(answer, WorkerFault)
         return answer
 
     def end(self) -> None:

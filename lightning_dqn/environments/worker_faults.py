@@ -27,7 +27,7 @@ class WorkerRestarted(UserWarning):
     """A worker failed, died or hung, and another took its place."""
 
 
-class Fault(NamedTuple):
+class WorkerFault(NamedTuple):
     """Why a worker gave no answer.
 
     Attributes:
@@ -41,12 +41,12 @@ class Fault(NamedTuple):
     is_final: bool = False
 
 
-def death(process: Any) -> Fault:
+def death(process: Any) -> WorkerFault:
     """Return how a worker that closed its pipe ended; wait a moment for it to be gone."""
     process.join(1.0)  # the pipe closes a moment before
     if process.is_alive():
-        return Fault("closed the pipe of its worker")
-    return Fault(f"lost its worker, which {how_it_ended(process.exitcode or 0)}")
+        return WorkerFault("closed the pipe of its worker")
+    return WorkerFault(f"lost its worker, which {how_it_ended(process.exitcode or 0)}")
 
 
 def died(environment: AsyncVectorEnv, name: str, error: Exception) -> WorkerError:

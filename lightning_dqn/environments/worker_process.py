@@ -1,7 +1,7 @@
 """A worker: one environment in a process of its own, which does what comes through a pipe.
 
-It answers each command with ``(answer, True)``, or with ``(Fault, False)`` and ends. It leaves
-signals to the trainer, which may have to save first, and ends when that does.
+It answers each command with ``(answer, True)``, or with ``(WorkerFault, False)`` and ends. It
+leaves signals to the trainer, which may have to save first, and ends when that does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lightning_dqn.environments.declared import (
     as_reward,
     parts,
 )
-from lightning_dqn.environments.worker_faults import Fault
+from lightning_dqn.environments.worker_faults import WorkerFault
 from lightning_dqn.safekeeping.signals import HEARD
 from lightning_dqn.system.processes import hear_of_parents_end
 
@@ -64,7 +64,7 @@ def work(
         is_wrong = isinstance(error, WrongGiven)
         said = text if is_wrong else f"raised {type(error).__name__}: {text}"
         trace = traceback.format_exc()
-        pipe.send((Fault(said, trace, is_final=is_wrong), False))
+        pipe.send((WorkerFault(said, trace, is_final=is_wrong), False))
     finally:
         if environment is not None:
             environment.close()

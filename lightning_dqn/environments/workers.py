@@ -21,10 +21,10 @@ from gymnasium.vector.utils import (
     read_from_shared_memory,
 )
 
-from lightning_dqn.environments.crew import Crew, WhileWaiting
 from lightning_dqn.environments.declared import expected_shape
 from lightning_dqn.environments.infos import gathered
-from lightning_dqn.environments.worker_faults import CLOSING_SECONDS, RESTARTED, Fault
+from lightning_dqn.environments.worker_faults import CLOSING_SECONDS, RESTARTED, WorkerFault
+from lightning_dqn.environments.worker_pool import WhileWaiting, WorkerPool
 
 
 class WorkerVectorEnv(AsyncVectorEnv):
@@ -67,7 +67,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
         self.env_fns = makers
         self.num_envs = len(makers)
         self.name = name
-        self._crew = Crew(makers, name=name, timeout=timeout, max_restarts=max_restarts)
+        self._pool = WorkerPool(makers, name=name, timeout=timeout, max_restarts=max_restarts)
         self._state = AsyncState.DEFAULT
         self._describe()
         context = cast(Any, multiprocessing.get_context())
@@ -78,18 +78,18 @@ class WorkerVectorEnv(AsyncVectorEnv):
         self.newest = self.observations.copy()
         self._ended = np.zeros(self.num_envs, bool)
         with self._all_or_none():
-            self._crew.start(context, memory)
+            self._pool.start(context, memory)
             self._check_spaces()
 
     @property
     def processes(self) -> list[Any]:  # type: ignore[override]
         """The workers' processes."""
-        return self._crew.processes
+        return self._pool.processes
 
     @property
     def num_restarts(self) -> int:
         """Workers that were replaced so far."""
-        return self._crew.num_restarts
+        return self._pool.num_restarts
 
     def reset_async(self, seed: Any = None, options: dict[str, Any] | None = None) -> None:
         """Ask for first observations; see :meth:`gymnasium.vector.VectorEnv.reset`."""
@@ -97,7 +97,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
             seed = [None if seed is None else seed + i for i in range(self.num_envs)]
         if len(seed) != self.num_envs:
             raise ValueError(f"seed={seed}: expected one for each of {self.num_envs} environments")
-        self._crew.seeds = list(seed)
+        self._pool.seeds = list(seed)
         self._ask([("reset", {"seed": one, "options": options}) for one in seed])
 
     def reset_wait(self, timeout: float | None = None) -> tuple[Any, dict[str, Any]]:
@@ -116,7 +116,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
         chosen: Any = iterate(self.action_space, actions)
         self._ask(
             [
-                ("reset", {"seed": self._crew.seed_of(index)}) if ended else ("step", action)
+                ("reset", {"seed": self._pool.seed_of(index)}) if ended else ("step", action)
                 for index, (ended, action) in enumerate(zip(self._ended, chosen, strict=True))
             ]
         )
@@ -130,11 +130,11 @@ class WorkerVectorEnv(AsyncVectorEnv):
             for index, answer in enumerate(self._answers(timeout)):
                 if self._ended[index]:
                     info = self._insist(index, answer, seed_anew=True)
-                elif isinstance(answer, Fault):
+                elif isinstance(answer, WorkerFault):
                     info, truncated[index] = self._cut(index, answer), True
                 else:
                     reward[index], terminated[index], truncated[index], info = answer
-                    self._crew.workers[index].has_stepped = True
+                    self._pool.workers[index].has_stepped = True
                 infos.append(info)
         self._ended = terminated | truncated
         self.newest = self.observations.copy()
@@ -152,7 +152,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
         """Return what the ``read_state`` of each gives; None: it has a fault, for the next step."""
         self._ask([("call", ("read_state", (), {}))] * self.num_envs)
         with self._all_or_none():
-            return [None if isinstance(one, Fault) else one for one in self._answers()]
+            return [None if isinstance(one, WorkerFault) else one for one in self._answers()]
 
     def set_attr(self, name: str, values: Any) -> None:
         """Set an attribute of each to its value of a list or a tuple, or of all to one value."""
@@ -171,38 +171,38 @@ class WorkerVectorEnv(AsyncVectorEnv):
             terminate: don't ask.
         """
         grace = CLOSING_SECONDS if timeout is None else timeout
-        self._crew.end(None if terminate else grace)
+        self._pool.end(None if terminate else grace)
 
     # --- asking
 
     def _ask(self, commands: list[tuple[str, Any]]) -> None:
         """Send each worker its command."""
         self._assert_is_running()
-        self._crew.check_free()
+        self._pool.check_free()
         with self._all_or_none():
-            self._crew.ask(commands)
+            self._pool.ask(commands)
 
     def _answers(self, timeout: float | None = None) -> Iterator[Any]:
         """Return the answers of the workers, or their faults, one by one."""
         self._assert_is_running()
-        return self._crew.answers(timeout, self._let_others)
+        return self._pool.answers(timeout, self._let_others)
 
     def _all_answers(self, timeout: float | None = None) -> tuple[Any, ...]:
         """Return the answers; a fault ends all."""
         with self._all_or_none():
             answers = tuple(self._answers(timeout))
             for index, answer in enumerate(answers):
-                if isinstance(answer, Fault):
-                    raise self._crew.error(index, answer)
+                if isinstance(answer, WorkerFault):
+                    raise self._pool.error(index, answer)
         return answers
 
     def _insist(self, index: int, answer: Any, *, seed_anew: bool) -> Any:
         """Return the answer to a reset; of a new worker where there is none."""
-        return self._crew.insist(index, answer, seed_anew=seed_anew, while_waiting=self._let_others)
+        return self._pool.insist(index, answer, seed_anew=seed_anew, while_waiting=self._let_others)
 
-    def _cut(self, index: int, fault: Fault) -> dict[str, Any]:
+    def _cut(self, index: int, fault: WorkerFault) -> dict[str, Any]:
         """End an episode where it stands."""
-        self._crew.replace(index, fault)
+        self._pool.replace(index, fault)
         self.observations[index] = self.newest[index]
         return {RESTARTED: True}
 

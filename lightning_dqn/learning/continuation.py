@@ -120,8 +120,8 @@ class Continuation:
         module.augmentation.begin_fit((self._state or {}).get("augmentation"))
         if self._state is not None:
             check_same_optimizers(self._state.get("optimizers", {}), module.trainer)
-            module.report.go_on(self._state["report"])
-            module.agent.go_on_with_noise(self._state["noise"])
+            module.report.load_continuation(self._state["report"])
+            module.agent.restore_noise(self._state["noise"])
             module.update.was_compiled = self._state["is_compiled"]
             module.update.had_in_a_graph = self._state.get("most_in_a_graph", 0)
 

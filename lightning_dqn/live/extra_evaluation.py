@@ -60,7 +60,7 @@ class ExtraEvaluation:
 
         loop.run = run
 
-    def go_on(self, trainer: pl.Trainer) -> None:
+    def resume(self, trainer: pl.Trainer) -> None:
         """Play the evaluation again in whose midst the run was saved, in ``on_train_start``."""
         if self._was_begun:
             self._was_begun = False

@@ -89,7 +89,7 @@ class Report(nn.Module):
             "new_returns": list(self._new_returns),
         }
 
-    def go_on(self, continuation: Mapping[str, Any]) -> None:
+    def load_continuation(self, continuation: Mapping[str, Any]) -> None:
         """Take back what :meth:`continuation` gave, after :meth:`begin`."""
         self._first_env_step = continuation["first_env_step"]
         self._seconds_before = continuation["seconds"]
@@ -146,9 +146,9 @@ class Report(nn.Module):
         if iteration.worker_restarts is not None:
             row["rollout/worker_restarts"] = iteration.worker_restarts
         then, old_env_steps, old_updates = self._since
-        if iteration.told:
+        if iteration.metrics:
             ratio = (updates - old_updates) / max(env_steps - old_env_steps, 1)
-            row |= {**iteration.told, "rollout/updates_per_env_step": ratio}
+            row |= {**iteration.metrics, "rollout/updates_per_env_step": ratio}
         seconds = time.perf_counter() - then
         row["time/env_steps_per_second"] = (env_steps - old_env_steps) / seconds
         row["time/updates_per_second"] = (updates - old_updates) / seconds

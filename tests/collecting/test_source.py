@@ -52,7 +52,7 @@ def iterations(source: EnvironmentSource, learner: Any, number: int) -> list[Col
     found = []
     for _ in range(number):
         found.append(source.collect(learner))
-        source.go_ahead(learner)
+        source.prefetch(learner)
     return found
 
 
@@ -151,7 +151,7 @@ def test_new_env_steps_are_those_since_the_last_iteration(make_source, num_envs,
     told = [warmed_up]
     for _ in range(7):
         collected = source.collect(learner)
-        source.go_ahead(learner)
+        source.prefetch(learner)
         assert collected.new_env_steps == collected.rows.action.size
         told.append(collected.new_env_steps)
     assert sum(told) == collected.env_steps
@@ -188,7 +188,7 @@ def test_the_warm_up_is_random_whether_or_not_what_follows_is(
     assert set(rows.action.flatten()) == {0, 1, 2, 3}
     collected = [source.collect(learner)]
     for _ in range(20):
-        source.go_ahead(learner)
+        source.prefetch(learner)
         collected.append(source.collect(learner))
     assert set.union(*actions(collected)) == ({0, 1, 2, 3} if epsilon else {1})
     assert {c.epsilon for c in collected} == {epsilon}
@@ -236,7 +236,7 @@ def test_overlap_acts_with_the_weights_of_one_iteration_before(make_source, over
     found = []
     for update in range(4):
         found.append(source.collect(learner))
-        source.go_ahead(learner)
+        source.prefetch(learner)
         learner.action = update + 1
     assert actions(found) == [{action} for action in taken]
 
@@ -260,7 +260,7 @@ def test_without_overlap_there_is_no_thread(make_source):
 def test_who_does_not_go_ahead_gets_rows_collected_when_asked_for(make_source):
     source, learner = make_source(overlap=True), ScriptedLearner(action=0)
     source.collect(learner)
-    source.go_ahead(learner)
+    source.prefetch(learner)
     learner.action = 1
     found = [source.collect(learner), source.collect(learner)]
     assert actions(found) == [{0}, {1}]
@@ -271,7 +271,7 @@ def test_what_fails_in_the_thread_is_raised_where_its_rows_are_asked_for(make_so
     bad = [EpisodeScript((1.0, 1.0, float("nan")))]
     source, learner = make_source(bad, overlap=True), ScriptedLearner()
     assert source.collect(learner).env_steps == 4
-    source.go_ahead(learner)
+    source.prefetch(learner)
     with pytest.raises(ValueError, match="environment 0 gave a non-finite reward"):
         source.collect(learner)
 
@@ -281,7 +281,7 @@ def test_what_fails_in_the_thread_leaves_the_state_of_before_from_which_a_run_go
     source, learner = make_source(bad, overlap=True), ScriptedLearner()
     source.collect(learner)
     following = source.upcoming()[0].copy()
-    source.go_ahead(learner)
+    source.prefetch(learner)
     state = source.state_dict()
     assert (state["env_steps"], state["env_steps_told"], state["target_env_steps"]) == (4, 4, 4)
     continued = make_source(overlap=True)
@@ -324,7 +324,7 @@ def test_environments_of_a_continued_run_get_other_seeds_than_at_first(make_sour
 
 def test_a_new_source_goes_on_where_the_learner_is(make_source):
     source = make_source(warmup_env_steps=20, epsilon=LinearSchedule(1.0, 0.0, 1_000))
-    source.go_on(900)
+    source.continue_from(900)
     found = iterations(source, ScriptedLearner(), 2)
     assert [c.env_steps for c in found] == [924, 928]
     assert found[0].epsilon == pytest.approx(1 - 924 / 1_000)
@@ -335,7 +335,7 @@ def test_who_goes_on_draws_other_numbers_than_at_first(make_source):
     for env_steps in (0, 900, 900, 1_000):
         source = make_source()
         if env_steps:
-            source.go_on(env_steps)
+            source.continue_from(env_steps)
         drawn.append(source.collector.actor.generator.random())
     assert drawn[1] == drawn[2]
     assert len(set(drawn)) == 3

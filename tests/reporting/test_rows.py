@@ -123,7 +123,7 @@ def test_what_ended_since_the_last_row_is_not_lost_with_a_restart(clock: Clock) 
     report, resumed = Report(), Report()
     report.count_rollout([Episode(2.0, 3)])
     resumed.begin(40, 6)
-    resumed.go_on(report.continuation(40))
+    resumed.load_continuation(report.continuation(40))
     resumed.count_rollout([Episode(6.0, 3)])
     clock.seconds += 1.0
     row = resumed.training_row(STATISTICS, iteration(), env_steps=40, updates=6)

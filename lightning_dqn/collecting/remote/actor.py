@@ -15,11 +15,11 @@ import torch
 
 from lightning_dqn.collecting.collector import Collector
 from lightning_dqn.collecting.exploration import Exploration
-from lightning_dqn.collecting.remote.block import Block, Following, Order
+from lightning_dqn.collecting.remote.block import Block, BlockRequest, Following
 from lightning_dqn.collecting.remote.chains import ChainTerms
 from lightning_dqn.collecting.remote.initial_priorities import initial_priorities, no_priorities
-from lightning_dqn.collecting.remote.parcel import Parcel, Receiver
 from lightning_dqn.collecting.remote.parts import mask_of
+from lightning_dqn.collecting.remote.policy_snapshot import PolicyReceiver, PolicySnapshot
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.environments.grade import read_states, write_states
 from lightning_dqn.environments.spec import EnvironmentSpec
@@ -70,30 +70,30 @@ class RemoteActor:
             self._environment, config.spec, exploration=config.exploration, seed=config.seed
         )
         self._collector.num_ranks = config.num_actors
-        self._receiver = Receiver(None if config.is_first else config.seed)
+        self._receiver = PolicyReceiver(None if config.is_first else config.seed)
         self._weights_env_steps: int | None = None
         self._times_collected = 0
 
-    def collect(self, order: Order, parcel: Parcel | None) -> Block:
+    def collect(self, request: BlockRequest, snapshot: PolicySnapshot | None) -> Block:
         """Collect a block.
 
         Args:
-            order: what is asked for.
-            parcel: a newer policy; None: the one that is there.
+            request: what is asked for.
+            snapshot: a newer policy; None: the one that is there.
         """
-        if parcel is not None:
-            self._receiver.open(parcel)
-            self._weights_env_steps = parcel.env_steps
-        policy = None if order.is_random else self._receiver.policy
+        if snapshot is not None:
+            self._receiver.open(snapshot)
+            self._weights_env_steps = snapshot.env_steps
+        policy = None if request.is_random else self._receiver.policy
         collector = self._collector
-        collector.env_steps = order.env_steps // collector.num_ranks
-        rows = collector.collect_times(policy, order.num_times)
+        collector.env_steps = request.env_steps // collector.num_ranks
+        rows = collector.collect_times(policy, request.num_times)
         actor, first_time = collector.actor, self._times_collected
-        self._times_collected += order.num_times
+        self._times_collected += request.num_times
         mask = mask_of(collector.spec, collector.num_envs, actor.action_mask)
         following = Following(actor.observation, actor.stacked, mask)
-        if order.chains is not None:
-            rows = self._with_priorities(rows, following, order.chains, policy)
+        if request.chains is not None:
+            rows = self._with_priorities(rows, following, request.chains, policy)
         return Block(
             rows=rows,
             following=following,
@@ -115,9 +115,9 @@ class RemoteActor:
             priorities = initial_priorities(rows, following, terms, frame_stack, policy)
         return rows._replace(extra={INITIAL_PRIORITY: priorities})
 
-    def go_on(self, env_steps: int) -> None:
+    def continue_from(self, env_steps: int) -> None:
         """Explore, and begin episodes, otherwise than at first."""
-        self._collector.go_on(env_steps)
+        self._collector.continue_from(env_steps)
 
     def state_dict(self) -> dict[str, Any] | UnknownStateError:
         """Return what it needs to go on, as plain values and tensors, or why it can't be told."""
@@ -142,7 +142,7 @@ class RemoteActor:
         except UnknownStateError:
             collector.load_state_dict(state)
             return False
-        self._receiver.go_on_with_noise(state["noise"])
+        self._receiver.restore_noise(state["noise"])
         set_global_generators(state["generators"])
         return True
 

@@ -21,7 +21,7 @@ from lightning_dqn.collecting.remote.chains import ChainTerms
 from lightning_dqn.transitions import Episode, Rows
 
 
-class Order(NamedTuple):
+class BlockRequest(NamedTuple):
     """What an actor is asked for.
 
     Attributes:

@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv
 
 from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.collecting.remote.actor import ActorConfig
-from lightning_dqn.collecting.remote.crew import Crew
+from lightning_dqn.collecting.remote.actor_pool import ActorPool
 from lightning_dqn.collecting.remote.exploration import exploration_of
 from lightning_dqn.collecting.remote.session import Session
 from lightning_dqn.collecting.remote.source import RaySource, Terms
@@ -126,7 +126,7 @@ class RayCollectionConfig(Exploration):
         with ExitStack() as stack:
             session = Session(self.address)
             stack.callback(session.close)
-            crew = Crew(
+            pool = ActorPool(
                 session.ray,
                 partial(self._actor, environment, seed),
                 size=self.num_actors,
@@ -136,7 +136,7 @@ class RayCollectionConfig(Exploration):
             )
             source = RaySource(
                 session,
-                crew,
+                pool,
                 environment.spec,
                 environment.num_envs,
                 terms,

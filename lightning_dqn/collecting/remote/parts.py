@@ -1,4 +1,4 @@
-"""Rows in parts: along time, and beside each other.
+"""Rows and what follows them in parts: along time, and of actors beside each other.
 
 Shapes: T time, E environments.
 """
@@ -6,8 +6,10 @@ Shapes: T time, E environments.
 from __future__ import annotations
 
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
+import torch
 
 from lightning_dqn.collecting.remote.block import Following
 from lightning_dqn.environments.spec import EnvironmentSpec
@@ -65,3 +67,31 @@ def nothing_yet(spec: EnvironmentSpec, num_envs: int) -> Following:
         else np.zeros((num_envs, *spec.stacked_shape), observation.dtype)
     )
     return Following(observation, stacked, mask_of(spec, num_envs, None))
+
+
+def of_all(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    """Return the actors' parts side by side; None where one has none."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
+def to_plain(observation: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
+    """Return what follows the rows as tensors, for a checkpoint."""
+    return {
+        "observation": torch.as_tensor(np.array(observation)),
+        "action_mask": None if mask is None else torch.as_tensor(np.array(mask)),
+    }
+
+
+def from_plain(state: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return what :func:`to_plain` was given."""
+    mask = state["action_mask"]
+    return state["observation"].numpy(), None if mask is None else mask.numpy()
+
+
+def part_of(
+    observation: np.ndarray, mask: np.ndarray | None, index: int, number: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return one actor's part of what follows the rows of all."""
+    own = None if mask is None else np.split(mask, number)[index]
+    return np.split(observation, number)[index], own

@@ -16,17 +16,23 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from lightning_dqn.collecting.contract import Collected, Reading
 from lightning_dqn.collecting.final_rows import final_rows
-from lightning_dqn.collecting.remote.block import Block, Order
+from lightning_dqn.collecting.remote.actor_pool import ActorPool
+from lightning_dqn.collecting.remote.block import Block, BlockRequest
 from lightning_dqn.collecting.remote.chains import ChainTerms
-from lightning_dqn.collecting.remote.crew import Crew
 from lightning_dqn.collecting.remote.lane import Lane
-from lightning_dqn.collecting.remote.parcel import pack
-from lightning_dqn.collecting.remote.parts import following_of, owned
+from lightning_dqn.collecting.remote.parts import (
+    following_of,
+    from_plain,
+    of_all,
+    owned,
+    part_of,
+    to_plain,
+)
 from lightning_dqn.collecting.remote.probe import Probe
+from lightning_dqn.collecting.remote.published_policy import PublishedPolicy
 from lightning_dqn.collecting.remote.session import Session
 from lightning_dqn.collecting.unread_states import UnreadStates
 from lightning_dqn.environments.spec import EnvironmentSpec
@@ -71,7 +77,7 @@ class RaySource:
 
     Args:
         session: Ray, begun; ended with the source.
-        crew: the actors.
+        pool: the actors.
         spec: of the rows.
         num_envs: E, of all actors together.
         terms: how rows are asked for.
@@ -81,7 +87,7 @@ class RaySource:
     def __init__(
         self,
         session: Session,
-        crew: Crew,
+        pool: ActorPool,
         spec: EnvironmentSpec,
         num_envs: int,
         terms: Terms,
@@ -90,19 +96,16 @@ class RaySource:
         self._extra_columns = extra_columns
         self._reading: Reading | None = None
         self.num_envs = num_envs
-        self._session, self._crew, self._spec, self._terms = session, crew, spec, terms
-        each = num_envs // crew.size
-        self._lanes = [Lane(spec, each, extra_columns) for _ in range(crew.size)]
+        self._session, self._pool, self._spec, self._terms = session, pool, spec, terms
+        each = num_envs // pool.size
+        self._lanes = [Lane(spec, each, extra_columns) for _ in range(pool.size)]
         self._probe: Probe | None = Probe(session.ray.nodes)
         self._env_steps = self._env_steps_told = self._target_env_steps = 0
         self._iterations = 0
         self._has_rows = False
-        self._parcel: Any = None
-        self._parcel_number = 0
-        self._weights: dict[str, Any] | None = None  # that actors have
-        self._parcels_of = [0] * crew.size
+        self._policy = PublishedPolicy(session.ray, pool.size)
         self._oldest_weights: int | None = None
-        self._unread = UnreadStates(crew.name)
+        self._unread = UnreadStates(pool.name)
 
     # --- the contract
 
@@ -128,8 +131,8 @@ class RaySource:
         self._check_alive()
         if self._newer_are_due:
             self._send_weights(learner)
-        elif self._parcel is None:  # the run goes on, with the weights that actors had
-            self._send_weights(learner, self._weights)
+        elif not self._policy.is_stored:  # the run goes on, with the weights that actors had
+            self._send_weights(learner, self._policy.weights)
         self._iterations += 1
         self._target_env_steps += self._terms.env_steps_per_iteration
         self._oldest_weights = None
@@ -142,10 +145,10 @@ class RaySource:
             epsilon=sum(lane.epsilon for lane in self._lanes) / len(self._lanes),
             episodes=[episode for lane in self._lanes for episode in lane.take_episodes()],
             worker_restarts=self._restarts,
-            told=self._told(),
+            metrics=self._metrics(),
         )
 
-    def go_ahead(self, learner: Learner) -> None:
+    def prefetch(self, learner: Learner) -> None:
         """Ask actors for what the next iterations need, while learning goes on."""
         if not self._terms.synchronous:
             self._order(0, None, is_random=False)
@@ -156,7 +159,7 @@ class RaySource:
         Raises:
             RuntimeError: frames are stacked and actors are ahead, so that it isn't known.
         """
-        stacked = _of_all([lane.following.stacked for lane in self._lanes])
+        stacked = of_all([lane.following.stacked for lane in self._lanes])
         if stacked is None:
             raise RuntimeError(
                 "upcoming observations with frame stacks aren't known while actors are ahead; set "
@@ -164,10 +167,10 @@ class RaySource:
             )
         return stacked, self._following()[1]
 
-    def go_on(self, env_steps: int) -> None:
+    def continue_from(self, env_steps: int) -> None:
         """Count from here; the warm-up is the policy's."""
         self._env_steps = self._env_steps_told = env_steps
-        self._crew.call("go_on", [(env_steps,)] * self._crew.size)
+        self._pool.call("continue_from", [(env_steps,)] * self._pool.size)
 
     def state_dict(self) -> dict[str, Any]:
         """Return counters and the observations by which open episodes can be ended.
@@ -182,9 +185,9 @@ class RaySource:
             "target_env_steps": self._target_env_steps,
             "env_steps_told": self._env_steps_told,
             "iterations": self._iterations,
-            "actor": _to_plain(*self._following()) if self._has_rows else None,
+            "actor": to_plain(*self._following()) if self._has_rows else None,
             "actors": actors,
-            "weights": None if actors is None or self._newer_are_due else self._weights,
+            "weights": None if actors is None or self._newer_are_due else self._policy.weights,
             "ahead": None,
         }
 
@@ -200,16 +203,16 @@ class RaySource:
             self._env_steps_told = state["env_steps_told"]
             self._iterations = state.get("iterations", 0)
             self._has_rows = True
-            observation, mask = _from_plain(state["actor"])
+            observation, mask = from_plain(state["actor"])
             for index, lane in enumerate(self._lanes):
-                part = following_of(self._spec, *_part(observation, mask, index, self._crew.size))
+                part = following_of(self._spec, *part_of(observation, mask, index, self._pool.size))
                 lane.begin_at(part)
             states = state.get("actors") or []
-            is_whole = len(states) == self._crew.size
-            if is_whole and all(self._crew.call("load_state_dict", [(one,) for one in states])):
-                self._weights = state.get("weights")
+            is_whole = len(states) == self._pool.size
+            if is_whole and all(self._pool.call("load_state_dict", [(one,) for one in states])):
+                self._policy.weights = state.get("weights")
                 return None
-        self._crew.call("go_on", [(self._env_steps,)] * self._crew.size)
+        self._pool.call("continue_from", [(self._env_steps,)] * self._pool.size)
         if state["actor"] is None:
             return None
         observation, mask = self._following()
@@ -226,7 +229,7 @@ class RaySource:
         self._probe = None
         try:
             if is_alive:
-                self._crew.close()
+                self._pool.close()
         finally:
             self._session.close()
 
@@ -266,13 +269,13 @@ class RaySource:
             if present and all(lane.waiting >= num_times for lane in present):
                 return
             self._check_alive()
-            for index, answer in self._crew.answers():
+            for index, answer in self._pool.answers():
                 if isinstance(answer, Block):
                     self._put(index, answer)
                 else:
                     self._lanes[index].cut()
-                    self._parcels_of[index] = 0
-                    self._crew.replace(index, answer)
+                    self._policy.forget(index)
+                    self._pool.replace(index, answer)
 
     def _put(self, index: int, block: Block) -> None:
         try:
@@ -297,13 +300,13 @@ class RaySource:
             goal = ahead
         most = 1 if terms.synchronous else terms.blocks_ahead
         for index, lane in enumerate(self._lanes):
-            while self._crew.num_calls(index) < most:
-                coming = lane.waiting + self._crew.asked_of(index)
+            while self._pool.num_calls(index) < most:
+                coming = lane.waiting + self._pool.asked_of(index)
                 size = self._size(goal - coming, num_times - coming, goes_on=ahead is None)
                 if size <= 0:
                     break
                 env_steps = self._env_steps + coming * self.num_envs
-                self._ask(index, Order(size, env_steps, is_random, self._chains(env_steps)))
+                self._ask(index, BlockRequest(size, env_steps, is_random, self._chains(env_steps)))
 
     def _size(self, missing: int, urgent: int, *, goes_on: bool) -> int:
         """Return the times T of the next block: whole blocks, unless actors stop soon."""
@@ -314,11 +317,9 @@ class RaySource:
             return block if missing >= block or urgent > 0 else 0
         return min(missing, block)
 
-    def _ask(self, index: int, order: Order) -> None:
-        newer = not order.is_random and self._parcels_of[index] != self._parcel_number
-        self._crew.ask(index, order, self._parcel if newer else None)
-        if newer:
-            self._parcels_of[index] = self._parcel_number
+    def _ask(self, index: int, request: BlockRequest) -> None:
+        newer = None if request.is_random else self._policy.newer_for(index)
+        self._pool.ask(index, request, newer)
 
     def _chains(self, env_steps: int) -> ChainTerms | None:
         """Return what a transition is after so many env steps, where actors need to know."""
@@ -341,21 +342,16 @@ class RaySource:
                 f"collection.initial_priorities=True: the policy {type(policy).__name__} has no "
                 "method 'priorities' by which actors could compute them; set it to False"
             )
-        parcel = pack(policy, self._env_steps)
-        if older is not None:
-            parcel = parcel.with_weights(older)
-        self._weights = parcel.weights()
-        self._parcel = self._session.ray.put(parcel)
-        self._parcel_number += 1
+        self._policy.publish(policy, self._env_steps, older)
 
     # --- what is told and kept
 
     @property
     def _restarts(self) -> int:
         inside = sum(lane.worker_restarts or 0 for lane in self._lanes)
-        return self._crew.num_restarts + inside
+        return self._pool.num_restarts + inside
 
-    def _told(self) -> dict[str, float]:
+    def _metrics(self) -> dict[str, float]:
         oldest = self._env_steps if self._oldest_weights is None else self._oldest_weights
         return {
             "rollout/actors": sum(not lane.is_absent for lane in self._lanes),
@@ -368,14 +364,14 @@ class RaySource:
         """Return the observations that follow what was taken, [E, *shape], and their masks."""
         parts = [lane.following for lane in self._lanes]
         observation = np.concatenate([one.observation for one in parts])
-        return observation, _of_all([one.action_mask for one in parts])
+        return observation, of_all([one.action_mask for one in parts])
 
     def _states_of_actors(self) -> list[dict[str, Any]] | None:
         is_quiet = self._terms.synchronous and self._has_rows and self.fault is None
         if not (is_quiet and self._terms.can_save_environments):
             return None
         try:
-            states = self._crew.call("state_dict", [()] * self._crew.size)
+            states = self._pool.call("state_dict", [()] * self._pool.size)
         except WorkerError:  # told where its rows are asked for, and another takes its place
             return None
         for state in states:
@@ -387,29 +383,3 @@ class RaySource:
     def _check_alive(self) -> None:
         if (fault := self.fault) is not None:
             raise fault
-
-
-def _of_all(parts: list[np.ndarray | None]) -> np.ndarray | None:
-    """Return the actors' parts side by side; None where one has none."""
-    known = [part for part in parts if part is not None]
-    return np.concatenate(known) if len(known) == len(parts) else None
-
-
-def _to_plain(observation: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
-    return {
-        "observation": torch.as_tensor(np.array(observation)),
-        "action_mask": None if mask is None else torch.as_tensor(np.array(mask)),
-    }
-
-
-def _from_plain(state: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
-    mask = state["action_mask"]
-    return state["observation"].numpy(), None if mask is None else mask.numpy()
-
-
-def _part(
-    observation: np.ndarray, mask: np.ndarray | None, index: int, number: int
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return one actor's part of what follows the rows of all."""
-    own = None if mask is None else np.split(mask, number)[index]
-    return np.split(observation, number)[index], own

@@ -12,7 +12,7 @@ from support.shared_chance import SharedChance
 from lightning_dqn import EnvironmentFactory
 from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.collecting.remote.actor import ActorConfig, RemoteActor
-from lightning_dqn.collecting.remote.block import Order
+from lightning_dqn.collecting.remote.block import BlockRequest
 from lightning_dqn.system.seeding import generators_kept
 from lightning_dqn.transitions import Rows
 
@@ -36,7 +36,7 @@ class MasksAtEvenTimes(gym.Wrapper):
 
 
 def collect(actor: RemoteActor, num_times: int) -> Rows:
-    return actor.collect(Order(num_times, env_steps=0, is_random=True), None).rows
+    return actor.collect(BlockRequest(num_times, env_steps=0, is_random=True), None).rows
 
 
 def config_of(environment: EnvironmentFactory) -> ActorConfig:
@@ -79,7 +79,7 @@ def test_what_follows_says_what_is_legal_where_an_environment_says_nothing() -> 
     with generators_kept():
         actor = RemoteActor(config_of(environment))
         masks = [
-            actor.collect(Order(1, env_steps=0, is_random=True), None).following.action_mask
+            actor.collect(BlockRequest(1, env_steps=0, is_random=True), None).following.action_mask
             for _ in range(2)
         ]
     np.testing.assert_array_equal(masks[0], np.ones((2, 2), bool))

@@ -5,9 +5,9 @@ import pytest
 from lightning_dqn import DQN
 from lightning_dqn.collecting.exploration import Exploration
 from lightning_dqn.collecting.remote.actor import ActorConfig, RemoteActor
-from lightning_dqn.collecting.remote.block import Order
+from lightning_dqn.collecting.remote.block import BlockRequest
 from lightning_dqn.collecting.remote.exploration import exploration_of
-from lightning_dqn.collecting.remote.parcel import pack
+from lightning_dqn.collecting.remote.policy_snapshot import pack
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.schedules import LinearSchedule, as_schedule
 from lightning_dqn.transitions import NO_ACTION
@@ -49,8 +49,8 @@ def test_within_a_block_schedules_go_by_what_all_actors_collect(num_actors):
             is_first=True,
         )
     )
-    parcel = pack(DQN(environment, compile=False).behaviour_policy(), 0)
-    block = actor.collect(Order(256, 4_000, is_random=False), parcel)
+    snapshot = pack(DQN(environment, compile=False).behaviour_policy(), 0)
+    block = actor.collect(BlockRequest(256, 4_000, is_random=False), snapshot)
     own = int((block.rows.action != NO_ACTION).sum())
     assert own > 200
     assert block.epsilon == pytest.approx(epsilon(4_000 + num_actors * own))

@@ -55,13 +55,13 @@ def collect(source: Any, ring: ReplayBuffer, number: int) -> list[Any]:
     for _ in range(number):
         found.append(source.collect(Learner()))
         ring.extend(found[-1].rows)
-        source.go_ahead(Learner())
+        source.prefetch(Learner())
     return found
 
 
 def collect_until_replaced(source: Any, ring: ReplayBuffer, least: int) -> list[Any]:
     found = collect(source, ring, least)
-    while found[-1].told["rollout/actors"] < 2:
+    while found[-1].metrics["rollout/actors"] < 2:
         found += collect(source, ring, 1)
     return found
 

@@ -96,12 +96,12 @@ cluster.remove_node(node)
 found, until = [], time.monotonic() + 100
 while time.monotonic() < until:
     found.append(source.collect(module))
-    source.go_ahead(module)
-    if found[-1].worker_restarts and found[-1].told["rollout/actors"] == 4:
+    source.prefetch(module)
+    if found[-1].worker_restarts and found[-1].metrics["rollout/actors"] == 4:
         break
     time.sleep(0.05)
 print(json.dumps({"restarts": found[-1].worker_restarts, "all": len(found),
-                  "fewest": min(one.told["rollout/actors"] for one in found),
+                  "fewest": min(one.metrics["rollout/actors"] for one in found),
                   "astray": max(abs(one.env_steps - 64 * (n + 3)) for n, one in enumerate(found))}))
 source.close()
 ray.shutdown()  # before the cluster, which would take this process along
@@ -133,7 +133,7 @@ def collected(config: Any, number: int) -> list[Any]:
         found = [rows for rows, _ in source.warm_up(module)]
         for _ in range(number):
             found.append(source.collect(module).rows)
-            source.go_ahead(module)
+            source.prefetch(module)
             with torch.no_grad():
                 for parameter in module.q_network.parameters():
                     parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
@@ -156,7 +156,7 @@ def collect_until_restart(source: Any, module: DQN) -> list[Any]:
     found: list[Any] = []
     while len(found) < 8 or found[-1].worker_restarts == 0:
         found.append(source.collect(module))
-        source.go_ahead(module)
+        source.prefetch(module)
     return found
 
 
@@ -173,7 +173,7 @@ def test_an_actor_whose_process_dies_or_hangs_is_replaced(session, tmp_path, fau
         list(source.warm_up(module))
         with pytest.warns(WorkerRestarted, match="FaultyEnv: actor"):
             found = collect_until_restart(source, module)
-        while found[-1].told["rollout/actors"] < 2:
+        while found[-1].metrics["rollout/actors"] < 2:
             found.append(source.collect(module))
     finally:
         source.close()

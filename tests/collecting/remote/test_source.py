@@ -22,10 +22,10 @@ from lightning_dqn import (
     ReplayDataModule,
 )
 from lightning_dqn.collecting.contract import Collected
-from lightning_dqn.collecting.remote import actor, crew
+from lightning_dqn.collecting.remote import actor, actor_pool
 from lightning_dqn.collecting.remote import config as remote_config
 from lightning_dqn.collecting.remote.actor import RemoteActor
-from lightning_dqn.collecting.remote.block import Block, Order
+from lightning_dqn.collecting.remote.block import Block, BlockRequest
 from lightning_dqn.collecting.remote.config import RayCollectionConfig
 from lightning_dqn.collecting.remote.source import RaySource
 from lightning_dqn.collecting.source import EnvironmentSource
@@ -94,7 +94,7 @@ class Changing:
         found = []
         for _ in range(number):
             found.append(source.collect(self.module))
-            source.go_ahead(self.module)
+            source.prefetch(self.module)
             self.change()
         return found
 
@@ -168,7 +168,7 @@ def test_a_synchronous_run_goes_on_exactly_and_with_actors_that_differ(
     learner.generator.set_state(drawn)
     found = learner.iterations(continued, 4)
     check_equal(found, expected)
-    assert [one.told for one in found] == [one.told for one in expected]
+    assert [one.metrics for one in found] == [one.metrics for one in expected]
     halves = np.split(expected[-1].rows.observation, 2, axis=1)
     assert not np.array_equal(*halves)
 
@@ -188,7 +188,7 @@ def test_a_run_that_is_saved_again_before_it_goes_on_keeps_the_weights_of_its_ac
     learner.module.load_state_dict(kept)
     found = learner.iterations(continued, 2)
     check_equal(found, expected)
-    assert [one.told for one in found] == [one.told for one in expected], "of their age too"
+    assert [one.metrics for one in found] == [one.metrics for one in expected], "of their age too"
 
 
 def test_a_checkpoint_without_the_weights_of_actors_is_gone_on_with_by_the_newest(
@@ -203,7 +203,7 @@ def test_a_checkpoint_without_the_weights_of_actors_is_gone_on_with_by_the_newes
     continued = make_source(**how)
     assert continued.load_state_dict(state) is None
     [collected] = learner.iterations(continued, 1)
-    assert collected.told["rollout/policy_age"] == collected.new_env_steps
+    assert collected.metrics["rollout/policy_age"] == collected.new_env_steps
 
 
 def test_actors_go_ahead_and_no_more_is_taken_than_was_asked_for(make_source):
@@ -216,10 +216,10 @@ def test_actors_go_ahead_and_no_more_is_taken_than_was_asked_for(make_source):
     for number, collected in enumerate(found, start=1):
         assert 100 + 64 * number <= collected.env_steps < 100 + 64 * number + 4
         assert (collected.rows.action != NO_ACTION).sum() == collected.new_env_steps
-    assert {c.told["rollout/actors"] for c in found} == {2}
+    assert {c.metrics["rollout/actors"] for c in found} == {2}
     # at most two blocks of 16 times ahead, and what was taken since
-    assert max(c.told["rollout/rows_ahead"] for c in found) <= 2 * 2 * 32
-    assert 0 < max(c.told["rollout/policy_age"] for c in found) <= 64 + 2 * 2 * 32 + 64
+    assert max(c.metrics["rollout/rows_ahead"] for c in found) <= 2 * 2 * 32
+    assert 0 < max(c.metrics["rollout/policy_age"] for c in found) <= 64 + 2 * 2 * 32 + 64
 
 
 def test_rows_of_each_environment_follow_each_other(make_source):
@@ -312,7 +312,7 @@ def test_actors_whose_environments_cannot_be_read_begin_anew(make_source, monkey
 def test_an_actor_that_died_before_a_save_is_replaced_after_it(make_source, rays):
     source, learner = make_source(num_actors=2, synchronous=True), Changing()
     warm_up(source, learner)
-    source._crew._actors[1].is_dead = True
+    source._pool._actors[1].is_dead = True
     state = source.state_dict()
     assert state["actors"] is None
     with pytest.warns(WorkerRestarted, match="actor 1 was lost"):
@@ -337,7 +337,7 @@ def test_where_one_actor_cannot_go_on_all_begin_new_episodes(make_source):
 
 def test_a_new_source_goes_on_where_the_learner_is_by_its_policy(make_source):
     source, learner = make_source(num_actors=1, synchronous=True, epsilon=0.0), Changing()
-    source.go_on(900)
+    source.continue_from(900)
     parts = warm_up(source, learner)
     assert 1_000 <= parts[-1][1] < 1_004
     again = make_source(num_actors=1, synchronous=True, epsilon=0.0)
@@ -351,13 +351,13 @@ def test_the_next_iterations_are_asked_for_before_learning_and_never_too_many(ma
     assert rays[0].most_at_once == 3
     before = len(rays[0].calls)
     source.collect(learner.module)
-    source.go_ahead(learner.module)
+    source.prefetch(learner.module)
     asked = rays[0].calls[before:]
     assert set(asked) == {"collect"}
     quiet = make_source(num_actors=2, block_rows=16, synchronous=True)
     warm_up(quiet, learner)
     before = len(rays[1].calls)
-    quiet.go_ahead(learner.module)
+    quiet.prefetch(learner.module)
     assert len(rays[1].calls) == before
     learner.iterations(quiet, 3)
     assert rays[1].most_at_once == 1
@@ -485,8 +485,8 @@ def test_a_policy_that_can_not_tell_priorities_is_refused(make_source):
 class Overlapping(RemoteActor):
     """Sends the last two times again with the next block, and a count of times beside them."""
 
-    def collect(self, order: Order, parcel: Any) -> Block:
-        block = super().collect(order, parcel)
+    def collect(self, request: BlockRequest, snapshot: Any) -> Block:
+        block = super().collect(request, snapshot)
         times = np.arange(block.first_time, block.first_time + len(block.rows.action))
         state = np.repeat(times[:, None, None], block.rows.action.shape[1], axis=1)
         rows = block.rows._replace(extra={"state": state})
@@ -502,10 +502,10 @@ class Overlapping(RemoteActor):
 
 def test_a_block_that_does_not_follow_is_refused_with_its_actor(make_source, monkeypatch):
     class Forgets(RemoteActor):
-        def collect(self, order: Order, parcel: Any) -> Block:
-            return super().collect(order, parcel)._replace(first_time=7)
+        def collect(self, request: BlockRequest, snapshot: Any) -> Block:
+            return super().collect(request, snapshot)._replace(first_time=7)
 
-    monkeypatch.setattr(crew, "RemoteActor", Forgets)
+    monkeypatch.setattr(actor_pool, "RemoteActor", Forgets)
     source = make_source(num_actors=2, synchronous=True)
     with pytest.raises(ValueError, match=r"^actor [01]: block: its \d+ times from 7 on, .* 0 that"):
         warm_up(source, Changing())
@@ -513,7 +513,7 @@ def test_a_block_that_does_not_follow_is_refused_with_its_actor(make_source, mon
 
 def test_actors_of_ones_own_may_send_a_state_and_blocks_that_overlap(make_source, monkeypatch):
     plain = make_source(num_actors=2, synchronous=True)
-    monkeypatch.setattr(crew, "RemoteActor", Overlapping)
+    monkeypatch.setattr(actor_pool, "RemoteActor", Overlapping)
     columns = {"state": ExtraColumn((1,), "int64")}
     monkeypatch.setattr(RayCollectionConfig, "extra_columns", columns)
     source = make_source(num_actors=2, synchronous=True)

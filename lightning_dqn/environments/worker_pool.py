@@ -13,7 +13,7 @@ import gymnasium as gym
 from gymnasium.error import AlreadyPendingCallError, NoAsyncCallError
 
 from lightning_dqn.environments.worker import Worker
-from lightning_dqn.environments.worker_faults import Fault, WorkerError, WorkerRestarted, end
+from lightning_dqn.environments.worker_faults import WorkerError, WorkerFault, WorkerRestarted, end
 from lightning_dqn.system.seeding import seed_of
 
 STARTING_TIMES = 5
@@ -24,7 +24,7 @@ WhileWaiting = Callable[[float, float], None]
 most that any took before for the like."""
 
 
-class Crew:
+class WorkerPool:
     """A worker for each environment, with the bound on how often one is replaced.
 
     Args:
@@ -104,7 +104,7 @@ class Crew:
         have_answered = True
         for index, (command, _) in enumerate(self._asked):
             answer = self._answer(index, command, began, timeout, while_waiting)
-            have_answered &= not isinstance(answer, Fault)
+            have_answered &= not isinstance(answer, WorkerFault)
             if have_answered:  # for the others one was waited for in vain
                 took = time.monotonic() - began
                 self._longest[command] = max(took, self._longest.get(command, 0.0))
@@ -125,17 +125,17 @@ class Crew:
         Raises:
             WorkerError: the new one has a fault too, or there may be none.
         """
-        if not isinstance(answer, Fault):
+        if not isinstance(answer, WorkerFault):
             return answer
         self.replace(index, answer)
         command, data = self._asked[index]
         self.workers[index].ask(command, {"seed": self.seed_of(index)} if seed_anew else data)
         answer = self._answer(index, command, time.monotonic(), None, while_waiting)
-        if isinstance(answer, Fault):
+        if isinstance(answer, WorkerFault):
             raise self.error(index, answer)
         return answer
 
-    def replace(self, index: int, fault: Fault) -> None:
+    def replace(self, index: int, fault: WorkerFault) -> None:
         """Give an environment a new worker.
 
         Raises:
@@ -162,7 +162,7 @@ class Crew:
             return None
         return seed_of(seed, "restart", index, self._restarts_of[index]) >> 1
 
-    def error(self, index: int, fault: Fault) -> WorkerError:
+    def error(self, index: int, fault: WorkerFault) -> WorkerError:
         """Return what to raise for a fault that ends all."""
         text = f"{self._name}: environment {index} {fault.cause}"
         if self._max_restarts > 0 and self.num_restarts >= self._max_restarts:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from lightning_dqn.collecting.remote.actor import ActorConfig, RemoteActor
-from lightning_dqn.collecting.remote.block import Block, Order
+from lightning_dqn.collecting.remote.block import Block, BlockRequest
 from lightning_dqn.environments.worker_faults import WorkerError, WorkerRestarted
 
 STARTING_TIMES = 5
@@ -18,7 +18,7 @@ STARTING_TIMES = 5
 _LOOK_SECONDS = 0.25
 
 
-class Fault(NamedTuple):
+class ActorFault(NamedTuple):
     """Why an actor gave no block.
 
     Attributes:
@@ -30,7 +30,7 @@ class Fault(NamedTuple):
     is_own: bool = False
 
 
-class Crew:
+class ActorPool:
     """Actors, each with its calls under way.
 
     Args:
@@ -76,20 +76,20 @@ class Crew:
         """Return the times T of the blocks that are under way from an actor."""
         return sum(times for one, times in self._calls.values() if one == index)
 
-    def ask(self, index: int, order: Order, parcel: Any) -> None:
+    def ask(self, index: int, request: BlockRequest, snapshot: Any) -> None:
         """Ask an actor for a block.
 
         Args:
             index: of the actor.
-            order: what is asked for.
-            parcel: a reference to a newer policy; None: the one that it has.
+            request: what is asked for.
+            snapshot: a reference to a newer policy; None: the one that it has.
         """
         if self.num_calls(index) == 0:
             self._since[index] = time.monotonic()
-        call = self._actors[index].collect.remote(order, parcel)
-        self._calls[call] = (index, order.num_times)
+        call = self._actors[index].collect.remote(request, snapshot)
+        self._calls[call] = (index, request.num_times)
 
-    def answers(self) -> Iterator[tuple[int, Block | Fault]]:
+    def answers(self) -> Iterator[tuple[int, Block | ActorFault]]:
         """Yield blocks that have come, and faults, of which an actor has one at a time.
 
         Waits a moment where there are none. Of an actor with a fault no other call counts.
@@ -106,7 +106,7 @@ class Crew:
             if self.num_calls(index) and (cause := self._overdue(index)) is not None:
                 yield index, self._fault(index, cause)
 
-    def replace(self, index: int, fault: Fault) -> None:
+    def replace(self, index: int, fault: ActorFault) -> None:
         """Put another actor in the place of one.
 
         Raises:
@@ -164,7 +164,7 @@ class Crew:
         with suppress(Exception):  # it may be gone
             self._ray.kill(self._actors[index], no_restart=True)
 
-    def _result(self, index: int, call: Any) -> Block | Fault:
+    def _result(self, index: int, call: Any) -> Block | ActorFault:
         try:
             block: Block = self._ray.get(call)
         except Exception as error:  # Ray's, or what the environment raised
@@ -173,33 +173,33 @@ class Crew:
         self._since[index] = time.monotonic()
         return block
 
-    def _fault(self, index: int, fault: Fault) -> Fault:
+    def _fault(self, index: int, fault: ActorFault) -> ActorFault:
         """Forget an actor's other calls."""
         self._calls = {call: told for call, told in self._calls.items() if told[0] != index}
         return fault
 
-    def _overdue(self, index: int) -> Fault | None:
+    def _overdue(self, index: int) -> ActorFault | None:
         if self._timeout is None:
             return None
         seconds = self._timeout * (1 if self._has_delivered[index] else STARTING_TIMES)
         if time.monotonic() - self._since[index] <= seconds:
             return None
-        return Fault(f"hasn't sent a block for {seconds:.0f} s (data.collection.call_timeout)")
+        return ActorFault(f"hasn't sent a block for {seconds:.0f} s (data.collection.call_timeout)")
 
-    def _told(self, error: Exception) -> Fault:
+    def _told(self, error: Exception) -> ActorFault:
         kinds = self._ray.exceptions
         lines = [line for line in str(error).splitlines() if line.strip()] or [""]
         if isinstance(error, kinds.RayTaskError):
             cause = getattr(error, "cause", None) or error
             first = (str(cause).splitlines() or [""])[0]
-            return Fault(f"raised {type(cause).__name__}: {first}", is_own=True)
+            return ActorFault(f"raised {type(cause).__name__}: {first}", is_own=True)
         if getattr(error, "actor_init_failed", False):
-            return Fault(f"couldn't be made: {lines[-1].strip()}", is_own=True)
+            return ActorFault(f"couldn't be made: {lines[-1].strip()}", is_own=True)
         if isinstance(error, kinds.GetTimeoutError):
-            return Fault("doesn't answer (data.collection.call_timeout)")
-        return Fault(f"was lost ({type(error).__name__})")
+            return ActorFault("doesn't answer (data.collection.call_timeout)")
+        return ActorFault(f"was lost ({type(error).__name__})")
 
-    def _error(self, index: int, fault: Fault) -> WorkerError:
+    def _error(self, index: int, fault: ActorFault) -> WorkerError:
         text = f"{self.name}: actor {index} {fault.cause}"
         if 0 < self._max_restarts <= self.num_restarts:
             text += (

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from lightning_dqn import DQN
-from lightning_dqn.collecting.remote.parcel import Receiver, pack
+from lightning_dqn.collecting.remote.policy_snapshot import PolicyReceiver, pack
 from lightning_dqn.networks.torsos import MLP
 
 OBSERVATION = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
@@ -44,7 +44,7 @@ def change(module: DQN) -> None:
 def test_what_arrives_acts_as_what_was_sent():
     module = make_module([{"Linear": 8}, "ReLU"])
     policy = module.behaviour_policy()
-    arrived = Receiver(None).open(pack(policy, 0))
+    arrived = PolicyReceiver(None).open(pack(policy, 0))
     assert arrived is not policy
     torch.testing.assert_close(
         arrived.q_values(OBSERVATION), policy.q_values(OBSERVATION), rtol=0, atol=0
@@ -52,12 +52,12 @@ def test_what_arrives_acts_as_what_was_sent():
 
 
 def test_newer_weights_come_into_the_policy_that_is_there():
-    module, receiver = make_module([{"Linear": 8}, "ReLU"]), Receiver(None)
+    module, receiver = make_module([{"Linear": 8}, "ReLU"]), PolicyReceiver(None)
     first = receiver.open(pack(module.behaviour_policy(), 0))
     before = first.q_values(OBSERVATION).clone()
     change(module)
-    parcel = pack(module.behaviour_policy(), 0)
-    assert receiver.open(parcel) is first
+    snapshot = pack(module.behaviour_policy(), 0)
+    assert receiver.open(snapshot) is first
     after = first.q_values(OBSERVATION)
     assert not torch.equal(before, after)
     assert torch.equal(after, module.behaviour_policy().q_values(OBSERVATION))
@@ -65,28 +65,28 @@ def test_newer_weights_come_into_the_policy_that_is_there():
 
 def test_what_is_packed_stays_as_it_was():
     module = make_module([{"Linear": 8}])
-    parcel = pack(module.behaviour_policy(), 0)
+    snapshot = pack(module.behaviour_policy(), 0)
     before = module.behaviour_policy().q_values(OBSERVATION).clone()
     change(module)
     module.behaviour_policy()
-    assert torch.equal(Receiver(None).open(parcel).q_values(OBSERVATION), before)
+    assert torch.equal(PolicyReceiver(None).open(snapshot).q_values(OBSERVATION), before)
 
 
 def test_what_arrives_shares_no_memory_with_what_came():
-    parcel = pack(make_module([{"Linear": 8}]).behaviour_policy(), 0)
-    for sent in parcel.tensors:
+    snapshot = pack(make_module([{"Linear": 8}]).behaviour_policy(), 0)
+    for sent in snapshot.tensors:
         sent.flags.writeable = False  # as Ray hands them over
-    receiver = Receiver(None)
-    policy = receiver.open(parcel)
+    receiver = PolicyReceiver(None)
+    policy = receiver.open(snapshot)
     with torch.no_grad():
         for parameter in policy.network.parameters():
             parameter.zero_()
-    assert any(sent.any() for sent in parcel.tensors)
+    assert any(sent.any() for sent in snapshot.tensors)
 
 
 def test_a_policy_of_any_kind_travels():
     policy = Own()
-    arrived = Receiver(None).open(pack(policy, 0))
+    arrived = PolicyReceiver(None).open(pack(policy, 0))
     assert arrived.twice[0] is arrived.twice[1]
     assert isinstance(arrived.twice[0], nn.Parameter)
     assert arrived.half.dtype == torch.bfloat16
@@ -95,13 +95,13 @@ def test_a_policy_of_any_kind_travels():
 
 
 def test_a_policy_that_became_another_is_taken_whole():
-    policy, receiver = Own(), Receiver(None)
+    policy, receiver = Own(), PolicyReceiver(None)
     assert receiver.open(pack(policy, 0)).act(OBSERVATION).tolist() == [1, 1, 1]
     policy.action = 0
     assert receiver.open(pack(policy, 0)).act(OBSERVATION).tolist() == [0, 0, 0]
 
 
-def noisy_values(receiver: Receiver, module: DQN, times: int) -> list[float]:
+def noisy_values(receiver: PolicyReceiver, module: DQN, times: int) -> list[float]:
     found = []
     for _ in range(times):
         policy = receiver.open(pack(module.behaviour_policy(), 0))
@@ -111,7 +111,7 @@ def noisy_values(receiver: Receiver, module: DQN, times: int) -> list[float]:
 
 def test_noise_goes_on_as_the_senders_would_have():
     module = make_module(MLP(hidden=[8], noisy=True))
-    arrived = noisy_values(Receiver(None), module, 3)
+    arrived = noisy_values(PolicyReceiver(None), module, 3)
     own = [float(module.behaviour_policy().q_values(OBSERVATION)[0, 0]) for _ in range(3)]
     assert arrived == own
     assert len(set(own)) == 3
@@ -119,18 +119,18 @@ def test_noise_goes_on_as_the_senders_would_have():
 
 def test_other_receivers_have_noise_of_their_own():
     module = make_module(MLP(hidden=[8], noisy=True))
-    drawn = [noisy_values(Receiver(seed), module, 2) for seed in (None, 1, 2, 1)]
+    drawn = [noisy_values(PolicyReceiver(seed), module, 2) for seed in (None, 1, 2, 1)]
     assert drawn[1] == drawn[3]
     assert len({tuple(one) for one in drawn}) == 3
 
 
 def test_noise_goes_on_where_it_was_saved():
-    module, receiver = make_module(MLP(hidden=[8], noisy=True)), Receiver(5)
+    module, receiver = make_module(MLP(hidden=[8], noisy=True)), PolicyReceiver(5)
     noisy_values(receiver, module, 2)
     saved = [state.clone() for state in receiver.noise()]
     expected = noisy_values(receiver, module, 2)
-    continued = Receiver(5)
-    continued.go_on_with_noise(saved)
+    continued = PolicyReceiver(5)
+    continued.restore_noise(saved)
     assert [torch.equal(a, b) for a, b in zip(continued.noise(), saved, strict=True)] == [True]
     assert noisy_values(continued, module, 2) == expected
 

@@ -20,7 +20,7 @@ from lightning_dqn.system.seeding import seed_of
 from lightning_dqn.transitions import Policy
 
 
-class Parcel(NamedTuple):
+class PolicySnapshot(NamedTuple):
     """A policy of one moment.
 
     Attributes:
@@ -40,13 +40,13 @@ class Parcel(NamedTuple):
         tensors = [torch.from_numpy(one) for one in self.tensors]
         return {"tensors": tensors, "env_steps": self.env_steps}
 
-    def with_weights(self, weights: Mapping[str, Any]) -> Parcel:
+    def with_weights(self, weights: Mapping[str, Any]) -> PolicySnapshot:
         """Return the same policy as it was when :meth:`weights` was told."""
         tensors = [one.numpy() for one in weights["tensors"]]
         return self._replace(tensors=tensors, env_steps=weights["env_steps"])
 
 
-def pack(policy: Policy, env_steps: int) -> Parcel:
+def pack(policy: Policy, env_steps: int) -> PolicySnapshot:
     """Return a policy as it is now; what updates do to it later changes nothing.
 
     Raises:
@@ -61,11 +61,11 @@ def pack(policy: Policy, env_steps: int) -> Parcel:
             f"the policy {type(policy).__name__} can't be sent to actors: {error}; make what it "
             "holds picklable, or collect in this process"
         ) from error
-    return Parcel(stream.getvalue(), packer.tensors, packer.noise, env_steps)
+    return PolicySnapshot(stream.getvalue(), packer.tensors, packer.noise, env_steps)
 
 
-class Receiver:
-    """Unpacks parcels.
+class PolicyReceiver:
+    """Unpacks snapshots.
 
     Args:
         seed: of the policy's own noise; None: it goes on where the sender's stood.
@@ -79,17 +79,17 @@ class Receiver:
         self._generators: list[torch.Generator] = []
         self._noise_to_take: list[Tensor] | None = None
 
-    def open(self, parcel: Parcel) -> Policy:
+    def open(self, snapshot: PolicySnapshot) -> Policy:
         """Return the policy, the same object as before where only numbers have changed."""
-        if self.policy is None or parcel.structure != self._structure:
-            unpacker = _Unpacker(parcel, self._seed)
+        if self.policy is None or snapshot.structure != self._structure:
+            unpacker = _Unpacker(snapshot, self._seed)
             self.policy = unpacker.load()
-            self._structure = parcel.structure
+            self._structure = snapshot.structure
             self._tensors, self._generators = unpacker.tensors, unpacker.generators
             self._take_noise()
         else:
             with torch.no_grad():
-                for tensor, sent in zip(self._tensors, parcel.tensors, strict=True):
+                for tensor, sent in zip(self._tensors, snapshot.tensors, strict=True):
                     tensor.copy_(_tensor(sent, tensor.dtype, tensor.shape))
         assert self.policy is not None
         return self.policy
@@ -100,7 +100,7 @@ class Receiver:
             return self._noise_to_take
         return [generator.get_state() for generator in self._generators]
 
-    def go_on_with_noise(self, states: list[Tensor]) -> None:
+    def restore_noise(self, states: list[Tensor]) -> None:
         """Draw from these states on, when there is a policy."""
         self._noise_to_take = states
         self._take_noise()
@@ -145,21 +145,21 @@ class _Packer(cloudpickle.Pickler):
 class _Unpacker(pickle.Unpickler):
     """Puts tensors and generators back, on the CPU."""
 
-    def __init__(self, parcel: Parcel, seed: int | None) -> None:
-        super().__init__(io.BytesIO(parcel.structure))
-        self._parcel, self._seed = parcel, seed
+    def __init__(self, snapshot: PolicySnapshot, seed: int | None) -> None:
+        super().__init__(io.BytesIO(snapshot.structure))
+        self._snapshot, self._seed = snapshot, seed
         self._tensors: dict[int, Tensor] = {}
         self._generators: dict[int, torch.Generator] = {}
 
     @property
     def tensors(self) -> list[Tensor]:
-        """Those of the parcel, in its order."""
-        return [self._tensors[index] for index in range(len(self._parcel.tensors))]
+        """Those of the snapshot, in its request."""
+        return [self._tensors[index] for index in range(len(self._snapshot.tensors))]
 
     @property
     def generators(self) -> list[torch.Generator]:
         """Likewise."""
-        return [self._generators[index] for index in range(len(self._parcel.noise))]
+        return [self._generators[index] for index in range(len(self._snapshot.noise))]
 
     def persistent_load(self, name: tuple[Any, ...]) -> Any:
         """Return what a name stands for."""
@@ -170,7 +170,7 @@ class _Unpacker(pickle.Unpickler):
             return self._generators[index]
         if index not in self._tensors:
             dtype, shape, is_parameter = how
-            tensor = _tensor(self._parcel.tensors[index], dtype, shape).clone()
+            tensor = _tensor(self._snapshot.tensors[index], dtype, shape).clone()
             self._tensors[index] = (
                 nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor
             )
@@ -179,7 +179,7 @@ class _Unpacker(pickle.Unpickler):
     def _generator(self, index: int, device: str) -> torch.Generator:
         generator = torch.Generator()
         if self._seed is None and device == "cpu":
-            generator.set_state(torch.from_numpy(self._parcel.noise[index].copy()))
+            generator.set_state(torch.from_numpy(self._snapshot.noise[index].copy()))
         else:
             generator.manual_seed(seed_of(self._seed or 0, "noise", index))
         return generator
