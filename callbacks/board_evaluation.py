@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from gymnasium.vector import VectorEnv
 
 from lightning_dqn.callbacks.learner import dqn_of
+from lightning_dqn.callbacks.period import follows_evaluation
 from lightning_dqn.dqn import DQN
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.games.environment import BoardGameVectorEnv
@@ -56,8 +57,7 @@ class BoardEvaluation(pl.Callback, ABC):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log ``eval/``."""
-        is_due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        if not trainer.sanity_checking and (is_due or trainer.state.fn != "fit"):
+        if follows_evaluation(trainer, self.every_n_epochs):
             self._tell(trainer, pl_module, "eval")
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -9,10 +9,9 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_warn
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_dqn.callbacks.learner import dqn_of, replay_data_of
-from lightning_dqn.callbacks.period import never_validated
+from lightning_dqn.callbacks.period import follows_evaluation, never_validated
 from lightning_dqn.collecting.filming import Studio
 from lightning_dqn.collecting.takes import Filmed, Footage, unrepeated
 from lightning_dqn.data import ReplayDataModule
@@ -101,9 +100,7 @@ class EpisodeVideos(pl.Callback):
         """Note an episode; behind the last one film, before others act on what was evaluated."""
         self._episodes.append(batch)
         is_last = batch_idx + 1 == sum(trainer.num_val_batches)
-        is_due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        is_due |= trainer.state.fn != "fit"
-        if not is_last or not is_due or trainer.sanity_checking:
+        if not is_last or not follows_evaluation(trainer, self.every_n_epochs):
             return
         studio = self._studio(trainer)
         if studio is None:
@@ -119,13 +116,6 @@ class EpisodeVideos(pl.Callback):
     def _film(self, trainer: pl.Trainer, module: DQN, studio: Studio) -> list[Filmed]:
         data = self._data(trainer)
         evaluation = data.evaluation
-
-        def look_up() -> None:
-            for look in data.while_busy:
-                look()
-            if trainer.received_sigterm:
-                raise SIGTERMException
-
         prefix = f"env_step_{module.env_steps:09d}_"
         return studio.film(
             module,
@@ -133,7 +123,7 @@ class EpisodeVideos(pl.Callback):
             Footage(self.folder, prefix, self.format, self.max_frames, self.width),
             seed=evaluation.episode_seed(data.seed, "validation"),
             episodes_per_env=evaluation.episodes_per_env,
-            look_up=look_up,
+            look_up=data.check_interrupts,
         )
 
     def _tell(self, trainer: pl.Trainer, module: DQN, videos: Sequence[Filmed]) -> None:

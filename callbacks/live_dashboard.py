@@ -310,9 +310,3 @@ def _bar_of_another(trainer: pl.Trainer) -> ProgressBar | None:
     """Return a bar that would write at every iteration though nobody sees it."""
     bar = trainer.progress_bar_callback
     return None if isinstance(bar, EnvStepProgressBar) else bar
-
-
-def is_by_key(trainer: pl.Trainer) -> bool:
-    """Return whether an evaluation is one that a key asked for, by which nothing may change."""
-    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return any(isinstance(one, LiveDashboard) and one.evaluates_by_key for one in callbacks)

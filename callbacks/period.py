@@ -1,4 +1,4 @@
-"""When an operation on networks acts: after every n-th update or env step, within a window."""
+"""When a callback acts: by updates or env steps within a window, or by evaluations."""
 
 from __future__ import annotations
 
@@ -88,6 +88,18 @@ def never_validated(trainer: pl.Trainer, every_n_epochs: int) -> Iterator[tuple[
         return
     if not any(n % every_n_epochs == n % every == 0 for n in range(1, epochs + 1)):
         yield "", f"it acts every {every_n_epochs} epochs, and the run has {epochs}"
+
+
+def follows_evaluation(trainer: pl.Trainer, every_n_epochs: int) -> bool:
+    """Tell whether a callback acts on the evaluation that ends now.
+
+    Args:
+        trainer: that evaluates.
+        every_n_epochs: of a fit; those that ``validate`` and ``test`` ask for count all.
+    """
+    if trainer.sanity_checking:
+        return False
+    return trainer.state.fn != "fit" or (trainer.current_epoch + 1) % every_n_epochs == 0
 
 
 def _period(

@@ -11,7 +11,6 @@ from torch import nn
 
 from lightning_dqn.agent import Agent
 from lightning_dqn.callbacks.board_evaluation import BoardEvaluation
-from lightning_dqn.callbacks.live_dashboard import is_by_key
 from lightning_dqn.callbacks.period import never_validated
 from lightning_dqn.dqn import DQN
 from lightning_dqn.games.matches import Record, play_both_seats
@@ -26,6 +25,7 @@ from lightning_dqn.games.opponents.past_selves import (
 from lightning_dqn.games.opponents.policy import PolicyOpponent
 from lightning_dqn.games.opponents.random import RandomOpponent
 from lightning_dqn.learning.monitors import INSTEAD, monitored, returns_from
+from lightning_dqn.live.extra_evaluation import is_by_key
 from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.reporting.statistics import sign_test
 from lightning_dqn.system.numbers import finite_number, whole_number

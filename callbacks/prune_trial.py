@@ -7,8 +7,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lightning_dqn.callbacks.live_dashboard import is_by_key
 from lightning_dqn.dqn import DQN
+from lightning_dqn.live.extra_evaluation import is_by_key
 from lightning_dqn.reporting.optuna_study import (
     METRIC,
     PRUNER,

@@ -304,7 +304,7 @@ class ReplayDataModule(pl.LightningDataModule):
         """Fill the ring before learning; of a module that has learned already, by its policy."""
         for env_steps in self._ready().warm_up(self._learner):
             self._tell_of_collection(env_steps)
-            self._look_up()
+            self.check_interrupts()
 
     def next_iteration(self) -> Iteration:
         """Collect, store and sample: one batch for the module."""
@@ -473,12 +473,16 @@ class ReplayDataModule(pl.LightningDataModule):
 
     def _look_on(self, observation: np.ndarray, counts: np.ndarray) -> None:
         """Look on before each step of evaluation, with all who do by then."""
-        self._look_up()
+        self.check_interrupts()
         for observe in self.observers:
             observe(observation, counts)
 
-    def _look_up(self) -> None:
-        """End where Lightning has noted a SIGTERM, which it looks at between batches alone."""
+    def check_interrupts(self) -> None:
+        """End a warm-up or an evaluation that is to end, by whatever ``while_busy`` raises.
+
+        Raises:
+            SIGTERMException: Lightning has noted one, which it looks at between batches alone.
+        """
         for look in self.while_busy:
             look()
         if self._trainer.received_sigterm and not self._ranks.are_several:

@@ -29,6 +29,7 @@ from lightning_dqn.formats.saved import HYPERPARAMETERS, WEIGHTS
 from lightning_dqn.formats.suffixes import SUFFIXES, Format, Keys
 from lightning_dqn.formats.tensors import tensor_writer
 from lightning_dqn.safekeeping.checksums import write_described
+from lightning_dqn.system.faults import first_line
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _program(values: QValues, spec: EnvironmentSpec, format: Format) -> tuple[by
     except ValueError:
         raise
     except Exception as error:  # torch's exporters and each runtime have errors of their own
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise ValueError(
             f"format={format}: no program can be made of {type(values.network).__name__}: "
             f"{reason}; its forward may not branch on an observation's values, nor on the size of "

@@ -106,3 +106,9 @@ def _unnoticed(trainer: pl.Trainer, metrics: dict[str, Any]) -> Iterator[None]:
         seen: Any = trainer.callback_metrics
         seen.clear()
         seen.update(metrics)
+
+
+def is_by_key(trainer: pl.Trainer) -> bool:
+    """Tell whether an evaluation is one that a key asked for, by which nothing may change."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return any(getattr(one, "evaluates_by_key", False) for one in callbacks)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_dqn.reporting.wandb_connection import address, api_key, can_connect
+from lightning_dqn.system.faults import first_line
 from lightning_dqn.system.files import write_text
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class WandbStart:
             # With the key in hand W&B has nothing left to ask for.
             return self._init(api_key=key) if key else self._init()
         except (wandb.Error, TimeoutError) as error:
-            why = next(iter(str(error).splitlines()), type(error).__name__)
+            why = first_line(error)
             return self._offline(f"W&B failed: {why}")
 
     def _offline(self, reason: str, level: int = logging.WARNING) -> wandb.Run:

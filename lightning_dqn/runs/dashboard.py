@@ -14,6 +14,7 @@ from lightning_dqn.reporting.glossary import GLOSSARY, MEDIA
 from lightning_dqn.reporting.sections import X_AXIS, pattern_of, sections
 from lightning_dqn.reporting.wandb_connection import address, api_key, can_connect
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.system.faults import first_line
 from lightning_dqn.system.files import write_json
 
 _SMOOTHED = ("train/", "values/", "replay/", "network/", "time/")
@@ -143,5 +144,5 @@ def _as_one_line() -> Any:
     try:
         yield
     except Exception as error:  # whatever W&B's client may raise
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = first_line(error)
         raise ConfigError(f"W&B: {reason}; or {_INSTEAD}") from error

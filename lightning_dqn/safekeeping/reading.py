@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.safekeeping.format_version import migrated
 from lightning_dqn.safekeeping.generations import previous_of
-from lightning_dqn.system.faults import DamagedCheckpoint
+from lightning_dqn.system.faults import DamagedCheckpoint, first_line
 
 _DAMAGES = (
     OSError,
@@ -112,7 +112,7 @@ def _verify(path: Path) -> None:
 
 
 def _damaged(path: Path, error: BaseException) -> DamagedCheckpoint:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = first_line(error)
     return DamagedCheckpoint(
         f"{path}: no readable checkpoint, it is damaged or another file ({reason})"
     )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from lightning_dqn.collecting.remote.actor import ActorConfig, RemoteActor
 from lightning_dqn.collecting.remote.block import Block, BlockRequest
 from lightning_dqn.environments.worker_faults import WorkerError, WorkerRestarted
+from lightning_dqn.system.faults import first_line
 
 STARTING_TIMES = 5
 """How many times as long as another call an actor's first one may take: it imports and makes."""
@@ -191,8 +192,7 @@ class ActorPool:
         lines = [line for line in str(error).splitlines() if line.strip()] or [""]
         if isinstance(error, kinds.RayTaskError):
             cause = getattr(error, "cause", None) or error
-            first = (str(cause).splitlines() or [""])[0]
-            return ActorFault(f"raised {type(cause).__name__}: {first}", is_own=True)
+            return ActorFault(f"raised {type(cause).__name__}: {first_line(cause)}", is_own=True)
         if getattr(error, "actor_init_failed", False):
             return ActorFault(f"couldn't be made: {lines[-1].strip()}", is_own=True)
         if isinstance(error, kinds.GetTimeoutError):

@@ -9,6 +9,7 @@ from typing import Any
 from lightning_dqn.reporting.wandb_artifacts import MODEL
 from lightning_dqn.reporting.wandb_connection import address, api_key, can_connect
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.system.faults import first_line
 
 OF_WANDB = "wandb:"
 """What the name of an artifact begins with where a run is named."""
@@ -43,7 +44,7 @@ def fetched(named: str) -> Path:
     except (wandb.Error, OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
-        why = next(iter(str(error).splitlines()), type(error).__name__)
+        why = first_line(error)
         raise ConfigError(f"run={named}: {why}; expected wandb:entity/project/name:version") from (
             error
         )
