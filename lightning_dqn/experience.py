@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.collecting.contract import Source
-from lightning_dqn.collecting.sharing import told_to_all
+from lightning_dqn.collecting.sharing import summed_over_ranks
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.extra_columns import NO_COLUMNS, ExtraColumns
 from lightning_dqn.replay.archive import RingArchive
@@ -109,7 +109,7 @@ class Experience:
         collected = self.source.collect(learner)
         self.replay.extend(collected.rows)
         if self._ranks.are_several:
-            collected = told_to_all(collected, self._ranks)
+            collected = summed_over_ranks(collected, self._ranks)
         tell(collected.env_steps)
         self.replay.follow_schedules(collected.env_steps)
         transitions = self.sampler.sample(

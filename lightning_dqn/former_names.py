@@ -284,12 +284,12 @@ WORDS = {
 def former_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the arguments of a command line in today's words, and a line for each that changed."""
     words = [_word(argument) for argument in arguments]
-    told = [
+    lines = [
         f"{old} is now {new}; the old word goes with 0.3"
         for old, new in zip(arguments, words, strict=True)
         if old != new
     ]
-    return words, told
+    return words, lines
 
 
 def _word(argument: str) -> str:

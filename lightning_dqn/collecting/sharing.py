@@ -15,7 +15,7 @@ from lightning_dqn.system.ranks import Ranks
 from lightning_dqn.transitions import Episode
 
 
-def told_to_all(collected: Collected, ranks: Ranks) -> Collected:
+def summed_over_ranks(collected: Collected, ranks: Ranks) -> Collected:
     """Return one rank's rows with what is told of the rows of all ranks.
 
     Env steps, worker restarts and episodes are summed; the exploration rate is this rank's.

@@ -127,7 +127,7 @@ def named(which: str, shown: Episode, ranked: Episode) -> str:
     return f"{which if shown == ranked else 'unrepeated'}_return_{shown.episode_return:.6g}"
 
 
-def told(episode: Episode) -> str:
+def episode_text(episode: Episode) -> str:
     """Return what an episode came to, for people."""
     return f"return {episode.episode_return:g} in {episode.episode_length:,} env steps"
 
@@ -136,6 +136,7 @@ def unrepeated(filmed: Filmed) -> str:
     """Return one line about a video that shows another episode than the one ranked."""
     was, shown = filmed.ranked, filmed.episode
     return (
-        f"{filmed.which}: the evaluation counted {told(was)}, but its video shows {told(shown)} "
-        "and is named by that: the environment, or the policy, doesn't repeat itself by its seed"
+        f"{filmed.which}: the evaluation counted {episode_text(was)}, but its video shows "
+        f"{episode_text(shown)} and is named by that: the environment, or the policy, doesn't "
+        "repeat itself by its seed"
     )

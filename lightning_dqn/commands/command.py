@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from lightning_dqn.runs.build import ConfigError, as_type
 from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.keys import typed
-from lightning_dqn.runs.mistakes import near, told
+from lightning_dqn.runs.mistakes import exit_on_mistake, near
 from lightning_dqn.system.faults import first_line
 
 Options = TypeVar("Options")
@@ -42,7 +42,7 @@ def run_command(
     if is_wanting or "--help" in arguments or "-h" in arguments:
         print(usage(kind))
         return
-    with told():
+    with exit_on_mistake():
         act(read_options(arguments, kind))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lightning_dqn.commands.command import part_arguments, read_options, usage
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
-from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.mistakes import exit_on_mistake
 from lightning_dqn.runs.options import option
 from lightning_dqn.runs.ranks import asks_for_several
 from lightning_dqn.runs.training import training_module
@@ -49,14 +49,14 @@ def main(arguments: Sequence[str]) -> None:
         print(usage(DoctorOptions))
         return
     own, rest = part_arguments(arguments, DoctorOptions)
-    with told():
+    with exit_on_mistake():
         options = read_options(own, DoctorOptions)
         if options.run is not None and rest:
             raise ConfigError(f"{rest[0]}: a run that was made has its own keys; leave them away")
         if options.run is not None:
             return _of_run(options.run)
         composer = Composer(rest)
-    with composer, told(composer.explain):
+    with composer, exit_on_mistake(composer.explain):
         _before(composer, options)
 
 

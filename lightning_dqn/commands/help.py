@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from lightning_dqn.runs.compose import Composer, without_hydra
 from lightning_dqn.runs.keys import explain_key, explain_keys, leaves
-from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.mistakes import exit_on_mistake
 
 HEADER = """\
 Deep Q-learning under pytorch_lightning's Trainer.fit.
@@ -38,7 +38,7 @@ Flags: -m sweep, --cfg job print the configuration, --config-dir <folder>, --hyd
 
 def print_help(overrides: list[str]) -> None:
     """Print what can be chosen and every key; ``overrides`` show in the values."""
-    with Composer(overrides) as composer, told(composer.explain):
+    with Composer(overrides) as composer, exit_on_mistake(composer.explain):
         config, groups = without_hydra(composer.config()), composer.groups()
     try:
         print(help_text(config, groups), flush=True)

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from lightning_dqn.commands.command import part_arguments, run_command
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer, without_hydra
-from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.mistakes import exit_on_mistake
 from lightning_dqn.runs.options import option
 from lightning_dqn.runs.resume import CONFIGURATION, quoted
 from lightning_dqn.runs.training import training_module
@@ -73,7 +73,10 @@ def make_run(options: ImportOptions, overrides: Sequence[str]) -> ImportReport:
     output, key_map = Path(options.output), _key_map(options.key_map)
     check_unused(output)
     tensors = read_tensors(options.file)
-    with Composer([*overrides, f"run_dir={quoted(output)}"]) as composer, told(composer.explain):
+    with (
+        Composer([*overrides, f"run_dir={quoted(output)}"]) as composer,
+        exit_on_mistake(composer.explain),
+    ):
         config = without_hydra(composer.config())
         module = training_module().prepare(config).module
     report = import_into(module.agent, tensors, key_map, partial=options.partial)

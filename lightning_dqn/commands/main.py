@@ -53,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if command in COMMANDS:
         return _run(command, rest)
     if first and first[0] not in "-+~" and "=" not in first:
-        told = near(first, list(COMMANDS)) or f"there are {', '.join(COMMANDS)}"
-        print(f"lightning-dqn: {first}: no such command; {told}", file=sys.stderr)
+        hint = near(first, list(COMMANDS)) or f"there are {', '.join(COMMANDS)}"
+        print(f"lightning-dqn: {first}: no such command; {hint}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
     _run("train", [argument for argument in arguments if argument])
 

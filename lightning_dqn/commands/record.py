@@ -36,8 +36,8 @@ def _run(options: RecordOptions) -> None:
         print(json.dumps({"run": options.run, **_plain(recording)}, indent=2))
         return
     returns = [one.episode.episode_return for one in recording.episodes]
-    told = f"{min(returns):g} to {max(returns):g}, median {median(returns):g}"
-    print(f"{len(returns)} episodes: return {told}")
+    returned = f"{min(returns):g} to {max(returns):g}, median {median(returns):g}"
+    print(f"{len(returns)} episodes: return {returned}")
     for video in recording.videos:
         is_as_ranked = "" if video.is_repeated else " (not repeated)"
         print(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lightning_dqn.commands import train
 from lightning_dqn.commands.command import part_arguments, read_options, usage
-from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.mistakes import exit_on_mistake
 from lightning_dqn.runs.options import option
 
 
@@ -33,6 +33,6 @@ def main(arguments: Sequence[str]) -> None:
         print(usage(ResumeOptions))
         return
     own, rest = part_arguments(arguments, ResumeOptions)
-    with told():
+    with exit_on_mistake():
         run = read_options(own, ResumeOptions).run
     train.main([f"resume={run}", *rest])

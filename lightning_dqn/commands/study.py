@@ -10,7 +10,7 @@ from pathlib import Path
 from lightning_dqn.commands import sweep, train
 from lightning_dqn.commands.command import part_arguments, read_options, usage
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.mistakes import exit_on_mistake
 from lightning_dqn.runs.options import option, trust_option
 from lightning_dqn.runs.trust import Trust
 from lightning_dqn.study.asked import Study
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
         print(usage(StudyOptions))
         return
     own, rest = part_arguments(arguments, StudyOptions)
-    with told():
+    with exit_on_mistake():
         options = read_options(own, StudyOptions)
         _check_path(own, rest)
         if options.report is not None:

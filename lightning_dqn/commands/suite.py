@@ -11,7 +11,7 @@ from lightning_dqn.commands import sweep, train
 from lightning_dqn.commands.command import part_arguments, read_options, usage
 from lightning_dqn.commands.study import seeds_of
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.mistakes import told
+from lightning_dqn.runs.mistakes import exit_on_mistake
 from lightning_dqn.runs.options import option, trust_option
 from lightning_dqn.runs.trust import Trust
 from lightning_dqn.study.asked import Study
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
         print(usage(SuiteOptions))
         return
     own, rest = part_arguments(arguments, SuiteOptions)
-    with told():
+    with exit_on_mistake():
         options = read_options(own, SuiteOptions)
         if options.report is not None:
             return _report(options, rest)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning_dqn.runs.compose import Composer
-from lightning_dqn.runs.mistakes import INTERRUPTED, tell, told
+from lightning_dqn.runs.mistakes import INTERRUPTED, exit_on_mistake, tell
 from lightning_dqn.runs.trust import take_trust
 from lightning_dqn.safekeeping.signals import Stopped, requeue
 from lightning_dqn.study.conduct import interrupted_when_terminated
@@ -41,7 +41,7 @@ def run(
     """
     tell(composer.notes)
     try:
-        with interrupted_when_terminated(), told(composer.explain):
+        with interrupted_when_terminated(), exit_on_mistake(composer.explain):
             if pruner is None:
                 results = launch(composer, sweep, task)
             else:
@@ -77,13 +77,13 @@ def search(searching: Searching, task: Task, *, again_goes_on: bool = False) -> 
 
 def resume(folder: Path, arguments: Sequence[str], task: Task) -> NoReturn:
     """Go on with a sweep or a study, in its folder and as it was asked for."""
-    with told():
+    with exit_on_mistake():
         trust, rest = take_trust(arguments)
         sweep = read_sweep(folder)
         if sweep.search is not None:
             search(continued(sweep, rest, trust), task, again_goes_on=True)
         composer = gone_on_with(sweep, rest)
     with composer:
-        with told(composer.explain):
+        with exit_on_mistake(composer.explain):
             sweep = check_pending(composer, sweep, trust)
         run(composer, sweep, task, again_goes_on=True)

@@ -22,7 +22,7 @@ from lightning_dqn.runs.budget import refuse_epochs
 from lightning_dqn.runs.compose import Composer, Job
 from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.jobs_check import check_jobs
-from lightning_dqn.runs.mistakes import RUN_FAULT, one_line, tell, told
+from lightning_dqn.runs.mistakes import RUN_FAULT, exit_on_mistake, one_line, tell
 from lightning_dqn.runs.ranks import let_the_first_end, rank_of
 from lightning_dqn.runs.resume import CHECKPOINT, Resumed
 from lightning_dqn.runs.resuming import find_resumed, without_resume
@@ -47,7 +47,7 @@ _transcript = logging.getLogger("lightning_dqn.transcript")
 def main(arguments: Sequence[str]) -> None:
     """Train, or print help or what one of Hydra's flags asks for."""
     if "--help" in arguments or "-h" in arguments:
-        with told():
+        with exit_on_mistake():
             print_help([a for a in arguments if a not in ("--help", "-h")])
         return
     with lasting_output():
@@ -57,22 +57,22 @@ def main(arguments: Sequence[str]) -> None:
 def _main(arguments: Sequence[str]) -> None:
     if (folder := sweep_of(arguments)) is not None:
         sweep.resume(folder, without_resume(arguments), train)
-    with told():
+    with exit_on_mistake():
         trust, rest = take_trust(arguments)
         resumed = find_resumed(rest, trust)
         composer = Composer(without_resume(rest) if resumed is None else resumed.arguments)
     with composer:
-        with told(composer.explain):
+        with exit_on_mistake(composer.explain):
             searched = None if composer.only_shows or resumed else asked_search(composer)
             if searched is not None:
                 sweep.search(begun_search(searched, composer, arguments), train)
             plan = None if composer.only_shows else check_jobs(composer, _goes_on(resumed))
         if plan is not None and plan.folder is not None:
-            with told():
+            with exit_on_mistake():
                 asked = begun(plan, arguments)
             sweep.run(composer, asked, train)
         tell(composer.notes)
-        with told(composer.explain):
+        with exit_on_mistake(composer.explain):
             composer.execute(train)
 
 
@@ -107,7 +107,7 @@ def _train(config: DictConfig) -> float | None:
     # Warnings go to the terminal and to the log, as conf/hydra/job_logging/run.yaml has it.
     logging.captureWarnings(bool(logging.getLogger("py.warnings").handlers))
     run_dir, is_first, parent = Path(config.run_dir), rank_of(config, os.environ) == 0, os.getppid()
-    mistakes = nullcontext if is_sweep() else told  # of a job others don't end, which go on
+    mistakes = nullcontext if is_sweep() else exit_on_mistake  # a job's don't end the others
     with ExitStack() as held:
         held.callback(logging.captureWarnings, False)
         if is_first:
@@ -166,7 +166,7 @@ def _tell_failure(error: Exception, config: DictConfig, *, is_first: bool) -> No
         raise error
     try:
         if isinstance(error, RunFault | DamagedCheckpoint):
-            with told():
+            with exit_on_mistake():
                 raise error
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise error

@@ -120,7 +120,7 @@ class AtariVectorEnv(VectorEnv):
         self._lives = info["lives"]
         self._ended = np.zeros(self.num_envs, bool)
         self._newest = observation[:, 0]
-        return self._newest, self._told(np.zeros(self.num_envs, bool))
+        return self._newest, self._info(np.zeros(self.num_envs, bool))
 
     def step(
         self, actions: Any
@@ -140,8 +140,8 @@ class AtariVectorEnv(VectorEnv):
         life_lost = (lives < self._lives) & ~self._ended
         self._lives, self._ended = lives, terminated | truncated
         self._newest = observation[:, 0]
-        told = self._told(life_lost)
-        return self._newest, reward.astype(np.float32), terminated, truncated, told
+        info = self._info(life_lost)
+        return self._newest, reward.astype(np.float32), terminated, truncated, info
 
     def render(self) -> tuple[np.ndarray, ...]:
         """Return what the agent sees in each environment, E times uint8[84, 84, 3]."""
@@ -151,7 +151,7 @@ class AtariVectorEnv(VectorEnv):
         """End the emulators and their threads, which live as long as they are held."""
         self._games = None
 
-    def _told(self, life_lost: np.ndarray) -> dict[str, Any]:
+    def _info(self, life_lost: np.ndarray) -> dict[str, Any]:
         return {LIFE_LOST: life_lost} if self.protocol.life_ends else {}
 
     def _checked(self, actions: Any) -> np.ndarray:

@@ -50,8 +50,8 @@ def render_modes(environment: VectorEnv) -> list[str]:
 
 def render_fps(environment: VectorEnv) -> float | None:
     """Return the frames per second that environments ask for; None where they don't say."""
-    told = environment.metadata.get("render_fps")
-    return float(told) if told else None
+    fps = environment.metadata.get("render_fps")
+    return float(fps) if fps else None
 
 
 def check_gives_pictures(environment: VectorEnv, name: str) -> None:
@@ -62,7 +62,7 @@ def check_gives_pictures(environment: VectorEnv, name: str) -> None:
     """
     modes = render_modes(environment)
     if PICTURES not in modes:
-        raise ValueError(f"{name} gives no pictures (render mode {PICTURES}): {modes_told(modes)}")
+        raise ValueError(f"{name} gives no pictures (render mode {PICTURES}): {modes_text(modes)}")
 
 
 def quiet_drawing(*, has_window: bool) -> None:
@@ -73,6 +73,6 @@ def quiet_drawing(*, has_window: bool) -> None:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 
-def modes_told(modes: Sequence[str]) -> str:
+def modes_text(modes: Sequence[str]) -> str:
     """Return which render modes there are, in words."""
     return f"its render modes are {', '.join(modes)}" if modes else "it has no render mode at all"

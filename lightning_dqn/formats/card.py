@@ -200,7 +200,7 @@ def _loading(facts: Facts) -> Iterator[str]:
 
 def _evaluation(facts: Facts) -> Iterator[str]:
     one = facts.evaluation
-    told = {
+    rows = {
         "mean return ± standard deviation": f"{one.mean_reward:.2f} ± {one.std_reward:.2f}",
         **{_STATISTICS[name]: _value(value) for name, value in one.more.items()},
         "episodes": f"{one.episodes}, {one.episodes_cut} of them cut",
@@ -211,7 +211,7 @@ def _evaluation(facts: Facts) -> Iterator[str]:
     yield ""
     yield f"The numbers are of {one.told}."
     yield ""
-    yield from _table(told)
+    yield from _table(rows)
     for note in one.notes:
         yield f"Note: {note}."
         yield ""
@@ -224,7 +224,7 @@ def _training(facts: Facts) -> Iterator[str]:
     one = facts.training
     versions = one.origin.get("versions") or {}
     hardware = one.origin.get("hardware") or {}
-    told = {
+    rows = {
         "budget": f"{one.env_steps:,} env steps, {one.updates:,} updates, {one.seconds:.1f} s",
         "weights": one.weights,
         "seed": one.seed,
@@ -236,7 +236,7 @@ def _training(facts: Facts) -> Iterator[str]:
     }
     yield "## Training"
     yield ""
-    yield from _table(told)
+    yield from _table(rows)
     yield "To train it again, with all that `config.yaml` says (read it first, for it names code):"
     yield ""
     yield from (

@@ -62,8 +62,8 @@ class Optimization:
             return optimizer
         scheduler = self._make_lr_scheduler(optimizer)
         check_lr_scheduler(scheduler, iterations)
-        told = scheduler if isinstance(scheduler, Mapping) else {"scheduler": scheduler}
-        return [optimizer], [{**told, **_ONCE_AN_ITERATION}]
+        config = scheduler if isinstance(scheduler, Mapping) else {"scheduler": scheduler}
+        return [optimizer], [{**config, **_ONCE_AN_ITERATION}]
 
 
 def check_optimizers(trainer: Any, network: nn.Module, iterations: int | None) -> None:
@@ -91,8 +91,8 @@ def check_optimizers(trainer: Any, network: nn.Module, iterations: int | None) -
             "DQN steps one; make one of them by torch's SequentialLR or ChainedScheduler"
         )
     for config in trainer.lr_scheduler_configs:
-        told = {name: getattr(config, name) for name in ("scheduler", *_ONCE_AN_ITERATION)}
-        check_lr_scheduler(told, iterations)
+        settings = {name: getattr(config, name) for name in ("scheduler", *_ONCE_AN_ITERATION)}
+        check_lr_scheduler(settings, iterations)
 
 
 def names_of(trainer: Any) -> dict[str, str | None]:
@@ -167,8 +167,8 @@ def check_lr_scheduler(scheduler: Any, iterations: int | None) -> None:
     Raises:
         ValueError: naming what to take instead.
     """
-    told = scheduler if isinstance(scheduler, Mapping) else {"scheduler": scheduler}
-    scheduler = told.get("scheduler")
+    config = scheduler if isinstance(scheduler, Mapping) else {"scheduler": scheduler}
+    scheduler = config.get("scheduler")
     if not hasattr(scheduler, "step"):
         raise ValueError(
             f"lr_scheduler: gives a {type(scheduler).__name__}, and no torch scheduler; "
@@ -180,9 +180,9 @@ def check_lr_scheduler(scheduler: Any, iterations: int | None) -> None:
             "watch there; choose a schedule over iterations, as LinearLR or CosineAnnealingLR"
         )
     for name, meant in _ONCE_AN_ITERATION.items():
-        if told.get(name, meant) != meant:
+        if config.get(name, meant) != meant:
             raise ValueError(
-                f"lr_scheduler[{name!r}]={told[name]!r}: it is stepped once an iteration; count "
+                f"lr_scheduler[{name!r}]={config[name]!r}: it is stepped once an iteration; count "
                 'iterations, and give {"scheduler": ..., "interval": "step"}, for Lightning takes '
                 "'epoch' where none is named"
             )
@@ -202,5 +202,5 @@ def check_lr_scheduler(scheduler: Any, iterations: int | None) -> None:
 def _check_function(name: str, given: Any, example: str) -> None:
     if given and not callable(given):
         takes = "the parameters" if name == "optimizer" else "the optimizer"
-        told = repr(given) if isinstance(given, str) else type(given).__name__
-        raise ValueError(f"{name}={told}: is no function of {takes}; pass partial({example})")
+        value = repr(given) if isinstance(given, str) else type(given).__name__
+        raise ValueError(f"{name}={value}: is no function of {takes}; pass partial({example})")

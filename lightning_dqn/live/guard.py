@@ -66,8 +66,8 @@ def modes_of(terminal: int) -> str | None:
     """Return the terminal's modes as ``stty`` takes them back; None where there is no ``stty``."""
     if shutil.which("sh") is None or shutil.which("stty") is None:
         return None
-    told = subprocess.run(["stty", "-g"], stdin=terminal, capture_output=True, check=False)
-    return told.stdout.decode().strip() or None
+    answer = subprocess.run(["stty", "-g"], stdin=terminal, capture_output=True, check=False)
+    return answer.stdout.decode().strip() or None
 
 
 def is_foreground(terminal: int) -> bool:

@@ -140,8 +140,8 @@ def draw_environment(sheet: Sheet, area: Area, state: State) -> None:
     if glance is None:
         sheet.write_in(area, 0, state.glance_reason, DIM)
         return
-    told = f"step {glance.episode_length:,} of an episode, return {short(glance.episode_return)}"
-    sheet.write_in(area, 0, told, DIM)
+    moment = f"step {glance.episode_length:,} of an episode, return {short(glance.episode_return)}"
+    sheet.write_in(area, 0, moment, DIM)
     picture, values = _parts(Area(area.row + 1, area.column, area.height - 1, area.width), glance)
     for line, pieces in enumerate(glance.picture):
         column = 1

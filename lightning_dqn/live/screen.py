@@ -118,14 +118,14 @@ def _draw_progress(sheet: Sheet, area: Area, state: State) -> None:
     done, total = state.epoch_env_steps
     draw_bar(sheet, area, 0, "epoch", done / max(total, 1), f"{count(done)}/{count(total)}")
     whole = state.total_env_steps
-    told = f"{count(state.env_steps)}/{'∞' if whole is None else count(whole)}"
-    draw_bar(sheet, area, 1, "run  ", state.env_steps / whole if whole else 0.0, told)
-    small = "" if sheet.height - 4 >= 30 else _tunable_told(state)
+    progress = f"{count(state.env_steps)}/{'∞' if whole is None else count(whole)}"
+    draw_bar(sheet, area, 1, "run  ", state.env_steps / whole if whole else 0.0, progress)
+    small = "" if sheet.height - 4 >= 30 else _tunable_text(state)
     sheet.write_in(area, 2, state.message or small, WARN if state.message else PLAIN)
     sheet.write_in(area, 3, _HELP, BOLD)
 
 
-def _tunable_told(state: State) -> str:
+def _tunable_text(state: State) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in state.tunable.items())
 
 

@@ -32,8 +32,8 @@ def why_not(environment: Mapping[str, str]) -> str:
         return "the process runs in the background"
     size = os.get_terminal_size(1)
     if size.columns < LEAST[0] or size.lines < LEAST[1]:
-        told = f"{size.columns}x{size.lines}"
-        return f"the terminal is {told}, and {LEAST[0]}x{LEAST[1]} is the least"
+        has = f"{size.columns}x{size.lines}"
+        return f"the terminal is {has}, and {LEAST[0]}x{LEAST[1]} is the least"
     return "" if modes_of(1) else "there is no stty, which puts a terminal back"
 
 

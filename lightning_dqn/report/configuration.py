@@ -90,8 +90,8 @@ def environment_of(config: Mapping[str, Any]) -> str | None:
     for one in (other, config.get("environment")):
         if isinstance(one, Mapping) and (name := one.get("id") or one.get("game")):
             kwargs = one.get("kwargs") or {}
-            told = ", ".join(f"{key}={typed(value)}" for key, value in kwargs.items())
-            return f"{name} ({told})" if told else str(name)
+            arguments = ", ".join(f"{key}={typed(value)}" for key, value in kwargs.items())
+            return f"{name} ({arguments})" if arguments else str(name)
     return None
 
 

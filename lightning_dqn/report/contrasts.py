@@ -17,7 +17,7 @@ from lightning_dqn.report.panels import MOST_LINES, ranked
 from lightning_dqn.report.reported import Reported
 from lightning_dqn.study.aggregates import WAYS, Estimate, Scores, Way, aggregates
 from lightning_dqn.study.improvement import probability_of_improvement
-from lightning_dqn.study.namesakes import told_apart
+from lightning_dqn.study.namesakes import distinct_labels
 from lightning_dqn.study.profiles import Profile, performance_profile
 from lightning_dqn.study.suite_results import SuiteResults
 
@@ -127,7 +127,7 @@ def _suites(reported: Reported) -> dict[str, SuiteResults]:
     ]
     alike = [(source, suite) for source, suite in found if suite.table == found[0][1].table]
     names = [source.name for source, _ in alike]
-    labels = told_apart(names, [source.folder or Path() for source, _ in alike])
+    labels = distinct_labels(names, [source.folder or Path() for source, _ in alike])
     return {
         label: SuiteResults.of(suite, [one.results for one in source.settings])
         for label, (source, suite) in zip(labels, alike, strict=True)

@@ -93,7 +93,7 @@ def figure_of(panel: Panel, name: str, *, is_main: bool) -> Figure:
     if panel.runs:
         caption = f"{caption} Thin lines are single seeds.".strip()
     svg = draw_panel(panel, name, size)
-    return Figure(name, title, panel.metric, svg, _told(panel, title), caption)
+    return Figure(name, title, panel.metric, svg, _described(panel, title), caption)
 
 
 def title_of(metric: str) -> tuple[str, str]:
@@ -112,7 +112,7 @@ def meaning_of(metric: str) -> str:
     return next((text for pattern, text in patterns.items() if re.match(pattern, metric)), "")
 
 
-def _told(panel: Panel, title: str) -> str:
+def _described(panel: Panel, title: str) -> str:
     lines = []
     for label, curve in panel.curves.items():
         first, last, env_steps = ends_of(curve)
@@ -127,7 +127,7 @@ def _told(panel: Panel, title: str) -> str:
 def profile_figure(contrast: Contrast, name: str) -> Figure:
     """Return performance profiles as a picture."""
     svg = draw_profiles(contrast.profiles, contrast.what, name)
-    told = [
+    lines = [
         f"{label}: half of the runs are above {_median_of(one.thresholds, one.share)}"
         for label, one in contrast.profiles.items()
     ]
@@ -137,7 +137,7 @@ def profile_figure(contrast: Contrast, name: str) -> Figure:
         f"The share of runs whose {contrast.what} is above τ, with its {INTERVAL}: the higher a "
         f"line, the better (Agarwal et al. 2021).{more}"
     )
-    return Figure(name, title, "", svg, f"{title}. {'; '.join(told)}.", caption)
+    return Figure(name, title, "", svg, f"{title}. {'; '.join(lines)}.", caption)
 
 
 def _median_of(thresholds: object, share: object) -> str:

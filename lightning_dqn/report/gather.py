@@ -17,7 +17,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob, label_of
 from lightning_dqn.runs.pruned import read_pruned
 from lightning_dqn.runs.resume import flags_of_run
-from lightning_dqn.study.namesakes import told_apart
+from lightning_dqn.study.namesakes import distinct_labels
 from lightning_dqn.study.results import read_run
 from lightning_dqn.study.results_files import RESULTS, read_results
 from lightning_dqn.study.sweep import Sweep, is_sweep, read_sweep
@@ -71,7 +71,7 @@ def is_run(folder: Path) -> bool:
 
 
 def _of_sweep(sweep: Sweep) -> RunSource:
-    told = _told_reasons(sweep.folder)
+    reasons = _reasons_of(sweep.folder)
     settings: dict[tuple[str, ...], list[SweepJob]] = {}
     for job in sweep.jobs:
         own = (job.name,) if sweep.search is not None else job.setting
@@ -82,7 +82,8 @@ def _of_sweep(sweep: Sweep) -> RunSource:
         setting = jobs[0].setting
         label = jobs[0].name if sweep.search is not None else label_of(setting, shared)
         runs = [
-            _run(sweep.folder, sweep.run_dir(job), job.seed, told.get(job.name, "")) for job in jobs
+            _run(sweep.folder, sweep.run_dir(job), job.seed, reasons.get(job.name, ""))
+            for job in jobs
         ]
         ordered = tuple(sorted(runs, key=lambda run: run.seed or 0))
         command = setting_command(sweep, setting, jobs)
@@ -90,7 +91,7 @@ def _of_sweep(sweep: Sweep) -> RunSource:
     return RunSource(sweep.name, sweep.folder, sweep.command_line, tuple(found), sweep.suite)
 
 
-def _told_reasons(folder: Path) -> dict[str, str]:
+def _reasons_of(folder: Path) -> dict[str, str]:
     """Return why runs failed, as the sweep's results tell it, by the names of their folders."""
     if not (folder / RESULTS).is_file():
         return {}
@@ -98,7 +99,7 @@ def _told_reasons(folder: Path) -> dict[str, str]:
     return {one.run_dir: one.reason for one in failures}
 
 
-def _run(sweep: Path, folder: Path, seed: int | None, told: str = "") -> ReportedRun:
+def _run(sweep: Path, folder: Path, seed: int | None, reason: str = "") -> ReportedRun:
     if failure := _failure(folder):  # before a summary, which may be of an earlier part
         return ReportedRun(folder, seed, "failed", failure)
     if (folder / SUMMARY).is_file():
@@ -108,8 +109,8 @@ def _run(sweep: Path, folder: Path, seed: int | None, told: str = "") -> Reporte
             return ReportedRun(folder, seed, "finished", str(error))
     if (pruned := read_pruned(folder)) is not None:
         return ReportedRun(folder, seed, "pruned", str(pruned))
-    if told:
-        return ReportedRun(folder, seed, "failed", told)
+    if reason:
+        return ReportedRun(folder, seed, "failed", reason)
     if not is_run(folder):
         return ReportedRun(folder, seed, "not begun")
     return ReportedRun(folder, seed, "unfinished", "it is running, or was ended without a word")
@@ -172,7 +173,7 @@ def _labelled(sources: Sequence[RunSource]) -> tuple[RunSource, ...]:
         else one.label
         for source, one in settings
     ]
-    free = iter(told_apart(labels, [_place(one) for _, one in settings]))
+    free = iter(distinct_labels(labels, [_place(one) for _, one in settings]))
     return tuple(
         replace(source, settings=tuple(replace(one, label=next(free)) for one in source.settings))
         for source in sources

@@ -79,7 +79,7 @@ def _view(numbers: Numbers, episodes: list[Episodes], notes: list[str]) -> dict[
     reported = numbers.reported
     return {
         "title": title_of(numbers),
-        "told": _told(numbers),
+        "told": _counts_text(numbers),
         "version": __version__,
         "time": f"{datetime.now():%Y-%m-%d %H:%M}",
         "notes": [*reported.notes, *_states(numbers), *_by_hand(numbers), *notes],
@@ -109,7 +109,7 @@ def title_of(numbers: Numbers) -> str:
     return f"Report of {', '.join(names)}"
 
 
-def _told(numbers: Numbers) -> str:
+def _counts_text(numbers: Numbers) -> str:
     settings = numbers.reported.settings
     runs = [run for setting in settings for run in setting.runs]
     counted = [
@@ -134,8 +134,8 @@ def _state(setting: Setting) -> str:
     counts = {
         state: sum(run.state == state for run in setting.runs) for state in (*_UNFINISHED, "pruned")
     }
-    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    return f"{setting.label}: of {_counted(len(setting.runs), 'run')} {told}" if told else ""
+    states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    return f"{setting.label}: of {_counted(len(setting.runs), 'run')} {states}" if states else ""
 
 
 def _by_hand(numbers: Numbers) -> Iterator[str]:

@@ -105,14 +105,14 @@ def _newest(folder: Path) -> list[EpisodeVideo]:
 def _recorded(place: Path, folder: Path) -> Iterator[_Take]:
     """Yield the recordings in a place, by the files that tell what belongs together."""
     for path in place.glob(f"*{RECORDING}"):
-        told = _read(path)
+        notes = _read(path)
         videos = []
         with suppress(KeyError, TypeError, AttributeError):  # another program's
             videos = [
                 EpisodeVideo(
-                    which, one["return"], told["env_steps"], place / one["file"], folder, True
+                    which, one["return"], notes["env_steps"], place / one["file"], folder, True
                 )
-                for which, one in told["videos"].items()
+                for which, one in notes["videos"].items()
                 if which in _ORDER and (place / one["file"]).is_file()
             ]
         if videos:
@@ -140,7 +140,7 @@ def _time(path: Path) -> float:
 def _read(path: Path) -> dict[str, Any]:
     """Return what a JSON file holds; nothing where it isn't there, or isn't ours."""
     try:
-        told = json.loads(path.read_text())
+        notes = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return notes if isinstance(notes, dict) else {}

@@ -65,8 +65,8 @@ def read_rows(path: Path) -> Iterator[Row]:
                 raise ValueError(f"no column {' or '.join(X_AXES)}")
             env_steps = next((cells[name] for name in X_AXES if cells.get(name)), None)
             if env_steps is not None:
-                told = {n: v for n, v in cells.items() if n and v and n not in NO_METRICS}
-                yield Row(float(env_steps), {name: float(v) for name, v in told.items()})
+                values = {n: v for n, v in cells.items() if n and v and n not in NO_METRICS}
+                yield Row(float(env_steps), {name: float(v) for name, v in values.items()})
 
 
 def read_series(path: Path, *, keys: Collection[str] | None = None) -> dict[str, Series]:

@@ -27,7 +27,7 @@ from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.build import ConfigError, build, build_several, invalid
 from lightning_dqn.runs.check import check_folder, check_keys, check_values
 from lightning_dqn.runs.ranks import asks_for_several
-from lightning_dqn.runs.unread import told_before
+from lightning_dqn.runs.unread import without_idle_warnings
 from lightning_dqn.system.ranks import Ranks
 
 
@@ -127,7 +127,7 @@ def rehearse(experiment: Experiment) -> None:
     trainer, module, data = experiment.trainer, experiment.module, experiment.data
     trainer.datamodule = data  # type: ignore[attr-defined]
     for name, callback in named_callbacks(experiment):
-        with _as_mistake_of(f"callbacks.{name}"), told_before():
+        with _as_mistake_of(f"callbacks.{name}"), without_idle_warnings():
             callback.setup(trainer, module, "fit")
             callback.on_fit_start(trainer, module)
 

@@ -62,11 +62,11 @@ def names_of(jobs: Sequence[Sequence[str]]) -> list[str]:
     """
     values = [{key_of(one): _value(one) for one in job} for job in jobs]
     keys = list(dict.fromkeys(key for one in values for key in one))
-    told = [key for key in keys if key == SEED or len({one.get(key) for one in values}) > 1]
-    told.sort(key=lambda key: key == SEED)  # which comes last
-    short = shortened(told)
+    named = [key for key in keys if key == SEED or len({one.get(key) for one in values}) > 1]
+    named.sort(key=lambda key: key == SEED)  # which comes last
+    short = shortened(named)
     names = [
-        cut(",".join(f"{_plain(short[key])}={_plain(one[key])}" for key in told if key in one))
+        cut(",".join(f"{_plain(short[key])}={_plain(one[key])}" for key in named if key in one))
         or "job"
         for one in values
     ]

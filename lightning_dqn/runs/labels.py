@@ -45,11 +45,11 @@ def _short(overrides: Sequence[str]) -> list[str]:
     """Return what overrides set, by the last words of their keys that tell them apart."""
     parted = (text.lstrip("+").partition("=") for text in overrides)
     set_ = {key.partition("@")[0]: value for key, _, value in parted}
-    told = {key: value for key, value in sorted(set_.items()) if not _is_said(key)}
-    words = shortened([key.lstrip("~") for key in told])
+    shown = {key: value for key, value in sorted(set_.items()) if not _is_said(key)}
+    words = shortened([key.lstrip("~") for key in shown])
     return [
         f"~{words[key[1:]]}" if key.startswith("~") else f"{words[key]}={value.strip(_QUOTES)}"
-        for key, value in told.items()
+        for key, value in shown.items()
     ]
 
 

@@ -52,7 +52,7 @@ def as_ranks(trainer: pl.Trainer) -> Iterator[None]:
         os.environ[PARENT] = str(os.getpid())
         os.environ.setdefault(_OF_TORCHS_LOG, "ERROR")
         try:
-            with _lost_ranks_told(trainer):
+            with _naming_lost_ranks(trainer):
                 yield
             _see_them_end(trainer)
         finally:
@@ -62,7 +62,7 @@ def as_ranks(trainer: pl.Trainer) -> Iterator[None]:
 
 
 @contextmanager
-def _lost_ranks_told(trainer: pl.Trainer) -> Iterator[None]:
+def _naming_lost_ranks(trainer: pl.Trainer) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:

@@ -49,7 +49,7 @@ EXTRAS = {
 
 
 @contextmanager
-def told(explain: Callable[[Exception], str] = str) -> Iterator[None]:
+def exit_on_mistake(explain: Callable[[Exception], str] = str) -> Iterator[None]:
     """Tell a mistake in one line and exit with 2, a run's fault likewise and exit with 1.
 
     ``HYDRA_FULL_ERROR=1`` raises it instead.
@@ -194,8 +194,8 @@ def _unknown_inside(
     if keys.get(node) == {} and "_target_" in given:
         return f"{node}: nothing is there yet, so it takes a plus: {_as_added(error)}"
     if group in groups and target != keys.get(f"{node}._target_"):
-        told = "a mapping is laid over what is there, whose other keys would stay"
-        return f"{inner}: no such key; {told}; {own_option(group, target)}"
+        reason = "a mapping is laid over what is there, whose other keys would stay"
+        return f"{inner}: no such key; {reason}; {own_option(group, target)}"
     added = [f"{node}.{name}" for name in given if f"{node}.{name}" not in keys]
     values = (_typed(given[one.removeprefix(f"{node}.")]) for one in added)
     pairs = (f"+{one}={value}" for one, value in zip(added, values, strict=True))

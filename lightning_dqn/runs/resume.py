@@ -207,8 +207,8 @@ def _new(typed: Sequence[str], own: Sequence[str]) -> list[str]:
     def of_key(key: str, overrides: Sequence[str]) -> list[str]:
         return [one for one in overrides if key_of(one) == key]
 
-    told = {key: of_key(key, typed) for key in map(key_of, typed)}
-    known = {key for key, values in told.items() if of_key(key, own)[-len(values) :] == values}
+    values_of = {key: of_key(key, typed) for key in map(key_of, typed)}
+    known = {key for key, values in values_of.items() if of_key(key, own)[-len(values) :] == values}
     return [one for one in typed if key_of(one) not in known]
 
 

@@ -28,7 +28,7 @@ from lightning_dqn.runs.provenance import provenance
 from lightning_dqn.runs.pruned import Pruned, read_pruned
 from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
 from lightning_dqn.runs.trust import needed_trust
-from lightning_dqn.runs.unread import told_before
+from lightning_dqn.runs.unread import without_idle_warnings
 from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.safekeeping.reading import read_checkpoint
 from lightning_dqn.system.faults import DamagedCheckpoint
@@ -106,7 +106,7 @@ def run(experiment: Experiment) -> Summary | Pruned:
         callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
         callbacks.append(LambdaCallback(on_train_start=partial(_begin, config)))
     with following(experiment), as_ranks(trainer):
-        with told_before():
+        with without_idle_warnings():
             trainer.fit(module, experiment.data, ckpt_path=config.ckpt_path, weights_only=True)
         if (pruned := read_pruned(run_dir)) is not None:
             return pruned

@@ -73,7 +73,7 @@ def without_secrets(config: DictConfig) -> dict[str, Any]:
         for key, value in leaves(values, "")
         if isinstance(value, str) and value and _is_secret(key)
     }
-    told: dict[str, Any] = _told(values, "", written, secrets)
+    told: dict[str, Any] = _without_secrets(values, "", written, secrets)
     return told
 
 
@@ -109,16 +109,18 @@ def _refers(key: str, value: str, found: Iterable[str]) -> bool:
     return False
 
 
-def _told(node: Any, key: str, written: dict[str, str], secrets: set[str]) -> Any:
+def _without_secrets(node: Any, key: str, written: dict[str, str], secrets: set[str]) -> Any:
     if key in written:
         return written[key]
     if isinstance(node, dict):
         return {
-            name: _told(value, f"{key}.{name}" if key else str(name), written, secrets)
+            name: _without_secrets(value, f"{key}.{name}" if key else str(name), written, secrets)
             for name, value in node.items()
         }
     if isinstance(node, list):
-        return [_told(value, f"{key}[{i}]", written, secrets) for i, value in enumerate(node)]
+        return [
+            _without_secrets(value, f"{key}[{i}]", written, secrets) for i, value in enumerate(node)
+        ]
     if not isinstance(node, str):
         return node
     is_hidden = _LOOKS_SECRET.fullmatch(node) or any(secret in node for secret in secrets)

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lightning_dqn.runs.experiment import Experiment, prepare
 from lightning_dqn.runs.lengths import warmup_of
-from lightning_dqn.runs.unread import told_before
+from lightning_dqn.runs.unread import without_idle_warnings
 
 MOST_ROWS = 20_000
 """Of the trial's ring, if that of the run is larger."""
@@ -87,7 +87,7 @@ def try_run(config: DictConfig, seconds: float) -> Trial:
         experiment = prepare(shortened(config, Path(folder)))
         clock = _Clock(experiment, seconds, Path(folder))
         experiment.trainer.callbacks.append(clock)  # type: ignore[attr-defined]
-        with _threads(config.num_threads), told_before():
+        with _threads(config.num_threads), without_idle_warnings():
             experiment.trainer.fit(experiment.module, experiment.data)
         return clock.trial
 

@@ -158,8 +158,8 @@ def check_overrides(overrides: Sequence[str], trust: Trust, source: str) -> None
             raise _refusal(source, f"{text}: an override that can't be read") from error
         key = str(override.key_or_group)
         if re.match(r"hydra\b", key) or override.is_sweep_override():
-            told = f"{text}: what Hydra itself does isn't taken from a folder; type it again"
-            raise _refusal(source, told)
+            reason = f"{text}: what Hydra itself does isn't taken from a folder; type it again"
+            raise _refusal(source, reason)
         for _, leaf in leaves(value, key):
             if "." not in key and isinstance(leaf, str) and _RELATIVE.search(leaf):
                 raise _refusal(source, f"{text}: leads out of its folder; type it again")

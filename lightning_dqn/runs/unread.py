@@ -95,7 +95,7 @@ def _is_read(key: str, text: str) -> bool:
 
 
 @contextmanager
-def told_before() -> Iterator[None]:
+def without_idle_warnings() -> Iterator[None]:
     """Let a fit or its rehearsal not warn of callbacks without effect: lines tell of keys."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\w+ has no effect: ")

@@ -176,8 +176,8 @@ class RankFiles:
 
     def _agreed(self, reason: str | None) -> str | None:
         """Return why a rank couldn't write or read what is its, if one couldn't; all call it."""
-        told = enumerate(self._ranks.each_ones(reason))
-        return next((f"{why} (rank {rank})" for rank, why in told if why is not None), None)
+        reasons = enumerate(self._ranks.each_ones(reason))
+        return next((f"{why} (rank {rank})" for rank, why in reasons if why is not None), None)
 
     def _tidy(self, path: Path, token: str) -> None:
         """Delete what neither this checkpoint nor the generation before it names.

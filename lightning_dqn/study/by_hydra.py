@@ -35,8 +35,8 @@ class ByHydra:
         while batch := list(islice(jobs, self._batch_size)):
             for job in batch:
                 sweep.clear(job)
-            told = self._launch([_overrides(sweep, job) for job in batch], number)
-            for job, reason in zip(batch, told, strict=True):
+            reasons = self._launch([_overrides(sweep, job) for job in batch], number)
+            for job, reason in zip(batch, reasons, strict=True):
                 ended(job, _reason(sweep, job, reason))
             number += len(batch)
 

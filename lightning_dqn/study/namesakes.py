@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 
-def told_apart(labels: Sequence[str], folders: Sequence[Path]) -> list[str]:
+def distinct_labels(labels: Sequence[str], folders: Sequence[Path]) -> list[str]:
     """Return labels that all differ: namesakes have the end of their folder that sets them apart.
 
     Those of one folder are numbered.

@@ -158,8 +158,8 @@ def _is_open(folder: Path) -> bool:
         settings = read_results(folder).settings
     except ConfigError:
         return True
-    told = sum(len(one.runs) + len(one.failures) + len(one.pruned) for one in settings)
-    return told < len(read_sweep(folder).jobs)
+    known = sum(len(one.runs) + len(one.failures) + len(one.pruned) for one in settings)
+    return known < len(read_sweep(folder).jobs)
 
 
 def read_results(folder: str | Path) -> SweepResults:

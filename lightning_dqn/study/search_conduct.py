@@ -67,7 +67,7 @@ class Conductor:
         self._say = say
         for job in trials.running():
             if sweep.is_over(job):  # it ended, and nobody was there to tell
-                self._told(job, None)
+                self._report_to_trial(job, None)
         self._running = trials.running()
         num_kept = len(sweep.jobs) - len(self._running)
         self._tally = Tally(sweep, max(0, search.n_trials - num_kept), say)
@@ -86,7 +86,7 @@ class Conductor:
     def ended(self, launched: SweepJob, reason: str | None) -> None:
         """Take a job that ended; see :data:`lightning_dqn.study.launcher.Ended`."""
         job = next(one for one in self._sweep.jobs if one.name == launched.name)
-        self._tally.count(job, self._told(job, reason))
+        self._tally.count(job, self._report_to_trial(job, reason))
 
     def results(self) -> SweepResults:
         """Write what all trials came to, and say it."""
@@ -100,7 +100,7 @@ class Conductor:
         tell_results(results, self._tally, self._say)
         return results
 
-    def _told(self, job: SweepJob, reason: str | None) -> str | None:
+    def _report_to_trial(self, job: SweepJob, reason: str | None) -> str | None:
         """Tell a trial what became of its job; return why it failed."""
         run_dir = self._sweep.run_dir(job)
         try:

@@ -159,8 +159,8 @@ class SearchSpace:
             try:
                 override = OverridesParser.create().parse_override(line)
             except HydraException as error:
-                told = f"{line}: can't be read ({one_line(error)}); expected {FORMS}"
-                raise ConfigError(told) from error
+                reason = f"{line}: can't be read ({one_line(error)}); expected {FORMS}"
+                raise ConfigError(reason) from error
             found[key] = dimension_of(override)
         return cls(found)
 

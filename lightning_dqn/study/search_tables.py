@@ -25,7 +25,7 @@ def trials_table(trials: Sequence[Results], ranked_by: str) -> str:
     return markdown(rows)
 
 
-def trials_told(trials: Sequence[Results]) -> str:
+def trials_line(trials: Sequence[Results]) -> str:
     """Return how many trials there are of each kind, and how many env steps pruning spared.
 
     Without it each trial that was pruned would have had as many as the longest that finished.
@@ -33,12 +33,12 @@ def trials_told(trials: Sequence[Results]) -> str:
     finished = [run.env_steps for one in trials for run in one.runs]
     pruned = [run.env_steps for one in trials for run in one.pruned]
     num_failed = len(trials) - len(finished) - len(pruned)
-    told = f"{len(trials)} trials: {len(finished)} finished, {len(pruned)} pruned"
+    counts = f"{len(trials)} trials: {len(finished)} finished, {len(pruned)} pruned"
     if num_failed:
-        told += f", {num_failed} failed"
+        counts += f", {num_failed} failed"
     spent = sum(finished) + sum(pruned)
     if not finished or not pruned:
-        return f"{told}; {spent:,} env steps"
+        return f"{counts}; {spent:,} env steps"
     whole = sum(finished) + len(pruned) * max(finished)
     spared = max(0.0, 1 - spent / whole)
-    return f"{told}; {spent:,} env steps, {100 * spared:.0f} % fewer than without pruning"
+    return f"{counts}; {spent:,} env steps, {100 * spared:.0f} % fewer than without pruning"

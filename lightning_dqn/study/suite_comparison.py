@@ -11,7 +11,7 @@ from pathlib import Path
 from lightning_dqn.reporting.tables import markdown
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.study.improvement import probability_of_improvement
-from lightning_dqn.study.namesakes import told_apart
+from lightning_dqn.study.namesakes import distinct_labels
 from lightning_dqn.study.results_files import TABLE, read_finished
 from lightning_dqn.study.suite_files import write_suites
 from lightning_dqn.study.suite_results import SuiteResults, spread
@@ -74,8 +74,8 @@ def write_suite_comparison(found: Sequence[SweepResults], folder: Path) -> tuple
     ]
     folder.mkdir(parents=True, exist_ok=True)
     commands = [f"- {label}: `{one.command}`" for label, one in zip(suites, found, strict=True)]
-    told = [f"- {note}" for note in notes]
-    write_text(folder / TABLE, "\n\n".join([text, "\n".join([*told, *commands])]) + "\n")
+    lines = [f"- {note}" for note in notes]
+    write_text(folder / TABLE, "\n\n".join([text, "\n".join([*lines, *commands])]) + "\n")
     return text, [*notes, *write_suites(played, games, folder, title="suites")]
 
 
@@ -111,7 +111,7 @@ def _labels(found: Sequence[SweepResults]) -> list[str]:
     own = [" ".join(word for word in some if word not in shared) for some in words]
     folders = [one.folder.resolve() for one in found]
     named = [text or folder.name for text, folder in zip(own, folders, strict=True)]
-    return told_apart(named, folders)
+    return distinct_labels(named, folders)
 
 
 def _common(suites: Mapping[str, SuiteResults]) -> list[str]:

@@ -139,12 +139,12 @@ def protocol(runs: Sequence[Run]) -> str:
         "the environment's own limit" if limit is None else f"{limit:,} env steps"
         for limit in sorted(limits, key=lambda limit: (limit is None, limit or 0))
     )
-    told = "" if cut is None else f": {cut:,} of {episodes:,} were"
+    of_all = "" if cut is None else f": {cut:,} of {episodes:,} were"
     parts = [
         f"after {_several(run.env_steps for run in runs)} env steps",
         f"{_several(run.episodes for run in runs)} test episodes of each run",
         f"epsilon {epsilons}" if epsilons else "",
-        f"cut after {steps}{told}" if steps else "",
+        f"cut after {steps}{of_all}" if steps else "",
         " or ".join(dict.fromkeys(_tested(run.tested) for run in runs if run.tested)),
     ]
     return "evaluation: " + ", ".join(part for part in parts if part)

@@ -161,11 +161,13 @@ def _job(folder: Path, name: str, overrides: Sequence[str], seed: int | None = N
     if not is_of_folder(name):
         raise ValueError(f"{name!r} is no name of a job's folder")
     job = SweepJob(name, _texts(overrides), None if seed is None else int(seed))
-    return job if job.seed is not None else replace(job, composed_seed=_told_seed(folder / name))
+    if job.seed is not None:
+        return job
+    return replace(job, composed_seed=_seed_of_summary(folder / name))
 
 
-def _told_seed(run_dir: Path) -> int | None:
-    """Return the seed that a finished run tells, of whose sweep 0.2 noted none."""
+def _seed_of_summary(run_dir: Path) -> int | None:
+    """Return the seed of a finished run of whose sweep 0.2 noted none."""
     try:
         return int(json.loads((run_dir / SUMMARY).read_text())["seed"])
     except (OSError, ValueError, KeyError, TypeError):

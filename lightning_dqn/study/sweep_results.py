@@ -11,12 +11,12 @@ from lightning_dqn.runs.hydra_files import searched
 from lightning_dqn.runs.jobs import SweepJob, label_of
 from lightning_dqn.runs.pruned import read_pruned
 from lightning_dqn.study.results import Failure, PrunedRun, Results, read_run
-from lightning_dqn.study.search_tables import trials_table, trials_told
+from lightning_dqn.study.search_tables import trials_line, trials_table
 from lightning_dqn.study.suite import Suite
 from lightning_dqn.study.suite_results import SuiteResults
 from lightning_dqn.study.suite_tables import suite_text
 from lightning_dqn.study.sweep import Sweep, seeds_text
-from lightning_dqn.study.tables import changes_told, comparison, runs_table
+from lightning_dqn.study.tables import comparison, lines_of_changes, runs_table
 from lightning_dqn.system.overrides import is_of, key_of
 
 
@@ -69,19 +69,19 @@ class SweepResults:
         if self.suite is not None:
             return suite_text(SuiteResults.of(self.suite, self.settings))
         runs = [run for setting in self.settings for run in setting.runs]
-        return "\n\n".join([self._tables(), *changes_told(runs)])
+        return "\n\n".join([self._tables(), *lines_of_changes(runs)])
 
     def _tables(self) -> str:
         labelled = {one.name: one for one in self.settings}
         if self.ranked_by is not None:
             text = trials_table(self.settings, self.ranked_by)
-            return f"{text}\n\n{trials_told(self.settings)}{self._best_told()}"
+            return f"{text}\n\n{trials_line(self.settings)}{self._best_line()}"
         if len(self.settings) == 1:
             [only] = self.settings
             return f"{runs_table(only)}\n\n{comparison(labelled)}"
-        return comparison(labelled, "setting") + self._best_told()
+        return comparison(labelled, "setting") + self._best_line()
 
-    def _best_told(self) -> str:
+    def _best_line(self) -> str:
         best = self.best
         return "" if best is None else f"\n\nbest  {best.name}\n  {best.command}"
 

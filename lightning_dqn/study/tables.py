@@ -8,7 +8,7 @@ import numpy as np
 
 from lightning_dqn.reporting.statistics import interquartile_mean
 from lightning_dqn.reporting.tables import duration, interval_text, markdown
-from lightning_dqn.study.namesakes import told_apart
+from lightning_dqn.study.namesakes import distinct_labels
 from lightning_dqn.study.results import CONFIDENCE, Results, Run
 
 INTERVAL = f"{100 * CONFIDENCE:.0f} % interval"
@@ -26,7 +26,7 @@ def runs_table(results: Results) -> str:
     return markdown(rows)
 
 
-def changes_told(runs: Iterable[Run]) -> list[str]:
+def lines_of_changes(runs: Iterable[Run]) -> list[str]:
     """Return a line for each run that no command makes again, by its folder."""
     return [
         f"{run.run_dir} was changed by hand: {'; '.join(run.changed_by_hand)}"
@@ -60,7 +60,7 @@ def labels(studies: Sequence[Results]) -> list[str]:
         f"{name} {more}".strip() if names.count(name) > 1 else name
         for name, more in zip(names, own, strict=True)
     ]
-    return told_apart(found, [study.folder for study in studies])
+    return distinct_labels(found, [study.folder for study in studies])
 
 
 def iqm_text(study: Results) -> str:

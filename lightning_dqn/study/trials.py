@@ -123,5 +123,5 @@ class Trials:
 
 def launched(job: SweepJob, trial: int) -> SweepJob:
     """Return a job with what tells its trial of evaluations, and prunes it."""
-    told = ("+callbacks/prune_trial=default", f"callbacks.prune_trial.trial={trial}")
-    return SweepJob(job.name, (*job.overrides, *told))
+    pruning = ("+callbacks/prune_trial=default", f"callbacks.prune_trial.trial={trial}")
+    return SweepJob(job.name, (*job.overrides, *pruning))

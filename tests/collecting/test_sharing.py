@@ -7,7 +7,7 @@ from typing import Any
 from support.threaded_ranks import in_ranks
 
 from lightning_dqn.collecting.contract import Collected
-from lightning_dqn.collecting.sharing import episodes_of_all, told_to_all
+from lightning_dqn.collecting.sharing import episodes_of_all, summed_over_ranks
 from lightning_dqn.system.ranks import Ranks
 from lightning_dqn.transitions import Episode
 
@@ -21,7 +21,7 @@ def test_env_steps_restarts_and_episodes_are_those_of_all() -> None:
         episodes = [OF_FIRST, [], OF_THIRD][ranks.rank]
         restarts = [None, 2, 1][ranks.rank]
         own = Collected(ROWS, 10 + ranks.rank, ranks.rank, 0.25, list(episodes), restarts)
-        return told_to_all(own, ranks)
+        return summed_over_ranks(own, ranks)
 
     for collected in in_ranks(3, act):
         assert collected == Collected(ROWS, 33, 3, 0.25, [*OF_FIRST, *OF_THIRD], 3)
@@ -29,7 +29,7 @@ def test_env_steps_restarts_and_episodes_are_those_of_all() -> None:
 
 def test_without_workers_and_episodes_there_are_none() -> None:
     own = Collected(ROWS, 4, 4, 0.0, [])
-    for collected in in_ranks(2, lambda ranks: told_to_all(own, ranks)):
+    for collected in in_ranks(2, lambda ranks: summed_over_ranks(own, ranks)):
         assert (collected.worker_restarts, collected.episodes) == (None, [])
 
 

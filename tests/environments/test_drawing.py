@@ -11,7 +11,7 @@ from support.shown_env import ShownEnv, UndrawnEnv, color
 from lightning_dqn.environments.drawing import (
     check_gives_pictures,
     draw,
-    modes_told,
+    modes_text,
     render_fps,
     render_modes,
 )
@@ -59,5 +59,5 @@ def test_modes_and_pace_are_those_of_the_metadata():
 
 
 def test_render_modes_are_told_in_words():
-    assert modes_told(["ansi", "human"]) == "its render modes are ansi, human"
-    assert modes_told([]) == "it has no render mode at all"
+    assert modes_text(["ansi", "human"]) == "its render modes are ansi, human"
+    assert modes_text([]) == "it has no render mode at all"

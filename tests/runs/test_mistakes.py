@@ -10,7 +10,7 @@ from lightning_dqn.environments.declared import WrongGiven
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_keys
 from lightning_dqn.runs.compose import Composer, compose
-from lightning_dqn.runs.mistakes import explain, hint_of, told
+from lightning_dqn.runs.mistakes import exit_on_mistake, explain, hint_of
 
 
 def told_of(*arguments: str) -> str:
@@ -169,29 +169,29 @@ def test_a_mistake_ends_the_process_with_2(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    with pytest.raises(SystemExit) as stop, told():
+    with pytest.raises(SystemExit) as stop, exit_on_mistake():
         raise ValueError("a=1: wrong")
     assert stop.value.code == 2
     assert capsys.readouterr().err == "lightning-dqn: a=1: wrong\n"
 
 
 def test_what_is_no_mistake_goes_through() -> None:
-    with pytest.raises(KeyError), told():
+    with pytest.raises(KeyError), exit_on_mistake():
         raise KeyError("a fault of the program")
 
 
 def test_a_traceback_comes_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(ValueError, match="wrong"), told():
+    with pytest.raises(ValueError, match="wrong"), exit_on_mistake():
         raise ValueError("wrong")
 
 
 def test_a_fault_of_a_run_is_told_in_one_line_with_another_status(capsys, monkeypatch):
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    with pytest.raises(SystemExit) as caught, told():
+    with pytest.raises(SystemExit) as caught, exit_on_mistake():
         raise WrongGiven("environment 1 gave nonsense")  # a ValueError too
     assert caught.value.code == 1
     assert capsys.readouterr().err == "lightning-dqn: environment 1 gave nonsense\n"
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(WrongGiven), told():
+    with pytest.raises(WrongGiven), exit_on_mistake():
         raise WrongGiven

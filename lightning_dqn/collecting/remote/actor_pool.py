@@ -144,7 +144,7 @@ class ActorPool:
             try:
                 results.append(self._ray.get(call, timeout=seconds))
             except Exception as error:  # Ray's, or what the environment raised
-                raise self._error(index, self._told(error)) from error
+                raise self._error(index, self._fault_of(error)) from error
         return results
 
     def close(self) -> None:
@@ -169,14 +169,14 @@ class ActorPool:
         try:
             block: Block = self._ray.get(call)
         except Exception as error:  # Ray's, or what the environment raised
-            return self._fault(index, self._told(error))
+            return self._fault(index, self._fault_of(error))
         self._has_delivered[index] = True
         self._since[index] = time.monotonic()
         return block
 
     def _fault(self, index: int, fault: ActorFault) -> ActorFault:
         """Forget an actor's other calls."""
-        self._calls = {call: told for call, told in self._calls.items() if told[0] != index}
+        self._calls = {call: asked for call, asked in self._calls.items() if asked[0] != index}
         return fault
 
     def _overdue(self, index: int) -> ActorFault | None:
@@ -187,7 +187,7 @@ class ActorPool:
             return None
         return ActorFault(f"hasn't sent a block for {seconds:.0f} s (data.collection.call_timeout)")
 
-    def _told(self, error: Exception) -> ActorFault:
+    def _fault_of(self, error: Exception) -> ActorFault:
         kinds = self._ray.exceptions
         lines = [line for line in str(error).splitlines() if line.strip()] or [""]
         if isinstance(error, kinds.RayTaskError):

@@ -51,11 +51,11 @@ def check_environment(
             found += _seeding(environment, other)
         finally:
             other.close()
-        seen, told = _played(environment, steps)
+        seen, messages = _played(environment, steps)
     finally:
         environment.close()
     length = sum(seen.lengths) / seen.episodes if seen.episodes else None
-    return [*found, *looks_of(factory, seen, reward_clip), *_told(told)], length
+    return [*found, *looks_of(factory, seen, reward_clip), *_warned_of(messages)], length
 
 
 def _by_gymnasium(factory: EnvironmentFactory) -> Check:
@@ -65,7 +65,7 @@ def _by_gymnasium(factory: EnvironmentFactory) -> Check:
         return Check(name, "not asked: it takes actions whatever the mask says")
     if (made := _single(factory)) is None:
         return Check(name, "not asked: there is no single environment of this kind")
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as messages:
         warnings.simplefilter("always")
         try:
             check_env(made, skip_render_check=True, skip_close_check=True)
@@ -76,7 +76,7 @@ def _by_gymnasium(factory: EnvironmentFactory) -> Check:
             return Check(name, text, "mend the environment as gymnasium says")
         finally:
             made.close()
-    return Check(name, f"passed, with {len(told)} remarks" if told else "passed")
+    return Check(name, f"passed, with {len(messages)} remarks" if messages else "passed")
 
 
 def _single(factory: EnvironmentFactory) -> gym.Env | None:
@@ -137,10 +137,10 @@ def _wrappers(environment: VectorEnv) -> str:
 def _played(environment: VectorEnv, steps: int) -> tuple[Play, list[str]]:
     """Play, and return beside what was seen what was warned of."""
     bounds = Bounds(environment.single_observation_space)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as messages:
         warnings.simplefilter("always")
         seen = play(_Watched(environment, bounds), steps, 4)
-    return seen, list(dict.fromkeys(str(one.message) for one in told))
+    return seen, list(dict.fromkeys(str(one.message) for one in messages))
 
 
 class _Watched(gym.vector.VectorWrapper):
@@ -157,7 +157,7 @@ class _Watched(gym.vector.VectorWrapper):
         return given
 
 
-def _told(messages: list[str]) -> Iterator[Check]:
+def _warned_of(messages: list[str]) -> Iterator[Check]:
     """Yield what the environment was warned of while it was played."""
     for message in messages:
         if "outside the space" in message:

@@ -109,11 +109,11 @@ def _observations(factory: EnvironmentFactory, seen: Play, clip: float | None) -
 
 
 def _ends(factory: EnvironmentFactory, seen: Play, clip: float | None) -> Check:
-    told = f"{seen.terminated} terminated, {seen.truncated} truncated"
+    counts = f"{seen.terminated} terminated, {seen.truncated} truncated"
     limit = time_limit(factory)
     if seen.episodes or limit is not None:
         limited = "" if limit is None else f", the limit is {limit:,} env steps"
-        return Check("ends of episodes", f"{told} in {seen.steps:,} random steps{limited}")
+        return Check("ends of episodes", f"{counts} in {seen.steps:,} random steps{limited}")
     return Check(
         "ends of episodes",
         f"no episode ended in {seen.steps:,} random steps, and there is no time limit",

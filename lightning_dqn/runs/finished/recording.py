@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lightning_dqn.collecting.takes import DEFAULT_FPS, Filmed, named, told
+from lightning_dqn.collecting.takes import DEFAULT_FPS, Filmed, episode_text, named
 from lightning_dqn.environments.drawing import PICTURES, check_gives_pictures, quiet_drawing
 from lightning_dqn.reporting.statistics import best_median_worst
 from lightning_dqn.reporting.video import Clip, VideoFormat, as_frame, check_installed
@@ -180,8 +180,8 @@ def _notes(video: Filmed) -> list[str]:
     if video.is_repeated:
         return video.notes
     unrepeated = (
-        f"{video.which}: seed {video.seed} gave {told(video.ranked)} at first, but "
-        f"{told(video.episode)} in the video, which is named by that: the environment, or the "
-        "agent, doesn't repeat itself by its seed"
+        f"{video.which}: seed {video.seed} gave {episode_text(video.ranked)} at first, but "
+        f"{episode_text(video.episode)} in the video, which is named by that: the environment, or "
+        "the agent, doesn't repeat itself by its seed"
     )
     return [*video.notes, unrepeated]

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from lightning_dqn.agent import Agent
-from lightning_dqn.environments.drawing import modes_told, quiet_drawing
+from lightning_dqn.environments.drawing import modes_text, quiet_drawing
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.runs.finished.evaluate import test_seed
 from lightning_dqn.runs.finished.finished_run import FinishedRun
@@ -126,13 +126,13 @@ def step_line(agent: Agent, moment: Moment) -> str:
         return ""
     values = agent.q_values(moment.observation)[0].tolist()
     legal = np.ones(len(values), bool) if moment.action_mask is None else moment.action_mask[0]
-    told = " ".join(
+    texts = " ".join(
         f"{value:.3g}" if allowed else "-" for value, allowed in zip(values, legal, strict=True)
     )
     episode = moment.episode
     return (
         f"step {episode.episode_length}  action {moment.action}  reward {moment.reward:g}  "
-        f"return {episode.episode_return:g}  Q-values {told}"
+        f"return {episode.episode_return:g}  Q-values {texts}"
     )
 
 
@@ -173,7 +173,7 @@ def _opened(
 def _no_window(name: str, modes: list[str]) -> str:
     """Return why there can be no window; nothing where there can be one."""
     if "human" not in modes:
-        return f"{name} has no window of its own ({modes_told(modes)})"
+        return f"{name} has no window of its own ({modes_text(modes)})"
     if sys.platform.startswith("linux") and not any(map(os.environ.get, _DISPLAYS)):
         return "There is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set)"
     return ""
