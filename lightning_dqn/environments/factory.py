@@ -7,35 +7,36 @@ the action and returns the first observation of a new episode. Everything later 
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 import gymnasium as gym
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
+from gymnasium.vector import SyncVectorEnv, VectorEnv, VectorWrapper
 
-from lightning_dqn.environments.apart import refuse_shared
-from lightning_dqn.environments.exact import describe_observation
-from lightning_dqn.environments.families import (
-    VECTOR_ENTRY_POINTS,
-    family_of,
-    missing_extra,
-    registered,
-)
-from lightning_dqn.environments.gate import tell_of_methods
-from lightning_dqn.environments.grade import Grade, StateInWorker, find_grade
+from lightning_dqn.environments.grade import Grade, find_grade
 from lightning_dqn.environments.images import ImageFormat
-from lightning_dqn.environments.shapes import ShapedVectorEnv
-from lightning_dqn.environments.spec import LIFE_LOST, EnvironmentSpec
-from lightning_dqn.environments.workers import WorkerVectorEnv
-from lightning_dqn.environments.wrapping import as_wrappers, refuse_vector_statistics, wrap
-from lightning_dqn.system.faults import first_line
+from lightning_dqn.environments.making import (
+    about_what_is_given,
+    check_autoreset_mode,
+    describe,
+    drawn_kwargs,
+    has_native_entry_point,
+    has_single_entry_point,
+    is_native_the_same,
+    make_in_turn,
+    make_in_workers,
+    make_native,
+    name_of,
+)
+from lightning_dqn.environments.spec import EnvironmentSpec
+from lightning_dqn.environments.wrapping import as_wrappers, refuse_vector_statistics
 from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.system.ranks import Ranks
 
 Vectorization = Literal["auto", "native", "sync", "async"]
 
+_NUM_ENVS = 8
 
 _TRIAL_SECONDS = 10.0
 """In which a worker that is tried must answer."""
@@ -72,7 +73,7 @@ class EnvironmentFactory:
         self,
         id: str | Callable[[], gym.Env] | VectorEnv,
         *,
-        num_envs: int = 8,
+        num_envs: int = _NUM_ENVS,
         vectorization: Vectorization = "auto",
         frame_stack: int = 1,
         wrappers: Sequence[Callable[[gym.Env], gym.Env] | str] = (),
@@ -82,7 +83,7 @@ class EnvironmentFactory:
         max_worker_restarts: int = 10,
     ) -> None:
         if not (isinstance(id, str | VectorEnv) or callable(id)):
-            raise ValueError(_about_what_is_given(id))
+            raise ValueError(about_what_is_given(id))
         num_envs = whole_number("num_envs", num_envs, least=1)
         own_wrappers = as_wrappers(wrappers)
         if isinstance(id, VectorEnv):
@@ -117,10 +118,7 @@ class EnvironmentFactory:
     @property
     def name(self) -> str:
         """How messages call the environment."""
-        if isinstance(self.id, str):
-            return self.id
-        spec = getattr(self.id, "spec", None)
-        return spec.id if spec is not None else getattr(self.id, "__name__", type(self.id).__name__)
+        return name_of(self.id)
 
     @cached_property
     def spec(self) -> EnvironmentSpec:
@@ -130,15 +128,18 @@ class EnvironmentFactory:
         """
         if isinstance(self.id, VectorEnv):
             refuse_vector_statistics(self.id, self.name)
-            _, info = self.id.reset(seed=0)
-            return self._describe(self.id, info)
+            return self._describe(self.id)
         is_native = self._takes_native(self.vectorization)
         environment = self.make(1) if is_native else self.make_one()
         try:
-            _, info = environment.reset(seed=0)
-            return self._describe(environment, info)
+            return self._describe(environment)
         finally:
             environment.close()
+
+    def _describe(self, environment: VectorEnv) -> EnvironmentSpec:
+        _, info = environment.reset(seed=0)
+        self._says_restart = environment.metadata.get("resume") == "restart"
+        return describe(environment, info, name=self.name, frame_stack=self.frame_stack)
 
     def make(
         self, num_envs: int | None = None, *, vectorization: Vectorization | None = None
@@ -160,12 +161,7 @@ class EnvironmentFactory:
             environment = self.id if num_envs is None else self._like(self.id, num_envs)
         else:
             environment = self._make(num_envs or self.num_envs, vectorization or self.vectorization)
-        mode = _autoreset_mode(environment)
-        if mode is not AutoresetMode.NEXT_STEP:
-            raise ValueError(
-                f"id={self.name}: its autoreset mode is {mode}, but replay needs "
-                "AutoresetMode.NEXT_STEP; pass that as autoreset_mode where it is made"
-            )
+        check_autoreset_mode(environment, self.name)
         return environment
 
     def shared(self, ranks: Ranks) -> EnvironmentFactory:
@@ -215,11 +211,13 @@ class EnvironmentFactory:
         Raises:
             ValueError: see :meth:`make`; also if a render mode can't be handed on.
         """
-        kwargs = self.kwargs if render_mode is None else self._drawn_kwargs(render_mode)
+        kwargs = self.kwargs
+        if render_mode is not None:
+            kwargs = drawn_kwargs(self.id, kwargs, render_mode)
         one = EnvironmentFactory(
             self.id, frame_stack=self.frame_stack, wrappers=self.wrappers, kwargs=kwargs
         )
-        return one.make(1, vectorization="sync" if self._has_single_entry_point() else "native")
+        return one.make(1, vectorization="sync" if has_single_entry_point(self.id) else "native")
 
     def drawn(self, render_mode: str) -> EnvironmentFactory:
         """Return a factory of the same environments that are drawn, all in this process.
@@ -233,33 +231,8 @@ class EnvironmentFactory:
             vectorization="sync" if self.vectorization == "async" else self.vectorization,
             frame_stack=self.frame_stack,
             wrappers=self.wrappers,
-            kwargs=self._drawn_kwargs(render_mode),
+            kwargs=drawn_kwargs(self.id, self.kwargs, render_mode),
         )
-
-    def _drawn_kwargs(self, render_mode: str) -> dict[str, Any]:
-        if isinstance(self.id, VectorEnv):
-            raise ValueError(
-                f"id={self.name}: others like this VectorEnv can't be made to render; name an id "
-                "or a function"
-            )
-        kwargs = {**self.kwargs, "render_mode": render_mode}
-        self._check_takes(kwargs)
-        return kwargs
-
-    def _check_takes(self, kwargs: Mapping[str, Any]) -> None:
-        """Refuse a render mode for a function that doesn't take one."""
-        assert not isinstance(self.id, VectorEnv)
-        if isinstance(self.id, str):
-            return
-        try:
-            inspect.signature(self.id).bind(**kwargs)
-        except TypeError as error:
-            raise ValueError(
-                f"id={self.name}: this function takes no render_mode, so that what it makes can't "
-                f"be shown ({error}); let it take one and hand it on"
-            ) from error
-        except ValueError:  # some written in C tell nothing of their arguments
-            return
 
     def _like(self, environment: VectorEnv, num_envs: int) -> VectorEnv:
         """Make environments like the one given, which is busy training, from its record.
@@ -285,159 +258,56 @@ class EnvironmentFactory:
         )
 
     def _make(self, num_envs: int, vectorization: Vectorization) -> VectorEnv:
+        assert not isinstance(self.id, VectorEnv)
         if vectorization == "native" and not self._has_native_entry_point():
             raise ValueError(
                 f"vectorization=native: {self.name} has no vector entry point of its own that is "
                 "the same task, or wrappers stand before it; choose auto, sync or async"
             )
         if self._takes_native(vectorization):
-            return self._make_native(num_envs)
-        if not self._has_single_entry_point():
+            return make_native(str(self.id), self.kwargs, num_envs)
+        if not has_single_entry_point(self.id):
             raise ValueError(
                 f"vectorization={vectorization}: {self.name} exists as a vector environment only; "
                 "choose auto without wrappers"
             )
-        copies = [self._make_one] * num_envs
         if vectorization == "async":
-            return WorkerVectorEnv(
-                [self._make_one_in_worker] * num_envs,
-                name=self.name,
+            return make_in_workers(
+                self.id,
+                self.kwargs,
+                self.wrappers,
+                num_envs,
                 timeout=self.worker_timeout,
                 max_restarts=self.max_worker_restarts,
             )
-        environment = ShapedVectorEnv(copies)
-        refuse_shared(environment, self.name)
-        return environment
-
-    def _has_native_entry_point(self) -> bool:
-        if not isinstance(self.id, str) or self.wrappers:
-            return False
-        record = registered(self.id)
-        return record.vector_entry_point is not None and not family_of(record.id).differs_as_vector
+        return make_in_turn(self.id, self.kwargs, self.wrappers, num_envs)
 
     def _takes_native(self, vectorization: Vectorization) -> bool:
         is_native = vectorization == "auto" and self._is_native_the_same
         return is_native or (vectorization == "native" and self._has_native_entry_point())
 
+    def _has_native_entry_point(self) -> bool:
+        return not self.wrappers and has_native_entry_point(self.id)
+
     @cached_property
     def _is_native_the_same(self) -> bool:
-        """Whether the environment's own vector form gives what one environment does.
-
-        Its makers may have put wrappers around it that none has; our own are alike.
-        """
-        if not self._has_native_entry_point():
-            return False
-        if not self._has_single_entry_point() or registered(str(self.id)).id in VECTOR_ENTRY_POINTS:
-            return True
-        native, one = self._make_native(1), self._make_one()
-        try:
-            is_same_action = native.single_action_space == one.action_space
-            return is_same_action and native.single_observation_space == one.observation_space
-        finally:
-            native.close()
-            one.close()
-
-    def _make_native(self, num_envs: int) -> VectorEnv:
-        try:
-            return gym.make_vec(
-                str(self.id), num_envs, vectorization_mode="vector_entry_point", **self.kwargs
-            )
-        except (ImportError, gym.error.DependencyNotInstalled) as error:
-            raise ValueError(missing_extra(str(self.id), error)) from error
-        except (TypeError, ValueError) as error:
-            raise ValueError(_about_kwargs(error, self.kwargs)) from error
-
-    def _has_single_entry_point(self) -> bool:
-        return not isinstance(self.id, str) or registered(self.id).entry_point is not None
-
-    def _make_one(self) -> gym.Env:
-        if isinstance(self.id, str):
-            registered(self.id)
-            try:
-                environment = gym.make(self.id, disable_env_checker=True, **self.kwargs)
-            except (ImportError, gym.error.DependencyNotInstalled) as error:
-                raise ValueError(missing_extra(self.id, error)) from error
-            except (TypeError, ValueError) as error:
-                raise ValueError(_about_kwargs(error, self.kwargs)) from error
-        else:
-            assert not isinstance(self.id, VectorEnv)
-            environment = self.id(**self.kwargs)
-            if not isinstance(environment, gym.Env):
-                raise ValueError(
-                    f"id={self.name}: gave a {type(environment).__name__}, not a gymnasium.Env"
-                )
-        return wrap(environment, self.wrappers, self.name)
-
-    def _make_one_in_worker(self) -> gym.Env:
-        return StateInWorker(self._make_one())
-
-    def _describe(self, environment: VectorEnv, info: Mapping[str, Any]) -> EnvironmentSpec:
-        actions = environment.single_action_space
-        if not isinstance(actions, gym.spaces.Discrete):
-            raise ValueError(
-                f"id={self.name}: its action space is {actions}, but DQN needs Discrete actions; "
-                "choose another environment or name a wrapper that makes them discrete"
-            )
-        if "action_mask" not in info:
-            tell_of_methods(environment, self.name)
-        self._says_restart = environment.metadata.get("resume") == "restart"
-        shape, dtype, num_states = describe_observation(
-            environment.single_observation_space, self.name
-        )
-        return EnvironmentSpec(
-            observation_shape=shape,
-            observation_dtype=dtype,
-            num_actions=int(actions.n),
-            num_states=num_states,
-            has_action_mask="action_mask" in info,
-            frame_stack=self.frame_stack,
-            zero_sum_turns=bool(environment.metadata.get("zero_sum_turns")),
-            game=environment.metadata.get("game"),
-            action_start=int(actions.start),
-            has_life_losses=LIFE_LOST in info,
-        )
+        return self._has_native_entry_point() and is_native_the_same(str(self.id), self.kwargs)
 
 
 EnvironmentLike = str | Callable[[], gym.Env] | VectorEnv | EnvironmentFactory
 
 
-def _autoreset_mode(environment: VectorEnv) -> Any:
-    """Return the mode that an environment has itself; its metadata may be another's too.
-
-    The dict of metadata belongs to a class, and some write into that of all vector environments.
-    """
-    own = getattr(environment.unwrapped, "autoreset_mode", None)
-    told = environment.metadata.get("autoreset_mode")
-    return own if isinstance(own, AutoresetMode) else told
-
-
-def _about_what_is_given(given: Any) -> str:
-    """Return why something is no way to make environments, and what is."""
-    spec = getattr(given, "spec", given)
-    name = getattr(spec, "id", None) or type(given).__name__
-    made = f"pass its id or a function that makes one, as lambda: gymnasium.make({name!r})"
-    if isinstance(given, gym.Env):
-        return f"id={name}: one environment is no way to make the others that are needed; {made}"
-    if isinstance(given, Mapping):
-        return f"id={given!r}: a mapping needs a key _target_: lightning_dqn.EnvironmentFactory"
-    return f"id={given!r}: expected an id, a function that makes an environment, or a VectorEnv"
-
-
-def _about_kwargs(error: Exception, kwargs: Mapping[str, Any]) -> str:
-    """Return what an environment says of its arguments, without gymnasium's own words."""
-    text = first_line(error)
-    text = text.partition(" was raised from the environment creator")[0]
-    if text.startswith(tuple(f"{name}=" for name in kwargs)):
-        return f"kwargs.{text}"
-    return f"kwargs={dict(kwargs)}: {text}" if isinstance(error, TypeError) else text
-
-
 def _check_stepped_as_it_is(environment: VectorEnv, **settings: Any) -> None:
     """Refuse what would have to be done where a vector environment is made."""
-    parameters = inspect.signature(EnvironmentFactory.__init__).parameters
-    of_itself = {"num_envs": environment.num_envs, "image": ImageFormat()}
+    fitting = {
+        "num_envs": (_NUM_ENVS, environment.num_envs),
+        "vectorization": ("auto",),
+        "wrappers": ((),),
+        "image": (None, ImageFormat()),
+        "kwargs": (None,),
+    }
     for name, value in settings.items():
-        if value not in (parameters[name].default, of_itself.get(name)):
+        if value not in fitting[name]:
             raise ValueError(
                 f"{name}={value!r}: a VectorEnv is stepped as it is, with {environment.num_envs} "
                 f"environments; set {name} where it is made, or pass an id or a function in its "

@@ -14,7 +14,7 @@ from lightning_dqn.diagnostics.doctor.looks import Check, looks_of
 from lightning_dqn.diagnostics.doctor.play import Play, are_equal, episode, play
 from lightning_dqn.environments.bounds import Bounds
 from lightning_dqn.environments.factory import EnvironmentFactory
-from lightning_dqn.environments.families import registered
+from lightning_dqn.environments.making import has_single_entry_point, make_bare
 from lightning_dqn.system.faults import first_line
 
 _OF_GENERATOR = "random number generator to have been generated"
@@ -81,14 +81,9 @@ def _by_gymnasium(factory: EnvironmentFactory) -> Check:
 
 def _single(factory: EnvironmentFactory) -> gym.Env | None:
     """Return one environment without its usual wrappers; None where there is none."""
-    if isinstance(factory.id, VectorEnv):
+    if isinstance(factory.id, VectorEnv) or not has_single_entry_point(factory.id):
         return None
-    if not isinstance(factory.id, str):
-        made = factory.id(**factory.kwargs)
-        return made.unwrapped if isinstance(made, gym.Env) else None
-    if registered(factory.id).entry_point is None:
-        return None
-    return gym.make(factory.id, disable_env_checker=True, **factory.kwargs).unwrapped
+    return make_bare(factory.id, factory.kwargs).unwrapped
 
 
 def _seeding(one: VectorEnv, other: VectorEnv) -> Iterator[Check]:
