@@ -9,8 +9,8 @@ from torch import Tensor
 from lightning_dqn.callbacks.model_operation import ModelOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
-from lightning_dqn.networks import operations
-from lightning_dqn.networks.operations import Aligned
+from lightning_dqn.networks.alignment import Aligned, align
+from lightning_dqn.networks.weight_bounds import clip, clip_bound, spectral_norms
 from lightning_dqn.system.numbers import whole_number
 
 WARM_UP_ITERATIONS = 100
@@ -50,7 +50,7 @@ class ClipWeights(ModelOperation):
         power_iterations: int = 2,
         **period: Unpack[PeriodArguments],
     ) -> None:
-        self.bound = operations.clip_bound(max_value, max_norm, max_spectral_norm)
+        self.bound = clip_bound(max_value, max_norm, max_spectral_norm)
         super().__init__(**period)
         self.power_iterations = whole_number("power_iterations", power_iterations, least=1)
         self.include = include
@@ -78,7 +78,7 @@ class ClipWeights(ModelOperation):
         Raises:
             ValueError: none is chosen.
         """
-        self._weights = operations.align(
+        self._weights = align(
             module.q_network, include=self.include, exclude=self.exclude, buffers="skip"
         )
         if "max_spectral_norm" not in self.bound:
@@ -90,14 +90,14 @@ class ClipWeights(ModelOperation):
         if module.updates > 0 and list(map(len, self._vectors)) == list(map(len, matrices)):
             self._vectors = [vector.to(module.device) for vector in self._vectors]
             return
-        _, self._vectors = operations.spectral_norms(self._weights, iterations=WARM_UP_ITERATIONS)
+        _, self._vectors = spectral_norms(self._weights, iterations=WARM_UP_ITERATIONS)
 
     def operate(self, module: DQN) -> None:
         """Clip."""
         assert self._weights is not None
         norms = None
         if "max_spectral_norm" in self.bound:
-            norms, self._vectors = operations.spectral_norms(
+            norms, self._vectors = spectral_norms(
                 self._weights, vectors=self._vectors, iterations=self.power_iterations
             )
-        operations.clip(self._weights, **self.bound, norms=norms)
+        clip(self._weights, **self.bound, norms=norms)

@@ -8,7 +8,7 @@ from torch import nn
 
 from lightning_dqn.callbacks.model_operation import ModelOperation
 from lightning_dqn.dqn import DQN
-from lightning_dqn.networks import operations
+from lightning_dqn.networks.chosen_layers import layers_with_weights
 from lightning_dqn.networks.parts import Part, check_part
 
 
@@ -113,7 +113,7 @@ class FreezeLayers(ModelOperation):
         self._held = None
 
     def _chosen(self, module: DQN) -> list[nn.Parameter]:
-        layers = operations.layers_with_weights(
+        layers = layers_with_weights(
             module.q_network, include=self.include, exclude=self.exclude, part=self.part
         )
         return [p for layer in layers.values() for p in layer.parameters(recurse=False)]

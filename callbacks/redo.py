@@ -12,7 +12,7 @@ from lightning_dqn.callbacks.model_operation import CountedOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.learning.optimizer_state import moments_of
-from lightning_dqn.networks import operations
+from lightning_dqn.networks.chosen_layers import redrawn
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.units import (
     DORMANT_UP_TO,
@@ -115,7 +115,7 @@ class ReDo(CountedOperation):
 
     def _renew_incoming(self, dormant: list[Tensor], entries: Entries) -> None:
         layers = [layer for units in self._units for layer in units.incoming]
-        drawn = dict(zip(layers, operations.redrawn(layers, seed=self.seed_of_act()), strict=True))
+        drawn = dict(zip(layers, redrawn(layers, seed=self.seed_of_act()), strict=True))
         for units, mask in zip(self._units, dormant, strict=True):
             for layer in units.incoming:
                 old = [*layer.parameters(), *layer.buffers()]

@@ -11,6 +11,8 @@ from lightning_dqn.callbacks.model_operation import CountedOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
+from lightning_dqn.networks.alignment import align
+from lightning_dqn.networks.chosen_layers import layers_with_weights, redrawn
 from lightning_dqn.networks.parts import Part, check_part
 from lightning_dqn.system.numbers import finite_number
 
@@ -82,16 +84,16 @@ class ShrinkAndPerturb(CountedOperation):
         for network in self.networks:
             if network not in known:
                 raise ValueError(f"networks={list(self.networks)}: choose among {known}")
-            operations.redrawn(self._layers(module, network), seed=0)
+            redrawn(self._layers(module, network), seed=0)
 
     def act(self, module: DQN) -> None:
         """Move the layers, and forget the moments of those that learn."""
         seed = self.seed_of_act()
         for network in self.networks:
             layers = self._layers(module, network)
-            pair = operations.align(
+            pair = align(
                 nn.ModuleList(layers),
-                nn.ModuleList(operations.redrawn(layers, seed=seed)),
+                nn.ModuleList(redrawn(layers, seed=seed)),
                 # Statistics as BatchNorm's describe activations: they start anew or stay.
                 buffers="copy" if self.shrink == 0 else "skip",
             )
@@ -101,7 +103,7 @@ class ShrinkAndPerturb(CountedOperation):
 
     def _layers(self, module: DQN, network: str) -> list[nn.Module]:
         learning = module.learning_networks
-        layers = operations.layers_with_weights(
+        layers = layers_with_weights(
             learning[network] if network in learning else module.agent.get_submodule(network),
             include=self.include,
             exclude=self.exclude,

@@ -12,7 +12,7 @@ from lightning_dqn.callbacks.model_operation import ModelOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
-from lightning_dqn.networks.operations import Aligned, BufferPolicy
+from lightning_dqn.networks.alignment import Aligned, BufferPolicy, align
 from lightning_dqn.schedules import Schedule, as_schedule, ends
 
 
@@ -98,7 +98,7 @@ class EMATargetNetwork(ModelOperation):
 
     def join(self, module: DQN) -> None:
         """Put the copy beside the online network, and let it collect where it is to."""
-        self._aligned = operations.align(
+        self._aligned = align(
             module.agent.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
         if self.collect:

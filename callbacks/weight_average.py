@@ -11,7 +11,7 @@ from lightning_dqn.callbacks.model_operation import CountedOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
 from lightning_dqn.networks import operations
-from lightning_dqn.networks.operations import Aligned, BufferPolicy
+from lightning_dqn.networks.alignment import Aligned, BufferPolicy, align
 
 
 class WeightAverage(CountedOperation):
@@ -59,7 +59,7 @@ class WeightAverage(CountedOperation):
         super().join(module)
         if self.evaluate and self.times_acted == 0:
             module.agent.evaluation_network = "q_network"
-        self._aligned = operations.align(
+        self._aligned = align(
             module.agent.get_submodule(self.network), module.q_network, buffers=self.buffers
         )
 

@@ -23,6 +23,7 @@ from lightning_dqn.environments.observations import (
 )
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks import operations
+from lightning_dqn.networks.alignment import Aligned, align
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.layers import draw_noise, has_noise
 from lightning_dqn.networks.plain import (
@@ -81,7 +82,7 @@ class Agent(nn.Module):
             "head": head_to_plain(self.head),
         }
         self._behaviour: GreedyPolicy | None = None
-        self._behaviour_tensors: operations.Aligned
+        self._behaviour_tensors: Aligned
         self.noise_user: tuple[str | int, ...] = ("noise",)
         self._noise: torch.Generator | None = None
         self._noise_state: Tensor | None = None
@@ -189,7 +190,7 @@ class Agent(nn.Module):
                 draw_noise(network, self._noise), self.head, self.spec, explores=has_noise(network)
             )
             source = self.get_submodule(self.behaviour_network)
-            self._behaviour_tensors = operations.align(network, source)
+            self._behaviour_tensors = align(network, source)
         operations.copy(self._behaviour_tensors)
         return self._behaviour
 

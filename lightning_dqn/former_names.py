@@ -62,7 +62,9 @@ MOVED = {
     "loggers": "reporting.wandb_logger reporting.csv_logger",
     "memory": "system.memory",
     "metrics": "reporting.metrics",
-    "model_ops": "networks.operations",
+    "model_ops": (
+        "networks.operations networks.alignment networks.chosen_layers networks.weight_bounds"
+    ),
     "module": "dqn",
     "munchausen": "learning.targets",
     "networks": "networks.torsos networks.q_network networks.layers",

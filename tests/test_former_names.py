@@ -84,7 +84,18 @@ def test_a_name_that_never_was_is_no_attribute_of_a_former_module() -> None:
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("learning.update", "LossOutput"), ("networks.operations", "in_evaluation_mode")],
+    [
+        ("learning.update", "LossOutput"),
+        ("networks.operations", "align"),
+        ("networks.operations", "clip"),
+        ("networks.operations", "clip_bound"),
+        ("networks.operations", "in_evaluation_mode"),
+        ("networks.operations", "kept_buffers"),
+        ("networks.operations", "layers_with_weights"),
+        ("networks.operations", "redrawn"),
+        ("networks.operations", "reset"),
+        ("networks.operations", "spectral_norms"),
+    ],
 )
 def test_a_name_of_the_pages_of_0_2_is_where_it_was(module: str, name: str) -> None:
     found = getattr(importlib.import_module(f"lightning_dqn.{module}"), name)

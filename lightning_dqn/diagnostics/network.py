@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightning_dqn.diagnostics.percentiles import percentiles
 from lightning_dqn.dqn import DQN
-from lightning_dqn.networks.operations import Aligned, align
+from lightning_dqn.networks.alignment import Aligned, align
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.units import DORMANT_UP_TO, Units, dormant_scores, torso_outputs
 

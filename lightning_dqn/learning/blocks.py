@@ -20,7 +20,7 @@ from lightning_dqn.learning.optimizer_layout import OptimizerLayout
 from lightning_dqn.learning.repeating import Repeated
 from lightning_dqn.learning.rules import GroupTensors, Rule
 from lightning_dqn.learning.traced_optimizer import TracedOptimizer, can_be_traced
-from lightning_dqn.networks.operations import Aligned
+from lightning_dqn.networks.alignment import Aligned
 from lightning_dqn.transitions import Iteration, Transitions
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lightning_dqn.learning.compilation import same_draws
-from lightning_dqn.networks.operations import kept_buffers
+from lightning_dqn.networks.modes import kept_buffers
 
 
 @contextmanager

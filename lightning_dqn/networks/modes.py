@@ -1,10 +1,11 @@
-"""Training and evaluation mode, of which each layer has its own."""
+"""Training and evaluation mode, of which each layer has its own, and buffers given back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 
@@ -17,6 +18,22 @@ def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         set_modes(modes)
+
+
+@contextmanager
+def kept_buffers(model: nn.Module) -> Iterator[None]:
+    """Give buffers, as BatchNorm's statistics, back the values that they have now.
+
+    For who looks at a model in training mode and must not move it.
+    """
+    buffers = list(model.buffers())
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
 
 
 def is_training(model: nn.Module) -> bool:

@@ -1,0 +1,121 @@
+"""Tensors of several models side by side, matched by name, and which names are chosen.
+
+Models are walked by parameter name, so their order of definition doesn't matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from torch import Tensor, nn
+
+BufferPolicy = Literal["copy", "average", "skip"]
+
+
+class Aligned(NamedTuple):
+    """The same tensors of N models, side by side.
+
+    Attributes:
+        names: of the parameters, then of the buffers that are treated as parameters.
+        tensors: N lists, each in the order of ``names``.
+        copied: N lists of the buffers that are copied from the second model as they are.
+        settling: layers of the first model with buffers that follow from its weights; by their
+            ``settle`` they find them anew when weights were mixed.
+        left_behind: those among them that a copy of weights comes to without these buffers.
+    """
+
+    names: list[str]
+    tensors: tuple[list[Tensor], ...]
+    copied: tuple[list[Tensor], ...]
+    settling: list[Any]
+    left_behind: list[Any]
+
+
+Models = nn.Module | Aligned
+
+
+def align(
+    *models: nn.Module,
+    include: str | None = None,
+    exclude: str | None = None,
+    buffers: BufferPolicy = "copy",
+) -> Aligned:
+    """Put the tensors of several models side by side, matched by name.
+
+    Args:
+        models: at least one; all must have the tensors that are chosen, of the same shapes.
+        include: a regular expression searched in the names; None takes all.
+        exclude: a regular expression; names in which it is found are left out.
+        buffers: what happens to buffers such as BatchNorm's running statistics: ``"copy"``
+            takes them from the second model, ``"average"`` treats them as parameters (those
+            that aren't floating point are copied), ``"skip"`` leaves them alone. Buffers that
+            follow from the weights, as those of a spectral norm, always follow them.
+
+    Raises:
+        ValueError: a model lacks a tensor or has it in another shape, or no name was chosen.
+    """
+    if not models:
+        raise ValueError("align needs at least one model")
+    if buffers not in ("copy", "average", "skip"):
+        raise ValueError(f"buffers={buffers!r}: choose copy, average or skip")
+    chosen = [name for name, _ in models[0].named_parameters() if matches(name, include, exclude)]
+    copied: list[str] = []
+    for name, buffer in models[0].named_buffers():
+        if buffers == "skip" or not matches(name, include, exclude):
+            continue
+        averaged = buffers == "average" and buffer.is_floating_point()
+        (chosen if averaged else copied).append(name)
+    if not chosen and not copied:
+        raise ValueError(f"no tensor is chosen by include={include!r}, exclude={exclude!r}")
+    settling = _settling(models[0])
+    taken = {*chosen, *copied}
+    return Aligned(
+        names=chosen,
+        tensors=tuple(_tensors(model, chosen, models[0]) for model in models),
+        copied=tuple(_tensors(model, copied, models[0]) for model in models),
+        settling=list(settling.values()),
+        left_behind=[
+            layer
+            for prefix, layer in settling.items()
+            if not taken.issuperset(name for name, _ in layer.named_buffers(prefix))
+        ],
+    )
+
+
+def as_aligned(model: Models, other: nn.Module | None = None) -> Aligned:
+    """Return models side by side, those as they are that were aligned before."""
+    if isinstance(model, Aligned):
+        return model
+    return align(model) if other is None else align(model, other)
+
+
+def matches(name: str, include: str | None, exclude: str | None) -> bool:
+    """Return whether a name has ``include`` in it and not ``exclude``, regular expressions."""
+    included = include is None or re.search(include, name) is not None
+    return included and (exclude is None or re.search(exclude, name) is None)
+
+
+def settle(layers: Sequence[Any]) -> None:
+    """Let layers find their buffers anew that follow from their weights."""
+    for layer in layers:
+        layer.settle()
+
+
+def _settling(model: nn.Module) -> dict[str, Any]:
+    """Return the layers whose buffers follow from their weights, by name."""
+    layers = dict(model.named_modules())
+    return {n: layer for n, layer in layers.items() if callable(getattr(layer, "settle", None))}
+
+
+def _tensors(model: nn.Module, names: list[str], first: nn.Module) -> list[Tensor]:
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    reference = dict(first.named_parameters()) | dict(first.named_buffers())
+    for name in names:
+        if name not in tensors:
+            raise ValueError(f"the models differ: {name!r} is missing in one of them")
+        if tensors[name].shape != reference[name].shape:
+            shapes = f"{tuple(reference[name].shape)} and {tuple(tensors[name].shape)}"
+            raise ValueError(f"the models differ: {name!r} has the shapes {shapes}")
+    return [tensors[name] for name in names]
