@@ -137,7 +137,7 @@ def test_checkpoints_are_never_loaded_with_code():
 
 def test_composing_alone_knows_the_insides_of_hydra():
     knowing = {name for name, path in modules().items() if "hydra._internal" in path.read_text()}
-    files = ("compose", "hydra_files", "hydra_flags", "hydra_loader")
+    files = ("compose", "hydra_files", "hydra_flags", "hydra_jobs", "hydra_loader")
     assert knowing == {f"runs.{file}" for file in files}
 
 

@@ -19,8 +19,9 @@ from omegaconf import DictConfig
 from lightning_dqn.commands import sweep
 from lightning_dqn.commands.help import print_help
 from lightning_dqn.runs.budget import refuse_epochs
-from lightning_dqn.runs.compose import Composer, Job
+from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.hydra_flags import in_one_word
+from lightning_dqn.runs.hydra_jobs import Job
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.mistakes import RUN_FAULT, exit_on_mistake, one_line, tell
 from lightning_dqn.runs.ranks import let_the_first_end, rank_of

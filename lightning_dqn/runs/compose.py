@@ -1,6 +1,6 @@
 """From the arguments of a command line to jobs and their configurations, by Hydra.
 
-This file and ``hydra_files``, ``hydra_flags`` and ``hydra_loader`` alone know the insides of
+This file and those beside it whose names begin with ``hydra_`` alone know the insides of
 Hydra. Checking, printing and running go through one :class:`Composer` with one loader, so that
 what was checked is what runs.
 """
@@ -15,11 +15,10 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from hydra import version
 from hydra._internal.callbacks import Callbacks
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser, run_and_report
 from hydra.core.config_store import ConfigStore
@@ -33,11 +32,18 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import former_choices, former_words
-from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.hydra_files import CONFIG_MODULE, search_path
 from lightning_dqn.runs.hydra_flags import check_flags, parse_arguments
+from lightning_dqn.runs.hydra_jobs import (
+    Job,
+    Multirun,
+    enter,
+    grid_of,
+    names_of_folders,
+    sweep_folder,
+)
 from lightning_dqn.runs.hydra_loader import Loader
-from lightning_dqn.runs.jobs import ALONE, SweepJob, is_for_jobs, is_of_folder, names_of
+from lightning_dqn.runs.jobs import ALONE, SweepJob, is_for_jobs
 from lightning_dqn.runs.keys import SUITES, flat, to_choose
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.mistakes import explain
@@ -48,35 +54,10 @@ CONFIG_NAME = "config"
 SWEEP = "sweep"
 VERSION_BASE = "1.3"
 
-SHIPPED_SWEEP_DIR = "runs/${name}/sweep_${now:%Y-%m-%d_%H-%M-%S-%f}"
-SHIPPED_SUBDIR = "${hydra.job.num}"
-"""Where stock Hydra puts a sweep and its jobs; here one folder holds all, each named."""
-
 _OF_FILES = ("config_dir", "config_name", "config_path")
 
 for _name, _node in former_choices().items():
     ConfigStore.instance().store(group="module", name=_name, node=_node, package="_global_")
-
-
-class Job(NamedTuple):
-    """One run: its number and name in a sweep, what it is composed from, and the outcome.
-
-    The configuration has Hydra's node with the folder that the job would have; nothing is written.
-    One may stand for jobs that a sweeper makes up as it goes, of which it has what is common.
-    """
-
-    number: int
-    name: str
-    overrides: tuple[str, ...]
-    config: DictConfig
-    stands_for_others: bool = False
-
-
-class Multirun(NamedTuple):
-    """What Hydra's launchers need: the configuration that jobs have in common, and its context."""
-
-    config: DictConfig
-    context: HydraContext
 
 
 class Composer:
@@ -268,69 +249,38 @@ class Composer:
 
     def _run(self) -> Iterator[Job]:
         config = self._compose([*self.overrides, ALONE], RunMode.RUN)
-        _enter(config, lambda config: config.hydra.run.dir)
+        enter(config, lambda config: config.hydra.run.dir)
         yield Job(0, "", tuple(self.overrides), config)
 
     def _sweep(self) -> Iterator[Job]:
         master = self._compose_sweep()
-        _enter(master, lambda config: config.hydra.sweep.dir)  # the jobs have its time of day
+        enter(master, lambda config: config.hydra.sweep.dir)  # the jobs have its time of day
         grid = self._grid(master)
         if grid is None:
             yield Job(0, "", tuple(self.overrides), master, stands_for_others=True)
             return
         configs = [self._job(master, number, overrides) for number, overrides in enumerate(grid)]
         names = self._names(grid, configs)
-        self.sweep_folder = folder = _sweep_folder(master, configs)
+        self.sweep_folder = folder = sweep_folder(master, configs)
         for number, (name, overrides, config) in enumerate(zip(names, grid, configs, strict=True)):
-            _enter(config, partial(_placed, folder, name))
+            enter(config, partial(_placed, folder, name))
             yield Job(number, name, tuple(overrides), config)
+
+    def _grid(self, master: DictConfig) -> list[list[str]] | None:
+        if self._going_on is not None:
+            return [list(job.overrides) for job in self._going_on]
+        return grid_of(master, self._loader)
+
+    def _names(self, grid: list[list[str]], configs: Sequence[DictConfig]) -> list[str]:
+        if self._going_on is not None:
+            return [job.name for job in self._going_on]
+        return names_of_folders(grid, configs)
 
     def _job(self, master: DictConfig, number: int, overrides: list[str]) -> DictConfig:
         config = self._loader.load_sweep_config(master, overrides)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
         return config
-
-    def _names(self, grid: list[list[str]], configs: Sequence[DictConfig]) -> list[str]:
-        """Return a name for each job, which is its folder's; the user's own where there is one."""
-        if self._going_on is not None:
-            return [job.name for job in self._going_on]
-        if not configs or _unresolved(configs[0], "subdir") == SHIPPED_SUBDIR:
-            return names_of(grid)
-        names = []
-        for config in configs:
-            HydraConfig.instance().cfg = config  # type: ignore[assignment]
-            names.append(str(config.hydra.sweep.subdir))
-            if not is_of_folder(names[-1]):
-                raise ConfigError(
-                    f"hydra.sweep.subdir={names[-1]}: a job's folder lies below that of its sweep; "
-                    "leave it away, and the jobs are named by what differs"
-                )
-        if len(set(names)) < len(names):
-            raise ConfigError(
-                f"hydra.sweep.subdir={_unresolved(configs[0], 'subdir')}: several jobs would have "
-                "the same folder; leave it away, and they are named by what differs"
-            )
-        return names
-
-    def _grid(self, master: DictConfig) -> list[list[str]] | None:
-        """Return the jobs of a plain grid; None for other sweepers."""
-        if self._going_on is not None:
-            return [list(job.overrides) for job in self._going_on]
-        sweeper = master.hydra.sweeper
-        if not sweeper._target_.endswith(f".{BasicSweeper.__name__}"):
-            return None
-        given = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-        parser = OverridesParser.create(config_loader=self._loader)
-        asked: Any = OmegaConf.to_container(master.hydra.overrides.task, resolve=False)
-        parsed = parser.parse_overrides([*given, *asked])
-        [jobs] = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-        if not jobs:
-            raise ConfigError(
-                "a sweep over nothing: one of its overrides gives no value to choose, as "
-                "range(3,1) or a glob() that no option fits"
-            )
-        return [list(job) for job in jobs]
 
 
 class PlacedHydra(Hydra):
@@ -356,7 +306,7 @@ class PlacedHydra(Hydra):
         )
         if run_mode == RunMode.RUN:
             with contextlib.suppress(OmegaConfBaseException):
-                _enter(config, lambda config: config.hydra.run.dir)
+                enter(config, lambda config: config.hydra.run.dir)
         return config
 
 
@@ -375,33 +325,5 @@ def without_hydra(config: DictConfig) -> DictConfig:
     return own
 
 
-def _enter(config: DictConfig, folder: Callable[[DictConfig], Any]) -> None:
-    """Give a configuration the folder it would run in, and make Hydra's present one of it."""
-    HydraConfig.instance().cfg = config  # type: ignore[assignment]  # all of it, not a copy
-    output_dir = os.path.abspath(str(folder(config)))
-    with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-        config.hydra.runtime.output_dir = output_dir
-
-
 def _placed(folder: Path, name: str, config: DictConfig) -> Path:
     return folder / name
-
-
-def _unresolved(config: DictConfig, key: str) -> str:
-    """Return what ``hydra.sweep`` has by a key, as it is written."""
-    values: Any = OmegaConf.to_container(config.hydra.sweep, resolve=False)
-    return str(values[key])
-
-
-def _sweep_folder(master: DictConfig, configs: Sequence[DictConfig]) -> Path:
-    """Return the one folder of all jobs: below their name, or that which the user named."""
-    if _unresolved(master, "dir") != SHIPPED_SWEEP_DIR:
-        HydraConfig.instance().cfg = master  # type: ignore[assignment]
-        return Path(master.hydra.sweep.dir)
-    names = set()
-    for config in configs:
-        HydraConfig.instance().cfg = config  # type: ignore[assignment]
-        names.add(str(config.name))
-    HydraConfig.instance().cfg = master  # type: ignore[assignment]
-    stamped = Path(master.hydra.sweep.dir).name
-    return Path("runs", *(names if len(names) == 1 else ()), stamped)

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from lightning_dqn.runs.budget import refuse_epochs, refuse_nothing_left, spread_budget
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_keys, check_parts, check_values
-from lightning_dqn.runs.compose import Composer, Job, without_hydra
+from lightning_dqn.runs.compose import Composer, without_hydra
+from lightning_dqn.runs.hydra_jobs import Job
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.ranks import check_common_folder, check_launcher, rank_of
 from lightning_dqn.runs.resume import CHECKPOINT, begun_otherwise, is_own

@@ -11,7 +11,8 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import configure_log
 from omegaconf import DictConfig
 
-from lightning_dqn.runs.compose import Composer, Multirun
+from lightning_dqn.runs.compose import Composer
+from lightning_dqn.runs.hydra_jobs import Multirun
 from lightning_dqn.study.by_hydra import ByHydra
 from lightning_dqn.study.conduct import Say, conduct, say_to_terminal
 from lightning_dqn.study.launcher import Launcher

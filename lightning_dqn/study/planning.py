@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lightning_dqn.runs.build import ConfigError
-from lightning_dqn.runs.compose import Composer, Job
+from lightning_dqn.runs.compose import Composer
+from lightning_dqn.runs.hydra_jobs import Job
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.jobs_check import Plan, check_jobs
 from lightning_dqn.runs.resume import Resumed, quoted

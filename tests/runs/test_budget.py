@@ -27,8 +27,9 @@ from lightning_dqn.runs.budget import (
 )
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.check import check_lengths
-from lightning_dqn.runs.compose import Composer, Job, compose
+from lightning_dqn.runs.compose import Composer, compose
 from lightning_dqn.runs.experiment import build_trainer, prepare
+from lightning_dqn.runs.hydra_jobs import Job
 from lightning_dqn.runs.jobs_check import check_jobs
 from lightning_dqn.runs.lengths import pace_of, total_env_steps, total_iterations
 from lightning_dqn.runs.opening import opening_line
