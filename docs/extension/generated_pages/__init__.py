@@ -1,10 +1,10 @@
-"""Writes what pages say of the code, so that no list is kept by hand. It stands between two marks.
+"""Generates what pages say about the code, so that no list is kept by hand, between two marks.
 
     <!-- generated: preset c51 -->
     ... what `preset` makes of the word `c51` ...
     <!-- /generated -->
 
-`make pages` writes all of it anew. It is kept in the repository, for people read pages there too; a
+`make pages` rewrites all of it. The result is committed, since people read the pages there too; a
 test finds what is out of date.
 """
 
@@ -36,7 +36,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "metrics": metrics.metrics,
     "preset": algorithms.preset,
 }
-"""Name -> what makes the Markdown that stands for it."""
+"""Name -> the function that makes its Markdown."""
 
 _LITERAL = re.compile(r"(``.*?``|:\w+:`.*?`)")
 _END = "<!-- /generated -->"
@@ -47,10 +47,10 @@ _PART = re.compile(
 
 
 def filled(text: str) -> str:
-    """Return a page with all that is generated in it, whatever there was before.
+    """Return a page with its generated parts renewed, whatever they were before.
 
     Raises:
-        ValueError: a name that nothing makes.
+        ValueError: a mark has an unknown name.
     """
 
     def made(part: re.Match[str]) -> str:
@@ -64,12 +64,12 @@ def filled(text: str) -> str:
 
 
 def written(text: str) -> str:
-    """Return a page without what is generated: its marks stay."""
+    """Return a page without its generated parts; the marks stay."""
     return _PART.sub(r"\1", text)
 
 
 def fill(folder: Path) -> list[Path]:
-    """Fill all pages in a folder anew; return those that changed."""
+    """Renew all pages in a folder; return those that changed."""
     changed = []
     for page in sorted(folder.rglob("*.md")):
         before = page.read_text()
@@ -80,7 +80,7 @@ def fill(folder: Path) -> list[Path]:
 
 
 def without_markup(line: str) -> str:
-    """Return a docstring's line in which shapes, as [B, *shape], and absolute values stay signs."""
+    """Return a docstring's line with * and | escaped, as in [B, *shape] and absolute values."""
     parts = _LITERAL.split(line)
     return "".join(
         part if _LITERAL.fullmatch(part) else re.sub(r"([*|])", r"\\\1", part) for part in parts
@@ -93,7 +93,7 @@ def _keep_signs(*event: Any) -> None:
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """Join Sphinx: signs in docstrings stay signs."""
+    """Register with Sphinx: signs in docstrings are not markup."""
     # Before napoleon, which marks up what it finds.
     app.connect("autodoc-process-docstring", _keep_signs, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

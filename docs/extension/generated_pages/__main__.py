@@ -1,4 +1,4 @@
-"""Writes what is generated on the pages of the site: `make pages`."""
+"""Writes the generated parts of the site's pages: `make pages`."""
 
 from pathlib import Path
 

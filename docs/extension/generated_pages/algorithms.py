@@ -1,4 +1,4 @@
-"""What presets and experiments say of themselves, in the comments that their files open with."""
+"""What presets and experiments say about themselves, in the comments that open their files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def atari_presets() -> str:
 
 
 def experiments() -> str:
-    """Return a table of the experiments with what each file says of its result."""
+    """Return a table of the experiments with what each file says about its result."""
     rows = []
     for path in sorted((CONF / "experiment").glob("*.yaml")):
         opening, _ = head_and_rest(path.read_text())

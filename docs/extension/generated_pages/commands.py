@@ -1,4 +1,4 @@
-"""Every command with its options, made of what its `--help` prints."""
+"""Every command with its options, made from what its `--help` prints."""
 
 from __future__ import annotations
 

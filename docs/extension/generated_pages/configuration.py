@@ -1,4 +1,4 @@
-"""Every choice and every key, made of the YAML files and the comments in them."""
+"""Every choice and every key, made from the YAML files and the comments in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What had another name in 0.1, made of the table by which the old names still work."""
+"""What had another name in 0.1, made from the table by which the old names still work."""
 
 from __future__ import annotations
 
