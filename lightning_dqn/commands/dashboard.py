@@ -13,18 +13,19 @@ from lightning_dqn.runs.options import option
 
 @dataclass
 class DashboardOptions:
-    """Make a W&B workspace: all that runs log, by sections, over env steps, runs by their group.
+    """Make a W&B workspace: all that runs log in sections, over env steps, runs grouped.
 
       python -m lightning_dqn dashboard [key=value ...]
 
-    Its address is printed. Each call makes a new one. pip install 'lightning-dqn[dashboard]'
+    It prints the workspace's address. Each call makes a new one.
+    pip install 'lightning-dqn[dashboard]'
     """
 
     entity: str | None = option("user or team; null: WANDB_ENTITY, else the account's own", None)
-    project: str | None = option("of the runs; null: WANDB_PROJECT, else lightning-dqn", None)
-    name: str = option("of the workspace", "lightning-dqn")
+    project: str | None = option("the runs' project; null: WANDB_PROJECT, else lightning-dqn", None)
+    name: str = option("name of the workspace", "lightning-dqn")
     path: str | None = option(
-        "JSON file that it is written to, without an account; null: it is saved to W&B", None
+        "write it to this JSON file, without an account; null: save it to W&B", None
     )
 
 

@@ -26,21 +26,25 @@ FAULTS = 1
 
 @dataclass(frozen=True)
 class DoctorOptions:
-    """Look at a run: what it takes and what is wrong with it, and what to do.
+    """Check a run: what it needs, what is wrong with it, and what to do.
 
       python -m lightning_dqn doctor +experiment=cartpole [key=value ...]   before it begins
       python -m lightning_dqn doctor <run folder>                           by its metrics
 
-    Before it begins its environment is looked at by random play, and a trial of some seconds tells
-    memory, disk and time of the whole run. All other keys are those of python -m lightning_dqn.
-    The exit status is 0 where nothing is wrong, else 1.
+    Before a run, random play checks its environment, and a trial of a few seconds estimates the
+    memory, disk space and time of the whole run. All other keys are those of python -m
+    lightning_dqn. The exit status is 0 if nothing is wrong, else 1.
     """
 
     run: str | None = option(
-        "folder of a run, finished or not; null: keys say which", None, is_path=True
+        "folder of a run, finished or not; null: check the run that the keys describe",
+        None,
+        is_path=True,
     )
-    seconds: float = option("of the trial", 10.0, least=1)
-    random_steps: int = option("of random play, in each of two environments", 5_000, least=100)
+    seconds: float = option("length of the trial in seconds", 10.0, least=1)
+    random_steps: int = option(
+        "env steps of random play, in each of two environments", 5_000, least=100
+    )
 
 
 def main(arguments: Sequence[str]) -> None:

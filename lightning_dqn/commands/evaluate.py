@@ -33,14 +33,16 @@ class EvaluateOptions:
         "environments stepped at once; run: as in the run's own test", "run", least=1
     )
     episodes_per_env: int | Of = option(
-        "episodes of each of them; run: as in the run's own test", "run", least=1
+        "episodes of each environment; run: as in the run's own test", "run", least=1
     )
     epsilon: Epsilon = epsilon_option()
-    seed: int | None = option("of the episodes; null: those of the run's own test", None, least=0)
+    seed: int | None = option(
+        "seed of the episodes; null: play those of the run's own test", None, least=0
+    )
     max_episode_steps: Limit = limit_option()
     trust: str | None = trust_option()
     logger: str | None = option(
-        "wandb: W&B gets the results too, as a run of its own; null: nobody",
+        "wandb: also log the results to W&B, as a run of their own; null: don't",
         None,
         choices=["wandb"],
     )

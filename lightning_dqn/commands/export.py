@@ -20,7 +20,7 @@ class ExportOptions:
 
       python -m lightning_dqn export <run> output=<file> [key=value ...]
 
-    The network that acts in evaluation is exported. A program is read back and held against the
+    The network that acts in evaluation is exported. A program is read back and compared with the
     module on random observations, in batches of 1 and 7, before its file appears. Formats:
 
       safetensors    .safetensors  weights
@@ -29,32 +29,34 @@ class ExportOptions:
       torchscript    .pt           observation -> q_values, for Rust's tch and C++
       torch_export   .pt2          observation -> q_values, for torch.export.load
       card           a folder      to publish: weights of the network that acts, config.yaml,
-                                   results.json, model.onnx and replay.mp4 where there can be,
-                                   README.md with all that a hub lists; lightning_dqn.load and
-                                   evaluate take it as a run's
+                                   results.json, model.onnx and replay.mp4 if possible, and a
+                                   README.md with the fields that a hub lists; lightning_dqn.load
+                                   and evaluate take it like a run's folder
     """
 
     run: str = option(
         "its folder (the best checkpoint), or a checkpoint", is_path=True, former=["checkpoint"]
     )
     output: str = option(
-        "the file; beside it <file>.json tells input, output, hyper-parameters; or the folder"
+        "the file, with input, output and hyper-parameters in <file>.json beside it; or the folder"
     )
-    format: Format | Folder | None = option("null: by the output's name", None)
+    format: Format | Folder | None = option("format; null: by the output's name", None)
     keys: Keys = option(
         "names of weights: dfdx (0.weight, 0.bias, 2.weight, ...: as in a tuple of layers or "
         "nn.Sequential) or own (torso.0.weight, ..., head.bias)",
         "dfdx",
     )
     episodes: int = option(
-        "card: that are played for its numbers; 0: the numbers of the run's own test", 100, least=0
+        "card: episodes played for its results; 0: the results of the run's own test", 100, least=0
     )
     video: bool | None = option(
-        "card: an episode as replay.mp4; null: where the environment can be drawn", None
+        "card: an episode as replay.mp4; null: if the environment can be rendered", None
     )
-    onnx: bool | None = option("card: the agent as model.onnx; null: where it can be", None)
+    onnx: bool | None = option("card: the agent as model.onnx; null: if possible", None)
     license: str | None = option(
-        "card: of the weights, as mit or cc-by-4.0; null: it says that none was chosen", None
+        "card: license of the weights, such as mit or cc-by-4.0; null: the card says that none "
+        "was chosen",
+        None,
     )
     trust: str | None = trust_option()
 

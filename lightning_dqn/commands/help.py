@@ -15,29 +15,29 @@ from lightning_dqn.runs.mistakes import exit_on_mistake
 HEADER = """\
 Deep Q-learning under pytorch_lightning's Trainer.fit.
 
-  python -m lightning_dqn +experiment=cartpole                    one experiment, as stated
-  python -m lightning_dqn environment.id=Acrobot-v1 data.batch_size=64     keys of your own
+  python -m lightning_dqn +experiment=cartpole                    an experiment
+  python -m lightning_dqn environment.id=Acrobot-v1 data.batch_size=64     your own values
   python -m lightning_dqn +experiment=cartpole algorithm=rainbow  another algorithm
   python -m lightning_dqn -m +experiment=cartpole seed=0,1,2      a sweep
   python -m lightning_dqn +experiment=cartpole sweep=optuna_cartpole   a search by Optuna
-  python -m lightning_dqn doctor +experiment=cartpole             what a run takes, what is wrong
+  python -m lightning_dqn doctor +experiment=cartpole             check a run before it begins
   python -m lightning_dqn study +experiment=cartpole seeds=5      several seeds, summed up
-  python -m lightning_dqn suite atari100k algorithm=atari/der     several games, as the literature
+  python -m lightning_dqn suite atari100k algorithm=atari/der     the games of a benchmark
   python -m lightning_dqn resume runs/cartpole/<time>             continue a run
   python -m lightning_dqn evaluate runs/cartpole/<time>           play test episodes
   python -m lightning_dqn watch runs/cartpole/<time>              look at the agent
-  python -m lightning_dqn record runs/cartpole/<time> output=videos/   the same as videos
-  python -m lightning_dqn report runs/cartpole                    all that ran there, as a page
-  python -m lightning_dqn dashboard project=<project>             what runs log, as a W&B workspace
-  python -m lightning_dqn export, import, play ... --help         weights out and in, and a game
+  python -m lightning_dqn record runs/cartpole/<time> output=videos/   record videos of it
+  python -m lightning_dqn report runs/cartpole                    all runs in a folder, as a page
+  python -m lightning_dqn dashboard project=<project>             a W&B workspace for runs
+  python -m lightning_dqn export, import, play ... --help         export or import weights, play
 
-An experiment of your own is ./conf/experiment/<name>.yaml, or lies in --config-dir <folder>.
+Your own experiments are ./conf/experiment/<name>.yaml, or in a folder given by --config-dir.
 Flags: -m sweep, --cfg job print the configuration, --config-dir <folder>, --hydra-help all flags.
 """
 
 
 def print_help(overrides: list[str]) -> None:
-    """Print what can be chosen and every key; ``overrides`` show in the values."""
+    """Print the choices and every key; the values reflect ``overrides``."""
     with Composer(overrides) as composer, exit_on_mistake(composer.explain):
         config, groups = without_hydra(composer.config()), composer.groups()
     try:
@@ -47,8 +47,8 @@ def print_help(overrides: list[str]) -> None:
 
 
 def help_text(config: DictConfig, groups: Mapping[str, Sequence[str]]) -> str:
-    """Return what can be chosen and every key of ``config`` with its explanation."""
-    lines = [HEADER, "Choices (group=option; what is not there yet with a plus: +group=option)"]
+    """Return the choices and every key of ``config`` with its explanation."""
+    lines = [HEADER, "Choices (group=option, or +group=option for a group that isn't set yet)"]
     longest = max(map(len, groups))
     for group, options in sorted(groups.items()):
         lines.append(f"  {group:<{longest}} {', '.join(sorted(options))}")

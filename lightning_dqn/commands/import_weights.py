@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Make the folder of a run from weights that were trained elsewhere.
+    """Make a run's folder from weights that were trained elsewhere.
 
       python -m lightning_dqn import <file> output=<folder> [key=value ...]
 
-    All other keys are those of python -m lightning_dqn, as is --config-dir: they say which
-    environment and network the weights are for, as +experiment=cartpole module/head=quantile.
+    All other keys and --config-dir are those of python -m lightning_dqn. They say which environment
+    and network the weights are for, for example +experiment=cartpole module/head=quantile.
     """
 
     file: str = option(
-        ".safetensors or .npz, named as nn.Sequential and dfdx do (0.weight, 0.bias, 2.weight, "
-        "...) or as here (torso.0.weight, ..., head.bias)",
+        ".safetensors or .npz, with names as in nn.Sequential and dfdx (0.weight, 0.bias, "
+        "2.weight, ...) or as here (torso.0.weight, ..., head.bias)",
         is_path=True,
     )
-    output: str = option("a new folder; evaluate, export and others take it as a run's")
+    output: str = option("a new folder; evaluate, export and others take it like a run's")
     key_map: Any = option(
-        "other names: {fc1: torso.0, fc2: head}, of layers or of single tensors, or a YAML or "
-        "JSON file of such a mapping",
+        "other names of layers or single tensors: {fc1: torso.0, fc2: head}, or a YAML or JSON "
+        "file of such a mapping",
         None,
     )
-    partial: bool = option("true: take what fits and leave the rest as it was drawn", False)
+    partial: bool = option("true: take what fits and leave the rest as initialised", False)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -16,39 +16,39 @@ class PlayOptions:
 
       python -m lightning_dqn play <run> [key=value ...]
 
-    In the browser the network runs in the page, so that its folder is a site for any web host.
+    In the browser the network runs in the page, so any web host can serve the page's folder.
     """
 
     run: str = option("its folder, or a checkpoint", is_path=True, former=["checkpoint"])
     game: str | None = option(
-        "null: the one that the run tells, one of your own where trust= names its module; "
-        "tictactoe, connect_four, or a game of your own as module:Class",
+        "tictactoe, connect_four, or a game of your own as module:Class; null: the run's game, "
+        "which trust= must allow if it is your own",
         None,
     )
-    terminal: bool = option("play here, without a browser", False)
+    terminal: bool = option("play in the terminal, without a browser", False)
     output: str | None = option(
-        "a folder: write the page there and end; null: serve it until Ctrl-C", None
+        "folder: write the page there and exit; null: serve it until Ctrl-C", None
     )
-    port: int = option("of the page; 0: a free one", 0, least=0, most=65_535)
+    port: int = option("port of the page; 0: a free one", 0, least=0, most=65_535)
     browser: bool = option("open the page", True)
     rules: str | None = option(
-        "a file with the rules of a game of your own, see lightning_dqn/games/play/page/rules/",
+        "file with the rules of a game of your own, see lightning_dqn/games/play/page/rules/",
         None,
     )
     runtime: str | None = option(
-        "a folder with ONNX Runtime Web; null: npm installs it once into the user's cache folder",
+        "folder with ONNX Runtime Web; null: npm installs it once into the user's cache folder",
         None,
     )
-    starts: Literal["you", "agent"] = option("who moves first, in the terminal", "you")
+    starts: Literal["you", "agent"] = option("in the terminal: who moves first", "you")
     score: float | None = option(
-        "in the terminal how strong the agent is: its score against a random player, as 0.75, a "
-        "draw counting one half; null: its best moves always",
+        "in the terminal: the agent's strength, as its score against a random player, such as "
+        "0.75, a draw counting one half; null: always its best moves",
         None,
         least=0,
         most=1,
     )
     seed: int | None = option(
-        "of the agent's moves below its best, and of nothing else", None, least=0
+        "seed of the agent's moves when score= makes it weaker", None, least=0
     )
     trust: str | None = trust_option()
 

@@ -13,25 +13,25 @@ from lightning_dqn.runs.options import option
 
 @dataclass
 class ReportOptions:
-    """Write what runs came to as one HTML file that needs no network, and as CSV and JSON.
+    """Write the results of runs as one HTML file that works offline, and as CSV and JSON.
 
       python -m lightning_dqn report <folder> [<folder> ...] [key=value ...]
-      python -m lightning_dqn report runs/cartpole runs/acrobot       all that lies in them
+      python -m lightning_dqn report runs/cartpole runs/acrobot       all runs in these folders
       python -m lightning_dqn report runs/cartpole metric=train/loss,eval/episode_length
 
-    A folder is that of a run, finished or not, of a study, a sweep or a suite, or holds several.
-    There are curves with bands over seeds, tests with intervals, performance profiles and
+    A folder belongs to a run, finished or not, a study, a sweep or a suite, or holds several. The
+    page shows curves with bands over seeds, tests with intervals, performance profiles and
     probabilities of improvement, differences of configuration, findings of the doctor, the best,
-    median and worst episodes, hardware, time, and the commands that make it all again.
+    median and worst episodes, hardware, time, and the commands that reproduce it all.
     pip install 'lightning-dqn[plot]'
     """
 
     folders: tuple[str, ...] = option(
         "folders of runs, studies, sweeps or suites", is_path=True, is_list=True
     )
-    folder: str | None = option("of the report's files; null: runs/report_<time>", None)
+    folder: str | None = option("folder of the report's files; null: runs/report_<time>", None)
     metric: str | None = option(
-        "whose curves come first, several by commas; null: the returns", None
+        "metrics whose curves come first, separated by commas; null: the returns", None
     )
     open: bool = option("flag: show the page in a browser", False)
 

@@ -1,4 +1,4 @@
-"""``python -m lightning_dqn resume <run>``: go on with an interrupted or finished run."""
+"""``python -m lightning_dqn resume <run>``: continue an interrupted or finished run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lightning_dqn.runs.options import option
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """Go on with a run, a sweep or a study, in its folder and with its own configuration.
+    """Continue a run, a sweep or a study, in its folder and with its own configuration.
 
       python -m lightning_dqn resume <run folder> [key=value ...]
       python -m lightning_dqn resume <run folder> trainer.max_epochs=20      longer than planned
-      python -m lightning_dqn <keys> hydra.run.dir=<folder> resume=auto      begin or go on
+      python -m lightning_dqn <keys> hydra.run.dir=<folder> resume=auto      begin or continue
 
-    The run goes on as if it had never stopped. Its budget, evaluation, loggers and devices may be
-    set anew, by the keys of python -m lightning_dqn; any other change would be another run, and
-    is refused. Of a sweep or a study the jobs go on that aren't finished, and the others begin.
+    The run continues as if it had never stopped. The keys of python -m lightning_dqn may change its
+    budget, evaluation, loggers and devices; any other change would make it another run, and is
+    refused. Of a sweep or a study, unfinished jobs continue and jobs that had not begun begin.
     """
 
     run: str = option("folder of a run, a sweep or a study", is_path=True)

@@ -25,7 +25,7 @@ OF_REPORTS = ("metric", "log")
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """Run one or more settings with several seeds, each in a process of its own, and sum them up.
+    """Run one or more settings with several seeds, each in its own process, and sum them up.
 
       python -m lightning_dqn study +experiment=cartpole [key=value ...] [seeds=5] [jobs=1]
       python -m lightning_dqn study +experiment=cartpole module.optimizer.lr=1e-3,3e-4   settings
@@ -33,20 +33,20 @@ class StudyOptions:
       python -m lightning_dqn study report=<study folder>,<study folder>   compare finished studies
       python -m lightning_dqn study report=<...> metric=eval/mean_regret   draw something else
 
-    All other keys are those of python -m lightning_dqn, as is --config-dir.
+    All other keys and --config-dir are those of python -m lightning_dqn.
     """
 
     folder: str | None = option(
-        "the study's folder; null: runs/<name>/sweep_<time>; what is finished there is kept",
+        "the study's folder, whose finished runs are kept; null: runs/<name>/sweep_<time>",
         None,
         is_path=True,
     )
-    seeds: str | None = option("5: seeds 0 to 4; 3,4,7: these; null: 5, or those it had", None)
+    seeds: str | None = option("5: seeds 0 to 4; 3,4,7: these; null: 5, or as before", None)
     jobs: int | None = option("runs at once; null: 1", None, least=1)
-    report: str | None = option("finished studies, put into one table and one plot", None)
-    metric: str | None = option(f"what that plot draws, null: {METRIC}; or another one", None)
+    report: str | None = option("finished studies, compared in one table and one plot", None)
+    metric: str | None = option(f"metric of that plot; null: {METRIC}", None)
     trust: str | None = trust_option()
-    log: bool | None = option("true: that plot on a logarithmic scale", None)
+    log: bool | None = option("true: that plot has a logarithmic scale", None)
 
 
 def main(arguments: Sequence[str]) -> None:

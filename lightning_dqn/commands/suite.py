@@ -23,27 +23,27 @@ from lightning_dqn.study.sweep import is_sweep, read_sweep
 
 @dataclass(frozen=True)
 class SuiteOptions:
-    """Run one setting in several games with several seeds, and hold it against others' scores.
+    """Run one setting in several games with several seeds, and compare with published scores.
 
       python -m lightning_dqn suite atari100k algorithm=atari/der games=Pong,Alien seeds=5 jobs=2
       python -m lightning_dqn suite minatar algorithm=rainbow      the five games of MinAtar
       python -m lightning_dqn suite <suite folder>                 continue a suite
       python -m lightning_dqn suite report=<suite folder>,<suite folder>     compare finished suites
 
-    A suite of your own is ./conf/suite/<name>.yaml, or lies in --config-dir <folder>. All other
+    Your own suites are ./conf/suite/<name>.yaml, or in a folder given by --config-dir. All other
     keys are those of python -m lightning_dqn.
     """
 
     suite: str | None = option(
-        "atari100k, minatar or one of your own; or the folder of one, which goes on",
+        "atari100k, minatar or one of your own; or a suite's folder, to continue it",
         None,
         is_path=True,
     )
-    games: str | None = option("Pong,Alien: these; all; null: all, or those it had", None)
-    seeds: str | None = option("5: seeds 0 to 4; 3,4,7: these; null: 5, or those it had", None)
-    jobs: int | None = option("runs at once; null: 1, or as many as before", None, least=1)
-    folder: str | None = option("of the suite or the report; null: a new one below runs", None)
-    report: str | None = option("finished suites, put into one table and one plot", None)
+    games: str | None = option("Pong,Alien: these; all; null: all, or as before", None)
+    seeds: str | None = option("5: seeds 0 to 4; 3,4,7: these; null: 5, or as before", None)
+    jobs: int | None = option("runs at once; null: 1, or as before", None, least=1)
+    folder: str | None = option("folder of the suite or the report; null: a new one in runs", None)
+    report: str | None = option("finished suites, compared in one table and one plot", None)
     trust: str | None = trust_option()
 
 

@@ -48,7 +48,7 @@ def option(
 def trust_option() -> Any:
     """Return what the run's files may name beside what every run needs."""
     return option(
-        "modules of your own that the run's files name, as my_package,my_module: naming them "
-        "lets them be imported; null: none",
+        "modules of your own that the run's files name and that may be imported, such as "
+        "my_package,my_module; null: none",
         None,
     )

@@ -20,8 +20,8 @@ def run_option() -> Any:
 def first_seed_option() -> Any:
     """Return the seed of episodes that are played one by one."""
     return option(
-        "of the first episode, from which the others' are spawned; null: that of the run's own "
-        "test",
+        "seed of the first episode, from which the others' seeds are derived; null: that of the "
+        "run's own test",
         None,
         least=0,
     )
@@ -42,7 +42,7 @@ def limit_option() -> Any:
     """Return where an episode is cut."""
     return option(
         "env steps after which an episode is cut; run: as in the run's own test; auto: 10,000 "
-        "without a limit; null: never",
+        "if it has no limit; null: never",
         "run",
         least=1,
     )
@@ -50,7 +50,7 @@ def limit_option() -> Any:
 
 def fps_option() -> Any:
     """Return how fast frames follow each other."""
-    return option("frames per second; null: those that the environment says", None, least=0.1)
+    return option("frames per second; null: as the environment says", None, least=0.1)
 
 
 @dataclass
@@ -59,25 +59,23 @@ class RecordOptions:
 
       python -m lightning_dqn record <run> output=<file.mp4, file.gif or folder> [key=value ...]
 
-    All episodes are played without drawing, each by a seed of its own; the three are then played
-    again by theirs. A video's name says which it is, its return and its seed, by which
+    All episodes are played without rendering, each with its own seed; the three are then repeated
+    with theirs. A video's name says which it is, its return and its seed, with which
     watch seed=... episodes=1 shows it too. pip install 'lightning-dqn[video]'
     """
 
     run: str = run_option()
-    output: str = option(
-        "a folder, or a file.mp4 or file.gif whose name the videos' names begin with"
-    )
+    output: str = option("a folder, or a file.mp4 or file.gif whose name starts the videos' names")
     format: Literal["mp4", "gif"] | None = option(
-        "mp4 or gif (by Pillow alone); null: as output ends, mp4 in a folder", None
+        "mp4 or gif (needs only Pillow); null: as output ends, mp4 in a folder", None
     )
-    episodes: int = option("how many are played", 20, least=1)
+    episodes: int = option("episodes played", 20, least=1)
     seed: int | None = first_seed_option()
     epsilon: Epsilon = epsilon_option()
     max_episode_steps: Limit = limit_option()
     fps: float | None = fps_option()
     width: int | None = option(
-        "of the video in pixels; null: as it is drawn, small pictures enlarged",
+        "width of the video in pixels; null: as rendered, with small pictures enlarged",
         None,
         least=16,
         most=8192,
@@ -92,15 +90,15 @@ class WatchOptions:
 
       python -m lightning_dqn watch <run> [key=value ...]
 
-    Text is what the environment draws as text, as a board, and else a line for each step with
-    the Q-values by which its action was chosen. Ctrl-C ends it.
+    Text is what the environment renders as text, such as a board, or else a line for each step
+    with the Q-values that chose its action. Ctrl-C ends it.
     """
 
     run: str = run_option()
-    episodes: int = option("how many", 3, least=1)
+    episodes: int = option("episodes shown", 3, least=1)
     seed: int | None = first_seed_option()
     epsilon: Epsilon = epsilon_option()
     max_episode_steps: Limit = limit_option()
     fps: float | None = fps_option()
     trust: str | None = trust_option()
-    text: bool = option("text, also where there could be a window", False)
+    text: bool = option("text, even if a window is possible", False)
