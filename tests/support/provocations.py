@@ -193,11 +193,11 @@ PROVOCATIONS: dict[str, tuple[str, Callable[[], list[Finding]]]] = {
         partial(fit, "CartPole-v1", lr=0.1, tau=1.0, double=False, gamma=0.9, epochs=4),
     ),
     "values-overestimated": (
-        "likewise, learning rate 0.3, without a discount",
+        "the same with learning rate 0.3, without a discount",
         partial(fit, "CartPole-v1", lr=0.3, tau=1.0, double=False, gamma=1.0, epochs=6),
     ),
     "units-silent": (
-        "CartPole, rectifiers and a learning rate of 1",
+        "CartPole, ReLUs and a learning rate of 1",
         partial(fit, "CartPole-v1", lr=1.0),
     ),
     "target-still": (
@@ -245,7 +245,7 @@ PROVOCATIONS: dict[str, tuple[str, Callable[[], list[Finding]]]] = {
         ),
     ),
     "loss-misleads": (
-        "rewards that turn to another action, a hundredth as large, in training alone",
+        "in training alone, rewards change to favour another action and shrink to a hundredth",
         partial(
             fit,
             partial(Turning, 800),
@@ -258,7 +258,7 @@ PROVOCATIONS: dict[str, tuple[str, Callable[[], list[Finding]]]] = {
         ),
     ),
     "evaluation-below-training": (
-        "a policy that sees nothing, exploring at random half of the time",
+        "a policy whose observations tell it nothing, with random actions half of the time",
         partial(fit, Blind, epsilon=0.5, epochs=8, evaluations=8),
     ),
 }
