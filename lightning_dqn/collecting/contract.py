@@ -1,4 +1,4 @@
-"""What a source of rows is: whoever keeps to it can take the place of ours.
+"""Interface of a source of rows: a source of your own that implements it can replace ours.
 
 Shapes: E environments, A actions.
 """
@@ -17,16 +17,16 @@ from lightning_dqn.transitions import Episode, Learner, Rows
 
 
 class Collected(NamedTuple):
-    """The rows of one iteration, and what is told of them.
+    """The rows of one iteration, and what is logged about them.
 
     Attributes:
         rows: new to the ring.
-        env_steps: so far, these included.
-        new_env_steps: since the last iteration.
-        epsilon: probability of a random action by now.
-        episodes: that ended.
-        worker_restarts: so far; None where there are no workers.
-        metrics: further ones, by their keys.
+        env_steps: env steps so far, including these.
+        new_env_steps: env steps since the last iteration.
+        epsilon: current probability of a random action.
+        episodes: episodes that ended.
+        worker_restarts: restarts so far; None without workers.
+        metrics: further metrics, by their keys.
     """
 
     rows: Rows
@@ -39,38 +39,38 @@ class Collected(NamedTuple):
 
 
 class Reading(Protocol):
-    """What a transition is: how far it looks ahead, and what the future is worth."""
+    """What a transition is: its n-step length, and its discount."""
 
     @property
     def reward_clip(self) -> float | None: ...  # noqa: D102
 
     def gamma_at(self, env_steps: int) -> float:
-        """Return the discount of one env step after so many env steps."""
+        """Return the discount of one env step after ``env_steps`` env steps."""
         ...
 
     def n_step_at(self, env_steps: int) -> tuple[int, int]:
-        """Return the shortest and longest chain after so many env steps."""
+        """Return the smallest and largest n after ``env_steps`` env steps."""
         ...
 
 
 class Source(Protocol):
     """Yields rows, wherever they come from.
 
-    One whose :class:`Collection` can be shared by several ranks has a method
-    ``share_with(num_ranks: int) -> None``: it counts its own env steps, and follows schedules by
-    those of all. One that must know what a transition is has a method
+    If several ranks can share its :class:`Collection`, it has a method
+    ``share_with(num_ranks: int) -> None``: it then counts its own env steps, and follows schedules
+    by those of all ranks. If it must know what a transition is, it has a method
     ``read_as(reading: Reading) -> None``, which is called before its first rows are asked for.
 
     Attributes:
         num_envs: E, of every row.
-        fault: of one that may be lost while the run can still be saved, what is to be raised then;
-            others have none.
+        fault: for a source that may fail while the run can still be saved, the exception to raise
+            then; others don't have it.
     """
 
     num_envs: int
 
     def warm_up(self, learner: Learner) -> Iterator[tuple[Rows, int]]:
-        """Yield the rows that are there before the first iteration, and the env steps by then."""
+        """Yield the rows before the first iteration, each time with the env steps so far."""
         ...
 
     def collect(self, learner: Learner) -> Collected:
@@ -78,7 +78,7 @@ class Source(Protocol):
         ...
 
     def prefetch(self, learner: Learner) -> None:
-        """Learning begins: collecting may go on beside it, with the weights of this moment."""
+        """Called as learning begins: collecting may continue beside it, with current weights."""
         ...
 
     def upcoming(self) -> tuple[np.ndarray, np.ndarray | None]:
@@ -86,7 +86,7 @@ class Source(Protocol):
         ...
 
     def continue_from(self, env_steps: int) -> None:
-        """Count from here, for the learner has learned from so many env steps elsewhere."""
+        """Count from ``env_steps``, which the learner has already learned from elsewhere."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -94,30 +94,30 @@ class Source(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> Rows | None:
-        """Take back what :meth:`state_dict` gave.
+        """Load what :meth:`state_dict` returned.
 
         Returns:
-            The rows that end the open episodes as truncated, where they can't go on; None where
-            they do.
+            The rows that end the open episodes as truncated if they can't continue; None if they
+            do.
         """
         ...
 
     def close(self) -> None:
-        """Give back what was taken; may be called more than once."""
+        """Release all resources; may be called more than once."""
         ...
 
 
 class Collection(Protocol):
-    """What a configuration holds of a source, and makes it.
+    """Settings of a source, which make it.
 
-    One whose rows carry more than all rows do declares it by an attribute ``extra_columns``, see
-    :func:`extra_columns_of`. One of which each of several ranks may have its own source, with a
-    method ``share_with``, tells so by a true attribute ``can_be_shared``, see
+    If its rows have extra columns, it declares them in an attribute ``extra_columns``, see
+    :func:`extra_columns_of`. If each of several ranks may have its own source, with a method
+    ``share_with``, it has a true attribute ``can_be_shared``, see
     :func:`lightning_dqn.system.ranks.can_be_shared`.
 
     Attributes:
-        warmup_env_steps: before learning starts.
-        overlap: rows are collected beside learning, by weights one iteration older.
+        warmup_env_steps: env steps before learning starts.
+        overlap: rows are collected during learning, with weights one iteration older.
     """
 
     @property
@@ -137,19 +137,19 @@ class Collection(Protocol):
         """Return the source of rows.
 
         Args:
-            environment: says what rows look like.
+            environment: describes the rows.
             warmup_env_steps: as the sampling needs them.
-            env_steps_per_iteration: likewise.
-            seed: of all chance in it.
+            env_steps_per_iteration: as the sampling needs them.
+            seed: of everything random in it.
         """
         ...
 
 
 def extra_columns_of(collection: Collection) -> ExtraColumns:
-    """Return the extra columns that a collection's rows carry, ``rows.extra``, by their names.
+    """Return the extra columns of a collection's rows, ``rows.extra``, by their names.
 
-    Each row that its source gives has all of them: also those that fill up, and those that end
-    open episodes when a run goes on, whose extra columns are zeros.
+    Every row from its source has all of them, also rows that fill up, and rows that end open
+    episodes when a run continues, whose extra columns are zeros.
     """
     columns: ExtraColumns = getattr(collection, "extra_columns", NO_COLUMNS)
     return columns

@@ -1,8 +1,8 @@
 """Plays evaluation episodes.
 
-Each environment plays the same number of episodes and then waits for the others: counting
-the first so many episodes to finish would count short ones too often. For the same reason they
-come in a fixed order, so that the first so many of them are no short ones either.
+Each environment plays the same number of episodes and then waits for the others: counting the
+first n episodes to finish would overcount short ones. For the same reason episodes are yielded in
+a fixed order, so that the first n yielded aren't the short ones either.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from lightning_dqn.system.seeding import generator_of, seed_of
 from lightning_dqn.transitions import Episode, Policy
 
 MAX_EPISODE_STEPS = 10_000
-"""Env steps of an evaluation episode where the environment sets no limit: more than the tasks of
-gymnasium take, and over in seconds where a policy stands still. Half an hour of Atari, whose limit
-is its own, takes 27,000 (Machado et al. 2018, https://arxiv.org/abs/1709.06009)."""
+"""Most env steps of an evaluation episode if the environment sets no limit: more than gymnasium's
+tasks take, and over in seconds if a policy gets stuck. Atari has its own limit, half an hour or
+27,000 env steps (Machado et al. 2018, https://arxiv.org/abs/1709.06009)."""
 
 Observer = Callable[[np.ndarray, np.ndarray], None]
-"""Looks on before each step: observations [E, *shape], and in which an action is chosen for an
-episode that counts, bool[E]."""
+"""Called before each step: observations [E, *shape], and for which of them an action of a counted
+episode is chosen, bool[E]."""
 
 EndObserver = Callable[[int, Episode], None]
-"""Looks on when an episode that counts is over, before anything follows: environment, episode."""
+"""Called when a counted episode is over, before the next step: environment, episode."""
 StepObserver = Callable[[Step, Actor, np.ndarray], None]
-"""Looks on after each step: what it was, the actor by now, and whose episode was cut, bool[E]."""
+"""Called after each step: the step, the actor after it, and whose episode was cut, bool[E]."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,18 @@ class EvaluationConfig:
 
     Args:
         num_envs: environments of its own that evaluation steps at once.
-        episodes_per_env: episodes that each of them plays in a validation.
-        test_episodes_per_env: episodes that each of them plays in a test.
-        epsilon: probability of a random action; 0 is greedy; ``"auto"``: what the environment's
-            metadata say as ``evaluation_epsilon``, as protocols of Atari do, and 0 without it.
-        environment: another one than for training; anything :class:`EnvironmentFactory` takes. A
-            ``VectorEnv`` is played in itself, has ``num_envs`` environments and isn't the one that
-            trains.
+        episodes_per_env: episodes that each environment plays in a validation.
+        test_episodes_per_env: episodes that each environment plays in a test.
+        epsilon: probability of a random action; 0 is greedy; ``"auto"``: ``evaluation_epsilon`` in
+            the environment's metadata, as set by Atari's protocols, or 0 without it.
+        environment: a different one than for training; anything :class:`EnvironmentFactory` takes.
+            A ``VectorEnv`` is used directly; it must have ``num_envs`` environments and can't be
+            the training one.
         seed: of validation, the same each time so that checkpoints are compared on the same
-            episodes, and of a test, which plays others; None: spawned from the run's seed.
+            episodes, and of a test, which plays others; None: derived from the run's seed.
         max_episode_steps: env steps after which an episode is cut and counted as it is, so that a
-            policy that stands still can't play for ever; ``"auto"``: the environment's own limit,
-            and 10,000 where gymnasium knows of none; None: without end.
+            policy that gets stuck doesn't play forever; ``"auto"``: the environment's own limit,
+            or 10,000 if gymnasium knows of none; None: no limit.
     """
 
     num_envs: int = 10
@@ -85,10 +85,10 @@ class EvaluationConfig:
         return seed_of(run_seed if self.seed is None else self.seed, stage)
 
     def environments(self, training: EnvironmentFactory) -> EnvironmentFactory:
-        """Return those that are played in: its own, or such as train.
+        """Return the environments of evaluation: its own, or the same kind as for training.
 
         Raises:
-            ValueError: ``environment`` is no way to make some.
+            ValueError: ``environment`` can't make any.
         """
         try:
             return EnvironmentFactory.of(self.environment or training)
@@ -96,10 +96,10 @@ class EvaluationConfig:
             raise ValueError(f"evaluation.environment.{error}") from None
 
     def check_apart(self, training: EnvironmentFactory) -> None:
-        """Refuse to play in the very environments that train.
+        """Refuse to play in the same environments as training.
 
         Raises:
-            ValueError: ``environment`` is their ``VectorEnv``.
+            ValueError: ``environment`` is the training ``VectorEnv``.
         """
         if self.environment is None or not isinstance(training.id, VectorEnv):
             return
@@ -118,7 +118,7 @@ class EvaluationConfig:
         return float(environment.metadata.get("evaluation_epsilon", 0.0))
 
     def limit_of(self, environment: VectorEnv) -> int | None:
-        """Return the env steps after which an episode is cut; None where nothing is to be cut."""
+        """Return the env steps after which an episode is cut; None: never."""
         if self.max_episode_steps != "auto":
             return self.max_episode_steps
         return None if _has_limit(environment) else MAX_EPISODE_STEPS
@@ -139,25 +139,25 @@ def play_episodes(
 ) -> Iterator[Episode]:
     """Yield ``episodes_per_env`` episodes of each environment.
 
-    First the first of every environment, in their order, then the second, and so on. One that a
-    worker's restart cut isn't counted: another is played in its place. An environment whose
-    episode is cut here waits until the others are through: all of them are then reset, for one
-    alone can't be.
+    They are ordered: the first of every environment, then the second, and so on. An episode cut by
+    a worker's restart isn't counted, and is replaced by another. An environment whose episode is
+    cut here waits until the others are done: all of them are then reset, since one alone can't be.
 
     Args:
-        environment: in NEXT_STEP mode; reset first.
+        environment: in NEXT_STEP mode; it is reset first.
         spec: its shapes and types.
         policy: chooses the greedy actions.
         episodes_per_env: episodes counted of each environment.
         epsilon: probability of a random legal action.
-        seed: spawned into streams for each environment and for the random actions.
+        seed: from which the seeds of each environment and of random actions are derived.
         max_episode_steps: env steps after which an episode is cut; None: never.
         observers: called before each step.
         at_end: called when an episode is counted, in the order in which they end.
         step_observers: called after each step.
 
     Raises:
-        ValueError: the environment or the policy gave what can't be meant; a reward wasn't finite.
+        ValueError: the environment or the policy returned something invalid; a reward wasn't
+            finite.
     """
     exploration = Exploration(epsilon=epsilon)
     actor = Actor(environment, spec, exploration, generator_of(seed, "exploration"))
@@ -259,12 +259,12 @@ class _Tally:
 
 
 class EvaluationRules(NamedTuple):
-    """How episodes were played: what ``auto`` came to in their environments.
+    """How episodes were played, with ``auto`` resolved for their environments.
 
     Attributes:
         epsilon: probability of a random action.
-        max_episode_steps: env steps after which an episode was cut; None: it never was but by the
-            environment.
+        max_episode_steps: env steps after which an episode was cut; None: only the environment
+            ended episodes.
     """
 
     epsilon: float
@@ -275,7 +275,7 @@ class Evaluator:
     """Plays the episodes of evaluations, in environments of its own.
 
     Args:
-        environment: the training's, used where ``config`` names no other.
+        environment: of training, used if ``config`` names no other.
         config: how a policy is evaluated.
     """
 
@@ -317,7 +317,7 @@ class Evaluator:
 
     @property
     def environment(self) -> VectorEnv:
-        """The environments that it plays in, made where they aren't there yet."""
+        """The environments that it plays in, made at first use."""
         if self._environment is None:
             self._environment = self._make()
             self._limit = self.config.limit_of(self._environment)

@@ -1,4 +1,4 @@
-"""Rows of environments that are stepped here, perhaps in a thread beside learning."""
+"""Rows of environments that are stepped in this process, optionally in a thread during learning."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class CollectionConfig(Exploration):
     Args:
         warmup_env_steps: env steps taken with random legal actions before learning starts.
         epsilon: see :class:`lightning_dqn.collecting.exploration.Exploration`.
-        random_actions: likewise.
-        random_action_max_steps: likewise.
-        temperature: likewise.
-        overlap: collect the next iteration in a thread while the learner works on this one.
-            Actions then come from the weights at the start of the learner's iteration, one
-            iteration older than without; the run stays reproducible.
-        epsilon_greedy: what ``random_actions`` was called in 0.1.
+        random_actions: see there.
+        random_action_max_steps: see there.
+        temperature: see there.
+        overlap: collect the next iteration in a thread while learning from this one. Actions then
+            come from the weights at the start of that learning, one iteration older than
+            otherwise; the run stays reproducible.
+        epsilon_greedy: name of ``random_actions`` in 0.1.
     """
 
     can_be_shared: ClassVar[bool] = True
@@ -79,15 +79,15 @@ class CollectionConfig(Exploration):
 
 
 class EnvironmentSource:
-    """Rows of environments that are stepped here.
+    """Rows of environments that are stepped in this process.
 
     Args:
         environment: makes them.
         config: exploration, overlap.
         warmup_env_steps: collected before the first iteration. The first time actions are random;
             after a restart without the ring they are the policy's.
-        env_steps_per_iteration: one more step of all environments may be needed to reach it, and
-            the next iteration takes that much less.
+        env_steps_per_iteration: env steps per iteration. Since all environments step together, an
+            iteration may exceed it; the next one takes that much less.
         seed: of environments and exploration.
     """
 
@@ -148,7 +148,7 @@ class EnvironmentSource:
         )
 
     def prefetch(self, learner: Learner) -> None:
-        """Collect the next iteration in the thread, where ``overlap`` is set."""
+        """Collect the next iteration in the thread, if ``overlap`` is set."""
         if not self._config.overlap:
             return
         self._before_ahead = self.collector.state_dict()
@@ -157,18 +157,18 @@ class EnvironmentSource:
         self._ahead = self._thread.submit(self._next(learner))
 
     def share_with(self, num_ranks: int) -> None:
-        """Be the part of one of so many ranks: schedules go by the env steps of all of them."""
+        """Be one of ``num_ranks`` ranks: schedules count the env steps of all of them."""
         self.collector.num_ranks = num_ranks
 
     def continue_from(self, env_steps: int) -> None:
-        """Count from here; the warm-up is the policy's."""
+        """Count from ``env_steps``; the policy chooses the warm-up's actions."""
         self.collector.continue_from(env_steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return counters, generator, open episodes, environments and what lies ready.
+        """Return counters, generator, open episodes, environments and rows collected ahead.
 
-        Where collecting ahead has failed it is the state before, in which open episodes can't go
-        on: what was learned can be saved, and the failure is raised where its rows are asked for.
+        If collecting ahead failed, this is the state before it, whose open episodes can't
+        continue: what was learned can be saved, and the next :meth:`collect` raises the failure.
         """
         state = {"target_env_steps": self._target_env_steps, "env_steps_told": self._env_steps}
         if self._ahead is not None and self._ahead.exception() is not None:
@@ -217,7 +217,7 @@ class EnvironmentSource:
             return None
 
     def _continue_episodes(self, state: dict[str, Any]) -> bool:
-        """Go on with the open episodes, if the environments can be brought to where they stood."""
+        """Continue the open episodes, if the environments' states can be restored."""
         states = state["environments"]
         if states is None:
             return False
@@ -234,7 +234,7 @@ class EnvironmentSource:
         return True
 
     def _next(self, learner: Learner) -> Callable[[], Rows]:
-        """Return the next iteration's collection, to be done with the weights of this moment."""
+        """Return a function that collects the next iteration with the current weights."""
         self._policy = learner.behaviour_policy()
         until = self._target_env_steps + self._env_steps_per_iteration
         return partial(self.collector.collect, self._policy, until)

@@ -1,4 +1,4 @@
-"""Transitions out of rows, by index arithmetic: what follows a row, chains, stacks of frames.
+"""Transitions from rows, by index arithmetic: successors, n-step chains, stacks of frames.
 
 A ring of T times and E environments, with the newest row of each environment at time ``newest``;
 a cell is numbered time * E + environment. A row holds one observation and what followed from it:
@@ -10,8 +10,8 @@ a cell is numbered time * E + environment. A row holds one observation and what 
                                                 unless time 4 was a termination
     stack           3 3 4      6 6 7            of three frames at 4 and 7: never across a start
 
-Where environments tell of lives, a life's end closes a chain as a termination does, and a stack
-begins anew after it, though the game goes on and no row is final.
+If environments report lives, the end of a life closes a chain like a termination, and a new stack
+begins after it, though the game continues and no row is final.
 
 Pure functions of tensors. Shapes: M cells, S stacked frames.
 """
@@ -33,17 +33,16 @@ from lightning_dqn.transitions import NO_ACTION
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a transition is: how far it looks ahead, and what the future is worth.
+    """What a transition is: its n-step length, and its discount.
 
     Args:
         gamma: discount of one env step, or a schedule of it over env steps; negative in zero-sum
             games in which the next state is the opponent's.
         n_step: rewards summed before bootstrapping: a number, a schedule of it over env steps,
             or a range [low, high] from which each sample draws its own.
-        reward_clip: the largest reward that is learned from, of either sign; larger ones count as
-            that much (Mnih et al. 2015: 1). Stored, and told of as returns, they stay as they are.
-            None: all as they are.
-        sequence_length: steps to come that a minibatch carries beside each transition, see
+        reward_clip: rewards are clipped to [-reward_clip, reward_clip] for learning (Mnih et al.
+            2015: 1); the stored rewards and the logged returns aren't. None: no clipping.
+        sequence_length: future steps that a minibatch has for each transition, see
             :mod:`lightning_dqn.replay.sequences`; None: none.
     """
 
@@ -67,13 +66,13 @@ class Reading:
             keep_whole(self, sequence_length=1)
 
     def gamma_at(self, env_steps: int) -> float:
-        """Return the discount after so many env steps."""
+        """Return the discount after ``env_steps`` env steps."""
         gamma = float(self.gamma(env_steps) if callable(self.gamma) else self.gamma)
         _check_gamma("gamma", gamma)
         return gamma
 
     def n_step_at(self, env_steps: int) -> tuple[int, int]:
-        """Return the shortest and longest chain after so many env steps."""
+        """Return the smallest and largest n after ``env_steps`` env steps."""
         n_step = self.n_step
         if callable(n_step):
             n_step = round(n_step(env_steps))
@@ -116,13 +115,13 @@ class Cells(NamedTuple):
         return cells.div(self.num_envs, rounding_mode="floor")
 
     def reward(self, cells: Tensor) -> Tensor:
-        """Return the rewards of cells as they are learned from, float32[M]."""
+        """Return the rewards of cells, clipped for learning, float32[M]."""
         reward = self.columns["reward"][cells]
         clip = self.reward_clip
         return reward if clip is None else reward.clamp(-clip, clip)
 
     def closed(self, cells: Tensor) -> Tensor:
-        """Return whether nothing is to be expected after the action of a cell, bool[M]."""
+        """Return whether the action of a cell terminated its episode or ended a life, bool[M]."""
         terminated = self.columns["terminated"][cells]
         life_lost = self.columns.get("life_lost")
         return terminated if life_lost is None else terminated | life_lost[cells]
@@ -133,11 +132,11 @@ class Cells(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """What came of the actions in some cells.
+    """The n-step returns from some cells.
 
     Attributes:
-        reward: float32[M], the discounted sum.
-        discount: float32[M], of what the cell ``last`` is worth; 0 after termination or a life.
+        reward: float32[M], the discounted sum of rewards.
+        discount: float32[M], of the value of ``last``; 0 after termination or the end of a life.
         last: int64[M], the cells bootstrapped from.
     """
 
@@ -151,8 +150,7 @@ def follow_chain(
 ) -> Chain:
     """Follow actions for up to ``length`` steps.
 
-    A chain stops at the end of its episode or life, and before it would leave the newest stored
-    row.
+    A chain stops at the end of its episode or life, and at the newest stored row.
 
     Args:
         ring: what is read.
@@ -184,7 +182,7 @@ def follow_chain(
 def stacked_cells(ring: Cells, cells: Tensor, num_frames: int) -> Tensor:
     """Return the cells of each stack's frames, oldest first, int64[M, S].
 
-    Frames before the first of the episode, or of the life, are that first frame, as when acting.
+    Frames before the first of the episode, or of the life, repeat that first frame, as in acting.
     """
     frames = [cells]
     for _ in range(num_frames - 1):

@@ -33,30 +33,31 @@ class ReplayBuffer:
     if an action was taken there and its successor is stored; every start is equally likely.
     The next observation, the n-step return and its discount, frame stacks and the next legal
     actions are found by index arithmetic on the ring's device, so ``gamma`` and ``n_step`` may
-    be changed at any time. Another choice of starts is a sampler's
-    (:mod:`lightning_dqn.replay.samplers`) over the same ring.
+    be changed at any time. Samplers (:mod:`lightning_dqn.replay.samplers`) choose starts
+    differently, over the same ring.
 
     Args:
         spec: shapes and types of the rows.
         num_envs: E.
-        config: capacity and the meaning of a transition.
-        device: where the ring lies if ``config.storage`` is ``"accelerator"``.
+        config: capacity, and what a transition is.
+        device: where the ring is kept if ``config.storage`` is ``"accelerator"``.
         directory: of the memory-mapped file if ``config.directory`` is None.
         seed: of the sampling generator.
-        extra_columns: that rows carry, ``rows.extra``.
+        extra_columns: extra columns of the rows, ``rows.extra``.
 
     Attributes:
-        extra_columns: likewise.
+        extra_columns: extra columns of the rows.
         gamma: discount of one env step.
-        n_step: length of a chain, or the range (low, high) from which each sample draws its own.
+        n_step: rewards summed before bootstrapping, or the range (low, high) from which each
+            sample draws its own.
         after_write: functions called with the times [begin, end) that were just written; they
             don't cross the end of the ring.
-        total_times: written so far, those overwritten included.
+        total_times: times written so far, including overwritten ones.
         newest_read: cells whose transitions were read last, int64[M]; None before.
 
     Raises:
-        ValueError: the ring doesn't fit the memory, or is too short for a chain and a stack; the
-            sign of the discount is wrong.
+        ValueError: the ring doesn't fit in memory, or is too short for a transition and a stack;
+            the sign of the discount is wrong.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class ReplayBuffer:
 
     @property
     def num_rows(self) -> int:
-        """Rows stored, those that hold a final observation included."""
+        """Rows stored, including those that hold a final observation."""
         return self.times_stored * self.num_envs
 
     @property
@@ -120,19 +121,19 @@ class ReplayBuffer:
         return end - first
 
     def follow_schedules(self, env_steps: int) -> None:
-        """Set ``gamma`` and ``n_step``, where they are schedules, to their value by now."""
+        """Set ``gamma`` and ``n_step``, if they are schedules, to their current values."""
         if callable(self.config.gamma):
             self.gamma = self.config.gamma_at(env_steps)
         if callable(self.config.n_step):
             self.n_step = self.config.n_step_at(env_steps)
 
     def extend(self, rows: Rows) -> None:
-        """Append ``rows``, overwriting the oldest; of more than the ring holds the newest stay.
+        """Append ``rows``, overwriting the oldest; of more than the ring holds it keeps the newest.
 
-        A final observation after a row that ended nothing cuts its episode off there.
+        A final observation after a row that didn't end an episode truncates the episode there.
 
         Raises:
-            ValueError: their extra columns aren't those that were declared; none is appended.
+            ValueError: their extra columns aren't the declared ones; nothing is appended.
         """
         self._columns.check(rows)
         num_new = len(rows.action)
@@ -148,8 +149,7 @@ class ReplayBuffer:
         """Draw U minibatches of transitions uniformly, with replacement.
 
         Returns:
-            [U, B, ...] on the ring's device. The memory is used again by the next call of the
-            same size.
+            [U, B, ...] on the ring's device. The next call of the same size reuses the memory.
 
         Raises:
             ValueError: no row is a start yet.
@@ -187,7 +187,7 @@ class ReplayBuffer:
 
     @property
     def cells(self) -> Cells:
-        """The ring as it is read by now: what a reward counts, where an episode or a life ends."""
+        """The ring as it is read now: clipped rewards, and where episodes and lives end."""
         newest = (self._cursor - 1) % self.num_times
         oldest = 0 if self.total_times < self.num_times else self._cursor
         clip = self.config.reward_clip
@@ -196,14 +196,14 @@ class ReplayBuffer:
     def observations(self, cells: Tensor) -> Tensor:
         """Return the observations of cells int64[M], frames stacked, [M, *shape] or [M, S, *shape].
 
-        The memory is used again by the next call of the same size.
+        The next call of the same size reuses the memory.
         """
         return self._gathering.observations(self.cells, cells)
 
     def extra(self, cells: Tensor) -> dict[str, Tensor] | None:
-        """Return the extra columns that are learned from, of cells int64[M], by name [M, ...].
+        """Return the extra columns that are learned from, for cells int64[M], by name [M, ...].
 
-        The memory is used again by the next call of the same size. None where there are none.
+        The next call of the same size reuses the memory. None if there are none.
         """
         return self._gathering.extra(self.cells, cells)
 
@@ -217,20 +217,20 @@ class ReplayBuffer:
         """Return the rows of times [first, end), counted from the first ever written.
 
         Args:
-            first: still stored.
+            first: a time that is still stored.
             end: at most ``total_times``.
 
         Returns:
-            Columns [end - first, E, ...]; a view where they don't cross the end of the ring.
+            Columns [end - first, E, ...]; a view if they don't cross the end of the ring.
         """
         assert self.total_times - self.times_stored <= first <= end <= self.total_times
         return self._columns.read_times(first, end)
 
     def write_times(self, first: int, columns: Mapping[str, Tensor]) -> None:
-        """Put rows back to where :meth:`read_times` found them; :meth:`resume_at` comes after.
+        """Put rows back where :meth:`read_times` found them; call :meth:`resume_at` afterwards.
 
         Raises:
-            ValueError: they have other columns than the rows here.
+            ValueError: their columns differ from those here.
         """
         differing = self._columns.differing(columns)
         if differing:
@@ -242,9 +242,9 @@ class ReplayBuffer:
         self._columns.write_times(first, columns)
 
     def resume_at(self, total_times: int) -> None:
-        """Go on with the rows that were put back, as the newest of ``total_times``.
+        """Continue with the rows that were put back, as the newest of ``total_times``.
 
-        A row may have been saved before a final observation cut its episode off there.
+        A row may have been saved before a final observation truncated its episode there.
         """
         self.total_times = total_times
         cells = self.newest_cells(self.times_stored)
@@ -253,10 +253,10 @@ class ReplayBuffer:
         self._starts.rebuild(cells, has_action)
 
     def truncate_newest(self, where: np.ndarray | None = None) -> None:
-        """End the episodes that are open in the newest rows as truncated.
+        """Truncate the episodes that are open in the newest rows.
 
         Args:
-            where: bool[E], of which environments; None: of all.
+            where: bool[E], in which environments; None: in all.
         """
         newest = self.newest_cells(1)[0]
         if where is not None:
@@ -264,15 +264,15 @@ class ReplayBuffer:
         self._truncate(newest)
 
     def _truncate(self, cells: Tensor) -> None:
-        """End the episodes that are open in rows, int64[M], as truncated."""
+        """Truncate the episodes that are open in rows, int64[M]."""
         is_open = (self.read("action", cells) != NO_ACTION) & ~self.read("terminated", cells)
         # Not by a mask on the ring's device, whose shape would be waited for.
         self._columns.by_name["truncated"][cells] |= is_open
 
     def state_dict(self, *, with_rows: bool) -> dict[str, Any]:
-        """Return the generator's state and the size, and the rows too where they are wanted.
+        """Return the generator's state and the size, and with ``with_rows`` also the rows.
 
-        How transitions are read is the configuration's to say.
+        How transitions are read isn't part of it, but of the configuration.
         """
         state: dict[str, Any] = {
             "generator": self.generator.get_state(),
@@ -287,10 +287,10 @@ class ReplayBuffer:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave, in an empty ring.
+        """Load what :meth:`state_dict` returned, into an empty ring.
 
         Raises:
-            ValueError: it was one of another size.
+            ValueError: it is from a ring of another size.
         """
         set_generator(self.generator, state["generator"])
         if "num_times" not in state:  # of 0.1, without rows

@@ -1,1 +1,1 @@
-"""Which transitions of the ring are learned from, each choice a file."""
+"""Which transitions of the ring are learned from: one file per choice."""

@@ -25,15 +25,15 @@ from lightning_dqn.transitions import Transitions, Valuer
 class LambdaReturns:
     """Learning from the newest rollout only, by lambda-returns: no replay, no target network.
 
-    As PQN, Gallici et al. 2024 (arxiv.org/abs/2407.04811): an iteration collects
-    ``rollout_length`` steps of every environment, values them with the weights of that moment,
-    and goes ``epochs`` times over them in ``minibatches`` parts.
+    As in PQN, Gallici et al. 2024 (arxiv.org/abs/2407.04811): an iteration collects
+    ``rollout_length`` steps of every environment, values them with the current weights, and learns
+    from them ``epochs`` times in ``minibatches`` parts.
 
     Args:
         trace: lambda; 0 bootstraps after one step, 1 is Monte Carlo.
         rollout_length: T, env steps of each environment in an iteration.
         epochs: passes over the rollout.
-        minibatches: parts of it, an update each.
+        minibatches: parts of the rollout, with one update each.
     """
 
     gives_whole_targets: ClassVar[bool] = True
@@ -51,10 +51,10 @@ class LambdaReturns:
         keep_whole(self, rollout_length=1, epochs=1, minibatches=1)
 
     def pace(self, asked: Pace) -> Pace:
-        """Return the pace of a rollout, gone over ``epochs`` times in ``minibatches`` parts.
+        """Return the pace of a rollout, learned from ``epochs`` times in ``minibatches`` parts.
 
         Raises:
-            ValueError: rows are to be collected in a thread, by an older policy.
+            ValueError: rows would be collected in a thread, by an older policy.
         """
         if asked.overlap:
             raise ValueError(
@@ -79,7 +79,7 @@ class LambdaReturnSampler(RolloutSampler):
     """Serves the newest rollout with its lambda-returns, shuffled anew in each epoch.
 
     Args:
-        replay: a ring that holds a rollout, rows of final observations included.
+        replay: a ring that holds a rollout, including rows of final observations.
         config: lambda.
     """
 
@@ -145,9 +145,9 @@ class LambdaReturnSampler(RolloutSampler):
 
 
 def _check_finite(value: Tensor) -> None:
-    """Refuse values, float[M], that aren't finite; not even a discount of 0 would undo one.
+    """Refuse values, float[M], that aren't finite; not even a discount of 0 would remove one.
 
-    On an accelerator, which a look would stall, the loss tells of them.
+    On an accelerator, where this check would wait for the device, the loss reports them instead.
     """
     if not devices.is_read_freely(value):
         return

@@ -1,4 +1,4 @@
-"""Plain online learning: every transition once, as soon as it was made.
+"""Plain online learning: every transition once, as soon as it is made.
 
 Shapes: E environments, U updates, A actions, M transitions.
 """
@@ -20,15 +20,15 @@ from lightning_dqn.transitions import Transitions, Valuer
 
 @dataclass(frozen=True)
 class OnlineTransitions:
-    """Learning from every transition once, in order, as soon as it was made: no replay.
+    """Learning from every transition once, in order, as soon as it is made: no replay.
 
-    Q-learning as Watkins 1989 has it: with ``rollout_length=1`` and one environment the next
-    action is chosen by what the transition just made has left. Each transition is an update of
-    its own, also where several environments or steps make an iteration: time goes first, then
-    the environments in their order. There is no warm-up; n-step returns are refused.
+    Q-learning as in Watkins 1989: with ``rollout_length=1`` and one environment, every transition
+    is learned from before the next action is chosen. Each transition is an update of its own, also
+    if an iteration has several environments or steps: they are ordered by time, then by
+    environment. There is no warm-up; n-step returns are refused.
 
     Args:
-        rollout_length: env steps of each environment in an iteration. Above 1 the actions of an
+        rollout_length: env steps of each environment in an iteration. Above 1, all actions of an
             iteration come from the values at its start.
     """
 
@@ -43,7 +43,7 @@ class OnlineTransitions:
         """Return the pace of an update for each transition.
 
         Raises:
-            ValueError: rows are to be collected in a thread, or chains are longer than a step.
+            ValueError: rows would be collected in a thread, or n_step isn't 1.
         """
         if asked.overlap:
             raise ValueError(
@@ -72,7 +72,7 @@ class OnlineSampler(RolloutSampler):
     """Serves every new transition, oldest first, in minibatches of one.
 
     Args:
-        replay: a ring that holds an iteration, rows of final observations included.
+        replay: a ring that holds an iteration, including rows of final observations.
         upcoming: returns the observations [E, *shape] (or [E, S, *shape]) that follow the newest
             rows, and their legal actions bool[E, A] or None.
     """

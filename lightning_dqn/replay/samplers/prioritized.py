@@ -1,4 +1,4 @@
-"""Prioritised replay: transitions of which there is more to learn are drawn more often.
+"""Prioritised replay: transitions with more to learn are drawn more often.
 
 Shapes: U updates, B batch.
 """
@@ -27,16 +27,16 @@ from lightning_dqn.transitions import NO_ACTION, Transitions, Valuer
 class PrioritizedSampling:
     """Proportional prioritised replay, Schaul et al. 2016 (arxiv.org/abs/1511.05952), algorithm 1.
 
-    A transition is drawn with a probability proportional to (priority + epsilon)^alpha, its loss
-    multiplied with (number of transitions * probability)^-beta over the largest of the minibatch.
-    New transitions get the largest value there has been, or where their row came with a priority,
-    see :data:`lightning_dqn.extra_columns.INITIAL_PRIORITY`, the value of that. Of several ranks
-    all this is over the transitions of all.
+    A transition is drawn with a probability proportional to (priority + epsilon)^alpha. Its loss
+    is weighted by (number of transitions * probability)^-beta over the largest of the minibatch.
+    New transitions get the largest value so far, or that of the priority in their row, see
+    :data:`lightning_dqn.extra_columns.INITIAL_PRIORITY`. With several ranks, all of this refers to
+    the transitions of all ranks.
 
     Args:
         alpha: 0 is uniform, 1 fully proportional.
-        beta: how far the weights undo the bias, a number or a schedule over env steps; 1 wholly.
-        epsilon: keeps transitions without error from never being seen again.
+        beta: how far the weights correct the bias, a number or a schedule over env steps; 1: fully.
+        epsilon: added to each priority, so that transitions without an error are still drawn.
     """
 
     gives_whole_targets: ClassVar[bool] = False
@@ -59,11 +59,11 @@ class PrioritizedSampling:
             raise ValueError(f"epsilon={self.epsilon}: must be above 0")
 
     def pace(self, asked: Pace) -> Pace:
-        """Return the pace asked for, with a warm-up after which there is something to draw."""
+        """Return the configured pace, with a warm-up of at least one transition."""
         return replay_pace(asked)
 
     def bytes_beside_ring(self, num_rows: int) -> int:
-        """Return the size of the priorities of so many rows."""
+        """Return the bytes that the priorities of ``num_rows`` rows take."""
         return tree_bytes(num_rows)
 
     def make(self, replay: ReplayBuffer, upcoming: Upcoming) -> PrioritizedSampler:
@@ -72,11 +72,11 @@ class PrioritizedSampling:
 
 
 class PrioritizedSampler(Sampler):
-    """Draws transitions by priority; priorities live beside the ring, one for each of its cells.
+    """Draws transitions by priority; priorities are kept beside the ring, one for each cell.
 
     Args:
         replay: an empty ring.
-        config: how priorities count.
+        config: how priorities are used.
     """
 
     uses_priorities = True
@@ -118,16 +118,16 @@ class PrioritizedSampler(Sampler):
         return transitions._replace(weight=weight.float())
 
     def update_priorities(self, priority: Tensor) -> None:
-        """Take what there was to learn from the newest sample's transitions.
+        """Set the priorities of the newest sample's transitions.
 
-        Where a transition was drawn more than once the largest priority holds.
+        If a transition was drawn more than once, the largest priority counts.
 
         Args:
-            priority: float[U, B], its sign doesn't count.
+            priority: float[U, B], whose sign is ignored.
 
         Raises:
-            NonFiniteError: one isn't finite. On an accelerator, which a look would stall, it
-                counts as 0 until :meth:`state_dict` tells of it.
+            NonFiniteError: one isn't finite. On an accelerator, where checking would wait for the
+                device, it counts as 0 until :meth:`state_dict` raises.
         """
         assert self._drawn is not None, "priorities of nothing: sample comes first, extend after"
         given = priority.to(self.tree.device, self.tree.dtype)

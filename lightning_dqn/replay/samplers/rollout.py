@@ -17,10 +17,10 @@ from lightning_dqn.transitions import NO_ACTION
 
 
 class RolloutSampler(Sampler, ABC):
-    """Serves what was collected since it served last, and nothing older.
+    """Serves only what was collected since the last sample.
 
     Args:
-        replay: a ring that holds an iteration, rows of final observations included.
+        replay: a ring that holds an iteration, including rows of final observations.
     """
 
     replays = False
@@ -36,7 +36,7 @@ class RolloutSampler(Sampler, ABC):
         return taken
 
     def starts_among(self, cells: Tensor) -> Tensor:
-        """Return which of cells int64[T, E] are starts, bool[T, E].
+        """Return which of the cells, int64[T, E], are starts, bool[T, E].
 
         Raises:
             ValueError: none is.
@@ -66,7 +66,7 @@ def rollout_pace(asked: Pace, length: int) -> Pace:
         length: env steps of each environment in a rollout.
 
     Raises:
-        ValueError: sequences are asked for: the steps to come aren't collected yet.
+        ValueError: sequences are asked for, whose future steps aren't collected yet.
     """
     if asked.sequence_length is not None:
         raise ValueError(

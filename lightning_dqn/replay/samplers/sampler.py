@@ -1,9 +1,9 @@
-"""What a sampler is: who chooses what of the replay ring is learned from, and at what pace.
+"""What a sampler is: it chooses which transitions of the ring are learned from, and at what pace.
 
-A choice of transitions comes in two parts. A *sampling* is what a configuration holds: a frozen
-dataclass that says how collecting and learning are paced for it, refuses what can't go with it,
-and makes its sampler. A *sampler* works over a ring. The data module asks nothing else, so one of
-a user's own needs no change here.
+It has two parts. A *sampling* is what a configuration holds: a frozen dataclass that says how
+collecting and learning are paced for it, refuses settings that don't go with it, and makes its
+sampler. A *sampler* works over a ring. The data module uses nothing else of them, so your own
+needs no change here.
 
 Shapes: E environments, S stacked frames, U updates, B batch.
 """
@@ -34,14 +34,15 @@ class Pace:
     Attributes:
         num_envs: E.
         frame_stack: S.
-        n_step: as the ring's configuration has it; None: the sampler has targets of its own.
-        overlap: collecting goes on in a thread while learning.
+        n_step: as in the ring's configuration; None: the sampler has targets of its own.
+        overlap: collecting continues in a thread while learning.
         capacity: rows of the ring.
         batch_size: B.
         updates_per_iteration: U.
-        env_steps_per_iteration: collected before them.
-        warmup_env_steps: collected before the first iteration, and again after a restart.
-        sequence_length: K, steps to come beside each transition; None: none are asked for.
+        env_steps_per_iteration: env steps collected before the updates.
+        warmup_env_steps: env steps collected before the first iteration, and again after a restart
+            without the ring.
+        sequence_length: K, future steps of each transition; None: none.
     """
 
     num_envs: int
@@ -56,10 +57,10 @@ class Pace:
     sequence_length: int | None = None
 
     def share(self, ranks: Ranks) -> Pace:
-        """Return one rank's part of it: what is told here is of all ranks together.
+        """Return one rank's share; the attributes here are those of all ranks together.
 
         Raises:
-            ValueError: something can't be parted evenly.
+            ValueError: something can't be divided evenly.
         """
         if not ranks.are_several:
             return self
@@ -74,13 +75,13 @@ class Pace:
         )
 
     def check_capacity(self) -> None:
-        """Refuse a ring in which there may be no transition, however much is collected.
+        """Refuse a ring that may hold no transition, however much is collected.
 
-        Of two rows that follow each other one at least is a start; its successor and the frames
-        before it must be there too.
+        Of two successive rows at least one is a start; its successor and the frames before it must
+        be stored too.
 
         Raises:
-            ValueError: with the least capacity.
+            ValueError: it names the least capacity.
         """
         least = self.num_envs * (self.frame_stack + 2)
         if self.capacity < least:
@@ -93,13 +94,13 @@ class Pace:
 
 @runtime_checkable
 class Sampling(Protocol):
-    """A choice of transitions, as a configuration holds it.
+    """Settings of a sampler, which make it.
 
-    One whose samplers work where several ranks have a part of the ring each, and draw their part
-    of each minibatch from it, tells so by a true attribute ``can_be_shared``, see
+    If its samplers work with several ranks, each of which has a part of the ring and draws its
+    part of each minibatch from it, it has a true attribute ``can_be_shared``, see
     :func:`lightning_dqn.system.ranks.can_be_shared`.
 
-    One that keeps something for each row of the ring tells so by a method
+    If it keeps something for each row of the ring, it has a method
     ``bytes_beside_ring(num_rows: int) -> int``, see :func:`bytes_beside_ring`.
 
     Attributes:
@@ -109,10 +110,10 @@ class Sampling(Protocol):
     gives_whole_targets: bool
 
     def pace(self, asked: Pace) -> Pace:
-        """Return the pace at which it is learned, given the one that is asked for.
+        """Return the pace of collecting and learning, given the configured one.
 
         Raises:
-            ValueError: what is asked for can't go with it.
+            ValueError: it doesn't support the configured one.
         """
         ...
 
@@ -121,7 +122,7 @@ class Sampling(Protocol):
 
         Args:
             replay: an empty ring.
-            upcoming: what follows the newest rows.
+            upcoming: returns what follows the newest rows.
         """
         ...
 
@@ -133,9 +134,9 @@ class Sampler(ABC):
         replay: an empty ring.
 
     Attributes:
-        ranks: of whose rings this one is a part.
-        uses_priorities: sampling goes by what :meth:`update_priorities` is given.
-        replays: transitions are drawn from all that the ring holds, and may come again.
+        ranks: ranks that share the ring.
+        uses_priorities: whether sampling depends on :meth:`update_priorities`.
+        replays: whether transitions are drawn from the whole ring, and may be drawn again.
     """
 
     uses_priorities = False
@@ -155,47 +156,47 @@ class Sampler(ABC):
         Args:
             num_updates: U.
             batch_size: B.
-            env_steps: so far, for schedules.
-            valuer: values observations with the weights of this moment.
+            env_steps: env steps so far, for schedules.
+            valuer: values observations with the current weights.
 
         Raises:
             ValueError: no row is a start yet.
         """
 
     def update_priorities(self, priority: Tensor) -> None:
-        """Take what there was to learn from the newest sample's transitions, float[U, B].
+        """Set the priorities of the newest sample's transitions, float[U, B].
 
         Raises:
-            RuntimeError: sampling doesn't go by that.
+            RuntimeError: sampling doesn't use priorities.
         """
         raise RuntimeError(f"{type(self).__name__} keeps no priorities")
 
     def stored_priorities(self, cells: Tensor) -> Tensor | None:
-        """Return by what rows are drawn now, float[M] of cells int64[M]; None where not by that."""
+        """Return the stored priorities of cells, int64[M], as float[M]; None if there are none."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a continued run needs beside the ring's rows, as plain values and tensors."""
+        """Return what a resumed run needs besides the ring's rows, as plain values and tensors."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave; the ring holds its rows by then."""
+        """Load what :meth:`state_dict` returned; the ring already holds its rows."""
         assert not state, f"{type(self).__name__} keeps no state"
 
 
 def bytes_beside_ring(sampling: Sampling, num_rows: int) -> int:
-    """Return the bytes that a sampler keeps for so many rows; 0 where nothing is told of it."""
+    """Return the bytes that a sampler keeps for ``num_rows`` rows; 0 if it doesn't say."""
     tell = getattr(sampling, "bytes_beside_ring", None)
     return 0 if tell is None else int(tell(num_rows))
 
 
 def takes_initial_priorities(sampling: Sampling) -> bool:
-    """Tell whether new transitions are drawn by the priorities that their rows came with."""
+    """Return whether new transitions are drawn by the priorities in their rows."""
     return bool(getattr(sampling, "takes_initial_priorities", False))
 
 
 def as_sampling(sampling: Any) -> Sampling:
-    """Return what a user gave as a choice of transitions.
+    """Return a user's argument as a sampling.
 
     Raises:
         ValueError: it isn't one.

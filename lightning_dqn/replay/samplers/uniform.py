@@ -21,7 +21,7 @@ class UniformSampling:
     can_be_shared: ClassVar[bool] = True
 
     def pace(self, asked: Pace) -> Pace:
-        """Return the pace asked for, with a warm-up after which there is something to draw."""
+        """Return the configured pace, with a warm-up of at least one transition."""
         return replay_pace(asked)
 
     def make(self, replay: ReplayBuffer, upcoming: Upcoming) -> UniformSampler:
@@ -40,6 +40,6 @@ class UniformSampler(Sampler):
 
 
 def replay_pace(asked: Pace) -> Pace:
-    """Return the pace of learning from replay: one transition at least is there before it."""
+    """Return the pace of learning from replay, with a warm-up of at least one transition."""
     least = 2 * asked.num_envs
     return replace(asked, warmup_env_steps=max(asked.warmup_env_steps, least))
