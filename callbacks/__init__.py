@@ -1,4 +1,4 @@
-"""Lightning callbacks: what may act on a run while ``Trainer.fit`` drives it."""
+"""Lightning callbacks that act on a run during ``Trainer.fit``."""
 
 from lightning_dqn.callbacks.clip_weights import ClipWeights
 from lightning_dqn.callbacks.device_stats import DeviceStats

@@ -1,4 +1,4 @@
-"""What looks at the player of a board game after each evaluation: when, and under which keys."""
+"""Base of callbacks that measure the player of a board game after each evaluation."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from lightning_dqn.system.numbers import whole_number
 class BoardEvaluation(pl.Callback, ABC):
     """Measures the greedy policy of an agent of a board game after validation and test.
 
-    A subclass says in :meth:`prepare` what it needs and in :meth:`measure` what it finds.
+    A subclass prepares in :meth:`prepare` and measures in :meth:`measure`.
 
     Args:
-        every_n_epochs: look after the validations of every n-th epoch of a fit.
+        every_n_epochs: measure after the validations of every n-th epoch of a fit.
 
     Attributes:
-        environment: one like those for training.
+        environment: one like those of training.
     """
 
     environment: BoardGameVectorEnv
@@ -41,7 +41,7 @@ class BoardEvaluation(pl.Callback, ABC):
         """Return what is logged, by key without ``eval/`` or ``test/``."""
 
     def prepare(self, trainer: pl.Trainer, module: DQN, stage: str) -> None:
-        """Prepare; called once a fit or test, when ``environment`` is there."""
+        """Prepare; called once per fit or test, once ``environment`` is set."""
 
     def seed_from(self, trainer: pl.Trainer, seed: int | None) -> int:
         """Return ``seed``, or the data module's where it is None."""

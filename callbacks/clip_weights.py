@@ -22,21 +22,20 @@ class ClipWeights(ModelOperation):
 
     By value as in Arjovsky et al. 2017 (arxiv.org/abs/1701.07875); by the largest singular value
     as in Gouk et al. 2021 (arxiv.org/abs/1804.04368), which bounds the Lipschitz constant of a
-    linear layer. It is estimated from below, by power iteration from a vector that is kept for
-    each weight, Miyato et al. 2018 (arxiv.org/abs/1802.05957): where weights change fast it lags
-    some percent behind. Convolutions count as matrices [out, in * height * width], as there.
+    linear layer. That value is estimated from below, by power iteration from a vector kept for
+    each weight, Miyato et al. 2018 (arxiv.org/abs/1802.05957); if weights change fast it lags a
+    few percent behind. Convolutions count as matrices [out, in * height * width], as there.
 
     Args:
         max_value: every weight is clamped to [-max_value, max_value].
-        max_norm: every tensor of a larger L2 norm is scaled down to it.
-        max_spectral_norm: every matrix with a larger singular value is scaled down; vectors as
-            biases are left alone. Exactly one of the three.
+        max_norm: every tensor with a larger L2 norm is scaled down to it.
+        max_spectral_norm: every matrix with a larger singular value is scaled down; vectors such
+            as biases are left alone. Give exactly one of the three.
         include: a regular expression searched in the names of weights, as ``torso.0.weight``;
             None takes all.
         exclude: a regular expression; weights in whose names it is found are left alone.
-        power_iterations: each time, for ``max_spectral_norm``; 1 in the paper.
-        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every update unless
-            it says otherwise.
+        power_iterations: per projection, for ``max_spectral_norm``; 1 in the paper.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; by default every update.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class ClipWeights(ModelOperation):
         self._vectors = state_dict["vectors"]
 
     def join(self, module: DQN) -> None:
-        """Choose the weights, and begin the power iteration where no checkpoint brought it.
+        """Choose the weights, and start the power iteration unless a checkpoint restored it.
 
         Raises:
             ValueError: none is chosen.

@@ -1,4 +1,4 @@
-"""System load beside the metrics: processor, memory, and what the accelerator holds."""
+"""System load among the metrics: processor, memory, and the accelerator's memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SYSTEM = "system/"
 
 
 class DeviceStats(pl.Callback):
-    """Logs what Lightning's ``DeviceStatsMonitor`` reads, in rows like all others.
+    """Logs what Lightning's ``DeviceStatsMonitor`` reads, in rows like all other metrics.
 
-    Lightning's counts batches for its step, where rows here have env steps; it logs twice a batch,
-    and a hundred values of CUDA's allocator. This logs those of the glossary, as ``system/<name>``
-    by Lightning's names, whenever a row of training is due.
+    Lightning's callback logs over batches instead of env steps, twice per batch, and a hundred
+    values of CUDA's allocator. This one logs those in the glossary, as ``system/<name>`` with
+    Lightning's names, with every row of training.
 
     Args:
-        cpu_stats: also processor and memory, as psutil reads them of the whole machine.
+        cpu_stats: also log processor and memory of the whole machine, as read by psutil.
     """
 
     def __init__(self, *, cpu_stats: bool = True) -> None:

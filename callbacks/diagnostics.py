@@ -1,4 +1,4 @@
-"""Tells of values, exploration, replay and networks while a DQN learns."""
+"""Logs diagnostics of values, exploration, replay and networks while a DQN learns."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ OF_RETURNS = (0, 25, 50, 75, 100)
 
 
 class Diagnostics(pl.Callback):
-    """Logs how values, exploration, replay and networks are, and more of evaluations.
+    """Logs diagnostics of values, exploration, replay and networks, and more about evaluations.
 
-    The keys and what a healthy run looks like stand in the glossary. It looks at the newest
-    iteration and its last minibatch, and moves nothing: what is learned is the same bit for bit.
-    What doesn't apply, as the age of transitions where there is no replay, is left out.
+    The glossary describes the keys and the values of a healthy run. It reads the newest iteration
+    and its last minibatch and changes nothing: what is learned is the same bit for bit. What
+    doesn't apply, such as the age of transitions without replay, is left out.
 
     Args:
-        every_n_env_steps: look after the first iteration at or past every multiple of it.
-        values: what the networks say of a minibatch, and at evaluations how far it came true,
-            unless training alone, or evaluation alone, is self-play.
+        every_n_env_steps: measure after the first iteration at or past every multiple of it.
+        values: the networks' values of a minibatch, and in evaluations how true they came, unless
+            only one of training and evaluation is self-play.
         exploration: which actions were taken.
         replay: what was learned from.
         network: norms of weights and gradients, distance to the target network, dormant units.

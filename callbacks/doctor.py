@@ -18,14 +18,14 @@ from lightning_dqn.system.files import FINDINGS, write_json
 
 
 class Doctor(pl.Callback):
-    """Holds what a run tells of itself against rules, and tells each finding once.
+    """Checks a run's metrics against rules, and reports each finding once.
 
     The rules are :data:`lightning_dqn.diagnostics.doctor.examination.RULES`. It reads the rows that
-    go to loggers, measures nothing itself and takes no part in learning; most of what rules read is
-    told by :class:`lightning_dqn.callbacks.Diagnostics`.
+    go to loggers, measures nothing itself and doesn't affect learning; most of what the rules read
+    is logged by :class:`lightning_dqn.callbacks.Diagnostics`.
 
     Args:
-        run_dir: folder of the run, where ``findings.json`` is kept; None: it isn't written.
+        run_dir: folder of the run, for ``findings.json``; None: it isn't written.
     """
 
     def __init__(self, run_dir: str | Path | None = None) -> None:
@@ -35,7 +35,7 @@ class Doctor(pl.Callback):
 
     @property
     def findings(self) -> list[Finding]:
-        """What was found so far, in the order in which it began."""
+        """Findings so far, in the order in which they began."""
         return list(self._examination.findings.values())
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

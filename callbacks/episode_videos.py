@@ -23,20 +23,20 @@ from lightning_dqn.transitions import Episode
 
 
 class EpisodeVideos(pl.Callback):
-    """Films three episodes of every n-th epoch's validation, as its environment draws them.
+    """Films three episodes of every n-th epoch's validation, as its environment renders them.
 
-    The evaluation is played a second time, by its own seed, so that learning stays the same bit
-    for bit. Files are named by env step and return; they go to W&B too, where that is a logger.
-    Where the environment can't be drawn, or a file can't be written, a line says so and the run
-    goes on.
+    The evaluation is played a second time, with its own seed, so that learning stays the same bit
+    for bit. Files are named by env step and return, and also logged to W&B if it is a logger. If
+    the environment can't be rendered, or a file can't be written, a line says so and the run
+    continues.
 
     Args:
         folder: of the files.
         every_n_epochs: film the validations of every n-th epoch of a fit.
-        format: ``"mp4"``, or ``"gif"``, which takes Pillow alone.
-        max_frames: of a video; of a longer episode it shows one frame in every so many, at its own
-            pace as long as that makes 10 a second.
-        width: of the video in pixels; None: as it is drawn, small pictures enlarged.
+        format: ``"mp4"``, or ``"gif"``, which needs only Pillow.
+        max_frames: most frames of a video; longer episodes are thinned to every n-th frame, at
+            their own speed as long as that makes 10 frames a second.
+        width: of the video in pixels; None: as rendered, with small pictures enlarged.
     """
 
     logs_metrics = False  # that a checkpoint could be chosen by

@@ -26,24 +26,22 @@ Against = Literal["training", "self", "random", "perfect"]
 class ExactMetrics(BoardEvaluation):
     """Compares the greedy policy with the solved game, after validation and test.
 
-    Nothing is sampled: every position that can arise on the learner's turn is looked at once, and
-    games against the random and the perfect player are counted out to their probabilities. What
-    is logged stands in the glossary. ``eval/optimality_gap`` and ``eval/mean_regret``
+    Nothing is sampled: every position that can arise on the learner's turn is evaluated once, and
+    the probabilities of the results against the random and the perfect player are computed
+    exactly. The glossary lists what is logged. ``eval/optimality_gap`` and ``eval/mean_regret``
     are 0 for a policy that can't be improved, so a ``ModelCheckpoint`` may monitor them with
     ``mode="min"``.
 
     Args:
-        opponent: what the optimum is an optimum against. ``"self"``: the game itself, both sides
-            at their best; ``"random"``; ``"perfect"``; ``"training"``: as the training
-            environment has it.
-        seat: which side the learner has against an opponent, not in self-play; None: as in
-            training.
-        rewards: of a win, a draw and a loss; None: as in training.
-        every_n_epochs: look after the validations of every n-th epoch.
+        opponent: opponent that the optimum is computed against. ``"self"``: optimal play of both
+            sides; ``"random"``; ``"perfect"``; ``"training"``: as in the training environment.
+        seat: the learner's side against an opponent, not in self-play; None: as in training.
+        rewards: for a win, a draw and a loss; None: as in training.
+        every_n_epochs: measure after the validations of every n-th epoch.
 
     Raises:
-        ValueError: when the fit begins: the game is too large, or its training opponent one whose
-            moves aren't known exactly.
+        ValueError: at the start of the fit, if the game is too large, or the moves of its training
+            opponent aren't known exactly.
     """
 
     def __init__(

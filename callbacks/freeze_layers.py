@@ -1,4 +1,4 @@
-"""Layers that stop learning for a while."""
+"""Freezing layers for a while."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class FreezeLayers(ModelOperation):
     """Keeps layers of the Q-network from learning while ``start <= count < until``.
 
     The optimizer neither sees nor moves frozen weights, whatever its momentum and weight decay,
-    and goes on with its moments when they thaw. They have no gradient to compute, so updates get
-    cheaper. Buffers as BatchNorm's statistics go on, and other operations may still change the
-    weights. Layers that several of these hold thaw when the last lets go of them.
+    and continues with its moments when they thaw. Their gradients aren't computed, so updates are
+    cheaper. Buffers such as BatchNorm's statistics are still updated, and other operations may
+    still change the weights. Layers frozen by several of these callbacks thaw with the last one.
 
     Args:
-        include: a regular expression searched in the names of layers that have weights, as
+        include: a regular expression searched in the names of layers that have weights, such as
             ``torso.0`` or ``head``; None takes all.
-        exclude: a regular expression; layers in whose names it is found go on learning.
-        part: ``"encoder"``, the layers in front of the first Flatten or linear one, or
-            ``"after_encoder"``, the others, whatever they are called; None takes both.
+        exclude: a regular expression; layers in whose names it is found continue to learn.
+        part: ``"encoder"``, the layers before the first Flatten or linear one, or
+            ``"after_encoder"``, the others, whatever their names; None takes both.
         start: the count from which they are frozen, in ``unit``; 0: from the first update.
         until: the count from which they learn again; None: not within this fit.
         unit: what ``start`` and ``until`` count: ``"updates"`` or ``"env_steps"``.

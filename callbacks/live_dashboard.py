@@ -1,4 +1,4 @@
-"""A run's dashboard in the terminal, and what its keys ask of the run."""
+"""A run's dashboard in the terminal, and its keys, which control the run."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ _transcript = logging.getLogger("lightning_dqn.transcript")
 
 
 class LiveDashboard(pl.Callback):
-    """Shows a fit in the terminal while it runs, and does between iterations what keys ask for.
+    """Shows a fit in the terminal while it runs, and acts on keys between iterations.
 
-    What is learned is the same bit for bit, as long as no key changes it: environments,
-    generators and networks are left as they are. A change by hand is a row of the logs, is saved
-    in checkpoints, stands in the run's summary, and tags its run in W&B.
+    What is learned is the same bit for bit as long as no key changes it: environments,
+    generators and networks are left as they are. A change by hand is logged in a row, saved in
+    checkpoints, listed in the run's summary, and tags the run in W&B.
 
     Args:
         show: ``auto`` shows it in a real terminal of at least 80x24 in the foreground, and
-            leaves all else to the progress bar, without which it shows nothing; true refuses to
-            run where it can't be shown.
+            otherwise leaves the output to the progress bar, or shows nothing without one; true
+            refuses to run if it can't be shown.
         name: of the run; None: that of its folder.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Games of the greedy policy against opponents of a known strength."""
+"""Games of the greedy policy against opponents of known strength."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Matches(BoardEvaluation):
     Args:
         opponents: as in :func:`lightning_dqn.games.opponents.choice.opponent_of`.
         games: in each seat against each opponent.
-        random_plies: so many moves of each game are random before the players take over; needed
-            against an opponent without chance of its own, or all games are the same one.
+        random_plies: random moves at the start of each game, before the players take over; needed
+            against a deterministic opponent, or all games are the same.
         every_n_epochs: play after the validations of every n-th epoch.
-        seed: of chance, the same in each validation; a test plays other games. None: spawned from
-            the data module's.
+        seed: of the games, the same in each validation; a test plays other games. None: derived
+            from the data module's.
     """
 
     def __init__(

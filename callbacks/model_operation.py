@@ -1,4 +1,4 @@
-"""What acts on whole networks after updates: how it joins the loop, and when it acts."""
+"""Base of callbacks that act on whole networks after updates: how they join, and when they act."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lightning_dqn.learning.run_length import iterations_of
 
 
 class ModelOperation(pl.Callback, ABC):
-    """Acts on the module's networks after the updates at which its period is over.
+    """Acts on the module's networks after each update at which a period ends.
 
-    A subclass says in :meth:`operate` what is done and in :meth:`join` what it prepares. Several
-    operations act in the order of the Trainer's callbacks, each on what the one before left.
+    A subclass acts in :meth:`operate` and prepares in :meth:`join`. Several operations act in the
+    order of the Trainer's callbacks, each on the result of the one before.
 
     Args:
         period: when it acts, see :class:`lightning_dqn.callbacks.period.PeriodArguments`:
@@ -42,21 +42,21 @@ class ModelOperation(pl.Callback, ABC):
 
     @abstractmethod
     def operate(self, module: DQN) -> None:
-        """Change the networks; called when a period is over."""
+        """Change the networks; called when a period ends."""
 
     def applies_to(self, module: DQN) -> bool:
-        """Tell whether there is something to act on; if not, it stays out of the loop."""
+        """Return whether there is something to act on; if not, it stays out of the loop."""
         return True
 
     def unread(self, trainer: pl.Trainer, module: DQN) -> Iterator[tuple[str, str]]:
-        """Yield what nothing reads in a run, whose settings are right and have no effect in it.
+        """Yield settings that are valid but have no effect in a run.
 
         Args:
             trainer: of the run, with its data module.
-            module: that would learn.
+            module: the module that would learn.
 
         Yields:
-            A key below this callback's, "" for all of it, and why.
+            A key of this callback, "" for the whole callback, and the reason.
         """
         first, data = self.period.first, trainer.datamodule  # type: ignore[attr-defined]
         if first is None:
@@ -75,10 +75,10 @@ class ModelOperation(pl.Callback, ABC):
             yield "", f"it acts after {first:,} {unit}, and the run has {length:,}"
 
     def join(self, module: DQN) -> None:
-        """Prepare; called once a fit, when the module has reached its device."""
+        """Prepare; called once per fit, when the module is on its device."""
 
     def leave(self, module: DQN) -> None:
-        """Undo what shall not outlast the fit."""
+        """Undo what must not outlast the fit."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse a module that isn't a DQN."""
@@ -108,7 +108,7 @@ class ModelOperation(pl.Callback, ABC):
         self._leave(pl_module)
 
     def __call__(self, module: DQN) -> None:
-        """Operate if a period is over; called after every update."""
+        """Operate if a period has ended; called after every update."""
         number = self.period.number(module)
         if number == self._periods_done:
             return
@@ -118,19 +118,19 @@ class ModelOperation(pl.Callback, ABC):
 
     @property
     def acts_in_periods(self) -> bool:
-        """Whether a call does nothing but when a period is over.
+        """Whether it acts only when a period ends.
 
-        Several updates may then be compiled as one between two periods' ends. One with a
-        ``__call__`` of its own may do something after every update.
+        Several updates may then be compiled as one between the ends of two periods. A subclass with
+        its own ``__call__`` may act after every update.
         """
         return type(self).__call__ is ModelOperation.__call__
 
     def quiet_at(self, updates: int, env_steps: int) -> bool:
-        """Tell whether no period is over yet when the run stands there."""
+        """Return whether no new period has ended at these counts."""
         return self.period.number_at(updates, env_steps) == self._periods_done
 
     def note(self, updates: int, env_steps: int) -> None:
-        """Take it that all has been done that was due by then."""
+        """Treat everything due by these counts as done."""
         self._periods_done = self.period.number_at(updates, env_steps)
 
     def _leave(self, pl_module: pl.LightningModule) -> None:
@@ -141,13 +141,13 @@ class ModelOperation(pl.Callback, ABC):
 
 
 class CountedOperation(ModelOperation):
-    """An operation that remembers in the checkpoint how often it acted.
+    """An operation whose checkpoint state counts how often it acted.
 
-    What it draws at random follows from the seed the run began with and from that number: a
-    continued run draws what the unbroken one would, and no other draw of the run is disturbed.
+    Its random draws depend only on the run's initial seed and that count: a resumed run draws what
+    the unbroken one would, and other draws of the run are unaffected.
 
     Attributes:
-        times_acted: since the module's first update.
+        times_acted: how often it acted since the module's first update.
     """
 
     times_acted: int = 0
@@ -163,7 +163,7 @@ class CountedOperation(ModelOperation):
         self.times_acted += 1
 
     def join(self, module: DQN) -> None:
-        """Begin anew with a module that hasn't learned yet."""
+        """Start from zero with a module that hasn't learned yet."""
         if module.updates == 0:
             self.times_acted = 0
         if module.updates == 0 or self._seed is None:

@@ -19,7 +19,7 @@ class PeriodArguments(TypedDict, total=False):
         every_n_updates: act after every n-th update.
         every_n_env_steps: act after the first update at or past every multiple of n env steps.
         start: the first multiple that counts, in updates or, with ``every_n_env_steps``, env steps.
-        until: the multiple, in the same unit, from which none counts any more; None: no end.
+        until: the first multiple, in the same unit, that no longer counts; None: no end.
     """
 
     every_n_updates: int | None
@@ -36,7 +36,7 @@ class Period:
         length: at least 1.
         counts_env_steps: what is counted: env steps, or updates.
         start: the first multiple that counts.
-        until: the multiple from which none counts any more; None: no end.
+        until: the first multiple that no longer counts; None: no end.
     """
 
     length: int
@@ -67,7 +67,7 @@ class Period:
         return self.number_at(module.updates, module.env_steps)
 
     def number_at(self, updates: int, env_steps: int) -> int:
-        """Return how many periods are over when a run stands there."""
+        """Return how many periods are over at these counts."""
         return (env_steps if self.counts_env_steps else updates) // self.length
 
     @property

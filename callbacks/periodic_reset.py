@@ -1,4 +1,4 @@
-"""Drawing new initial weights for layers, now and then."""
+"""New initial weights for layers, periodically."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from lightning_dqn.system.numbers import whole_number
 class PeriodicReset(ShrinkAndPerturb):
     """Gives layers new initial weights, against the primacy bias.
 
-    Nikishin et al. 2022 (arxiv.org/abs/2205.07802): what was learned first from little data is
-    dropped, the replay ring stays. They reset all of a small network, the last layers of a deep
-    one (``part="after_encoder"``). It is :class:`ShrinkAndPerturb` that leaves nothing of the old
-    weights; buffers as BatchNorm's statistics start anew too.
+    Nikishin et al. 2022 (arxiv.org/abs/2205.07802): what was learned early from little data is
+    dropped, while the replay ring is kept. They reset all of a small network, or the last layers
+    of a deep one (``part="after_encoder"``). This is :class:`ShrinkAndPerturb` with ``shrink=0``;
+    buffers such as BatchNorm's statistics are reset too.
 
     Args:
-        include: a regular expression searched in the names of layers that have weights, as
+        include: a regular expression searched in the names of layers that have weights, such as
             ``torso.0`` or ``head``; None takes all.
         exclude: a regular expression; layers in whose names it is found are left alone.
-        part: ``"encoder"``, the layers in front of the first Flatten or linear one, or
-            ``"after_encoder"``, the others, whatever they are called; None takes both.
-        networks: whose layers: ``q_network`` and, by choice, copies as ``target_network``, which
-            get the same new weights, and ``self_prediction``, what predicts latents.
-        max_resets: how often at most; None: no limit.
-        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 20,000 updates unless
-            it says otherwise.
+        part: ``"encoder"``, the layers before the first Flatten or linear one, or
+            ``"after_encoder"``, the others, whatever their names; None takes both.
+        networks: whose layers: ``q_network`` and optionally copies such as ``target_network``,
+            which get the same new weights, and ``self_prediction``, which predicts latents.
+        max_resets: most resets in all; None: no limit.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; by default every 20,000
+            updates.
     """
 
     default_period: ClassVar[int] = 20_000

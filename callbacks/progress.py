@@ -20,7 +20,7 @@ _transcript = logging.getLogger("lightning_dqn.transcript")
 class EnvStepProgressBar(ProgressBar):
     """Shows the warm-up and the training in env steps, and the result of each evaluation.
 
-    On a terminal a bar moves; where the output goes to a file only the lines are printed.
+    On a terminal it is a moving bar; in a file there are only the lines.
     """
 
     logs_metrics = False

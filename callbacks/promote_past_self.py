@@ -1,4 +1,4 @@
-"""The gate through which a learner joins the pool of past selves it learns against."""
+"""Promotion of a learner to the pool of past selves that it learns against."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ class PromotePastSelf(BoardEvaluation):
     """Adds a frozen copy of the agent to the training opponent's pool once it is clearly better.
 
     After each validation the greedy policy plays the newest past self, half of the games in
-    either seat; as long as there is none it plays random moves, as training does. It is promoted
+    either seat; while the pool is empty it plays random moves, as training does. It is promoted
     if a one-sided sign test on the decided games says at ``level`` that it wins more of them than
-    it loses. Each look is a test of its own: an agent that is merely as good is promoted in about
-    ``level`` of them. An evaluation that a key of the dashboard asks for promotes nobody.
+    it loses. Each validation is a separate test: an agent that is only as good is promoted in
+    about ``level`` of them. An evaluation that a key of the dashboard starts promotes nobody.
 
     The training environment's opponent must be a
     :class:`lightning_dqn.games.opponents.past_selves.PastSelves`. The pool's weights are in the
-    checkpoint. A pool of evaluation's own is filled likewise.
+    checkpoint. If evaluation has its own pool, it is filled in the same way.
 
     Args:
         games: in all, half in either seat.
-        level: probability above which being better may be chance.
-        random_plies: so many moves of each game are random, since the players play greedily.
+        level: significance level of being better.
+        random_plies: random moves at the start of each game, since both players are greedy.
         every_n_epochs: play after the validations of every n-th epoch.
-        seed: of chance; each look plays other games. None: spawned from the data module's.
+        seed: of the games, new ones each time. None: derived from the data module's.
 
     Attributes:
-        promotions: so far.
+        promotions: promotions so far.
     """
 
     fills_past_selves: ClassVar[bool] = True
@@ -87,12 +87,12 @@ class PromotePastSelf(BoardEvaluation):
         self._networks: list[nn.Module] = []
 
     def prepare(self, trainer: pl.Trainer, module: DQN, stage: str) -> None:
-        """Find the pool; empty it if the agent hasn't learned yet, else go on with what there is.
+        """Find the pool; empty it if the agent hasn't learned yet, else keep its content.
 
         Raises:
-            ValueError: the training environment has another opponent, lives elsewhere, or
-                collecting runs in a thread, beside which nobody can say when a promotion takes
-                effect; or a callback compares returns against the pool.
+            ValueError: the training environment has another opponent, runs elsewhere, or is stepped
+                in a thread, where a promotion would take effect at an unknown time; or a callback
+                compares returns against the pool.
         """
         opponent = self.environment.opponent
         if not isinstance(opponent, PastSelves):

@@ -1,4 +1,4 @@
-"""A trial of a search is given up where it does worse than others."""
+"""Pruning of a search's trial that does worse than others."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from lightning_dqn.system.files import PRUNED, write_json
 
 
 class PruneTrial(pl.Callback):
-    """Tells an Optuna trial the value of each evaluation, and ends the run where it is pruned.
+    """Reports each evaluation's value to an Optuna trial, and ends the run if it is pruned.
 
-    Trials are compared at the same step: the env steps of the epochs so far, warm-up left out.
-    A run that is ended leaves ``pruned.json`` in its folder, and plays no test episodes. A trial
-    that has ended already, as in a run that is continued by itself, is told nothing, and none of an
-    evaluation that a key of the dashboard asks for.
+    Trials are compared at the same step: the env steps of the epochs so far, without the warm-up.
+    A pruned run leaves ``pruned.json`` in its folder, and plays no test episodes. Nothing is
+    reported to a trial that has already ended, as when its run is resumed alone, or from an
+    evaluation that a key of the dashboard starts.
 
     Args:
         trial: its id in the study.
-        storage: the study's file, which any process reaches it by.
+        storage: the study's file, through which any process can reach it.
         run_dir: folder of the run.
-        study_name: in that file.
+        study_name: name of the study in that file.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class PruneTrial(pl.Callback):
         self.study_name = study_name
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell the trial, and stop behind this epoch if it is to be pruned."""
+        """Report to the trial, and stop after this epoch if it is to be pruned."""
         if trainer.sanity_checking or trainer.state.fn != "fit" or is_by_key(trainer):
             return
         assert isinstance(pl_module, DQN)

@@ -1,4 +1,4 @@
-"""Recycling dormant neurons: new incoming weights, no outgoing ones."""
+"""Recycling dormant neurons: new incoming weights, outgoing weights of zero."""
 
 from __future__ import annotations
 
@@ -28,25 +28,24 @@ Entries = dict[Tensor, Tensor]
 
 
 class ReDo(CountedOperation):
-    """Recycles the units of the torso that are all but silent on the newest minibatch.
+    """Recycles the torso's units that are nearly inactive on the newest minibatch.
 
     Sokar et al. 2023 (arxiv.org/abs/2302.12902), alg. 1. A unit is an output of a linear layer
-    or a channel of a convolution, looked at behind the activation. One whose score is at most
+    or a channel of a convolution, measured after the activation. One whose score is at most
     ``threshold`` gets new initial incoming weights; its outgoing weights, in the next layer or in
-    all parts of the head that read it, become 0, and so does what the optimizer remembers of
-    just these entries. Where a unit was dead the network's output stays the same; where a
-    LayerNorm follows the layer, its other units are scaled anew.
+    all parts of the head that read it, become 0, and so do the optimizer's moments of these
+    entries. If a unit was dead the network's output doesn't change; if a LayerNorm follows the
+    layer, its other units are rescaled.
 
-    Layers that don't fit that picture are left out with one warning.
+    Layers without such units are left out with one warning.
 
     Args:
         threshold: the score up to which a unit is dormant: its mean activation as a share of its
             layer's, see :func:`lightning_dqn.networks.units.dormant_scores`.
-        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 1,000 updates unless
-            it says otherwise.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; by default every 1,000 updates.
 
     Attributes:
-        dormant_fraction: share of all units that were dormant at the newest look, before they
+        dormant_fraction: share of all units that were dormant at the newest check, before they
             were recycled; NaN before the first.
     """
 

@@ -1,4 +1,4 @@
-"""A run that a signal ends goes on later as if nothing had been."""
+"""Ending a run at a signal so that it can be resumed as if never interrupted."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.system.seeding import global_generators, set_global_generators
 
 PATIENCE_SECONDS = 1.5
-"""How long a worker is waited for after a signal, at least."""
+"""Least time to wait for a worker after a signal."""
 
 PATIENCE_TIMES = 3
-"""How many times as long as the slowest answer so far it is waited for then."""
+"""Time to wait for a worker after a signal, as a multiple of the slowest answer so far."""
 
 _ENDED = "ended_early"
-"""Of a checkpoint of a run that early stopping has ended: on which terms."""
+"""Key in a checkpoint of a run that early stopping ended: with which settings."""
 
 
 class SafeStop(Checkpoint):
     """Saves a checkpoint and ends the run at Ctrl-C, SIGTERM or SIGUSR1, where nothing is lost.
 
-    That is between two iterations, and in an evaluation at any step: a continued run plays it
-    again. In the warm-up there is nothing to save yet. Where a worker hangs meanwhile, which by
-    itself would be waited for longer, the run ends without a save. A second signal ends the run at
-    once and overwrites nothing. What ends the run is
+    That is between two iterations, and at any step of an evaluation, which a resumed run plays
+    again. In the warm-up there is nothing to save yet. If a worker hangs after the signal, the run
+    ends without a save, sooner than the worker's timeout. A second signal ends the run at once and
+    overwrites nothing. The run ends by raising
     :class:`lightning_dqn.safekeeping.signals.Stopped`. Several ranks end together, whichever of
-    them hears the signal; what all of them are at comes to its end first.
+    them gets the signal, after finishing what all of them are doing.
 
     Args:
         path: of the checkpoint; None: ``checkpoints/last.ckpt`` in the Trainer's folder.
@@ -53,7 +53,7 @@ class SafeStop(Checkpoint):
         self._is_amid_evaluation = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Ask to be called where a run may end; at an epoch's end behind all that save then."""
+        """Register to be called where a run may end; at an epoch's end after all that save then."""
         self._trainer, self._ranks = trainer, Ranks.of(trainer)
         # A new list, for Lightning goes through the old one now.
         others = [one for one in trainer.callbacks if one is not self]  # type: ignore[attr-defined]

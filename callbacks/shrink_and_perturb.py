@@ -18,24 +18,24 @@ from lightning_dqn.system.numbers import finite_number
 
 
 class ShrinkAndPerturb(CountedOperation):
-    """Moves layers part of the way to new initial weights, now and then.
+    """Moves layers part of the way to new initial weights, periodically.
 
     Ash & Adams 2020 (arxiv.org/abs/1910.08475), on Q-networks as in D'Oro et al. 2023
     (openreview.net/forum?id=OpC-9aBBVJe). The perturbation is a fresh draw of the layer's own
-    initial weights; what the optimizer remembers of layers that learn is as new. A
-    copy that is among ``networks`` moves toward the same draw.
+    initial weights; the optimizer's moments of layers that learn are reset. Copies among
+    ``networks`` move toward the same draw.
 
     Args:
         shrink: share of the old weights that stays, from 0 to 1.
-        include: a regular expression searched in the names of layers that have weights, as
+        include: a regular expression searched in the names of layers that have weights, such as
             ``torso.0`` or ``head``; None takes all.
         exclude: a regular expression; layers in whose names it is found are left alone.
-        part: ``"encoder"``, the layers in front of the first Flatten or linear one, or
-            ``"after_encoder"``, the others, whatever they are called; None takes both.
-        networks: whose layers: ``q_network`` and, by choice, copies as ``target_network`` and
-            ``self_prediction``, what predicts latents.
-        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 40,000 updates unless
-            it says otherwise.
+        part: ``"encoder"``, the layers before the first Flatten or linear one, or
+            ``"after_encoder"``, the others, whatever their names; None takes both.
+        networks: whose layers: ``q_network`` and optionally copies such as ``target_network``, and
+            ``self_prediction``, which predicts latents.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; by default every 40,000
+            updates.
     """
 
     default_period: ClassVar[int] = 40_000
@@ -74,10 +74,10 @@ class ShrinkAndPerturb(CountedOperation):
         )
 
     def join(self, module: DQN) -> None:
-        """Check that all layers can be drawn anew.
+        """Check that all layers can be re-initialised.
 
         Raises:
-            ValueError: one can't, none is chosen, or there is no such network.
+            ValueError: one can't, none is chosen, or a network doesn't exist.
         """
         super().join(module)
         known = [*module.learning_networks, *module.agent.copies]

@@ -19,23 +19,22 @@ from lightning_dqn.schedules import Schedule, as_schedule, ends
 class EMATargetNetwork(ModelOperation):
     """Moves a copy of the Q-network toward it, after every update or less often.
 
-    The weights live in the module (saved, moved to the device and exported with it), this
-    policy about them lives here. ``tau=1`` with a period is the hard copy of Mnih et al. 2015;
+    The weights are part of the module (saved, moved to the device and exported with it); only how
+    they move is set here. ``tau=1`` with a period is the hard copy of Mnih et al. 2015;
     ``tau=0.005`` the moving average of Lillicrap et al. 2016 (arxiv.org/abs/1509.02971). Several
-    may act at once on several networks.
+    of these may act on several networks.
 
     Args:
         tau: step toward the online network, network <- network + tau * (online - network); a
             number or a schedule over updates.
-        decay: 1 - tau, the share of the old weights that stays. Exactly one of the two.
+        decay: 1 - tau, the share of the old weights that is kept. Give exactly one of the two.
         buffers: what happens to buffers, see :func:`lightning_dqn.networks.operations.align`.
-        network: the copy that moves; made if the module doesn't have it yet. The target network
-            of a ``DQN(target=Target(slow_copy=False))`` is left unmade, and this callback idle.
+        network: the copy that moves; made if the module doesn't have it yet. With
+            ``DQN(target=Target(slow_copy=False))`` no target network is made and nothing moves.
         evaluate: let this copy act in evaluation and be exported.
-        collect: let this copy choose the actions of training, as Schwarzer et al. 2023 do
+        collect: let this copy choose the actions of training, as in Schwarzer et al. 2023
             (arxiv.org/abs/2305.19452).
-        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every update unless
-            it says otherwise.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; by default every update.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Tells of decisions that a table takes in states it has never learned from."""
+"""Counts decisions that a table takes in states it has never learned from."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from lightning_dqn.networks.table import Table, UnseenCount
 class UnseenStates(pl.Callback):
     """Logs the share of evaluation's decisions taken in states never learned from.
 
-    A table knows nothing of such a state: its values are the initial ones, and the action is
-    the first legal one. ``eval/unseen_states`` and ``test/unseen_states`` say how often that was;
-    a test in which it happened warns. Idle where the network is no table.
+    A table knows nothing about such a state: its values are the initial ones, and the action is
+    the first legal one. ``eval/unseen_states`` and ``test/unseen_states`` are that share; a test
+    with such decisions warns. Does nothing if the network isn't a table.
     """
 
     def __init__(self) -> None:

@@ -17,16 +17,15 @@ from lightning_dqn.networks.alignment import Aligned, BufferPolicy, align
 class WeightAverage(CountedOperation):
     """Keeps the equal-weight mean of all snapshots of the Q-network since ``start``.
 
-    Stochastic weight averaging, Izmailov et al. 2018 (arxiv.org/abs/1803.05407). Where
-    :class:`lightning_dqn.callbacks.EMATargetNetwork` forgets the past at a fixed rate, here the
+    Stochastic weight averaging, Izmailov et al. 2018 (arxiv.org/abs/1803.05407).
+    :class:`lightning_dqn.callbacks.EMATargetNetwork` forgets the past at a fixed rate; here the
     n-th snapshot has the weight 1/n. Until the first one the Q-network itself acts in evaluation.
 
     Args:
         buffers: what happens to buffers, see :func:`lightning_dqn.networks.operations.align`.
         network: name of the copy that holds the mean; made if the module doesn't have it yet.
         evaluate: let it act in evaluation and be exported, from the first snapshot on.
-        period: see :class:`lightning_dqn.callbacks.ModelOperation`; every 1,000 updates unless
-            it says otherwise.
+        period: see :class:`lightning_dqn.callbacks.ModelOperation`; by default every 1,000 updates.
     """
 
     default_period: ClassVar[int] = 1000
