@@ -42,22 +42,22 @@ from lightning_dqn.system.seeding import seed_of, set_generator
 
 
 class Agent(nn.Module):
-    """Acts by a Q-network, and holds its copies; it neither learns nor knows of Lightning.
+    """Acts with a Q-network, and holds its copies; it neither learns nor depends on Lightning.
 
     Args:
         environment: what it acts in: anything :class:`EnvironmentFactory` takes, a factory, an
             :class:`EnvironmentSpec` or its plain values. Only shapes are read.
-        network: a description as ``MLP(hidden=[64])``, layers, or a module of one's own from
+        network: a description such as ``MLP(hidden=[64])``, layers, or a module of your own from
             observations, as the environment gives them, to what the head reads.
         head: reads action values from the network's output.
 
     Attributes:
         q_network: the network that learns.
         behaviour_network: name of the network that explores.
-        copies: names of the networks beside it.
+        copies: names of the copies of the Q-network.
         evaluation_network: name of the network that acts in evaluation and is exported.
-        noise_user: who draws the noise that explores, see :mod:`lightning_dqn.system.seeding`;
-            each of several ranks is another.
+        noise_user: names the random stream of exploration noise, see
+            :mod:`lightning_dqn.system.seeding`; it differs between ranks.
         hyperparameters: the arguments as plain values, which build the same agent again.
     """
 
@@ -95,10 +95,10 @@ class Agent(nn.Module):
     def add_network(self, name: str) -> nn.Module:
         """Add a copy of the Q-network under ``name``, saved and moved with the agent.
 
-        The copy never learns by itself; an operation in ``after_update`` moves it.
+        The copy isn't trained; an operation in ``after_update`` moves it.
 
         Raises:
-            ValueError: it can't be called so.
+            ValueError: ``name`` isn't an identifier, or is taken.
         """
         if name not in self.copies:
             if not name.isidentifier():
@@ -110,22 +110,22 @@ class Agent(nn.Module):
         return self.get_submodule(name)
 
     def renew_copies(self) -> None:
-        """Let all copies be what the Q-network is now."""
+        """Copy the Q-network's weights to all copies."""
         for name in self.copies:
             self.get_submodule(name).load_state_dict(self.q_network.state_dict())
 
     def q_values(self, observation: np.ndarray | Tensor) -> Tensor:
-        """Return the values of all actions by the evaluation network, float[B, A].
+        """Return the evaluation network's values of all actions, float[B, A].
 
-        Of a single observation, without B, they are float[A].
+        For a single observation, without B, they are float[A].
 
         Args:
             observation: [B, *shape] or [*shape], with frame stacks [B, S, *shape] or [S, *shape],
-                of any type that says the same as the environment's.
+                of any type that can be cast to the environment's without changing a value.
 
         Raises:
             ValueError: a cast to the environment's type would change a value, or the shape is
-                another.
+                wrong.
         """
         batch = exact_observation(as_batch(observation, self.spec), self.spec)
         q_values = self._policy(self.evaluation_network).q_values(batch)
@@ -139,8 +139,8 @@ class Agent(nn.Module):
     ) -> np.ndarray:
         """Return the greedy legal actions, int64[B], as the environment takes them.
 
-        The evaluation network chooses them. Of a single observation, without B, and a mask and
-        noise without it, the action is int64[]: a number, by which tables too can be indexed.
+        The evaluation network chooses them. For a single observation, with mask and noise also
+        without B, the action is int64[]: a number, which can also be an index of a table.
 
         Args:
             observation: [B, *shape] or [*shape], with frame stacks [B, S, *shape] or [S, *shape].
@@ -148,8 +148,8 @@ class Agent(nn.Module):
             noise: float32[B, A], added to the values before the best is chosen.
 
         Raises:
-            ValueError: as with :meth:`q_values`; the mask holds something else than 0 and 1; the
-                best value isn't finite, so that choosing it means nothing.
+            ValueError: as in :meth:`q_values`; the mask has values other than 0 and 1; the best
+                value isn't finite.
         """
         batch = exact_observation(as_batch(observation, self.spec), self.spec)
         is_one = is_single(observation, self.spec)
@@ -175,10 +175,10 @@ class Agent(nn.Module):
         return td.select_action(q_values, td.greedy_action(q_values, mask))
 
     def behaviour_policy(self) -> GreedyPolicy:
-        """Return the behaviour network of this moment as a policy, the online one unless set.
+        """Return the current behaviour network, by default the online one, as a policy.
 
-        It acts with a copy in evaluation mode, which the next call brings up to date: so it may
-        act in a thread while networks learn and move. Noisy layers draw their noise.
+        It acts with a copy in evaluation mode, which the next call updates, so it may act in a
+        thread while networks change. Noisy layers draw their noise.
         """
         if self._behaviour is None:
             network = deepcopy(self.q_network).requires_grad_(False).eval()
@@ -203,13 +203,13 @@ class Agent(nn.Module):
         return {"networks": list(self.copies), "evaluation_network": self.evaluation_network}
 
     def restore_networks(self, description: Mapping[str, Any]) -> None:
-        """Add the networks of a :meth:`networks_description`, so that weights can be loaded."""
+        """Add the networks in a :meth:`networks_description`, so that weights can be loaded."""
         for name in description["networks"]:
             self.add_network(name)
         self.evaluation_network = description["evaluation_network"]
 
     def keep_only_what_acts(self) -> None:
-        """Drop every network but that of evaluation, which is the Q-network from now on."""
+        """Drop every network but the evaluation network, which becomes the Q-network."""
         acting = self.get_submodule(self.evaluation_network).state_dict()
         self.q_network.load_state_dict(acting)
         for name in self.copies:
@@ -225,7 +225,7 @@ class Agent(nn.Module):
         networks: Mapping[str, Any],
         state: Mapping[str, Tensor],
     ) -> Self:
-        """Build the agent of ``hyperparameters``, a ``networks_description`` and a ``state_dict``.
+        """Build an agent from hyperparameters, a ``networks_description`` and a ``state_dict``.
 
         Raises:
             RuntimeError: the weights don't fit.
@@ -245,15 +245,15 @@ class Agent(nn.Module):
 
     @property
     def noise_state(self) -> Tensor | None:
-        """State of the generator whose noise explores; None where nothing has acted yet."""
+        """State of the generator of exploration noise; None if nothing has acted yet."""
         return self._noise_state if self._noise is None else self._noise.get_state()
 
     def restore_noise(self, state: Tensor | None) -> None:
-        """Draw from this state on, when the behaviour policy is next made."""
+        """Draw noise from this state on, once the behaviour policy is made again."""
         self._noise_state = state
 
     def forget_behaviour(self) -> None:
-        """Make the behaviour policy anew when it is next asked for, as on another device."""
+        """Rebuild the behaviour policy at its next use, for example on another device."""
         self._behaviour = None
 
     def _policy(self, network: str, *, refuses_non_finite: bool = False) -> GreedyPolicy:

@@ -58,13 +58,13 @@ _PASS_IT_ITSELF = (
 class ReplayDataModule(pl.LightningDataModule):
     """Collects experience with the module's policy and serves minibatches of it.
 
-    One batch of Lightning's is one iteration: ``env_steps_per_iteration`` env steps, then
+    One of Lightning's batches is one iteration: ``env_steps_per_iteration`` env steps, then
     ``updates_per_iteration`` minibatches [U, B, ...] for as many updates. An epoch is
     ``env_steps_per_epoch``; validation plays evaluation episodes at its end.
 
-    Where several ranks learn, as by ``Trainer(devices=2, strategy="ddp")``, all numbers are of
-    the whole run: each of N ranks has 1 / N of the environments, of the ring, of each minibatch
-    and of the env steps, a seed of its own, and plays its part of each evaluation.
+    With several ranks, as in ``Trainer(devices=2, strategy="ddp")``, all numbers are those of the
+    whole run: each of N ranks has 1 / N of the environments, of the ring, of each minibatch and
+    of the env steps, a seed of its own, and plays its share of each evaluation.
 
     Args:
         environment: a gymnasium id, a function that makes a ``gymnasium.Env``, a ``VectorEnv``
@@ -73,28 +73,28 @@ class ReplayDataModule(pl.LightningDataModule):
         updates_per_iteration: U.
         env_steps_per_iteration: env steps collected before them.
         env_steps_per_epoch: rounded up to whole iterations.
-        replay: the ring and the meaning of a transition.
+        replay: the ring, and what a transition is.
         sampler: which transitions are learned from: None for ``UniformSampling()``,
             :class:`PrioritizedSampling`, :class:`LambdaReturns`, :class:`OnlineTransitions`, or
             any :class:`lightning_dqn.replay.samplers.sampler.Sampling`, which may set capacity, U,
             B, ``env_steps_per_iteration`` and the warm-up itself.
         collection: where rows come from: warm-up, exploration, overlap.
         evaluation: environments and episodes of validation and test.
-        seed: spawned into a stream for each training environment, exploration, sampling and, where
-            ``evaluation`` has no seed of its own, evaluation.
+        seed: from which the seeds of each training environment, exploration, sampling and, if
+            ``evaluation`` has no seed of its own, evaluation are derived.
 
     Attributes:
         evaluation_environment: what evaluation plays in.
-        pace: the counts above, as the sampler has them.
-        extra_columns: that rows carry, as the collection declares them.
+        pace: the counts above, as set by the sampler.
+        extra_columns: extra columns of the rows, as declared by the collection.
         after_collection: functions of the env steps so far, called after every collection,
             also during the warm-up; progress displays append to it.
-        between_iterations: functions called where a run may be saved and ended: after an
-            iteration is learned from and before the next one is collected.
-        while_busy: functions called often where it may not: in the warm-up and in evaluation.
-        observers: functions that look on while evaluation episodes are played, see
+        between_iterations: functions called when a run may be saved and ended: after learning
+            from an iteration and before collecting the next one.
+        while_busy: functions called often while it may not: in the warm-up and in evaluation.
+        observers: functions called before each step of evaluation, see
             :func:`lightning_dqn.collecting.evaluation.play_episodes`.
-        step_observers: functions that look at each of their steps after it was taken.
+        step_observers: functions called after each step of evaluation.
         evaluation_rules: how the newest evaluation was played; None: there was none.
     """
 
@@ -174,16 +174,16 @@ class ReplayDataModule(pl.LightningDataModule):
 
     @property
     def sampler(self) -> Sampler | None:
-        """Who draws from the ring; None outside a fit."""
+        """What draws from the ring; None outside a fit."""
         return None if self._experience is None else self._experience.sampler
 
     @property
     def collector(self) -> Collector | None:
-        """What steps the environments; None before a fit, or where rows come from elsewhere."""
+        """What steps the environments; None before a fit, or if rows come from elsewhere."""
         return getattr(self.source, "collector", None)
 
     def __repr__(self) -> str:
-        """Return what it plays, by how many environments, and in what steps it learns from that."""
+        """Return the environment's name and the sizes of collecting and learning."""
         pace = self.pace
         return (
             f"{type(self).__name__}({self.environment.name!r}, num_envs={pace.num_envs}, "
@@ -207,7 +207,7 @@ class ReplayDataModule(pl.LightningDataModule):
     # --- Lightning's hooks
 
     def setup(self, stage: str) -> None:
-        """Make the source of rows and the replay ring, where they are needed.
+        """Make the source of rows and the replay ring, if they are needed.
 
         Raises:
             ValueError: the module was made for another kind of environment.
@@ -240,7 +240,7 @@ class ReplayDataModule(pl.LightningDataModule):
         return self._evaluation_stream("validation", self.evaluation.episodes_per_env)
 
     def test_dataloader(self) -> EvaluationStream:
-        """Return the sized stream of test episodes, other ones than for validation."""
+        """Return the sized stream of test episodes, which differ from validation's."""
         return self._evaluation_stream("test", self.evaluation.test_episodes_per_env)
 
     def transfer_batch_to_device(
@@ -254,16 +254,16 @@ class ReplayDataModule(pl.LightningDataModule):
         return batch._replace(transitions=batch.transitions.each(lambda c: c.to(device)))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that collecting and sampling need to go on as if never interrupted.
+        """Return all that collecting and sampling need to continue as if never interrupted.
 
-        After a fit it is what counts on: counters and generators.
+        After a fit these are only counters and generators.
         """
         return self._last_fit or {} if self._experience is None else self._experience.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave, when there is what it belongs to.
+        """Load what :meth:`state_dict` returned, once the parts that it belongs to exist.
 
-        Of a checkpoint that is evaluated nothing is taken: the fit that follows isn't its run's.
+        Evaluating a checkpoint loads nothing: a fit that follows doesn't continue its run.
 
         Raises:
             ValueError: the rows are those of a ring of another size.
@@ -291,7 +291,7 @@ class ReplayDataModule(pl.LightningDataModule):
     # --- the two streams
 
     def iterations(self) -> Iterator[Iteration]:
-        """Yield the iterations of one epoch, after a warm-up where the ring is empty."""
+        """Yield the iterations of one epoch, after a warm-up if the ring is empty."""
         self._refuse_alone()
         if self._ready().replay.num_rows == 0:
             self.warm_up()
@@ -301,7 +301,7 @@ class ReplayDataModule(pl.LightningDataModule):
             yield self.next_iteration()
 
     def warm_up(self) -> None:
-        """Fill the ring before learning; of a module that has learned already, by its policy."""
+        """Fill the ring before learning; if the module has learned already, with its policy."""
         for env_steps in self._ready().warm_up(self._learner):
             self._tell_of_collection(env_steps)
             self.check_interrupts()
@@ -313,7 +313,7 @@ class ReplayDataModule(pl.LightningDataModule):
     def evaluation_episodes(self, seed: int, episodes_per_env: int) -> Iterator[Episode]:
         """Play the episodes of one evaluation with the module as it is now.
 
-        Of several ranks each plays a part, and has the episodes of all when all have played.
+        Each of several ranks plays a share, and gets the episodes of all ranks in the end.
         """
         self._refuse_alone()
         ranks = self._ranks
@@ -336,8 +336,8 @@ class ReplayDataModule(pl.LightningDataModule):
 
         Args:
             device: where the module learns.
-            parts: of ring and minibatches, of which one lies there: several machines, or devices
-                with a ring each, have one each.
+            parts: into which ring and minibatches are divided, one per memory: of each machine, or
+                of each device if devices have a ring each.
 
         Raises:
             ValueError: naming what is too large, the bytes needed and free.
@@ -357,7 +357,7 @@ class ReplayDataModule(pl.LightningDataModule):
         )
 
     def close(self) -> None:
-        """Close what this data module made, all of it whatever fails; may be called repeatedly."""
+        """Close all that this data module made, even if closing a part fails; may be repeated."""
         parts = (self._experience, self._evaluator)
         self._experience = self._evaluator = None
         if self.trainer is not None:
@@ -410,10 +410,10 @@ class ReplayDataModule(pl.LightningDataModule):
         return replace(self.evaluation, num_envs=ranks.share(self.evaluation.num_envs))
 
     def check_ranks(self, ranks: Ranks) -> None:
-        """Refuse what can't be parted among several ranks.
+        """Refuse what can't be divided among several ranks.
 
         Raises:
-            ValueError: naming it, and what to choose instead.
+            ValueError: it names what can't, and what to choose instead.
         """
         if not ranks.are_several:
             return

@@ -80,33 +80,34 @@ class DQN(ActingModule):
         network: ``MLP(hidden=[64], dueling=True)`` or another of
             :mod:`lightning_dqn.networks.torsos`, a list of layers, or a module of your own from
             observations, as the environment gives them, to float[B, A].
-        head: how the output stands for action values, and the error that is minimised.
-        target: who values the next state: Double DQN, a slower copy, Munchausen.
-        augmentation: of the images that are learned from; None leaves them as they were observed.
-        self_prediction: let the network predict its own latents too, of data that carry the
-            steps to come; None doesn't.
+        head: how the network's output represents action values, and the error that is minimised.
+        target: how the next state is valued: Double DQN, a slower copy, Munchausen.
+        augmentation: of the images that are learned from; None: learn from them as observed.
+        self_prediction: loss with which the network also predicts its own future latents; needs
+            data with future steps. None: no such loss.
         optimizer: from parameters to a torch optimizer.
-        lr_scheduler: from the optimizer to a torch scheduler, stepped once an iteration.
-        max_gradient_norm: gradients of all parameters together are scaled down to this L2
-            norm; None leaves them.
-        compile: compile loss and gradients with ``torch.compile``; ``"auto"``: where the
-            number of updates pays it back.
-        former: arguments of 0.1 (``double``, ``dueling``, ...), for one version more.
+        lr_scheduler: from the optimizer to a torch scheduler, stepped once per iteration.
+        max_gradient_norm: L2 norm that the gradients of all parameters together are scaled down
+            to; None: no limit.
+        compile: compile loss and gradients with ``torch.compile``; ``"auto"``: if the number of
+            updates is large enough to save time.
+        former: arguments of 0.1 (``double``, ``dueling``, ...), accepted for one more version.
 
     Attributes:
         agent: networks and acting; what is saved, exported and played with.
-        target: who values the next state.
+        target: how the next state is valued.
         augmentation: of what is learned from, with its generator.
-        predictor: who predicts latents, and judges them; None where nobody does.
-        self_prediction: what predicts them, learned beside the Q-network; None where nothing does.
+        predictor: predicts latents and computes their error; None without self-prediction.
+        self_prediction: network that predicts latents, trained beside the Q-network; None without
+            self-prediction.
         update: one update of the weights.
-        after_update: functions of the module, called in order after every update; those that say
-            when they act, see :class:`lightning_dqn.callbacks.ModelOperation`, after those alone,
-            so that several updates can be compiled as one. Callbacks append to it.
+        after_update: functions of the module, called in order after every update. Those that say
+            when they act, see :class:`lightning_dqn.callbacks.ModelOperation`, are called only
+            then, so that several updates can be compiled as one. Callbacks append to it.
         updates: optimizer steps so far.
         env_steps: env steps so far; within an iteration they grow evenly from update to update.
-        flush_denormals: during a fit numbers below 1.2e-38, with which Adam's step on a CPU may
-            take eight times as long, are zero.
+        flush_denormals: treat numbers below 1.2e-38 as zero during a fit; they can make Adam's
+            step on a CPU eight times slower.
     """
 
     flush_denormals = True
@@ -161,15 +162,15 @@ class DQN(ActingModule):
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
-        """Build a module anew from a checkpoint, as Lightning does; nothing in it is imported.
+        """Build a module from a checkpoint, as Lightning does; no code that it names is imported.
 
         Args:
             checkpoint_path: the file.
-            args: as of Lightning's method.
-            kwargs: likewise, and arguments of the module, instead of those that were saved.
+            args: those of Lightning's method.
+            kwargs: those of Lightning's method, and arguments that replace the module's saved ones.
 
         Raises:
-            ValueError: an argument names code of its own, and is to be handed over.
+            ValueError: a saved argument names code, so it must be passed here.
         """
         if len(args) < _BEFORE_WEIGHTS_ONLY:
             kwargs.setdefault("weights_only", True)  # Lightning's default isn't, for an address
@@ -181,10 +182,10 @@ class DQN(ActingModule):
     # --- what is learned
 
     def loss(self, batch: Transitions) -> LossOutput:
-        """Return the loss of one minibatch; override it to learn otherwise.
+        """Return the loss of one minibatch; override it for another loss.
 
-        The prediction Q(s, a) is held against r + discount * V(s'), which is constant. What
-        self-prediction adds has the transition's weight too, and no part in its priority.
+        The prediction Q(s, a) is compared with r + discount * V(s'), which has no gradient. The
+        self-prediction error is weighted like the transition, and doesn't affect its priority.
 
         Args:
             batch: columns [B, ...].
@@ -213,7 +214,7 @@ class DQN(ActingModule):
 
     @torch.no_grad()
     def bootstrap(self, batch: Transitions, output: Any) -> tuple[Tensor, Any]:
-        """Return the rewards, float[B], and what the next states are worth.
+        """Return the rewards, float[B], and the values of the next states.
 
         Args:
             batch: columns [B, ...].
@@ -236,7 +237,7 @@ class DQN(ActingModule):
 
     @property
     def learning_networks(self) -> dict[str, nn.Module]:
-        """What learns, by name: the Q-network, and what predicts latents where something does."""
+        """Networks that learn, by name: the Q-network, and the one that predicts latents if any."""
         learning = {"q_network": self.agent.q_network}
         if self.self_prediction is not None:
             learning["self_prediction"] = self.self_prediction
@@ -249,14 +250,14 @@ class DQN(ActingModule):
     # --- how learning is driven
 
     def training_step(self, iteration: Iteration, batch_idx: int) -> dict[str, Tensor]:
-        """Make the iteration's U updates, and after each what ``after_update`` holds.
+        """Make the iteration's U updates, and call ``after_update`` after each.
 
         Returns:
             ``priority``, float[U, B]: how much there was to learn from each transition; ``loss``,
-            float[]: the mean of the updates'.
+            float[]: the mean over the updates.
 
         Raises:
-            ValueError: what came is no iteration.
+            ValueError: the batch isn't an iteration.
         """
         check_iteration(iteration)
         optimizer = cast(LightningOptimizer, self.optimizers())
@@ -277,28 +278,28 @@ class DQN(ActingModule):
         return {"loss": UpdateStatistics.of(statistics).loss.mean(), "priority": priority}
 
     def train_dataloader(self) -> Any:
-        """Refuse a fit without data, for which Lightning asks the module."""
+        """Refuse a fit without a data module; Lightning then asks the module for its data."""
         raise ValueError(f"trainer.fit(module): {FROM_A_DATA_MODULE}")
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer of all that learns, and its scheduler if there is one.
+        """Return the optimizer of all networks that learn, and its scheduler if there is one.
 
         Raises:
-            ValueError: they can't work here.
+            ValueError: they don't work here.
         """
         is_scheduled = self._optimization.is_scheduled
         return self.make_optimizers(expected_iterations(self.trainer) if is_scheduled else None)
 
     def make_optimizers(self, iterations: int | None) -> Any:
-        """Return new ones, for a run of so many iterations; None: without end.
+        """Return new ones, for a run of ``iterations``; None: without an end.
 
         Raises:
-            ValueError: they can't work here.
+            ValueError: they don't work here.
         """
         return self._optimization.make(self.update.network, iterations)
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        """Return what a fit brings along; first of all hooks, check what it relies on."""
+        """Return the callbacks that a fit adds; as the first hook, also check the fit."""
         if self.trainer.state.fn == "fit":
             check_fit(self, is_users=type(self) is not DQN)
         else:
@@ -308,7 +309,7 @@ class DQN(ActingModule):
         return [kind() for kind in brought if kind not in there]
 
     def on_fit_start(self) -> None:
-        """Check it again, for a subclass may bring callbacks of its own, and compile."""
+        """Check it again, since a subclass may add callbacks of its own, and compile."""
         check_fit(self, is_users=type(self) is not DQN)
         check_optimizers(self.trainer, self.update.network, expected_iterations(self.trainer))
         ranks = Ranks.of(self.trainer)
@@ -320,7 +321,7 @@ class DQN(ActingModule):
         self.report.start_clock(self.env_steps, self.updates)
 
     def on_train_start(self) -> None:
-        """Set the copies to evaluation mode, and warn of what can hardly be meant."""
+        """Set the copies to evaluation mode, and warn of likely mistakes."""
         warn_of_flattened_images(self)
         warn_of_rounded_log_policies(self)
         self.update.drive(self._optimizer())
@@ -334,16 +335,16 @@ class DQN(ActingModule):
         self._continuation.begin_training(self.device)
 
     def on_train_epoch_end(self) -> None:
-        """Sound the alarm if an update since the last row wasn't finite."""
+        """Raise if an update since the last row wasn't finite."""
         self._lookout.sound_alarm(self)
 
     def on_train_end(self) -> None:
-        """End the report, and what goes with training alone."""
+        """End the report, and whatever is only for training."""
         self.report.end(self.env_steps)
         leave_training(self)
 
     def refresh_trainable(self) -> None:
-        """Learn the parameters whose ``requires_grad`` is set at this moment; others stay.
+        """Train the parameters whose ``requires_grad`` is set now, and freeze the others.
 
         Call it after changing ``requires_grad`` while training.
 
@@ -357,7 +358,7 @@ class DQN(ActingModule):
         self.update.drive(self._optimizer())
 
     def forget_moments(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Let what the optimizer remembers of ``parameters`` be as new, for they are drawn anew."""
+        """Reset the optimizer's moments of ``parameters``, which got new initial values."""
         forget_moments(self._optimizer(), parameters)
 
     def _prepare_update(self) -> None:
@@ -376,11 +377,11 @@ class DQN(ActingModule):
     # --- persistence
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the counters, the names of the networks, and what a continued run goes on with.
+        """Add the counters, the names of the networks, and the state that a resumed run needs.
 
         Raises:
-            NonFiniteError: an update since the last row wasn't finite: none is saved as good.
-            RanksApart: several ranks have other weights.
+            NonFiniteError: an update since the last row wasn't finite, so nothing is saved.
+            RanksApart: the ranks' weights differ.
         """
         self._lookout.sound_alarm(self)
         kept = [*self.update.parameters, *self.update.network.buffers()]

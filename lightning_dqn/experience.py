@@ -1,4 +1,4 @@
-"""What one fit learns from: a source gives rows, a ring keeps them, a sampler draws from them."""
+"""What one fit learns from: a source yields rows, a ring stores them, a sampler draws from them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from lightning_dqn.transitions import Iteration, Learner, Rows
 
 
 class Experience:
-    """Collects, stores and samples, and answers for the state of all three.
+    """Collects, stores and samples, and holds the state of all three.
 
     Args:
-        source: of rows; closed where the rest can't be made.
-        make_ring: makes the empty ring for so many environments.
+        source: of rows; closed if making the rest fails.
+        make_ring: makes the empty ring for a number of environments.
         sampling: chooses what is learned from.
-        pace: of collecting and learning, as the sampling has it; of several ranks this one's.
-        ranks: whose experience this is a part of. What is counted and told is that of all.
+        pace: of collecting and learning, as set by the sampling; with several ranks this rank's.
+        ranks: all ranks of the run; counts and metrics are those of all of them.
 
     Attributes:
         source: of rows.
@@ -44,7 +44,7 @@ class Experience:
         sampler: of the sampling.
 
     Raises:
-        ValueError: what the ring or the sampler refuse.
+        ValueError: the ring or the sampler can't be made.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Experience:
             stack.pop_all()
 
     def archive_large_ring(self, files: SafeCheckpointIO, key: str) -> None:
-        """Keep the rows of a large ring beside the checkpoints from now on, not in them.
+        """Save the rows of a large ring beside the checkpoints from now on, not in them.
 
         Args:
             files: writes the checkpoints.
@@ -87,10 +87,11 @@ class Experience:
             files.before_save_elsewhere.append(self._tell_of_lost_rows)
 
     def warm_up(self, learner: Learner) -> Iterator[int]:
-        """Fill the ring before learning; yield the env steps by each part that is stored.
+        """Fill the ring before learning; yield the env steps so far after each part is stored.
 
-        Of several ranks, which don't wait for each other here, so many times this one's. A learner
-        that has learned already, but not from what a state brought, goes on counting where it is.
+        With several ranks, which don't wait for each other here, this rank's times their number.
+        The count continues from that of a learner that has learned already, unless a state was
+        loaded.
         """
         env_steps = getattr(learner, "env_steps", 0)
         if env_steps > 0 and not self._has_state:
@@ -127,7 +128,7 @@ class Experience:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that collecting and sampling need to go on as if never interrupted."""
+        """Return all that collecting and sampling need to continue as if never interrupted."""
         collector = self.source.state_dict()  # rows that are being collected come before those
         with_rows = self._archive is None
         rows = self.replay.state_dict(with_rows=with_rows)
@@ -143,18 +144,17 @@ class Experience:
         return {"collector": collector, "replay": replay, "rows_left": self.replay.num_rows}
 
     def load_state_dict(self, state: dict[str, Any], checkpoints: Path) -> None:
-        """Take back what :meth:`state_dict` or :meth:`counters` gave.
+        """Load what :meth:`state_dict` or :meth:`counters` returned.
 
-        Where it holds no rows the ring fills again from the policy.
+        If it has no rows, the policy fills the ring again.
 
         Args:
-            state: as they gave it.
-            checkpoints: folder of the checkpoint, beside which a large ring's rows lie.
+            state: as returned by them.
+            checkpoints: folder of the checkpoint, which also holds a large ring's rows.
 
         Raises:
             ValueError: the rows are those of a ring of another size, or the state is that of
-                another sampler, of other exploration, or of one of so many ranks and there are
-                others now.
+                another sampler, of other exploration, or of another number of ranks.
         """
         _check_number(state.get("num_ranks", 1), self._ranks.size)
         self._has_state = True
@@ -182,7 +182,7 @@ class Experience:
             self.replay.extend(last)
 
     def close(self) -> None:
-        """Close the environments, end the collecting thread and archive no more."""
+        """Close the environments, end the collecting thread and stop archiving."""
         if self._archive is not None and self._files is not None:
             self._archive.leave(self._files)
             self._files.before_save_elsewhere.remove(self._tell_of_lost_rows)
@@ -234,14 +234,14 @@ def check_memory(
     Args:
         spec: of the rows.
         config: of the ring.
-        sampling: may keep something beside it.
+        sampling: may need memory beside the ring.
         pace: says how much is drawn at once.
-        device: that learns.
+        device: where the module learns.
         directory: of the run; None: not known yet.
-        extra_columns: that rows carry.
+        extra_columns: extra columns of the rows.
 
     Raises:
-        ValueError: naming what is too large, the bytes needed and free.
+        ValueError: it names what is too large, and the bytes needed and free.
     """
     beside_bytes = bytes_beside_ring(sampling, ring_rows(pace.num_envs, config.capacity))
     check_ring_fits(
@@ -263,7 +263,7 @@ def check_memory(
 
 
 def parts_of_memory(trainer: Any, config: ReplayConfig) -> int:
-    """Return into how many memories several ranks part a ring: the devices', or the machines'.
+    """Return how many memories several ranks divide a ring among: of devices, or of machines.
 
     Args:
         trainer: of one of them.
@@ -274,7 +274,7 @@ def parts_of_memory(trainer: Any, config: ReplayConfig) -> int:
 
 
 def is_evaluating(trainer: Any) -> bool:
-    """Tell whether a Trainer, or None, is at something else than a fit at this moment."""
+    """Return whether a Trainer, or None, is running something other than a fit."""
     if trainer is None:
         return False
     return bool(trainer.state.status == "running" and trainer.state.fn != "fit")

@@ -16,15 +16,15 @@ from lightning_dqn.networks.modes import in_evaluation_mode, is_training
 
 
 class GreedyPolicy:
-    """Takes the legal action of the highest value.
+    """Takes the legal action with the highest value.
 
     Args:
         network: observation -> output, float[B, A] or float[B, A, N].
         head: reads action values from the output.
         spec: the environment's shapes and types.
-        explores: its noisy layers draw their noise, which is enough to collect with: no action at
-            random is needed.
-        refuses_non_finite: an action whose value isn't finite is an error.
+        explores: its noisy layers draw their noise, which explores enough to collect without
+            random actions.
+        refuses_non_finite: raise if the value of a chosen action isn't finite.
     """
 
     def __init__(
@@ -78,17 +78,17 @@ class GreedyPolicy:
         next_observation: np.ndarray,
         next_action_mask: np.ndarray | None,
     ) -> np.ndarray:
-        """Return how much there is to learn from transitions, float32[M], by the head's own error.
+        """Return the transitions' priorities by the head's own error, float32[M].
 
-        There is no target network here: this one chooses the next action and values it, without
-        the noise of noisy layers. What a target adds to the reward isn't counted.
+        There is no target network here: this network both chooses and values the next action,
+        without the noise of noisy layers. What a target adds to the reward is left out.
 
         Args:
             observation: [M, *shape], or [M, S, *shape] with frame stacks.
             action: int64[M].
-            reward: float32[M], summed over the n-step chain.
+            reward: float32[M], the discounted n-step sum.
             discount: float32[M], 0 after termination.
-            next_observation: like ``observation``, where the chain ends.
+            next_observation: like ``observation``, n steps later.
             next_action_mask: bool[M, A], the legal actions there, or None.
         """
         head, device = self.head, next(self.network.parameters()).device
@@ -121,8 +121,8 @@ class GreedyPolicy:
             noise: float32[B, A], added to the values before the best is chosen.
 
         Raises:
-            ValueError: an observation has another shape; a value isn't finite, where that is
-                refused.
+            ValueError: an observation has another shape; a chosen value isn't finite and
+                ``refuses_non_finite`` is set.
         """
         q_values = self.q_values(observation)
         if noise is not None:

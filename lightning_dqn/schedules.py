@@ -1,7 +1,7 @@
 """Values that change over a run: epsilon, tau.
 
-A schedule is a pure function of a count. What is counted (env steps, updates) is said by the
-argument that takes the schedule: epsilon counts env steps, tau counts updates.
+A schedule is a pure function of a count. The argument that takes the schedule says what is counted:
+epsilon counts env steps, tau counts updates.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Schedule = Callable[[int], float]
 
 
 def ends(name: str, value: float | Schedule) -> Iterator[tuple[str, float]]:
-    """Yield the values between which a number or a schedule of this file stays, with their names.
+    """Yield the values, with their names, between which a number or a schedule of this file stays.
 
-    Of a function of the user's own nothing is known.
+    For a function of the user's own nothing is known, so nothing is yielded.
 
     Args:
         name: of the argument that takes it.
-        value: it.
+        value: the number or schedule.
 
     Raises:
         ValueError: it is neither a number nor a function.
@@ -53,13 +53,13 @@ class ConstantSchedule:
 
 @dataclass(frozen=True)
 class LinearSchedule:
-    """A straight line from ``start`` to ``end``, and what it begins and ends with on either side.
+    """A straight line from ``start`` to ``end``, constant before and after it.
 
     Args:
-        start: up to the count ``after``.
-        end: from the count ``after`` + ``duration`` on.
-        duration: of the line.
-        after: the count at which it begins, as the warm-up's.
+        start: value up to the count ``after``.
+        end: value from the count ``after`` + ``duration`` on.
+        duration: length of the line.
+        after: the count at which it begins, for example the end of the warm-up.
     """
 
     start: float
@@ -103,9 +103,9 @@ class ExponentialSchedule:
 
 @dataclass(frozen=True)
 class HorizonSchedule:
-    """A discount from ``start`` to ``end`` at ``duration``, 1 - discount falling by equal factors.
+    """A discount from ``start`` to ``end`` at ``duration``; 1 - discount changes by equal factors.
 
-    So the horizon 1 / (1 - discount) grows exponentially: from 33 env steps at 0.97 to 333 at
+    The horizon 1 / (1 - discount) then grows exponentially: from 33 env steps at 0.97 to 333 at
     0.997, as in Schwarzer et al. 2023 (arxiv.org/abs/2305.19452).
     """
 
@@ -130,12 +130,12 @@ class HorizonSchedule:
 
 @dataclass(frozen=True)
 class RestartedSchedule:
-    """A schedule that begins anew at every multiple of ``every``, as a network that is reset.
+    """A schedule that restarts at every multiple of ``every``, for example with network resets.
 
     Args:
-        schedule: what begins anew.
-        every: in what it counts.
-        until: the multiple from which none begins anew any more; None: no end.
+        schedule: what restarts.
+        every: period of the restarts, in the schedule's unit.
+        until: the first multiple without a restart; None: no end.
         after: the count at which it begins for the first time.
     """
 
@@ -165,9 +165,9 @@ def as_schedule(
 
     Args:
         value: either of them.
-        name: of the argument that takes it. A function of the user's own is then held against the
-            bounds whenever it is asked: those of this file were, where they were taken.
-        least: the smallest value that will do.
+        name: of the argument that takes it. With a name, values of the user's own functions are
+            checked at every call; schedules of this file were checked by the argument.
+        least: the smallest allowed value.
         most: the largest.
     """
     if not callable(value):

@@ -1,4 +1,4 @@
-"""What a prediction is held against: r + discount * V(s'), and who says what s' is worth.
+"""Targets of predictions: r + discount * V(s'), and which network values s'.
 
 Shapes: B batch, A actions.
 """
@@ -31,14 +31,15 @@ class SoftNext(NamedTuple):
 
 @dataclass(frozen=True)
 class Munchausen:
-    """The agent is rewarded for being sure of its action.
+    """Munchausen targets: the scaled log-policy is added to the reward.
 
     Vieillard et al. 2020 (arxiv.org/abs/2007.14430), eqs. 1 and 2.
 
     Args:
         alpha: share of the scaled log-policy that is added to the reward; 0 is soft DQN.
         temperature: tau of the softmax policy, in units of return.
-        lower_bound: the scaled log-policy, temperature * log pi(a|s), is not let fall below it.
+        lower_bound: least value of the scaled log-policy, temperature * log pi(a|s), which is
+            clipped there.
     """
 
     alpha: float = 0.9
@@ -68,7 +69,7 @@ class Munchausen:
         return self.alpha * scaled.clamp(self.lower_bound, 0.0)
 
     def soft_next(self, q_values: Tensor, action_mask: Tensor | None) -> SoftNext:
-        """Return the policy in the next state and what its entropy is worth.
+        """Return the policy in the next state and its entropy bonus.
 
         Args:
             q_values: float[B, A] of the next state.
@@ -80,7 +81,7 @@ class Munchausen:
 
 @dataclass(frozen=True)
 class Target:
-    """Who values the next state, and what is added to the reward.
+    """Which network values the next state, and what is added to the reward.
 
     Args:
         double: the online network chooses the next action, the slow copy values it (van Hasselt
@@ -88,7 +89,7 @@ class Target:
         slow_copy: value the next state by a slower copy of the Q-network, the target network, which
             a callback moves; False: by the online network.
         munchausen: add the scaled log-policy to the reward and learn the values of a softmax
-            policy; with ``double`` that policy is the online network's. None: the greedy policy's.
+            policy, with ``double`` the online network's. None: learn those of the greedy policy.
 
     Raises:
         ValueError: ``double`` without a second network.
@@ -110,10 +111,10 @@ class Target:
 
     @classmethod
     def of(cls, target: Target | Mapping[str, Any] | None) -> Target:
-        """Return a target, whatever way it is given.
+        """Return a target from any of the forms that are accepted.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is none of them.
         """
         if target is None:
             return cls()
@@ -127,10 +128,10 @@ class Target:
         return cls(**{**target, "munchausen": munchausen})
 
     def refuse_whole_targets(self) -> None:
-        """Refuse what would be without effect where transitions come with their whole targets.
+        """Refuse settings without effect for transitions that come with their whole targets.
 
         Raises:
-            ValueError: naming the argument.
+            ValueError: it names the argument.
         """
         settings = (
             ("munchausen", self.munchausen, None, "module/target/munchausen=none"),

@@ -80,7 +80,7 @@ class QNetwork(nn.Module):
 def build_layers(
     layers: Sequence[Layer], example: Tensor, options: NetworkOptions | None = None
 ) -> nn.Sequential:
-    """Build ``layers`` one on another, sizing each by the output of the one before.
+    """Build ``layers`` in a row, sizing each by the output of the one before.
 
     Args:
         layers: see the top of :mod:`lightning_dqn.networks.torsos`.

@@ -33,16 +33,16 @@ Layer = str | Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
-    """How a list of layers becomes a Q-network, whatever the list.
+    """How any list of layers becomes a Q-network.
 
     Args:
         dueling: split the last layer into value and advantage (Wang et al. 2016).
         noisy: linear layers of torso and head explore by learned noise (Fortunato et al. 2018).
-        noisy_sigma: that noise in the beginning.
+        noisy_sigma: initial scale of that noise.
         layer_norm: normalise the output of every linear layer, convolution and residual stage of
             the torso.
-        head_hidden: units of a hidden layer in front of the last one, with ``dueling`` one in
-            each stream; quantiles at fractions have it after their embedding. None: no such layer.
+        head_hidden: units of a hidden layer before the last one, with ``dueling`` one in each
+            stream; heads that embed fractions have it after the embedding. None: no such layer.
     """
 
     dueling: bool = False
@@ -81,10 +81,10 @@ class Network(NetworkOptions, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Layers(Network):
-    """A torso of one's own.
+    """A torso of your own.
 
     Args:
-        layers: see the top of this file.
+        layers: see the top of :mod:`lightning_dqn.networks.torsos`.
     """
 
     layers: Sequence[Layer]
@@ -96,11 +96,11 @@ class Layers(Network):
 
 @dataclass(frozen=True, kw_only=True)
 class MLP(Network):
-    """A perceptron.
+    """A multilayer perceptron.
 
     Args:
         hidden: units of each layer.
-        activation: a layer of torch.nn after each.
+        activation: torch.nn layer after each of them.
     """
 
     hidden: Sequence[int] = field(default=(256, 256))
@@ -133,9 +133,9 @@ class NatureCNN(Network):
     """Three convolutions and one hidden layer, for stacks of 84x84 frames: Mnih et al. 2015.
 
     Args:
-        width: what its 32, 64 and 64 channels are multiplied with.
-        hidden: units of the hidden layer; None: no such layer, as where the head has its own.
-        renormalised: scale what the convolutions make to [0, 1], as self-prediction has it
+        width: what its 32, 64 and 64 channels are multiplied by.
+        hidden: units of the hidden layer; None: no such layer, as when the head has its own.
+        renormalised: scale the convolutions' output to [0, 1], as for self-prediction
             (Schwarzer et al. 2021, arxiv.org/abs/2007.05929).
     """
 
@@ -160,7 +160,7 @@ class DataEfficientCNN(Network):
     See arxiv.org/abs/1906.05243. The paper's hidden layers are the head's (``head_hidden=256``).
 
     Args:
-        hidden: units of a hidden layer; None: no such layer, as where the head has its own.
+        hidden: units of a hidden layer; None: no such layer, as when the head has its own.
     """
 
     hidden: int | None = None
@@ -181,13 +181,12 @@ class Impala(Network):
     See arxiv.org/abs/1802.01561, fig. 3.
 
     Args:
-        width: what its 16, 32 and 32 channels are multiplied with.
+        width: what its 16, 32 and 32 channels are multiplied by.
         num_blocks: residual blocks of each stage.
-        hidden: units of the hidden layer; None: no such layer, as where the head has its own.
+        hidden: units of the hidden layer; None: no such layer, as when the head has its own.
         spectral_norm: divide the weights of the residual blocks by their spectral norm.
-        pool: height and width that the last stage's image is pooled to, by the maximum; None: it
-            stays.
-        renormalised: scale the last image to [0, 1], as :class:`NatureCNN` may.
+        pool: height and width that the last stage's image is max-pooled to; None: no pooling.
+        renormalised: scale the last image to [0, 1], as in :class:`NatureCNN`.
     """
 
     width: int = 1
@@ -217,11 +216,11 @@ class Impala(Network):
 
 @dataclass(frozen=True, kw_only=True)
 class Tabular(Network):
-    """A table in place of a network, for discrete states; see :mod:`lightning_dqn.networks.table`.
+    """A table instead of a network, for discrete states; see :mod:`lightning_dqn.networks.table`.
 
     Args:
-        initial_value: of every state and action in the beginning.
-        hidden: without effect: the sizes that an experiment sets for networks of layers.
+        initial_value: initial value of every state and action.
+        hidden: without effect; accepted since experiments set it for networks of layers.
     """
 
     initial_value: float = 0.0
@@ -238,7 +237,7 @@ def mlp(hidden: Sequence[int] = (256, 256), activation: str = "ReLU") -> list[La
 
 
 def table(initial_value: float = 0.0) -> list[Layer]:
-    """Return the list that stands for a table with ``initial_value`` in every place."""
+    """Return the list that describes a table with ``initial_value`` in every place."""
     return [{"Table": {"initial_value": initial_value}}]
 
 

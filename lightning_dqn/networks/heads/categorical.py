@@ -16,7 +16,7 @@ from lightning_dqn.networks.heads.head import Head, HeadLoss, check_outputs, ful
 from lightning_dqn.system.numbers import check_finite, keep_plain, keep_whole
 
 MOST_OUTSIDE_RANGE = 0.05
-"""Share of the targets' probability beyond the atoms that is let pass without a word."""
+"""Share of the targets' probability outside the atoms above which there is a warning."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class CategoricalHead(Head):
     of the paper's cross-entropy, and it is 0 when there is nothing left to learn.
 
     Args:
-        num_atoms: N, returns between ``v_min`` and ``v_max``.
-        v_min: the lowest return, discounted.
-        v_max: the highest.
+        num_atoms: N, returns evenly spaced from ``v_min`` to ``v_max``.
+        v_min: the lowest discounted return.
+        v_max: the highest discounted return.
     """
 
     judges_targets: ClassVar[bool] = True
@@ -75,7 +75,7 @@ class CategoricalHead(Head):
         return max(abs(self.v_min), abs(self.v_max))
 
     def judge_targets(self, reward: Tensor, discount: Tensor, bootstrap: Tensor) -> str | None:
-        """Return a warning if the atoms don't reach as far as the returns: it fails silently."""
+        """Return a warning if the atoms don't cover the returns, which would fail silently."""
         share = float(self.share_outside(reward, discount, bootstrap))
         if share <= MOST_OUTSIDE_RANGE:
             return None
@@ -85,7 +85,7 @@ class CategoricalHead(Head):
         )
 
     def share_outside(self, reward: Tensor, discount: Tensor, bootstrap: Tensor) -> Tensor:
-        """Return how much of the targets' probability lies beyond the atoms, float[].
+        """Return the share of the targets' probability outside the atoms, float[].
 
         Args:
             reward: float[B].

@@ -1,4 +1,4 @@
-"""What a head is: how a network's output stands for action values, and its error.
+"""What a head is: how a network's output represents action values, and its error.
 
 A head makes the network's last layers and reads their output: it holds settings, never weights.
 Shapes: B batch, A actions, N outputs per action.
@@ -33,18 +33,18 @@ class HeadLoss(NamedTuple):
 
 
 class Head(ABC):
-    """What the learner asks of a head; the output of a network is a tensor unless it says else."""
+    """Interface of heads; a network's output is a tensor unless the head says otherwise."""
 
     judges_targets: ClassVar[bool] = False
     """Whether :meth:`judge_targets` may have something to say."""
 
     @property
     def largest_value(self) -> float:
-        """Return the size of what values are computed from, 0 where that is their own."""
+        """Return the largest size of what values are computed from; 0 if that is their own size."""
         return 0.0
 
     def judge_targets(self, reward: Tensor, discount: Tensor, bootstrap: Any) -> str | None:
-        """Return what is wrong with the targets of a minibatch, None if nothing is.
+        """Return what is wrong with the targets of a minibatch; None if nothing is.
 
         Args:
             reward: float[B].
@@ -54,9 +54,9 @@ class Head(ABC):
         return None
 
     def share_outside(self, reward: Tensor, discount: Tensor, bootstrap: Any) -> Tensor | None:
-        """Return how much of the targets' probability lies beyond what the head can say.
+        """Return the share of the targets' probability that the head can't represent.
 
-        float[], or None where any value can be said.
+        float[], or None if it can represent any value.
 
         Args:
             reward: float[B].
@@ -72,7 +72,7 @@ class Head(ABC):
 
     @abstractmethod
     def q_values(self, output: Any) -> Tensor:
-        """Return the action values float[B, A] that the network's output stands for."""
+        """Return the action values, float[B, A], that the network's output represents."""
 
     @abstractmethod
     def loss(self, prediction: Any, reward: Tensor, discount: Tensor, bootstrap: Any) -> HeadLoss:
@@ -100,15 +100,15 @@ class Head(ABC):
         return nn.Sequential(layer, nn.Unflatten(1, (num_actions, self.outputs_per_action)))
 
     def select(self, output: Any, action: Tensor) -> Any:
-        """Return the output for the chosen actions, int64[B]: the axis A goes."""
+        """Return the output for the chosen actions, int64[B], without the axis A."""
         return td.select_action(output, action)
 
     def distribution(self, output: Any) -> Any:
-        """Return the output in the form in which states' values average linearly."""
+        """Return the output in a form whose averages are those of the values."""
         return output
 
     def mix(self, output: Any, policy: Tensor) -> Any:
-        """Return what the next state is worth under a policy: the axis A is averaged.
+        """Return the next state's value under a policy, averaged over the axis A.
 
         Args:
             output: of the network.
@@ -129,12 +129,12 @@ def action_layer(
 
 
 def full_precision(output: Tensor) -> Tensor:
-    """Return at least float32: half precision tells neither atoms nor fractions apart."""
+    """Return at least float32: half precision can't resolve atoms or fractions."""
     return output if output.dtype == torch.float64 else output.float()
 
 
 def check_outputs(output: Tensor, outputs_per_action: int) -> None:
-    """Refuse the output of a user's own network that would broadcast without a word."""
+    """Refuse the output of a user's own network that would broadcast silently."""
     if output.ndim != 3 or output.shape[2] != outputs_per_action:
         raise ValueError(
             f"the output has the shape {tuple(output.shape)}; the head reads "

@@ -53,7 +53,7 @@ class QuantileHead(Head):
         return self.num_quantiles
 
     def q_values(self, output: Any) -> Tensor:
-        """Return the means of the quantiles, weighted with what each stands for."""
+        """Return the means of the quantiles, weighted by the probability of each."""
         quantiles = self._quantiles(output)
         return (quantiles.values * quantiles.weights.unsqueeze(1)).sum(dim=2)
 
@@ -95,7 +95,7 @@ class QuantileHead(Head):
         return HeadLoss(loss, q_value, td_error, error)
 
     def _quantiles(self, output: Any) -> Quantiles:
-        """Give a bare tensor [B, A, N] the fractions that it stands for."""
+        """Give a bare tensor [B, A, N] its fractions."""
         if isinstance(output, Quantiles):
             return output._replace(values=full_precision(output.values))
         if type(self) is not QuantileHead:
@@ -119,7 +119,7 @@ class ImplicitQuantileHead(QuantileHead):
         num_quantiles: N, fractions drawn for each minibatch.
         huber_threshold: as in :class:`QuantileHead`.
         num_evaluation_quantiles: midpoints that acting and bootstrapping average over.
-        num_cosines: size of the fractions' embedding.
+        num_cosines: cosines in the embedding of a fraction.
     """
 
     num_quantiles: int = 32
@@ -152,9 +152,9 @@ class ProposedQuantileHead(QuantileHead):
     Args:
         num_quantiles: N, proposed fractions.
         huber_threshold: as in :class:`QuantileHead`.
-        num_cosines: size of the fractions' embedding.
-        proposal_scale: how fast fractions move beside the values, as one optimizer moves both;
-            0 leaves them where they begin, near equal parts.
+        num_cosines: cosines in the embedding of a fraction.
+        proposal_scale: how fast fractions move relative to the values, since one optimizer moves
+            both; 0 leaves them at their start, near equal parts.
     """
 
     num_quantiles: int = 32

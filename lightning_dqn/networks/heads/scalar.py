@@ -1,4 +1,4 @@
-"""The plainest head: a value for each action.
+"""The simplest head: a value for each action.
 
 Shapes: B batch, A actions.
 """
