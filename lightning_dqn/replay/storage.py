@@ -28,9 +28,9 @@ class ReplayConfig(Reading):
 
     Args:
         gamma: see :class:`lightning_dqn.replay.reading.Reading`.
-        n_step: likewise.
-        reward_clip: likewise.
-        sequence_length: likewise.
+        n_step: see there.
+        reward_clip: see there.
+        sequence_length: see there.
         capacity: rows kept, over all environments together.
         storage: ``"cpu"``, ``"accelerator"`` (the memory of the device that learns), or
             ``"memmap"``, a file under ``directory``.
