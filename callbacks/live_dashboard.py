@@ -253,10 +253,10 @@ class LiveDashboard(pl.Callback):
 
     def _pause(self, desk: Desk) -> None:
         self._watch.is_paused = True
-        desk.say("paused; p goes on")
+        desk.say("paused; p continues")
         wait_while(lambda: self._is_to_wait(desk))
         self._watch.is_paused = False
-        desk.say("goes on")
+        desk.say("continued")
         module, _ = self._parts()
         module.report.start_clock(module.env_steps, module.updates)
 

@@ -47,7 +47,7 @@ _TITLES = {
 }
 """What metrics are called; others by their key."""
 
-_OF_ANOTHER = re.compile(r"(their|its|of|to|since|likewise|how many|share of them)\b")
+_OF_ANOTHER = re.compile(r"(their|its|of|how many|share of them)\b")
 """How meanings begin that are to be read below another one."""
 
 

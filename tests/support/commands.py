@@ -10,7 +10,7 @@ from functools import cache
 from generated_pages.commands import options_of
 
 from lightning_dqn.commands.command import part_arguments, read_options
-from lightning_dqn.commands.main import _TAKE_KEYS, COMMANDS
+from lightning_dqn.commands.main import _WITH_CONFIGURATION, COMMANDS
 from lightning_dqn.runs.budget import spread_budget
 from lightning_dqn.runs.check import check_keys, check_values
 from lightning_dqn.runs.compose import Composer
@@ -90,7 +90,7 @@ def check(command: str) -> None:
     words = [word for word in words if word not in ("--help", "--json")]
     if name != "train":
         kind = options_of(name)
-        takes_keys = name in (*_TAKE_KEYS, "import")
+        takes_keys = name in _WITH_CONFIGURATION
         own, rest = part_arguments(words, kind) if takes_keys else (words, [])
         if own:
             read_options(own, kind)
