@@ -81,5 +81,6 @@ class Doctor(pl.Callback):
             write_json(self.run_dir / FINDINGS, {"facts": facts, "findings": found})
         except OSError as error:
             rank_zero_warn(
-                f"{self.run_dir / FINDINGS}: couldn't be written: {error.strerror}; the run goes on"
+                f"{self.run_dir / FINDINGS}: couldn't be written: {error.strerror}; the run "
+                "continues"
             )

@@ -73,7 +73,7 @@ class ExactMetrics(BoardEvaluation):
         if opponent == "self" and self.seat is not None:
             raise ValueError(
                 f"seat={self.seat!r}: in self-play there is a learner on both sides; choose "
-                "opponent='random' or 'perfect', or leave seat away"
+                "opponent='random' or 'perfect', or leave seat out"
             )
         try:
             tree = GameTree.of(environment.game)

@@ -209,7 +209,7 @@ class LiveDashboard(pl.Callback):
         seen, reason = None, "rows come from elsewhere than an environment"
         try:
             seen = glance(module, data, colour=self._has_colour)
-        except Exception as error:  # of an environment of the user's; the run goes on
+        except Exception as error:  # of an environment of the user's; the run continues
             self._can_look = False
             reason = f"it can't be looked at: {first_line(error)}"
         with desk.lock:
@@ -294,7 +294,7 @@ class LiveDashboard(pl.Callback):
             else:
                 path.unlink(missing_ok=True)
         except OSError as error:  # as on a full disk, which ends no run
-            rank_zero_warn(f"{path}: couldn't be written: {error.strerror}; the run goes on")
+            rank_zero_warn(f"{path}: couldn't be written: {error.strerror}; the run continues")
 
     def _listeners(self) -> list[Listener]:
         callbacks: list[pl.Callback] = self._trainer.callbacks  # type: ignore[attr-defined]

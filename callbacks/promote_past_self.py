@@ -105,7 +105,7 @@ class PromotePastSelf(BoardEvaluation):
         if getattr(data.collection, "is_elsewhere", False):
             raise ValueError("PromotePastSelf: actors elsewhere have pools of their own")
         if data.collection.overlap:
-            raise ValueError("PromotePastSelf: overlap=True collects while validation goes on")
+            raise ValueError("PromotePastSelf: overlap=True collects during validation")
         self._pool, self._agent = opponent, module.agent
         self._of_evaluation = pool_of(data.evaluation_environment)
         _check_monitors(trainer, data)

@@ -172,8 +172,8 @@ class Experience:
             )
         elif state.get("rows_left"):
             rank_zero_warn(
-                "what is gone on with was saved after its fit had ended, and with it the replay "
-                "ring: that is filled anew. A ModelCheckpoint saves it within the fit"
+                "this checkpoint was saved after its fit, which ended with its replay ring: the "
+                "ring is filled anew. A ModelCheckpoint saves it within the fit"
             )
         if not self.replay.num_rows and "actor" in collector:  # it counts on, and fills the ring
             collector = {**collector, "actor": None}
@@ -196,7 +196,7 @@ class Experience:
         self._has_told = True
         rank_zero_warn(
             f"the replay ring of {self.replay.num_rows:,} rows isn't saved with {path}: a large "
-            "one lies beside its checkpoint, in a local folder; a run that goes on from this one "
+            "one lies beside its checkpoint, in a local folder; a run continued from it "
             "fills it anew. To keep it, save to a local folder, or set a smaller replay.capacity"
         )
 

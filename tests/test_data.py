@@ -489,7 +489,7 @@ def test_a_checkpoint_that_was_evaluated_leaves_the_next_fit_nothing(
     assert told == [16, 24, 32, 40]
 
 
-@pytest.mark.filterwarnings("ignore:what is gone on with was saved after its fit:UserWarning")
+@pytest.mark.filterwarnings("ignore:this checkpoint was saved after its fit:UserWarning")
 def test_a_state_that_is_taken_by_hand_after_an_evaluation_is_gone_on_with(
     make_trainer, make_data, make_module
 ):

@@ -77,7 +77,7 @@ def logged_keys(folder: Path, make_trainer) -> set[str]:
     trainer.test(module, data, verbose=False)
     trainer.state.status = TrainerStatus.RUNNING  # as amid a fit, with a full disk
     trainer.state.fn = TrainerFn.FITTING
-    with pytest.warns(UserWarning, match="the run goes on"):
+    with pytest.warns(UserWarning, match="the run continues"):
         Failures(trainer).count(folder / "last.ckpt", "No space left on device")
     header = (folder / "metrics.csv").read_text().splitlines()[0].split(",")
     return set(header) - OF_LIGHTNING

@@ -172,7 +172,7 @@ def test_a_ring_takes_back_the_state_of_one_with_the_same_columns_alone():
     assert torch.equal(again.read("state", cells), ring.read("state", cells))
     for columns in ({}, {**COLUMNS, "state": ExtraColumn((3,), "float64")}):
         other = ReplayBuffer(spec_of(), 3, ReplayConfig(18), extra_columns=columns)
-        with pytest.raises(ValueError, match=r"differ in .*state; go on with"):
+        with pytest.raises(ValueError, match=r"differ in .*state; continue with"):
             other.load_state_dict(ring.state_dict(with_rows=True))
 
 

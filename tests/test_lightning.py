@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization"),
     pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no"),
     pytest.mark.filterwarnings("ignore:You have overridden `.*` in"),
-    pytest.mark.filterwarnings("ignore:what is gone on with was saved after its fit"),
+    pytest.mark.filterwarnings("ignore:this checkpoint was saved after its fit"),
     pytest.mark.filterwarnings(r"ignore:`\.fit\(ckpt_path=None\)` was called without a model"),
     pytest.mark.filterwarnings(r"ignore:\.fit\(ckpt_path=.last.\) is set, but there is no last"),
     pytest.mark.filterwarnings("ignore:.*`torch.jit.script_method` is deprecated"),

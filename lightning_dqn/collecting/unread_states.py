@@ -23,7 +23,7 @@ class UnreadStates:
             return
         self._has_told = True
         warn(
-            f"{self._name}: its state can't be saved by now ({error}): in a run that goes on from "
+            f"{self._name}: its state can't be saved by now ({error}): in a run continued from "
             "this checkpoint open episodes end as truncated; to have them continued, let the "
             "environment keep less, or write state_dict() and load_state_dict(state) for it"
         )

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     with exit_on_mistake():
         options = read_options(own, DoctorOptions)
         if options.run is not None and rest:
-            raise ConfigError(f"{rest[0]}: a run that was made has its own keys; leave them away")
+            raise ConfigError(f"{rest[0]}: a run that was made has its own keys; leave them out")
         if options.run is not None:
             return _of_run(options.run)
         composer = Composer(rest)

@@ -80,7 +80,7 @@ def _asked(options: SuiteOptions, rest: Sequence[str]) -> Study:
             trust=trust,
         )
     if options.folder is not None:
-        raise ConfigError(f"folder={options.folder}: the suite goes on in {folder}, where it is")
+        raise ConfigError(f"folder={options.folder}: the suite continues in {folder}, where it is")
     held = read_sweep(folder).suite
     known = None if options.games is None or held is None else find_suite(held.name, rest)
     return continue_suite(

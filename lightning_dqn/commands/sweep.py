@@ -59,12 +59,12 @@ def run(
 def _requeued(sweep: Sweep, again_goes_on: bool) -> list[str]:
     """Ask for a job of SLURM's to be run again, unless all would begin anew; say what became."""
     if again_goes_on:
-        return requeue(os.environ, f"the same command goes on in {sweep.folder}")
+        return requeue(os.environ, f"the same command continues in {sweep.folder}")
     if "SLURM_JOB_ID" not in os.environ:
         return []
     return [
         "  SLURM isn't asked to run the job again, where the same command would begin anew; "
-        f"resume {sweep.folder}, or a study with folder=<folder>, goes on there"
+        f"resume {sweep.folder}, or a study with folder=<folder>, continues it"
     ]
 
 

@@ -210,7 +210,7 @@ def _tell(stopped: Stopped, config: DictConfig) -> None:
     told = [f"{stopped}; {_saved(stopped, run_dir)}", f"  continue  {again}"]
     is_one_of_several = is_sweep() or follows_parent()
     if stopped.is_preemption and not is_one_of_several:
-        told += requeue(os.environ, "with resume=auto it goes on")
+        told += requeue(os.environ, "with resume=auto it continues")
     _transcript.info("%s", "\n".join(told))
     print("\n" + "\n".join(told), file=sys.stderr, flush=True)
 

@@ -127,7 +127,7 @@ def is_table(layers: Sequence[Layer]) -> bool:
         layer == "Table" or (isinstance(layer, Mapping) and "Table" in layer) for layer in layers
     )
     if found and len(layers) > 1:
-        raise ValueError("network=Table: a table is a whole network; take the other layers away")
+        raise ValueError("network=Table: a table is a whole network; remove the other layers")
     return found
 
 

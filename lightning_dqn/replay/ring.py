@@ -236,8 +236,8 @@ class ReplayBuffer:
         if differing:
             raise ValueError(
                 f"replay: the rows of the checkpoint and those of this environment differ in "
-                f"{', '.join(differing)}; go on with the environment and the collection that they "
-                "are of"
+                f"{', '.join(differing)}; continue with the environment and the collection that "
+                "they are of"
             )
         self._columns.write_times(first, columns)
 
@@ -299,7 +299,8 @@ class ReplayBuffer:
         if size != own:
             raise ValueError(
                 f"replay.capacity={own[0] * own[1]} with {own[1]} environments: the checkpoint is "
-                f"of a ring of {size[0] * size[1]} rows of {size[1]} environments; go on with these"
+                f"of a ring of {size[0] * size[1]} rows of {size[1]} environments; continue with "
+                "these"
             )
         if "rows" in state:
             stored = len(state["rows"]["action"])

@@ -53,7 +53,7 @@ def read_configuration(run_dir: Path) -> dict[str, Any]:
         )
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         reason = first_line(error)
-        raise ConfigError(f"{path}: can't be read ({reason}); mend it or leave it away") from error
+        raise ConfigError(f"{path}: can't be read ({reason}); mend it or leave it out") from error
 
 
 def _put_aside(config: DictConfig) -> dict[str, Any] | None:

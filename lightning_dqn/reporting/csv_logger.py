@@ -42,7 +42,7 @@ class _AppendingWriter(ExperimentWriter):
             if self.failures == 1:
                 rank_zero_warn(
                     f"{self.metrics_file_path}: rows couldn't be written: {error.strerror}; the "
-                    "run goes on, and they are written when there is space again"
+                    "run continues, and they are written when there is space again"
                 )
 
     def log_hparams(self, params: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ class _AppendingWriter(ExperimentWriter):
         try:
             write_whole(path, lambda temporary: save_hparams_to_yaml(temporary, self.hparams))
         except OSError as error:
-            rank_zero_warn(f"{path}: couldn't be written: {error.strerror}; the run goes on")
+            rank_zero_warn(f"{path}: couldn't be written: {error.strerror}; the run continues")
 
     def _write(self) -> None:
         if not self.metrics:
@@ -116,7 +116,7 @@ def csv_logger(run_dir: str | Path) -> CSVLogger:
 
     Under a Trainer each row is on disk as soon as it is logged. A run that continues in
     ``run_dir`` appends to its rows; a column that appears later is empty in earlier rows. Rows
-    that can't be written, as on a full disk, are written later; the run goes on.
+    that can't be written, as on a full disk, are written later; the run continues.
 
     Args:
         run_dir: The run's directory; made if it does not exist, and it may hold other files.

@@ -26,5 +26,5 @@ def changed_by_hand(run_dir: Path) -> tuple[str, ...]:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{path}: not what was changed by hand ({error!r}); take the file away"
+            f"{path}: not what was changed by hand ({error!r}); remove the file"
         ) from error

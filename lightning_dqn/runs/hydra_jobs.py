@@ -88,12 +88,12 @@ def names_of_folders(grid: list[list[str]], configs: Sequence[DictConfig]) -> li
         if not is_of_folder(names[-1]):
             raise ConfigError(
                 f"hydra.sweep.subdir={names[-1]}: a job's folder lies below that of its sweep; "
-                "leave it away, and the jobs are named by what differs"
+                "leave it out, and the jobs are named by what differs"
             )
     if len(set(names)) < len(names):
         raise ConfigError(
             f"hydra.sweep.subdir={_unresolved(configs[0], 'subdir')}: several jobs would have "
-            "the same folder; leave it away, and they are named by what differs"
+            "the same folder; leave it out, and they are named by what differs"
         )
     return names
 

@@ -173,6 +173,6 @@ def _refuse_unfinished(config: DictConfig) -> None:
     if is_kept(checkpoint) and not goes_on:
         raise ConfigError(
             f"{config.run_dir}: holds {CHECKPOINT} of a run that isn't finished, which a new one "
-            f"would overwrite; choose another folder, or go on with that run: resume "
+            f"would overwrite; choose another folder, or continue that run: resume "
             f"{config.run_dir}"
         )

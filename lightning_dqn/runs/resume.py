@@ -234,11 +234,11 @@ def _checkpoint_of(folder: Path) -> list[str]:
     if others := sorted(path.name for path in checkpoint.parent.glob("*.ckpt")):
         raise ConfigError(
             f"resume={folder}: {checkpoint} is missing, though {', '.join(others)} is there; copy "
-            f"that to {checkpoint.name} to go on from it, or begin a run in another folder"
+            f"that to {checkpoint.name} to continue from it, or begin a run in another folder"
         )
     if (folder / SUMMARY).is_file():
         raise ConfigError(
-            f"resume={folder}: the run was finished and has no checkpoint to go on from; begin "
+            f"resume={folder}: the run was finished and has no checkpoint to continue from; begin "
             f"another in another folder, or delete {folder / SUMMARY} to begin this one anew"
         )
     return []

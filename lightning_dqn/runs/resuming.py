@@ -35,7 +35,7 @@ def find_resumed(arguments: Sequence[str], trust: Trust = NOTHING) -> Resumed | 
         folder = folder.absolute().parents[1]
     elif folder.suffix == ".ckpt" and is_kept(folder):
         raise ConfigError(
-            f"resume={path}: a run goes on from its {CHECKPOINT.name}; name its folder, or begin "
+            f"resume={path}: a run continues from its {CHECKPOINT.name}; name its folder, or begin "
             f"another with what this one has learned: ckpt_path={path}, or with its network alone: "
             f"weights_from={path}"
         )
@@ -66,7 +66,7 @@ def _folder_of_run(arguments: Sequence[str]) -> Path:
             raise ConfigError(composer.explain(error)) from error
     if folder is None:
         raise ConfigError(
-            "resume=auto: goes on with the run in a folder if there is one; name it by "
+            "resume=auto: continues the run in a folder if there is one; name it by "
             "hydra.run.dir=<folder>, the same each time"
         )
     return folder

@@ -75,7 +75,7 @@ class Failures:
                 "another folder, and continue from the newest checkpoint"
             )
         rank_zero_warn(
-            f"{text}; the run goes on and what was saved before stays "
+            f"{text}; the run continues and what was saved before stays "
             f"(failure {self.in_a_row} in a row, {MOST_IN_A_ROW} end the run)"
         )
 

@@ -78,7 +78,7 @@ def refuse_finished(folder: Path) -> None:
     if (folder / SUMMARY).exists():
         raise FolderInUse(
             f"{folder}: holds {SUMMARY} of a finished run, which a new one would overwrite; choose "
-            f"another folder, or go on with that run: resume {folder}"
+            f"another folder, or continue that run: resume {folder}"
         )
 
 

@@ -47,7 +47,7 @@ def read_metrics(run_dir: Path, *, keys: Collection[str] | None = None) -> dict[
     try:
         return read_series(run_dir / METRICS, keys=keys)
     except ValueError as error:
-        raise ConfigError(f"{error}; mend it or leave it away") from error
+        raise ConfigError(f"{error}; mend it or leave it out") from error
 
 
 def read_evaluations(run_dir: Path, metric: str = METRIC) -> Series | None:

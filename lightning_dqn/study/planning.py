@@ -32,7 +32,7 @@ def begun(plan: Plan, command: Sequence[str], num_at_once: int | None = None) ->
     folder = plan.folder
     assert folder is not None, "a plan of several jobs"
     if is_sweep(folder):
-        raise ConfigError(f"{folder}: holds a sweep already; go on with it: resume {folder}")
+        raise ConfigError(f"{folder}: holds a sweep already; continue it: resume {folder}")
     _check_different(plan.jobs)
     return Sweep(plan.name, folder, tuple(command), plan.jobs, num_at_once, trust=plan.trust)
 
@@ -50,7 +50,7 @@ def gone_on_with(sweep: Sweep, arguments: Sequence[str] = ()) -> Composer:
     for argument in arguments:
         if not argument.startswith("-") and not _is_hydras(argument):
             raise ConfigError(
-                f"{argument}: a sweep goes on as it was asked for; beside its folder it takes "
+                f"{argument}: a sweep continues as it was asked for; beside its folder it takes "
                 "flags as --config-dir, keys of Hydra's own and trust="
             )
     placed = f"hydra.sweep.dir={quoted(sweep.folder.absolute())}"

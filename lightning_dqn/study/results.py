@@ -150,8 +150,8 @@ def read_run(sweep: Path, run_dir: Path) -> Run:
         values["changed_by_hand"] = tuple(values["changed_by_hand"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{path}: not the summary of a run ({error!r}); delete it, and to go on with the run "
-            "is to test it anew"
+            f"{path}: not the summary of a run ({error!r}); delete it, and resuming the run "
+            "tests it anew"
         ) from error
     if values["episode_return"] is None:
         values["episode_return"] = _best_evaluation(run_dir)

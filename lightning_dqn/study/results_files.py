@@ -144,7 +144,7 @@ def read_finished(folder: Path) -> SweepResults:
     """
     if _is_open(folder):
         raise ConfigError(
-            f"report={folder}: isn't finished; go on with it: python -m lightning_dqn resume "
+            f"report={folder}: isn't finished; continue it: python -m lightning_dqn resume "
             f"{shlex.quote(str(folder))}"
         )
     return read_results(folder)

@@ -111,12 +111,14 @@ def _continued(
     trust: Trust,
 ) -> Study:
     if sweep.search is not None:
-        raise ConfigError(f"folder={sweep.folder}: holds a search; resume {sweep.folder} goes on")
+        raise ConfigError(
+            f"folder={sweep.folder}: holds a search; resume {sweep.folder} continues it"
+        )
     asked = sweep.command[1:-1] if sweep.command[0] == "study" else sweep.command
     flags, typed = parted(arguments)
     if typed and typed != parted(asked)[1]:
         raise ConfigError(
-            f"folder={sweep.folder}: holds a study of {shlex.join(asked)}; leave the keys away to "
+            f"folder={sweep.folder}: holds a study of {shlex.join(asked)}; leave the keys out to "
             "continue it, or choose another folder"
         )
     sweep = replace(with_seeds(sweep, seeds), num_at_once=jobs or sweep.num_at_once)

@@ -140,7 +140,7 @@ def continue_suite(
     sweep = read_sweep(folder)
     if sweep.suite is None:
         raise ConfigError(
-            f"suite={folder}: holds no suite; what it holds goes on by: resume {folder}"
+            f"suite={folder}: holds no suite; what it holds is continued by: resume {folder}"
         )
     if games is not None:
         sweep = _with_games(sweep, sweep.suite, (known or sweep.suite).choose(games))

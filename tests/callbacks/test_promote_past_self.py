@@ -210,7 +210,7 @@ def test_an_evaluation_by_a_key_changes_nothing_that_is_learned(make_board_train
     assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
 
 
-@pytest.mark.filterwarnings("ignore:what is gone on with was saved after its fit:UserWarning")
+@pytest.mark.filterwarnings("ignore:this checkpoint was saved after its fit:UserWarning")
 def test_a_continued_run_has_the_pool_of_the_unbroken_one(
     tmp_path: Path, make_board_trainer: Any
 ) -> None:

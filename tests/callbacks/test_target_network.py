@@ -160,7 +160,7 @@ def test_a_period_in_env_steps_acts_after_the_first_update_past_each_multiple(
     assert diary.moves() == expected
 
 
-@pytest.mark.filterwarnings("ignore:what is gone on with was saved after its fit:UserWarning")
+@pytest.mark.filterwarnings("ignore:this checkpoint was saved after its fit:UserWarning")
 def test_a_continued_run_keeps_the_period(
     fit: Make, make_trainer: Make, make_data: Make, make_module: Make, tmp_path: Path
 ) -> None:
@@ -387,7 +387,7 @@ def test_evaluation_alone_needs_no_training(
     assert module.after_update == []
 
 
-@pytest.mark.filterwarnings("ignore:what is gone on with was saved after its fit:UserWarning")
+@pytest.mark.filterwarnings("ignore:this checkpoint was saved after its fit:UserWarning")
 def test_a_continued_run_moves_the_target_at_the_same_updates(
     make_module: Make, make_data: Make, make_trainer: Make, tmp_path: Path
 ) -> None:

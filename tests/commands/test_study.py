@@ -219,7 +219,7 @@ def test_slurm_is_asked_to_run_a_study_again_that_the_same_command_goes_on_with(
     process = stoppable(tmp_path, "sleep", SLURM_JOB_ID="12", PATH=path)
     process.send_signal(signal.SIGUSR1)
     _, errors = process.communicate(timeout=30)
-    assert "SLURM runs job 12 again; the same command goes on in study\n" in errors
+    assert "SLURM runs job 12 again; the same command continues in study\n" in errors
     assert (tmp_path / "asked").read_text() == "requeue 12\n"
 
 
@@ -356,7 +356,7 @@ def test_a_report_of_a_study_with_further_seeds_waits_for_them(fake_runs, monkey
     study.run_study([], seeds=[1], folder="first")
     study.plan([], seeds=[2], folder="first").sweep.write()
     assert main("report=first", "folder=all", monkeypatch=monkeypatch) == 2
-    told = "report=first: isn't finished; go on with it: python -m lightning_dqn resume first"
+    told = "report=first: isn't finished; continue it: python -m lightning_dqn resume first"
     assert told in capsys.readouterr().err
     study.run_study([], folder="first")
     assert main("report=first", "folder=all", monkeypatch=monkeypatch) == 0

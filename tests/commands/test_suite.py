@@ -127,9 +127,9 @@ def test_a_suite_that_goes_on_is_not_moved_or_changed(
     main("fake", "games=Pong", "seeds=1", "folder=mine")
     capsys.readouterr()
     assert main("mine", "folder=other") == 2
-    assert "folder=other: the suite goes on in mine, where it is" in capsys.readouterr().err
+    assert "folder=other: the suite continues in mine, where it is" in capsys.readouterr().err
     assert main("mine", "data.batch_size=8") == 2
-    assert "data.batch_size=8: a sweep goes on as it was asked for" in capsys.readouterr().err
+    assert "data.batch_size=8: a sweep continues as it was asked for" in capsys.readouterr().err
 
 
 def test_help_and_reports_need_no_torch(tmp_path: Path) -> None:

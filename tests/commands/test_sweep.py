@@ -115,7 +115,7 @@ def test_a_folder_of_a_sweep_is_not_swept_into_again(tmp_path):
     (tmp_path / "sweep" / "sweep.json").write_text("{}")
     ended = command(*asked, cwd=tmp_path)
     assert ended.returncode == 2
-    assert "sweep: holds a sweep already; go on with it: resume sweep" in ended.stderr
+    assert "sweep: holds a sweep already; continue it: resume sweep" in ended.stderr
     assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["sweep.json"]
 
 
@@ -127,4 +127,4 @@ def test_a_sweep_takes_no_other_keys_when_it_goes_on(tmp_path):
     )
     ended = command("resume", str(tmp_path), "seed=3", cwd=tmp_path)
     assert ended.returncode == 2
-    assert "seed=3: a sweep goes on as it was asked for" in ended.stderr
+    assert "seed=3: a sweep continues as it was asked for" in ended.stderr

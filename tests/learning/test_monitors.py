@@ -82,7 +82,7 @@ def test_a_fit_that_goes_by_them_is_refused(make_board_trainer: Any) -> None:
 
 def test_returns_against_a_pool_that_grows_are_refused(make_board_trainer: Any) -> None:
     callbacks = [PromotePastSelf(games=2), EarlyStopping("eval/episode_return", mode="max")]
-    with pytest.raises(ValueError, match="PastSelves, which get stronger as the run goes on"):
+    with pytest.raises(ValueError, match="PastSelves, which get stronger during the run"):
         make_board_trainer(callbacks=callbacks).fit(
             board_module(), board_data(opponent=PastSelves())
         )

@@ -221,7 +221,7 @@ def stepped(optimizer: Any) -> Any:
         ),
     ],
 )
-@pytest.mark.filterwarnings("ignore:what is gone on with was saved after its fit:UserWarning")
+@pytest.mark.filterwarnings("ignore:this checkpoint was saved after its fit:UserWarning")
 def test_a_run_goes_on_with_the_optimizer_and_the_schedule_that_it_had(
     fit: Any, make_module: Any, tmp_path: Path, saved: Any, given: Any, text: str
 ) -> None:
@@ -237,7 +237,7 @@ def test_a_run_goes_on_with_the_optimizer_and_the_schedule_that_it_had(
         assert trainer.optimizers[0].param_groups[0]["lr"] == 1e-3 * 0.5**6
 
 
-@pytest.mark.filterwarnings("ignore:what is gone on with was saved after its fit:UserWarning")
+@pytest.mark.filterwarnings("ignore:this checkpoint was saved after its fit:UserWarning")
 def test_a_checkpoint_of_before_they_were_noted_goes_on(
     fit: Any, make_module: Any, tmp_path: Path
 ) -> None:

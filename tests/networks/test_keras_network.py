@@ -205,7 +205,7 @@ def test_a_frozen_layer_stays_as_it_is(make_trainer, make_data):
     assert [name for name, _ in module.q_network.named_parameters()] == ["2_kernel", "3_bias"]
 
 
-@pytest.mark.filterwarnings("ignore:what is gone on with was saved after its fit:UserWarning")
+@pytest.mark.filterwarnings("ignore:this checkpoint was saved after its fit:UserWarning")
 @pytest.mark.parametrize("make", [model_of, normalised])
 def test_a_checkpoint_is_loaded_into_a_new_model_and_goes_on(
     make, make_trainer, make_data, tmp_path

@@ -20,5 +20,5 @@ def test_an_unchanged_run_has_none(tmp_path):
 @pytest.mark.parametrize("content", ["{", "[1]", '[{"name": "epsilon"}]'])
 def test_a_file_that_says_nothing_is_refused_with_the_remedy(tmp_path, content):
     (tmp_path / CHANGED_BY_HAND).write_text(content)
-    with pytest.raises(ConfigError, match="take the file away"):
+    with pytest.raises(ConfigError, match="remove the file"):
         changed_by_hand(tmp_path)

@@ -276,7 +276,7 @@ def test_a_finished_run_without_checkpoints_is_not_trained_anew(run: Path) -> No
     (run / "checkpoints" / "last.ckpt").unlink()
     assert resumed(f"resume={run}").folder == run, "one that had none yet begins anew"
     (run / "summary.json").touch()
-    with pytest.raises(ConfigError, match="was finished and has no checkpoint to go on from"):
+    with pytest.raises(ConfigError, match="was finished and has no checkpoint to continue from"):
         resumed(f"resume={run}")
 
 

@@ -284,7 +284,9 @@ def test_a_run_goes_on_through_a_full_disk(
         logger=logger,
         log_every_n_steps=1,
     )
-    with pytest.warns(UserWarning, match=r"last\.ckpt: .*No space left.*the run goes on") as caught:
+    with pytest.warns(
+        UserWarning, match=r"last\.ckpt: .*No space left.*the run continues"
+    ) as caught:
         trainer.fit(make_module(), make_data())
     assert len(failures_told(caught)) == 2
     assert trainer.current_epoch == 3
@@ -317,7 +319,7 @@ def test_a_file_whose_successor_failed_is_not_given_up(
         enable_checkpointing=True,
         log_every_n_steps=1,
     )
-    with pytest.warns(UserWarning, match="the run goes on"):
+    with pytest.warns(UserWarning, match="the run continues"):
         trainer.fit(make_module(), make_data())
     assert names(tmp_path) == {"epoch=1.ckpt"}
 

@@ -191,7 +191,7 @@ def test_what_one_rank_cannot_write_leaves_both_generations_of_all(
     assert found == [(r, 1, r, 1) for r in range(3)]
 
 
-@pytest.mark.filterwarnings("ignore:.*the run goes on")
+@pytest.mark.filterwarnings("ignore:.*the run continues")
 @pytest.mark.parametrize("rank", [0, 1])
 def test_too_many_failures_of_one_rank_end_all(
     rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -67,7 +67,7 @@ def test_evaluations_that_are_not_finite_are_read_but_not_drawn_and_told(tmp_pat
 
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path):
     (tmp_path / "metrics.csv").write_text("eval/episode_return,time/env_steps\nabc,100\n")
-    told = rf"{tmp_path}/metrics.csv: can't be read .*'abc'\); mend it or leave it away"
+    told = rf"{tmp_path}/metrics.csv: can't be read .*'abc'\); mend it or leave it out"
     for read in (read_evaluations, evaluated_metrics):
         with pytest.raises(ConfigError, match=told):
             read(tmp_path)

@@ -73,7 +73,7 @@ def test_folders_of_the_users_own_lie_below_the_sweeps(name):
 def test_a_folder_with_a_sweep_is_not_taken_for_another(tmp_path):
     sweep_of(tmp_path / "sweep").write()
     plan = planned("seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}")
-    with pytest.raises(ConfigError, match=r"holds a sweep already; go on with it: resume"):
+    with pytest.raises(ConfigError, match=r"holds a sweep already; continue it: resume"):
         begun(plan, [])
 
 
@@ -103,7 +103,7 @@ def test_a_sweep_goes_on_with_what_is_missing(tmp_path):
 
 @pytest.mark.parametrize("argument", ["seed=3", "+experiment=acrobot", "data.batch_size=3"])
 def test_a_sweep_goes_on_as_it_was_asked_for(argument, tmp_path):
-    with pytest.raises(ConfigError, match="a sweep goes on as it was asked for"):
+    with pytest.raises(ConfigError, match="a sweep continues as it was asked for"):
         gone_on_with(sweep_of(tmp_path), [argument])
 
 

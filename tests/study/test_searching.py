@@ -92,7 +92,7 @@ def test_its_trials_may_name_what_is_trusted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("argument", ["seed=3", "sweep.direction=minimize", "sweep.pruner=none"])
 def test_nothing_else_may_be(argument: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"^{argument}: a sweep goes on as it was asked for"):
+    with pytest.raises(ConfigError, match=f"^{argument}: a sweep continues as it was asked for"):
         continued(saved(tmp_path), [argument], NOTHING)
 
 
@@ -118,7 +118,7 @@ def test_a_study_doesnt_go_on_with_a_search(tmp_path: Path) -> None:
     launcher = Scripted(lambda job, run_dir: finish(run_dir, 1.0))
     pruner = {"_target_": "optuna.pruners.NopPruner"}
     conduct_search(sweep_in(tmp_path), launcher, at_once=1, pruner=pruner, say=lambda line: None)
-    with pytest.raises(ConfigError, match=r"holds a search; resume .* goes on$"):
+    with pytest.raises(ConfigError, match=r"holds a search; resume .* continues it$"):
         plan([], folder=tmp_path)
 
 

@@ -107,7 +107,7 @@ def test_games_that_there_are_not_are_refused(asked: str, message: str) -> None:
         ({"tabel": "a"}, "tabel: no key of a suite; there are name, experiment, key"),
         (
             {"games": ["Pong", "Enduro"], "table": "atari_100k"},
-            "games: the table atari_100k has no scores of Enduro; leave them away",
+            "games: the table atari_100k has no scores of Enduro; leave them out",
         ),
     ],
 )

@@ -95,7 +95,7 @@ def test_what_isnt_finished_is_refused_with_how_it_goes_on(tmp_path: Path) -> No
     jobs = [SweepJob(f"job{number}", (f"seed={number}",)) for number in range(5)]
     sweep = Sweep("a", tmp_path, ("suite",), tuple(jobs), 1, suite=results.suite)
     sweep.write()
-    message = rf"^report={tmp_path}: isn't finished; go on with it: .* resume {tmp_path}$"
+    message = rf"^report={tmp_path}: isn't finished; continue it: .* resume {tmp_path}$"
     with pytest.raises(ConfigError, match=message):
         read_suite(tmp_path)
     write_results(results)

@@ -21,7 +21,7 @@ from lightning_dqn.policy import GreedyPolicy
 from lightning_dqn.system.numbers import finite_number, whole_number
 from lightning_dqn.transitions import Policy
 
-GROWING = "PastSelves, which get stronger as the run goes on"
+GROWING = "PastSelves, which get stronger during the run"
 """Why returns against them tell nothing of which policy is the better one."""
 
 IN_CHECKPOINT = "past_selves"

@@ -143,8 +143,8 @@ def _summary(run: FinishedRun) -> dict[str, Any]:
         raise ConfigError(f"run={folder}: was published already; copy it, or name the run itself")
     if not path.is_file():
         raise ConfigError(
-            f"run={folder}: {SUMMARY} is missing, so it isn't finished; resume {folder} goes on "
-            "with it"
+            f"run={folder}: {SUMMARY} is missing, so it isn't finished; resume {folder} "
+            "continues it"
         )
     try:
         summary: Any = json.loads(path.read_text())
