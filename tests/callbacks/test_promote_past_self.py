@@ -251,7 +251,7 @@ def test_the_pool_the_callback_fills_is_the_one_that_is_played(make_board_traine
     [
         ({"opponent": "random"}, "the training environment's opponent is .*RandomOpponent"),
         ({}, "opponent is None; make it PastSelves"),
-        ({"opponent": PastSelves(), "overlap": True}, "overlap=True collects while validation"),
+        ({"opponent": PastSelves(), "overlap": True}, "overlap=True collects during validation"),
     ],
 )
 def test_other_settings_are_refused(
