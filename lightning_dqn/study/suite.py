@@ -134,7 +134,7 @@ class Suite:
         if missing := [game for game in self.games if game not in known]:
             raise ConfigError(
                 f"games: the table {self.table} has no scores of {', '.join(missing)}; leave them "
-                "away, or the table: null"
+                "out, or the table: null"
             )
 
 
