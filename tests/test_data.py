@@ -778,7 +778,7 @@ def test_a_checkpoint_saved_after_a_fit_counts_on_and_tells_of_the_ring_that_is_
     told: list[int] = []
     again = make_data()
     again.after_collection.append(told.append)
-    with pytest.warns(UserWarning, match="saved after its fit had ended, and with it the replay"):
+    with pytest.warns(UserWarning, match="saved after its fit, which ended with its replay ring"):
         make_trainer(max_epochs=2).fit(
             without_target(make_module), again, ckpt_path=tmp_path / "after.ckpt"
         )
