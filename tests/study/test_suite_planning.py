@@ -123,7 +123,7 @@ def test_the_folder_of_a_study_is_none_of_a_suite(fake: Suite, fake_runs: Path) 
     study.sweep.write()
     path = Path("study", "sweep.json")
     path.write_text(path.read_text().replace('"suite": {', '"was": {'))
-    with pytest.raises(ConfigError, match=r"^suite=study: holds no suite; what it holds is continued"):
+    with pytest.raises(ConfigError, match=r"^suite=study: holds no suite; what it holds is"):
         continue_suite(Path("study"))
 
 
