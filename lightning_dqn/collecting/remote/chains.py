@@ -1,6 +1,6 @@
 """What came of the actions in a block, before its rows are in any ring.
 
-The same as the ring finds by :mod:`lightning_dqn.replay.reading`, of rows that lie in request::
+The same as the ring finds by :mod:`lightning_dqn.replay.reading`, of rows that lie in order::
 
     time      0    1    2    3    4    5          "+": what follows the block
     row       o a  o a  o -  o a  o a  +

@@ -153,7 +153,7 @@ class _Unpacker(pickle.Unpickler):
 
     @property
     def tensors(self) -> list[Tensor]:
-        """Those of the snapshot, in its request."""
+        """Those of the snapshot, in its order."""
         return [self._tensors[index] for index in range(len(self._snapshot.tensors))]
 
     @property
