@@ -7,6 +7,7 @@ the action and returns the first observation of a new episode. Everything later 
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -35,8 +36,6 @@ from lightning_dqn.system.numbers import whole_number
 from lightning_dqn.system.ranks import Ranks
 
 Vectorization = Literal["auto", "native", "sync", "async"]
-
-_NUM_ENVS = 8
 
 _TRIAL_SECONDS = 10.0
 """In which a worker that is tried must answer."""
@@ -73,7 +72,7 @@ class EnvironmentFactory:
         self,
         id: str | Callable[[], gym.Env] | VectorEnv,
         *,
-        num_envs: int = _NUM_ENVS,
+        num_envs: int = 8,
         vectorization: Vectorization = "auto",
         frame_stack: int = 1,
         wrappers: Sequence[Callable[[gym.Env], gym.Env] | str] = (),
@@ -299,15 +298,10 @@ EnvironmentLike = str | Callable[[], gym.Env] | VectorEnv | EnvironmentFactory
 
 def _check_stepped_as_it_is(environment: VectorEnv, **settings: Any) -> None:
     """Refuse what would have to be done where a vector environment is made."""
-    fitting = {
-        "num_envs": (_NUM_ENVS, environment.num_envs),
-        "vectorization": ("auto",),
-        "wrappers": ((),),
-        "image": (None, ImageFormat()),
-        "kwargs": (None,),
-    }
+    parameters = inspect.signature(EnvironmentFactory.__init__).parameters
+    of_itself = {"num_envs": environment.num_envs, "image": ImageFormat()}
     for name, value in settings.items():
-        if value not in fitting[name]:
+        if value not in (parameters[name].default, of_itself.get(name)):
             raise ValueError(
                 f"{name}={value!r}: a VectorEnv is stepped as it is, with {environment.num_envs} "
                 f"environments; set {name} where it is made, or pass an id or a function in its "

@@ -7,7 +7,8 @@ are arguments for either, and ``wrappers`` stand around each environment, innerm
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -78,12 +79,8 @@ def make_native(id: str, kwargs: Kwargs, num_envs: int) -> VectorEnv:
     Raises:
         ValueError: an extra is missing, or an argument isn't theirs.
     """
-    try:
+    with _its_errors_explained(id, kwargs):
         return gym.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **kwargs)
-    except (ImportError, gym.error.DependencyNotInstalled) as error:
-        raise ValueError(missing_extra(id, error)) from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(_about_kwargs(error, kwargs)) from error
 
 
 def make_in_turn(id: Id, kwargs: Kwargs, wrappers: Wrappers, num_envs: int) -> VectorEnv:
@@ -143,12 +140,8 @@ def make_bare(id: Id, kwargs: Kwargs) -> gym.Env:
             raise ValueError(f"id={name_of(id)}: gave a {kind}, not a gymnasium.Env")
         return environment
     registered(id)
-    try:
+    with _its_errors_explained(id, kwargs):
         return gym.make(id, disable_env_checker=True, **kwargs)
-    except (ImportError, gym.error.DependencyNotInstalled) as error:
-        raise ValueError(missing_extra(id, error)) from error
-    except (TypeError, ValueError) as error:
-        raise ValueError(_about_kwargs(error, kwargs)) from error
 
 
 def drawn_kwargs(id: Id | VectorEnv, kwargs: Kwargs, render_mode: str) -> dict[str, Any]:
@@ -252,6 +245,17 @@ def about_what_is_given(given: Any) -> str:
     if isinstance(given, Mapping):
         return f"id={given!r}: a mapping needs a key _target_: lightning_dqn.EnvironmentFactory"
     return f"id={given!r}: expected an id, a function that makes an environment, or a VectorEnv"
+
+
+@contextmanager
+def _its_errors_explained(id: str, kwargs: Kwargs) -> Iterator[None]:
+    """Say of what gymnasium raises where it makes environments which extra or argument it is."""
+    try:
+        yield
+    except (ImportError, gym.error.DependencyNotInstalled) as error:
+        raise ValueError(missing_extra(id, error)) from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(_about_kwargs(error, kwargs)) from error
 
 
 def _about_kwargs(error: Exception, kwargs: Kwargs) -> str:
