@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -39,6 +40,51 @@ class WorkerFault(NamedTuple):
     cause: str
     trace: str = ""
     is_final: bool = False
+
+
+class Restarts:
+    """How often others took the place of workers, or of actors, and how often they may.
+
+    Args:
+        most: of all together.
+        kind: what messages call them, in the plural.
+        key: raises the bound.
+
+    Attributes:
+        number: so far.
+    """
+
+    def __init__(self, most: int, *, kind: str, key: str) -> None:
+        self.number = 0
+        self._most, self._kind, self._key = most, kind, key
+
+    @property
+    def are_used_up(self) -> bool:
+        """Whether there may be no other."""
+        return self.number >= self._most
+
+    def count(self, event: str) -> None:
+        """Count one more, and warn of it.
+
+        Args:
+            event: what happened and what was done, as a sentence without its end.
+        """
+        self.number += 1
+        text = f"{event}, restart {self.number} of {self._most} at most"
+        warnings.warn(text, WorkerRestarted, stacklevel=3)
+
+    def error(self, event: str) -> WorkerError:
+        """Return what to raise where nothing takes the place; it says so where that is the bound.
+
+        Args:
+            event: what happened, likewise.
+        """
+        if 0 < self._most <= self.number:
+            event += (
+                f"; after {self.number} restarts of {self._kind} there is none left: mend the "
+                f"environment or raise {self._key}"
+            )
+        return WorkerError(event)
 
 
 def death(process: Any) -> WorkerFault:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -13,7 +12,7 @@ import gymnasium as gym
 from gymnasium.error import AlreadyPendingCallError, NoAsyncCallError
 
 from lightning_dqn.environments.worker import Worker
-from lightning_dqn.environments.worker_faults import WorkerError, WorkerFault, WorkerRestarted, end
+from lightning_dqn.environments.worker_faults import Restarts, WorkerError, WorkerFault, end
 from lightning_dqn.system.seeding import seed_of
 
 STARTING_TIMES = 5
@@ -37,7 +36,7 @@ class WorkerPool:
     Attributes:
         workers: those that were started, in order.
         seeds: from which those after a restart are drawn.
-        num_restarts: so far.
+        restarts: so far, and their bound.
     """
 
     def __init__(
@@ -50,11 +49,12 @@ class WorkerPool:
     ) -> None:
         self.workers: list[Worker] = []
         self.seeds: list[int | None] = [None] * len(makers)
-        self.num_restarts = 0
         self._makers = makers
         self._name = name
         self._timeout = timeout
-        self._max_restarts = max_restarts
+        self.restarts = Restarts(
+            max_restarts, kind="workers", key="environment.max_worker_restarts"
+        )
         self._restarts_of = [0] * len(makers)
         self._asked: list[tuple[str, Any]] = []
         self._longest: dict[str, float] = {}
@@ -142,17 +142,14 @@ class WorkerPool:
             WorkerError: it would fail again, or that has been done too often.
         """
         worker = self.workers[index]
-        if fault.is_final or not worker.has_stepped or self.num_restarts >= self._max_restarts:
+        if fault.is_final or not worker.has_stepped or self.restarts.are_used_up:
             raise self.error(index, fault)
         worker.end()
-        self.num_restarts += 1
         self._restarts_of[index] += 1
         self.workers[index] = self._start(index)
-        warnings.warn(
+        self.restarts.count(
             f"{self._name}: environment {index} {fault.cause}; its episode was cut and its worker "
-            f"restarted, restart {self.num_restarts} of {self._max_restarts} at most",
-            WorkerRestarted,
-            stacklevel=2,
+            "restarted"
         )
 
     def seed_of(self, index: int) -> int | None:
@@ -164,13 +161,7 @@ class WorkerPool:
 
     def error(self, index: int, fault: WorkerFault) -> WorkerError:
         """Return what to raise for a fault that ends all."""
-        text = f"{self._name}: environment {index} {fault.cause}"
-        if self._max_restarts > 0 and self.num_restarts >= self._max_restarts:
-            text += (
-                f"; after {self.num_restarts} restarts of workers there is none left: mend the "
-                "environment or raise environment.max_worker_restarts"
-            )
-        error = WorkerError(text)
+        error = self.restarts.error(f"{self._name}: environment {index} {fault.cause}")
         if fault.trace:
             error.add_note(f"In the worker:\n{fault.trace}")
         return error

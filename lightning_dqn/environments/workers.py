@@ -89,7 +89,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
     @property
     def num_restarts(self) -> int:
         """Workers that were replaced so far."""
-        return self._pool.num_restarts
+        return self._pool.restarts.number
 
     def reset_async(self, seed: Any = None, options: dict[str, Any] | None = None) -> None:
         """Ask for first observations; see :meth:`gymnasium.vector.VectorEnv.reset`."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from lightning_dqn.collecting.remote.actor import ActorConfig, RemoteActor
 from lightning_dqn.collecting.remote.block import Block, BlockRequest
-from lightning_dqn.environments.worker_faults import WorkerError, WorkerRestarted
+from lightning_dqn.environments.worker_faults import Restarts, WorkerError
 from lightning_dqn.system.faults import first_line
 
 STARTING_TIMES = 5
@@ -43,7 +42,7 @@ class ActorPool:
         max_restarts: of all actors together.
 
     Attributes:
-        num_restarts: so far.
+        restarts: so far, and their bound.
         name: see above.
     """
 
@@ -57,10 +56,12 @@ class ActorPool:
         timeout: float | None,
         max_restarts: int,
     ) -> None:
-        self.num_restarts = 0
+        self.restarts = Restarts(
+            max_restarts, kind="actors", key="data.collection.max_actor_restarts"
+        )
         self.size = size
         self._ray, self._config_of, self.name = ray, config_of, name
-        self._timeout, self._max_restarts = timeout, max_restarts
+        self._timeout = timeout
         self._numbers = [0] * size
         self._has_delivered = [False] * size
         self._calls: dict[Any, tuple[int, int]] = {}
@@ -114,18 +115,15 @@ class ActorPool:
             WorkerError: it would fail again, or that has been done too often.
         """
         fails_at_once = fault.is_own and not self._has_delivered[index]
-        if fails_at_once or self.num_restarts >= self._max_restarts:
+        if fails_at_once or self.restarts.are_used_up:
             raise self._error(index, fault)
         self._kill(index)
-        self.num_restarts += 1
         self._numbers[index] += 1
         self._has_delivered[index] = False
         self._actors[index] = self._start(index)
-        warnings.warn(
+        self.restarts.count(
             f"{self.name}: actor {index} {fault.cause}; its episodes were cut and another actor "
-            f"begun, restart {self.num_restarts} of {self._max_restarts} at most",
-            WorkerRestarted,
-            stacklevel=2,
+            "begun"
         )
 
     def call(self, method: str, arguments: list[tuple[Any, ...]]) -> list[Any]:
@@ -200,10 +198,4 @@ class ActorPool:
         return ActorFault(f"was lost ({type(error).__name__})")
 
     def _error(self, index: int, fault: ActorFault) -> WorkerError:
-        text = f"{self.name}: actor {index} {fault.cause}"
-        if 0 < self._max_restarts <= self.num_restarts:
-            text += (
-                f"; after {self.num_restarts} restarts of actors there is none left: mend the "
-                "environment or raise data.collection.max_actor_restarts"
-            )
-        return WorkerError(text)
+        return self.restarts.error(f"{self.name}: actor {index} {fault.cause}")

@@ -349,7 +349,7 @@ class RaySource:
     @property
     def _restarts(self) -> int:
         inside = sum(lane.worker_restarts or 0 for lane in self._lanes)
-        return self._pool.num_restarts + inside
+        return self._pool.restarts.number + inside
 
     def _metrics(self) -> dict[str, float]:
         oldest = self._env_steps if self._oldest_weights is None else self._oldest_weights
