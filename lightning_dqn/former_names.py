@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -147,15 +148,26 @@ def former_attributes(old: str) -> Callable[[str], object]:
         if not name.startswith("__"):
             for place in places:
                 module = importlib.import_module(f"{PACKAGE}.{place}")
-                if name in vars(module):
-                    new = getattr(vars(module)[name], "__module__", module.__name__)
+                found = vars(module).get(name)
+                if found is not None and not _is_borrowed(found):
+                    new = getattr(found, "__module__", module.__name__)
                     new = new if str(new).startswith(PACKAGE) else module.__name__
                     text = f"{old}.{name} is now {new}.{name}; the old name goes with 0.3"
                     warnings.warn(text, FutureWarning, stacklevel=2)
-                    return vars(module)[name]
+                    return found
         raise AttributeError(f"module {old!r} has no attribute {name!r}")
 
     return find
+
+
+def _is_borrowed(value: object) -> bool:
+    """Return whether a module only imports the value, from another library.
+
+    Pickle asks all modules for such names: for ``torch`` when torch keeps what it compiled.
+    """
+    if inspect.isclass(value) or inspect.isroutine(value):
+        return not str(value.__module__).startswith(PACKAGE)
+    return inspect.ismodule(value)
 
 
 def run_command(name: str) -> None:

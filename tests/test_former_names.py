@@ -82,6 +82,13 @@ def test_a_name_that_never_was_is_no_attribute_of_a_former_module() -> None:
         importlib.import_module("lightning_dqn.never_was")
 
 
+def test_a_library_that_a_module_imports_is_no_former_name_of_it() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'torch'"):
+        _ = importlib.import_module("lightning_dqn.replay").torch
+    with pytest.raises(AttributeError, match="has no attribute 'Tensor'"):
+        _ = importlib.import_module("lightning_dqn.module").Tensor
+
+
 @pytest.mark.parametrize(
     ("module", "name"),
     [
