@@ -78,16 +78,24 @@ def warn_of_flattened_images(module: Any) -> None:
         )
 
 
+ROWS_BETWEEN_JUDGEMENTS = 10
+"""Judging targets takes forward passes of its own, for a network of frames half an update."""
+
+
 class TargetsWarning:
-    """Passes on once what the head of a DQN has to say of its targets."""
+    """Passes on once what the head of a DQN has to say of its targets, looked at now and then."""
 
     def __init__(self) -> None:
         self._is_said = False
+        self._rows = 0
 
     def __call__(self, module: Any) -> None:
-        """Look at the targets of the newest minibatch."""
+        """Look at the targets of the newest minibatch, at the first row and each tenth after it."""
         head, batch = module.agent.head, module.minibatch
         if not head.judges_targets or batch is None or self._is_said:
+            return
+        self._rows += 1
+        if self._rows % ROWS_BETWEEN_JUDGEMENTS != 1:
             return
         with looking_on(module):
             output = module.agent.q_network(batch.observation)

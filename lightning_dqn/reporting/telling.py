@@ -22,30 +22,34 @@ ON_PROGRESS_BAR = frozenset({"train/loss", "rollout/episode_return", "eval/episo
 def tell_row(module: Any, row: Mapping[str, float]) -> None:
     """Give a row of training to the loggers as it is, and its values to Lightning's callbacks.
 
-    Lightning has its own idea of when to log, hence not by ``log_dict``.
-
     Args:
         module: a DQN in whose hook this is.
         row: by keys of the glossary, the x-axis among them.
     """
-    for logger in module.loggers:
-        logger.log_metrics(dict(row), step=module.env_steps)
-    _tell_callbacks(module, row)
-    tell_values(module, row, to_loggers=False)
+    _tell_as_it_is(module, row)
+    shown = ON_PROGRESS_BAR & row.keys()
+    if not module.trainer.barebones:
+        module.log_dict(_as_tensors({k: row[k] for k in shown}), logger=False, prog_bar=True)
 
 
 def tell_look(module: Any, row: Mapping[str, float]) -> None:
     """Give a row of many values to the loggers as it is, and to callbacks that ask for metrics.
 
-    Lightning's ``log_dict`` would take longer over each of them than finding it took, and carry
-    all of them through every batch that follows. Of several ranks, each of which looks at its
-    own part, all have what the first one sees.
+    Of several ranks, each of which looks at its own part, all have what the first one sees.
 
     Args:
         module: a DQN in whose fit this is.
         row: by keys of the glossary, the x-axis among them.
     """
-    row = Ranks.of(module.trainer).first_ones(dict(row))
+    _tell_as_it_is(module, Ranks.of(module.trainer).first_ones(dict(row)))
+
+
+def _tell_as_it_is(module: Any, row: Mapping[str, float]) -> None:
+    """Give a row to the loggers, and to callbacks that ask for metrics.
+
+    Not by Lightning's ``log_dict``: it has its own idea of when to log, takes longer over each
+    value than finding it took, and carries all of them through every batch that follows.
+    """
     for logger in module.loggers:
         logger.log_metrics(dict(row), step=module.env_steps)
     _tell_callbacks(module, row)
@@ -64,9 +68,7 @@ def tell_evaluation(module: Any, row: Mapping[str, float]) -> None:
     tell_values(module, {**row, "step": row["time/env_steps"]})
 
 
-def tell_values(
-    module: pl.LightningModule, values: Mapping[str, float], *, to_loggers: bool = True
-) -> None:
+def tell_values(module: pl.LightningModule, values: Mapping[str, float]) -> None:
     """Give values to Lightning, as results of an evaluation.
 
     They lie on the CPU, so that a progress bar reads nothing from an accelerator. Of several ranks
@@ -75,17 +77,15 @@ def tell_values(
     Args:
         module: in whose hook, or a callback's, this is.
         values: by keys of the glossary; kept as float64, since float32 rounds counts beyond 2^24.
-        to_loggers: also to the loggers.
     """
-    if to_loggers:
-        values = Ranks.of(module.trainer).first_ones(dict(values))
-        _tell_callbacks(module, values)
+    values = Ranks.of(module.trainer).first_ones(dict(values))
+    _tell_callbacks(module, values)
     if module.trainer.barebones:
         return
     tensors = _as_tensors(values)
     shown = {name: tensors.pop(name) for name in ON_PROGRESS_BAR & tensors.keys()}
-    module.log_dict(tensors, logger=to_loggers)
-    module.log_dict(shown, logger=to_loggers, prog_bar=True)
+    module.log_dict(tensors)
+    module.log_dict(shown, prog_bar=True)
 
 
 def _tell_callbacks(module: Any, row: Mapping[str, float]) -> None:
