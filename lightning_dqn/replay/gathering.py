@@ -5,6 +5,8 @@ Shapes: B transitions, K steps to come, S stacked frames, H height, W width.
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from torch import Tensor
 
@@ -123,7 +125,7 @@ class Gathering:
         """Return uint8[B, S, H, W] as a view of memory [B, H, W, S]."""
         batch, depth, height, width = stacks.shape
         memory = self._memory(output, (batch, height * width, depth), stacks.dtype)
-        torch.stack(stacks.flatten(2).unbind(1), dim=2, out=memory)
+        interleave(stacks.flatten(2), memory)
         return memory.unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
     def _chain(
@@ -149,6 +151,27 @@ class Gathering:
         if kept is None or kept.shape != size:
             kept = self._outputs[key] = torch.empty(size, dtype=dtype, device=self._device)
         return kept
+
+
+_WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Number of bytes -> the dtype of a number that has as many."""
+
+
+def interleave(frames: Tensor, memory: Tensor) -> None:
+    """Write stacks of frames, uint8[B, S, N], into ``memory``, uint8[B, N, S].
+
+    A pixel's two, four or eight bytes are written as one number, in less than half the time that
+    it takes to place them one by one.
+    """
+    word = _WORDS.get(frames.shape[1])
+    if word is None or sys.byteorder == "big":
+        torch.stack(frames.unbind(1), dim=2, out=memory)
+        return
+    *lower, highest = frames.unbind(1)
+    pixels = memory.view(word).squeeze(-1)
+    pixels.copy_(highest)
+    for frame in reversed(lower):
+        torch.add(frame, pixels, alpha=256, out=pixels)
 
 
 def wants_stack_last(spec: EnvironmentSpec) -> bool:

@@ -8,7 +8,7 @@ import torch
 
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.replay import storage
-from lightning_dqn.replay.gathering import LEAST_SIDE, wants_stack_last
+from lightning_dqn.replay.gathering import LEAST_SIDE, interleave, wants_stack_last
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.storage import ReplayConfig, check_batches_fit
 from lightning_dqn.transitions import Rows, Transitions
@@ -75,3 +75,18 @@ def test_the_copy_that_stacks_are_arranged_from_counts_as_memory(
         else:
             with pytest.raises(ValueError, match=r"^batch_size=5 x updates_per_iteration=2: "):
                 check_batches_fit(LARGE, 2, 5)
+
+
+@pytest.mark.parametrize("byteorder", ["little", "big"])
+@pytest.mark.parametrize("stack", [1, 2, 3, 4, 5, 8])
+def test_interleaved_frames_keep_each_byte(
+    stack: int, byteorder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 255 in the highest byte is a negative number's.
+    frames = torch.tensor([0, 1, 127, 128, 255], dtype=torch.uint8)
+    frames = torch.stack([frames.roll(shift) for shift in range(3 * stack)]).unflatten(0, (3, -1))
+    memory = torch.empty(3, 5, stack, dtype=torch.uint8)
+    if byteorder == "big":
+        monkeypatch.setattr("sys.byteorder", byteorder)
+    interleave(frames, memory)
+    assert torch.equal(memory, frames.transpose(1, 2))
