@@ -22,10 +22,10 @@ from lightning_dqn.transitions import Transitions
 class Augmentation:
     """Random shifts and intensities, Kostrikov et al. 2021 (arxiv.org/abs/2004.13649), sec. 4.
 
-    Every image is padded on all sides with its edge and cropped to its size at a random place, and
-    multiplied with 1 + intensity * clip(N(0, 1), -2, 2); a stack's frames alike, observation,
-    next observation and each of the steps to come apart. Bytes are shifted here; factors are
-    drawn, and multiplied with where a loss begins (:meth:`Transitions.with_intensity`).
+    Every image is padded with its edge on all sides, cropped to its size at a random place, and
+    multiplied by 1 + intensity * clip(N(0, 1), -2, 2). The frames of a stack share one draw;
+    observation, next observation and each step of a sequence have their own. Shifts are made here;
+    factors are only drawn, and applied where a loss begins (:meth:`Transitions.with_intensity`).
 
     Args:
         padding: pixels that an image may shift by, in each direction; 0: none.

@@ -31,13 +31,13 @@ class SelfPredictionLoss:
 
         weight * 1/K sum over k of |p_k - z_k|^2 = weight * 2/K sum over k of (1 - cos(p_k, z_k))
 
-    with unit vectors p_k, predicted, and z_k, of the target network; steps outside the episode
+    with unit vectors p_k, predicted, and z_k, of the target network; steps after the episode's end
     count 0. This is the loss of both repositories (mila-iqia/spr, google-research/bbf), whose
     weight of 5 with K = 5 is the paper's lambda of 2 of a sum. K is the data's
     (``ReplayConfig(sequence_length=5)``).
 
     Args:
-        weight: of it beside the value loss.
+        weight: of this loss, added to the value loss.
     """
 
     weight: float = 5.0

@@ -154,7 +154,7 @@ class NoisyLinear(nn.Linear):
 
 
 def draw_noise(network: nn.Module, generator: torch.Generator | None = None) -> nn.Module:
-    """Let the noisy layers of a network in evaluation mode draw their noise all the same.
+    """Let the noisy layers of a network draw noise in evaluation mode too.
 
     Args:
         network: it and its layers are changed.

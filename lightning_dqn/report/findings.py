@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.json_file import read_json
 from lightning_dqn.system.files import FINDINGS
 
 
@@ -35,10 +34,8 @@ def read_findings(run_dir: Path) -> list[ReportedFinding] | None:
     path = run_dir / FINDINGS
     if not path.is_file():
         return None
-    try:
-        return [_finding(one) for one in json.loads(path.read_text())["findings"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: no findings of a run ({error!r}); remove it") from error
+    with read_json(path, "the findings of a run", "remove it") as saved:
+        return [_finding(one) for one in saved["findings"]]
 
 
 def _finding(saved: dict[str, Any]) -> ReportedFinding:

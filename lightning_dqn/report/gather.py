@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from lightning_dqn.report.reported import Reported, ReportedRun, RunSource, Sett
 from lightning_dqn.reporting.metrics_file import METRICS
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.jobs import SweepJob, label_of
+from lightning_dqn.runs.json_file import read_json
 from lightning_dqn.runs.pruned import read_pruned
 from lightning_dqn.runs.resume import flags_of_run
 from lightning_dqn.study.namesakes import distinct_labels
@@ -118,10 +118,10 @@ def _run(sweep: Path, folder: Path, seed: int | None, reason: str = "") -> Repor
 
 def _failure(folder: Path) -> str:
     path = folder / FAILURE
-    try:
-        return str(json.loads(path.read_text())["error"]) if path.is_file() else ""
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not why a run failed ({error!r}); remove it") from error
+    if not path.is_file():
+        return ""
+    with read_json(path, "why a run failed", "remove it") as failure:
+        return str(failure["error"])
 
 
 def _alone(folder: Path) -> Setting:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.json_file import read_json
 from lightning_dqn.runs.lengths import pace_of, warmup_of
 from lightning_dqn.runs.resume import CONFIGURATION, is_own
 from lightning_dqn.safekeeping.generations import is_kept, previous_of
@@ -171,11 +171,8 @@ def _made(config: DictConfig) -> dict[str, int] | None:
     path = Path(config.run_dir) / BUDGET
     if not path.is_file():
         return None
-    try:
-        made = {key: int(value) for key, value in json.loads(path.read_text()).items()}
-        return {key: made[key] for key in ("env_steps", "max_epochs", "env_steps_per_epoch")}
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise ConfigError(f"{path}: not what a run writes; delete it ({error!r})") from error
+    with read_json(path, "the budget of a run", "delete it") as saved:
+        return {key: int(saved[key]) for key in ("env_steps", "max_epochs", "env_steps_per_epoch")}
 
 
 def _rest(budget: int, progress: Progress, per_iteration: int) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.json_file import read_json
 from lightning_dqn.system.files import CHANGED_BY_HAND
 
 
@@ -18,13 +17,8 @@ def changed_by_hand(run_dir: Path) -> tuple[str, ...]:
     path = run_dir / CHANGED_BY_HAND
     if not path.is_file():
         return ()
-    try:
-        changes = json.loads(path.read_text())
+    with read_json(path, "what was changed by hand", "remove it") as changes:
         return tuple(
             f"{one['name']} {one['value']:.4g} from env step {one['env_steps']:,}"
             for one in changes
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path}: not what was changed by hand ({error!r}); remove the file"
-        ) from error

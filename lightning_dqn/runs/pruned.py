@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.json_file import read_json
 from lightning_dqn.system.files import PRUNED
 
 
@@ -38,8 +37,5 @@ def read_pruned(run_dir: Path) -> Pruned | None:
     path = run_dir / PRUNED
     if not path.is_file():
         return None
-    try:
-        saved = json.loads(path.read_text())
+    with read_json(path, "where a run was pruned") as saved:
         return Pruned(int(saved["env_steps"]), str(saved["metric"]), float(saved["value"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not where a run was pruned ({error!r})") from error

@@ -8,8 +8,8 @@ All are mean scores of whole games, those of agents after 100,000 env steps of t
    whose scores Agarwal et al. 2021 give, has another network and other steps.
 3. DrQ(eps) and SPR: Agarwal et al. 2021 (arxiv.org/abs/2108.13264), means of 100 runs.
 4. SR-SPR (D'Oro et al. 2023) and BBF (Schwarzer et al. 2023, arxiv.org/abs/2305.19452): as Alonso
-   et al. 2024 (arxiv.org/abs/2405.12399) print them. SR-SPR's 112,450.3 in UpNDown, ten times what
-   BBF has, stands there so. They made sixteen and eight updates for each env step.
+   et al. 2024 (arxiv.org/abs/2405.12399) print them. SR-SPR's 112,450.3 in UpNDown is ten times
+   BBF's, and printed so. They made sixteen and eight updates for each env step.
 5. BBF at 2: with two updates, as preset ``atari/bbf`` makes; means of its authors' 14 runs of each
    game (google-research/google-research, ``bigger_better_faster/scores/RR2_BBF.csv``).
 """

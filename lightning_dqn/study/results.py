@@ -5,7 +5,6 @@ Shapes: R runs.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import MISSING, dataclass, fields
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from lightning_dqn.reporting.statistics import interquartile_mean, stratified_bootstrap_interval
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.json_file import read_json
 from lightning_dqn.study.curve import METRIC, read_evaluations
 from lightning_dqn.system.files import SUMMARY
 
@@ -137,8 +137,8 @@ def read_run(sweep: Path, run_dir: Path) -> Run:
             return isn't finite, which no average may hide.
     """
     path = run_dir / SUMMARY
-    try:
-        saved = json.loads(path.read_text())
+    remedy = "delete it, and resuming the run tests it anew"
+    with read_json(path, "the summary of a run", remedy) as saved:
         known = [one for one in fields(Run) if one.name != "run_dir"]
         values = {
             one.name: saved[one.name]
@@ -148,11 +148,6 @@ def read_run(sweep: Path, run_dir: Path) -> Run:
         }
         values["env_steps"] += saved["first_env_step"]  # what a continued run had before
         values["changed_by_hand"] = tuple(values["changed_by_hand"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path}: not the summary of a run ({error!r}); delete it, and resuming the run "
-            "tests it anew"
-        ) from error
     if values["episode_return"] is None:
         values["episode_return"] = _best_evaluation(run_dir)
     if not math.isfinite(values["episode_return"]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import Any
 from lightning_dqn.reporting.metrics_file import Series
 from lightning_dqn.reporting.tables import table_text
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.json_file import read_json
 from lightning_dqn.study.curve import Curve, join, plot, read_drawable, write_curves
 from lightning_dqn.study.results import CONFIDENCE, Failure, PrunedRun, Results, Run
 from lightning_dqn.study.suite import Suite
@@ -169,8 +169,7 @@ def read_results(folder: str | Path) -> SweepResults:
         ConfigError: the folder isn't that of a finished sweep.
     """
     path = Path(folder) / RESULTS
-    try:
-        saved = json.loads(path.read_text())
+    with read_json(path, "the results of a finished sweep or study") as saved:
         settings = saved["settings"] if "settings" in saved else [_of_former(saved)]
         return SweepResults(
             name=saved["name"],
@@ -181,10 +180,6 @@ def read_results(folder: str | Path) -> SweepResults:
             minimizes=bool(saved.get("minimizes", False)),
             suite=None if saved.get("suite") is None else Suite.of(saved["suite"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path}: not the results of a finished sweep or study ({error!r})"
-        ) from error
 
 
 def _setting(saved: Mapping[str, Any], folder: Path) -> Results:

@@ -25,6 +25,6 @@ def test_a_finding_says_what_and_what_to_do(tmp_path):
 )
 def test_a_damaged_file_is_told_in_one_line(tmp_path, content):
     (tmp_path / "findings.json").write_text(content)
-    with pytest.raises(ConfigError, match=r"findings\.json: no findings of a run") as told:
+    with pytest.raises(ConfigError, match=r"findings\.json: not the findings of a run") as told:
         read_findings(tmp_path)
     assert "\n" not in str(told.value)

@@ -45,15 +45,20 @@ def atari_100k(names: str) -> str:
 
 
 def atari_ablation(names: str) -> str:
-    """Return a table of a setting and of those without a part of it, over games all have runs of.
+    """Return a table of a setting and of others that differ in a part, over what all have run.
 
     Args:
-        names: of records in ``ablation``, the whole setting first, as ``whole/no_shifts``.
+        names: of records in ``ablation_50k``, the whole setting first, as ``whole/no_shifts``.
 
     Raises:
         ValueError: there is no such record.
     """
-    rows = {name: _rows(RECORDS / "ablation" / f"{name}.csv") for name in names.split("/")}
+    all_rows = {name: _rows(RECORDS / "ablation_50k" / f"{name}.csv") for name in names.split("/")}
+    common = set.intersection(*({_game_and_seed(row) for row in own} for own in all_rows.values()))
+    rows = {
+        name: [row for row in own if _game_and_seed(row) in common]
+        for name, own in all_rows.items()
+    }
     suite = _common(rows)
     [whole, *_] = found = [_results(own, suite) for own in rows.values()]
     table = [["", *suite.games, "runs", f"IQM [{INTERVAL}]", f"P(whole is better) [{INTERVAL}]"]]
@@ -114,6 +119,10 @@ def _by_game(rows: Sequence[Row]) -> dict[str, list[Row]]:
     for row in rows:
         found[row["game"]].append(row)
     return found
+
+
+def _game_and_seed(row: Row) -> tuple[str, str]:
+    return row["game"], row["seed"]
 
 
 def _common(records: Mapping[str, Sequence[Row]]) -> Suite:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from lightning_dqn.diagnostics.doctor.examination import examine
 from lightning_dqn.diagnostics.doctor.rule import Facts, Finding
 from lightning_dqn.reporting.metrics_file import METRICS, read_rows
 from lightning_dqn.runs.build import ConfigError
+from lightning_dqn.runs.json_file import read_json
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.system.faults import first_line
 from lightning_dqn.system.files import FINDINGS
@@ -61,10 +61,8 @@ def facts_of_run(folder: Path) -> Facts:
     """
     path = folder / FINDINGS
     if path.is_file():
-        try:
-            return Facts.of(json.loads(path.read_text())["facts"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path}: not what a doctor found ({error!r})") from error
+        with read_json(path, "what a doctor found") as saved:
+            return Facts.of(saved["facts"])
     path = folder / CONFIGURATION
     return _by_configuration(path) if path.is_file() else Facts()
 

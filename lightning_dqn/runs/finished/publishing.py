@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from lightning_dqn.runs.finished.evaluate import evaluate, notes_on_returns, sum
 from lightning_dqn.runs.finished.finished_run import PUBLISHED_CONFIGURATION, FinishedRun
 from lightning_dqn.runs.finished.options import RecordOptions
 from lightning_dqn.runs.finished.recording import record
+from lightning_dqn.runs.json_file import read_json
 from lightning_dqn.runs.machine_paths import has_a_path, take_paths
 from lightning_dqn.runs.mistakes import one_line
 from lightning_dqn.runs.named import leaves
@@ -146,11 +146,8 @@ def _summary(run: FinishedRun) -> dict[str, Any]:
             f"run={folder}: {SUMMARY} is missing, so it isn't finished; resume {folder} "
             "continues it"
         )
-    try:
-        summary: Any = json.loads(path.read_text())
+    with read_json(path, "what a run writes at its end") as summary:
         return {**summary, "env_steps": int(summary["env_steps"]), "name": summary["name"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not what a run writes at its end ({error!r})") from error
 
 
 def _write_agent(run: FinishedRun, agent: Agent, folder: Path) -> None:
