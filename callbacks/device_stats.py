@@ -10,7 +10,7 @@ from pytorch_lightning.accelerators.cpu import get_cpu_stats
 
 from lightning_dqn.callbacks.learner import dqn_of
 from lightning_dqn.reporting.glossary import GLOSSARY
-from lightning_dqn.reporting.telling import tell_row
+from lightning_dqn.reporting.telling import row_is_due, tell_row
 
 SYSTEM = "system/"
 
@@ -42,8 +42,7 @@ class DeviceStats(pl.Callback):
         batch_idx: int,
     ) -> None:
         """Log, where a row of training was."""
-        period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if period <= 0 or trainer.global_step % period != 0:
+        if not row_is_due(trainer):
             return
         module = dqn_of(self, pl_module)
         found = {f"{SYSTEM}{name}": float(value) for name, value in self._read(trainer).items()}

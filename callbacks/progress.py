@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from lightning_dqn.dqn import DQN
 from lightning_dqn.learning.run_length import env_steps_at_end_of_fit
+from lightning_dqn.reporting.telling import row_is_due
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
 
@@ -64,8 +65,7 @@ class EnvStepProgressBar(ProgressBar):
         if self._bar.desc != "training: ":
             self._bar.set_description("training", refresh=False)
         value = trainer.callback_metrics.get("rollout/episode_return")
-        period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if value is not None and period > 0 and trainer.global_step % period == 0:
+        if value is not None and row_is_due(trainer):
             self._bar.set_postfix_str(f"return {float(value):.1f}", refresh=False)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

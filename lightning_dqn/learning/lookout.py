@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_dqn.learning.warning import TargetsWarning
 from lightning_dqn.reporting.alarm import Alarm
-from lightning_dqn.reporting.telling import tell_row
+from lightning_dqn.reporting.telling import row_is_due, tell_row
 from lightning_dqn.system import devices
 from lightning_dqn.transitions import Iteration
 
@@ -45,8 +45,7 @@ class Lookout:
         """
         counts = {"updates": module.updates, "env_steps": module.env_steps}
         self._alarm.note(statistics, priority, squares, **counts)
-        period: int = module.trainer.log_every_n_steps
-        is_due = period > 0 and module.trainer.global_step % period == 0
+        is_due = row_is_due(module.trainer)
         if is_due or devices.is_read_freely(statistics):
             self.sound_alarm(module)
         if is_due:

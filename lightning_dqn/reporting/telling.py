@@ -19,6 +19,12 @@ ON_PROGRESS_BAR = frozenset({"train/loss", "rollout/episode_return", "eval/episo
 """What Lightning's progress bars show."""
 
 
+def row_is_due(trainer: pl.Trainer) -> bool:
+    """Tell whether a row of training follows the iteration that a Trainer is in, or has ended."""
+    period: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return period > 0 and trainer.global_step % period == 0
+
+
 def tell_row(module: Any, row: Mapping[str, float]) -> None:
     """Give a row of training to the loggers as it is, and its values to Lightning's callbacks.
 
