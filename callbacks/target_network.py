@@ -48,13 +48,12 @@ class EMATargetNetwork(ModelOperation):
         collect: bool = False,
         **period: Unpack[PeriodArguments],
     ) -> None:
-        if (tau is None) == (decay is None):
-            operations.step_size(tau, decay)  # type: ignore[arg-type]  # refuses, with the reason
-        self._name, given = ("tau", tau) if tau is not None else ("decay", decay)
-        for name, value in ends(self._name, given):  # type: ignore[arg-type]
+        given: float | Schedule
+        self._name, given = operations.tau_or_decay(tau, decay)
+        for name, value in ends(self._name, given):
             operations.check_share(name, value)
         super().__init__(**period)
-        self.schedule = as_schedule(given)  # type: ignore[arg-type]
+        self.schedule = as_schedule(given)
         self.buffers = buffers
         self.network = network
         self.evaluate = evaluate

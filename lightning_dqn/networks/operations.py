@@ -11,6 +11,7 @@ What aligns models, draws layers anew and bounds weights has files of its own, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -29,6 +30,8 @@ from lightning_dqn.networks.weight_bounds import clip as clip
 from lightning_dqn.networks.weight_bounds import clip_bound as clip_bound
 from lightning_dqn.networks.weight_bounds import spectral_norms as spectral_norms
 from lightning_dqn.system.numbers import finite_number
+
+Given = TypeVar("Given")
 
 
 @torch.no_grad()
@@ -121,14 +124,25 @@ def step_size(tau: float | None, decay: float | None) -> float:
     Raises:
         ValueError: both or none are given, or the value lies outside [0, 1].
     """
-    if (tau is None) == (decay is None):
-        raise ValueError(
-            f"tau={tau}, decay={decay}: give exactly one of the two (decay = 1 - tau is the share "
-            "of the old weights that stays)"
-        )
-    name, value = ("tau", tau) if tau is not None else ("decay", decay)
-    check_share(name, value)  # type: ignore[arg-type]
-    return tau if tau is not None else 1 - decay  # type: ignore[operator]
+    name, value = tau_or_decay(tau, decay)
+    check_share(name, value)
+    return value if name == "tau" else 1 - value
+
+
+def tau_or_decay(tau: Given | None, decay: Given | None) -> tuple[str, Given]:
+    """Return which of the two is given, and its value.
+
+    Raises:
+        ValueError: both or none are given.
+    """
+    if tau is not None and decay is None:
+        return "tau", tau
+    if decay is not None and tau is None:
+        return "decay", decay
+    raise ValueError(
+        f"tau={tau}, decay={decay}: give exactly one of the two (decay = 1 - tau is the share of "
+        "the old weights that stays)"
+    )
 
 
 def check_share(name: str, value: float) -> None:
