@@ -26,7 +26,7 @@ from lightning_dqn.system.numbers import keep_plain, keep_whole
 from lightning_dqn.system.seeding import generator_of, seed_of
 from lightning_dqn.transitions import Episode, Policy
 
-MAX_EPISODE_STEPS = 10_000
+STEPS_WITHOUT_A_LIMIT = 10_000
 """Most env steps of an evaluation episode if the environment sets no limit: more than gymnasium's
 tasks take, and over in seconds if a policy gets stuck. Atari has its own limit, half an hour or
 27,000 env steps (Machado et al. 2018, https://arxiv.org/abs/1709.06009)."""
@@ -121,7 +121,7 @@ class EvaluationConfig:
         """Return the env steps after which an episode is cut; None: never."""
         if self.max_episode_steps != "auto":
             return self.max_episode_steps
-        return None if _has_limit(environment) else MAX_EPISODE_STEPS
+        return None if _has_limit(environment) else STEPS_WITHOUT_A_LIMIT
 
 
 def play_episodes(

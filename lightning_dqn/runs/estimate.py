@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from lightning_dqn.collecting.evaluation import MAX_EPISODE_STEPS
+from lightning_dqn.collecting.evaluation import STEPS_WITHOUT_A_LIMIT
 from lightning_dqn.diagnostics.doctor.looks import time_limit
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.learning.run_length import iterations_in, iterations_of
@@ -119,7 +119,7 @@ def longest_episode(factory: EnvironmentFactory, cut: int | Literal["auto"] | No
     """
     limit = time_limit(factory)
     if cut == "auto":
-        return MAX_EPISODE_STEPS if limit is None else limit
+        return STEPS_WITHOUT_A_LIMIT if limit is None else limit
     return min(math.inf if one is None else one for one in (cut, limit))
 
 

@@ -27,7 +27,7 @@ from support.scripted_env import (
 from lightning_dqn import DQN, ReplayDataModule
 from lightning_dqn.collecting.actor import Actor, Step
 from lightning_dqn.collecting.evaluation import (
-    MAX_EPISODE_STEPS,
+    STEPS_WITHOUT_A_LIMIT,
     EvaluationConfig,
     Evaluator,
     play_episodes,
@@ -285,7 +285,11 @@ def test_the_epsilon_is_the_environments_where_that_is_asked_for(epsilon, expect
 @pytest.mark.parametrize("vectorization", ["sync", "async", "auto"])
 @pytest.mark.parametrize(
     ("id", "limit"),
-    [("CartPole-v1", None), ("CliffWalking-v1", MAX_EPISODE_STEPS), (Endless, MAX_EPISODE_STEPS)],
+    [
+        ("CartPole-v1", None),
+        ("CliffWalking-v1", STEPS_WITHOUT_A_LIMIT),
+        (Endless, STEPS_WITHOUT_A_LIMIT),
+    ],
 )
 def test_the_limit_is_the_environments_where_it_has_one(id, limit, vectorization):
     environment = EnvironmentFactory(id, num_envs=1, vectorization=vectorization).make()
@@ -389,7 +393,7 @@ def test_observations_outside_their_space_are_told_once():
 
 def test_the_limit_of_workers_is_read_though_their_wrappers_can_not_be_pickled():
     paid = partial(gym.wrappers.TransformReward, func=lambda reward: reward - 0.01)
-    for id, limit in (("CartPole-v1", None), (Endless, MAX_EPISODE_STEPS)):
+    for id, limit in (("CartPole-v1", None), (Endless, STEPS_WITHOUT_A_LIMIT)):
         factory = EnvironmentFactory(id, vectorization="async", wrappers=[paid])
         workers = factory.make(1)
         assert EvaluationConfig().limit_of(workers) == limit

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.short_runs import small_config
 
-from lightning_dqn.collecting.evaluation import MAX_EPISODE_STEPS
+from lightning_dqn.collecting.evaluation import STEPS_WITHOUT_A_LIMIT
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.replay.storage import ring_bytes
 from lightning_dqn.runs.estimate import (
@@ -119,7 +119,7 @@ def test_episodes_that_nothing_ends_take_time_only_if_there_are_any(
         ("CartPole-v1", 100, 100),
         ("CartPole-v1", 1_000, 500),
         ("CartPole-v1", None, 500),
-        ("lightning_dqn/Torus-v0", "auto", MAX_EPISODE_STEPS),
+        ("lightning_dqn/Torus-v0", "auto", STEPS_WITHOUT_A_LIMIT),
         ("lightning_dqn/Torus-v0", 50, 50),
         ("lightning_dqn/Torus-v0", None, math.inf),
     ],
