@@ -17,7 +17,7 @@ def changed_by_hand(run_dir: Path) -> tuple[str, ...]:
     path = run_dir / CHANGED_BY_HAND
     if not path.is_file():
         return ()
-    with read_json(path, "what was changed by hand", "remove it") as changes:
+    with read_json(path, "what was changed by hand", "remove the file") as changes:
         return tuple(
             f"{one['name']} {one['value']:.4g} from env step {one['env_steps']:,}"
             for one in changes
