@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from lightning_dqn.report.reported import Setting
+from lightning_dqn.runs.json_file import mapping_in
 from lightning_dqn.system.files import RECORDING, SUMMARY
 
 LARGEST = 2 * 2**20
@@ -97,7 +97,7 @@ def _newest(folder: Path) -> list[EpisodeVideo]:
     takes = [
         take for place in places for take in (*_recorded(place, folder), *_filmed(place, folder))
     ]
-    tested = _read(folder / SUMMARY).get("tested_env_steps")
+    tested = mapping_in(folder / SUMMARY).get("tested_env_steps")
     newest = max(takes, key=lambda one: one.rank(tested), default=None)
     return [] if newest is None else sorted(newest.videos, key=lambda one: _ORDER.index(one.which))
 
@@ -105,7 +105,7 @@ def _newest(folder: Path) -> list[EpisodeVideo]:
 def _recorded(place: Path, folder: Path) -> Iterator[_Take]:
     """Yield the recordings in a place, by the files that tell what belongs together."""
     for path in place.glob(f"*{RECORDING}"):
-        notes = _read(path)
+        notes = mapping_in(path)
         videos = []
         with suppress(KeyError, TypeError, AttributeError):  # another program's
             videos = [
@@ -135,12 +135,3 @@ def _filmed(place: Path, folder: Path) -> Iterator[_Take]:
 
 def _time(path: Path) -> float:
     return path.stat().st_mtime
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds; nothing where it isn't there, or isn't ours."""
-    try:
-        notes = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return notes if isinstance(notes, dict) else {}

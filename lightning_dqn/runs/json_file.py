@@ -25,8 +25,15 @@ def read_json(path: Path, what: str, remedy: str = "") -> Iterator[Any]:
     """
     try:
         yield json.loads(path.read_text())
-    except ConfigError:
-        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         told = f"{path}: not {what} ({error!r})"
         raise ConfigError(f"{told}; {remedy}" if remedy else told) from error
+
+
+def mapping_in(path: Path) -> dict[str, Any]:
+    """Return the mapping that a JSON file holds; nothing where it isn't there, or holds none."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

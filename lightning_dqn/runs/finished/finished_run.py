@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ from lightning_dqn.games.opponents.past_selves import (
 )
 from lightning_dqn.runs.build import ConfigError, build
 from lightning_dqn.runs.finished.artifacts import OF_WANDB, fetched
+from lightning_dqn.runs.json_file import mapping_in
 from lightning_dqn.runs.lengths import register_lengths
 from lightning_dqn.runs.resume import CONFIGURATION, read_configuration
 from lightning_dqn.runs.trust import NOTHING, Trust, check_saved
@@ -200,11 +200,7 @@ class FinishedRun:
 
     def _summary(self) -> Mapping[str, Any]:
         """Return what the run came to; nothing where its folder doesn't tell."""
-        try:
-            summary: Any = json.loads(((self.folder or self.weights) / SUMMARY).read_text())
-        except (OSError, ValueError):
-            return {}
-        return summary if isinstance(summary, dict) else {}
+        return mapping_in((self.folder or self.weights) / SUMMARY)
 
     def _fill(self, pool: PastSelves) -> None:
         """Fill a pool of past selves, which comes empty from a configuration."""
