@@ -148,8 +148,7 @@ def former_attributes(old: str) -> Callable[[str], object]:
         if not name.startswith("__"):
             for place in places:
                 module = importlib.import_module(f"{PACKAGE}.{place}")
-                found = vars(module).get(name)
-                if found is not None and not _is_borrowed(found):
+                if name in vars(module) and not _is_borrowed(found := vars(module)[name]):
                     new = getattr(found, "__module__", module.__name__)
                     new = new if str(new).startswith(PACKAGE) else module.__name__
                     text = f"{old}.{name} is now {new}.{name}; the old name goes with 0.3"

@@ -171,8 +171,9 @@ def _made(config: DictConfig) -> dict[str, int] | None:
     path = Path(config.run_dir) / BUDGET
     if not path.is_file():
         return None
-    with read_json(path, "the budget of a run", "delete it") as saved:
-        return {key: int(saved[key]) for key in ("env_steps", "max_epochs", "env_steps_per_epoch")}
+    with read_json(path, "what a run writes", "delete it") as saved:
+        made = {key: int(value) for key, value in saved.items()}
+        return {key: made[key] for key in ("env_steps", "max_epochs", "env_steps_per_epoch")}
 
 
 def _rest(budget: int, progress: Progress, per_iteration: int) -> int:

@@ -322,7 +322,7 @@ def test_a_run_that_was_not_noted_and_is_over_is_over(tmp_path: Path) -> None:
 def test_a_note_of_the_budget_that_is_none_is_named(tmp_path: Path, content: str) -> None:
     made(config_of(tmp_path, 200))
     (tmp_path / BUDGET).write_text(content)
-    with pytest.raises(ConfigError, match=r"budget\.json: not the budget of a run"):
+    with pytest.raises(ConfigError, match=r"budget\.json: not what a run writes \(.*\); delete it"):
         spread_budget(config_of(tmp_path, 300, goes_on=True))
 
 
