@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,11 @@ from lightning_dqn.agent import Agent
 from lightning_dqn.callbacks import EMATargetNetwork, WeightAverage
 from lightning_dqn.environments.factory import EnvironmentFactory
 from lightning_dqn.learning.targets import Munchausen, Target
-from lightning_dqn.learning.warning import warn_of_flattened_images, warn_of_rounded_log_policies
+from lightning_dqn.learning.warning import (
+    TargetsWarning,
+    warn_of_flattened_images,
+    warn_of_rounded_log_policies,
+)
 from lightning_dqn.networks.torsos import MLP, NatureCNN
 
 
@@ -105,3 +110,30 @@ def test_log_policies_of_rounded_values_are_warned_of(
     found = [str(one.message) for one in caught]
     assert len(found) == warns
     assert not warns or "temperature=0.05; learn by 32-true" in found[0]
+
+
+def test_targets_are_judged_at_the_first_row_and_each_tenth_after_it_until_they_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged: list[int] = []
+    verdicts = iter([None, None, "too narrow"])
+
+    def judge_targets(*targets: Any) -> str | None:
+        judged.append(module.row)
+        return next(verdicts)
+
+    monkeypatch.setattr("lightning_dqn.learning.warning.looking_on", nullcontext)
+    head = SimpleNamespace(judges_targets=True, judge_targets=judge_targets)
+    module = SimpleNamespace(
+        agent=SimpleNamespace(head=head, q_network=lambda observation: None),
+        minibatch=SimpleNamespace(observation=None, discount=None),
+        bootstrap=lambda batch, output: (None, None),
+    )
+    warning = TargetsWarning()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for row in range(50):
+            module.row = row
+            warning(module)
+    assert judged == [0, 10, 20]
+    assert [str(one.message) for one in caught] == ["too narrow"]
