@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig
 
-from lightning_dqn.runs.compose import Composer, without_hydra
+from lightning_dqn.runs.compose import Composer, chosen_options, without_hydra
 from lightning_dqn.runs.keys import explain_key, explain_keys, leaves
 from lightning_dqn.runs.mistakes import exit_on_mistake
 
@@ -39,7 +39,7 @@ Flags: -m sweep, --cfg job print the configuration, --config-dir <folder>, --hyd
 def print_help(overrides: list[str]) -> None:
     """Print the choices and every key; the values reflect ``overrides``."""
     with Composer(overrides) as composer, exit_on_mistake(composer.explain):
-        config, groups = without_hydra(composer.config()), composer.groups()
+        config, groups = composer.config(), composer.groups()
     try:
         print(help_text(config, groups), flush=True)
     except BrokenPipeError:  # a pager that was left, or `| head`
@@ -53,9 +53,9 @@ def help_text(config: DictConfig, groups: Mapping[str, Sequence[str]]) -> str:
     for group, options in sorted(groups.items()):
         lines.append(f"  {group:<{longest}} {', '.join(sorted(options))}")
     lines.append("\nKeys (key=value)")
-    explanations = explain_keys()
+    explanations = explain_keys(chosen_options(config))
     width = 44
-    for key, value in leaves(config):
+    for key, value in leaves(without_hydra(config)):
         text = f"{key}={value}"
         lines.append(f"  {text:<{width}} {explain_key(key, explanations)}".rstrip())
     return "\n".join(lines)

@@ -44,11 +44,18 @@ def sums_both_sides(key: str, data: Any) -> bool:
 
 
 def check_monitors(callbacks: Iterable[Callback], data: Any) -> None:
-    """Refuse callbacks that go by returns of self-play, or take a metric's worst for its best.
+    """Refuse callbacks that can't keep the best policy, or stop by it.
+
+    Some go by returns of self-play, take a metric's worst for its best, or keep several
+    checkpoints in one file, where a worse one replaces a better one.
 
     Raises:
         ValueError: naming one, and what to take instead.
     """
+    callbacks = list(callbacks)
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint):
+            _check_file_names(callback)
     for callback, key in monitored(callbacks):
         if sums_both_sides(key, data):
             raise ValueError(
@@ -62,6 +69,17 @@ def check_monitors(callbacks: Iterable[Callback], data: Any) -> None:
                 f"this metric is better where it is {better}; pass mode={best!r} (Lightning's "
                 "default is 'min')"
             )
+
+
+def _check_file_names(saver: ModelCheckpoint) -> None:
+    name, kept = saver.filename, saver.save_top_k
+    is_numbered = getattr(saver, "_enable_version_counter", True)
+    if kept not in (0, 1) and name is not None and "{" not in name and not is_numbered:
+        raise ValueError(
+            f"ModelCheckpoint(save_top_k={kept}, filename={name!r}): keeps one file alone, where "
+            "each checkpoint replaces the one before, a better one too; set "
+            "enable_version_counter=True, or a filename such as '{epoch}'"
+        )
 
 
 def of_both_sides(key: str) -> str:

@@ -317,6 +317,11 @@ def compose(overrides: Sequence[str], config_dir: str | None = None) -> DictConf
         return without_hydra(composer.config())
 
 
+def chosen_options(config: DictConfig) -> dict[str, str]:
+    """Return the option of each group that a configuration was composed of."""
+    return {group: str(option) for group, option in config.hydra.runtime.choices.items()}
+
+
 def without_hydra(config: DictConfig) -> DictConfig:
     """Return a configuration without Hydra's own node, as tasks get it."""
     own = copy.deepcopy(config)

@@ -60,10 +60,15 @@ def preset_of(group: str, name: str) -> tuple[str, str]:
     return group, name
 
 
-def explain_keys() -> dict[str, str]:
-    """Return the comment behind every key of the shipped files, by its full path."""
+def explain_keys(chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the comment behind every key of the shipped files, by its full path.
+
+    Args:
+        chosen: option of each group. Of a key that several options have, theirs says what it is.
+    """
     explanations: dict[str, str] = {}
-    for group, _, text in _config_files():
+    chosen_first = sorted(_config_files(), key=lambda file: chosen.get(file[0]) != file[1])
+    for group, _, text in chosen_first:
         lines = text.splitlines()
         root = yaml.compose(text, Loader=_LOADER)
         prefix = group.replace("/", ".")

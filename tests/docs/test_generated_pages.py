@@ -21,7 +21,7 @@ from support.pages import PAGES, ROOT, name_of
 from lightning_dqn.commands.main import COMMANDS
 from lightning_dqn.former_names import MOVED, WORDS
 from lightning_dqn.reporting.glossary import GLOSSARY
-from lightning_dqn.runs.compose import compose, without_hydra
+from lightning_dqn.runs.compose import Composer, chosen_options, without_hydra
 from lightning_dqn.runs.keys import explain_key, explain_keys, leaves
 from lightning_dqn.study.atari_scores import atari_100k
 
@@ -48,8 +48,10 @@ def test_the_page_of_metrics_is_the_glossary() -> None:
 
 def test_the_page_of_the_configuration_has_every_key_with_its_comment() -> None:
     shown = rows(page("configuration").split("## Options")[0])
-    explained = explain_keys()
-    keys = [key for key, _ in leaves(without_hydra(compose([])))]
+    with Composer([]) as composer:
+        config = composer.config()
+    explained = explain_keys(chosen_options(config))
+    keys = [key for key, _ in leaves(without_hydra(config))]
     assert len(keys) > 80
     assert {key: shown.get(key) for key in keys} == {
         key: explain_key(key, explained) for key in keys

@@ -74,6 +74,20 @@ def test_the_worst_of_a_metric_is_not_taken_for_its_best(key: str, worst: str, b
     check_monitors([EarlyStopping("train/loss", mode="max")], SimpleNamespace())
 
 
+@pytest.mark.parametrize("kept", [2, -1])
+def test_several_checkpoints_are_not_kept_in_one_file(kept: int) -> None:
+    """Lightning overwrites the best one of them with whatever is saved next."""
+    asked: dict[str, Any] = {"monitor": "eval/episode_return", "mode": "max", "save_top_k": kept}
+    one_file = ModelCheckpoint(filename="best", enable_version_counter=False, **asked)
+    with pytest.raises(ValueError, match=rf"save_top_k={kept}, filename='best'\): keeps one file"):
+        check_monitors([one_file], SimpleNamespace())
+    for named in ({"filename": "best"}, {"filename": "{epoch}"}, {"filename": None}):
+        check_monitors([ModelCheckpoint(**named, **asked)], SimpleNamespace())
+    asked["save_top_k"] = 1
+    one_file = ModelCheckpoint(filename="best", enable_version_counter=False, **asked)
+    check_monitors([one_file], SimpleNamespace())
+
+
 def test_a_fit_that_goes_by_them_is_refused(make_board_trainer: Any) -> None:
     trainer = make_board_trainer(callbacks=[EarlyStopping("eval/episode_return", mode="max")])
     with pytest.raises(ValueError, match="sum of both sides' rewards"):

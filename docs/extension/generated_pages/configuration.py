@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from generated_pages.tables import code, table
-from lightning_dqn.runs.compose import Composer, without_hydra
+from lightning_dqn.runs.compose import Composer, chosen_options, without_hydra
 from lightning_dqn.runs.keys import explain_key, explain_keys, leaves
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -16,11 +16,11 @@ _ON_OTHER_PAGES = ("algorithm", "experiment", "hydra", "suite")
 def configuration() -> str:
     """Return the groups with their options, then the keys by the group that they are in."""
     with Composer([]) as composer:
-        config, groups = without_hydra(composer.config()), composer.groups()
-    explanations = explain_keys()
+        config, groups = composer.config(), composer.groups()
+    explanations = explain_keys(chosen_options(config))
     rows = [(code(group), ", ".join(map(code, sorted(groups[group])))) for group in sorted(groups)]
     parts = ["## Choices", table(("group", "options"), rows), "## Keys"]
-    for part, keys in _by_part(list(leaves(config))):
+    for part, keys in _by_part(list(leaves(without_hydra(config)))):
         found = [(code(key), code(value), explain_key(key, explanations)) for key, value in keys]
         parts += [f"### {part}", table(("key", "value", "what it is"), found)]
     return "\n\n".join([*parts, "## Options", *_options()])
