@@ -172,7 +172,7 @@ def as_schedule(
     """
     if not callable(value):
         return ConstantSchedule(value)
-    if name is None or type(value).__module__ == __name__:
+    if name is None or _is_of_this_file(value):
         return value
 
     def checked(count: int) -> float:
@@ -184,3 +184,9 @@ def as_schedule(
         return found
 
     return checked
+
+
+def _is_of_this_file(schedule: Schedule) -> bool:
+    if isinstance(schedule, RestartedSchedule):
+        return _is_of_this_file(schedule.schedule)
+    return type(schedule).__module__ == __name__

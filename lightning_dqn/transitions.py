@@ -76,16 +76,26 @@ def rows_from_plain(columns: Mapping[str, Any]) -> Rows:
     return Rows(**columns).each(lambda column: column.numpy().copy())  # type: ignore[attr-defined]
 
 
-def truncated_by(rows: Rows, last: Rows) -> Rows:
-    """Return rows with ``last`` after them, before which the open episodes end as truncated.
+def truncated_where_cut(rows: Rows) -> Rows:
+    """Return rows in which an episode ends as truncated where a final observation follows.
 
-    Where there are no rows, the ones before are in the ring, which sees that they end there.
+    A source that lost an environment knows of it too late to say so in the row before. What the
+    first rows follow isn't here; the ring sees to that.
     """
-    if not len(rows.action):
-        return last
-    is_open = (rows.action[-1] != NO_ACTION) & ~rows.terminated[-1]
-    rows.truncated[-1] |= is_open
-    return joined([rows, last], axis=0)
+    is_final = rows.action == NO_ACTION
+    if not is_final.any():
+        return rows
+    cut = is_final[1:] & ~(is_final | rows.terminated | rows.truncated)[:-1]
+    if not cut.any():
+        return rows
+    truncated = np.array(rows.truncated)  # theirs may be read-only
+    truncated[:-1] |= cut
+    return rows._replace(truncated=truncated)
+
+
+def truncated_by(rows: Rows, last: Rows) -> Rows:
+    """Return rows with ``last`` after them, before which the open episodes end as truncated."""
+    return truncated_where_cut(joined([rows, last], axis=0))
 
 
 def _unbound(column: Any) -> Iterable[Any]:

@@ -44,6 +44,7 @@ from lightning_dqn.networks.heads.quantile import ImplicitQuantileHead, Proposed
 from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.torsos import MLP, Impala, MinAtarCNN, Network
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
+from lightning_dqn.schedules import RestartedSchedule
 
 Make = Callable[..., Any]
 TARGET = partial(EMATargetNetwork, tau=0.1)
@@ -362,6 +363,10 @@ def test_values_that_mean_nothing_are_refused(make: Callable[[], Any], message: 
         ({"epsilon": lambda count: 5.0}, "epsilon: the schedule gives 5.0 at"),
         ({"epsilon": lambda count: float("nan")}, "epsilon: the schedule gives nan at"),
         ({"temperature": lambda count: -1.0}, "temperature: the schedule gives -1.0 at"),
+        (
+            {"epsilon": RestartedSchedule(RestartedSchedule(lambda count: 5.0, 10), 20)},
+            "epsilon: the schedule gives 5.0 at",
+        ),
     ],
 )
 def test_a_schedule_of_ones_own_is_held_against_its_bounds(

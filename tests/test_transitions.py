@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lightning_dqn.transitions import (
+    NO_ACTION,
     Rows,
     Transitions,
     UpdateStatistics,
@@ -14,6 +15,7 @@ from lightning_dqn.transitions import (
     rows_from_plain,
     rows_to_plain,
     truncated_by,
+    truncated_where_cut,
 )
 
 U, B = 3, 4
@@ -144,16 +146,30 @@ def test_extra_columns_of_rows_go_where_their_rows_go() -> None:
     assert beside.extra is not None
     assert after.extra["state"].tolist() == [[0, 100], [1, 101], [2, 102]]
     assert beside.extra["state"].tolist() == [[0, 100, 7, 107], [1, 101, 8, 108]]
-    cut = truncated_by(rows(0, 2), other)
+    cut = truncated_by(rows(0, 2), other._replace(action=np.full((1, 2), NO_ACTION)))
     assert cut.extra is not None
     assert cut.extra["state"].tolist() == after.extra["state"].tolist()
     assert cut.truncated.tolist() == [[False, False], [True, True], [False, False]]
 
 
 def test_where_no_time_was_collected_only_the_last_rows_end_the_episodes() -> None:
-    cut = truncated_by(rows(0, 0), rows(0, 1))
+    cut = truncated_by(rows(0, 0), rows(0, 1)._replace(action=np.full((1, 2), NO_ACTION)))
     assert cut.action.shape == (1, 2)
     assert not cut.truncated.any()
+
+
+def test_an_open_episode_is_truncated_where_a_final_observation_follows() -> None:
+    """In the first environment it is cut off, in the second it ended by itself."""
+    given = rows(0, 6)
+    given.action[2, 0] = given.action[[3, 4], 1] = NO_ACTION
+    given.terminated[2, 1] = True
+    given.truncated.flags.writeable = False
+    found = truncated_where_cut(given)
+    assert np.argwhere(found.truncated).tolist() == [[1, 0]]
+    assert not given.truncated.any()
+    assert found._replace(truncated=given.truncated) == given
+    assert truncated_where_cut(rows(0, 3)).truncated.sum() == 0
+    assert truncated_where_cut(rows(0, 0)).truncated.shape == (0, 2)
 
 
 def test_rows_come_back_from_what_a_checkpoint_may_hold() -> None:

@@ -23,7 +23,7 @@ from lightning_dqn.replay.reading import Cells, check_discount
 from lightning_dqn.replay.starts import Starts
 from lightning_dqn.replay.storage import ReplayConfig, check_ring_fits, ring_device, ring_folder
 from lightning_dqn.system.seeding import seed_of, set_generator
-from lightning_dqn.transitions import NO_ACTION, Rows, Transitions
+from lightning_dqn.transitions import NO_ACTION, Rows, Transitions, truncated_where_cut
 
 
 class ReplayBuffer:
@@ -136,6 +136,7 @@ class ReplayBuffer:
             ValueError: their extra columns aren't the declared ones; nothing is appended.
         """
         self._columns.check(rows)
+        rows = truncated_where_cut(rows)
         num_new = len(rows.action)
         if num_new and self.total_times and (is_final := rows.action[0] == NO_ACTION).any():
             self.truncate_newest(is_final)

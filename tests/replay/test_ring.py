@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from support.naive_replay import NaiveReplay, assert_transition_is, chunks, scri
 from support.scripted_env import episodes, scripted_rows, spec_of
 from support.scripted_rings import places_sampled, ring_of, transition_from
 
+from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.storage import ReplayConfig
 from lightning_dqn.schedules import LinearSchedule
 from lightning_dqn.system.seeding import generators_kept
+from lightning_dqn.transitions import NO_ACTION, Rows
 
 # The twin
 
@@ -422,3 +425,27 @@ def test_stored_rewards_stay_as_they_are():
     cells = ring.newest_cells(4)[:, 0]
     assert ring.read("reward", cells).tolist() == [1.0, 2.0, 3.0, 0.0]
     assert ring.cells.reward(cells).tolist() == [1.0, 1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5])
+def test_no_transition_crosses_an_end_that_only_a_final_observation_tells_of(block: int) -> None:
+    """A lost actor's episode is open in its last row, wherever blocks of rows are parted."""
+    final = NO_ACTION
+    times = np.arange(5, dtype=np.float32).reshape(5, 1, 1)
+    rows = Rows(
+        observation=times,
+        action=np.array([[0], [0], [final], [0], [0]]),
+        reward=np.array([[1.0], [2.0], [0.0], [4.0], [8.0]], np.float32),
+        terminated=np.zeros((5, 1), bool),
+        truncated=np.zeros((5, 1), bool),
+        action_mask=None,
+    )
+    spec = EnvironmentSpec((1,), "float32", num_actions=2)
+    ring = ReplayBuffer(spec, 1, ReplayConfig(capacity=20, gamma=0.5, n_step=3))
+    for first in range(0, 5, block):
+        ring.extend(rows.each(itemgetter(slice(first, first + block))))
+    found = ring.transitions_at(torch.arange(2))
+    assert found.reward.tolist() == [1 + 0.5 * 2, 2]
+    assert found.discount.tolist() == [0.25, 0.5]
+    assert found.next_observation.flatten().tolist() == [2, 2]
+    assert ring.read("truncated", slice(0, 5)).flatten().tolist() == [False, True, *[False] * 3]

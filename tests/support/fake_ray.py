@@ -154,6 +154,7 @@ class FakeRay:
         self, calls: Sequence[Call], *, num_returns: int, timeout: float
     ) -> tuple[list[Call], list[Call]]:
         """Let one actor have a turn where none of the calls is done."""
+        assert calls, "waits for nothing, which never comes"
         if timeout and not any(call.is_done for call in calls):
             self._turn()
             time.sleep(0.001)

@@ -112,8 +112,7 @@ class Lane:
             self._parts.append((last, None))
             return
         rows, weights = self._parts.pop()
-        own = rows._replace(truncated=np.array(rows.truncated))
-        self._parts.append((truncated_by(own, last), weights))
+        self._parts.append((truncated_by(rows, last), weights))
 
     def begin_at(self, following: Following) -> None:
         """Go on after rows that came before."""

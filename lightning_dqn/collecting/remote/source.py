@@ -265,8 +265,9 @@ class RaySource:
         """Wait until so many times can be taken."""
         while True:
             self._order(num_times, ahead, is_random=is_random)
-            present = [lane for lane in self._lanes if not lane.is_absent]
-            if present and all(lane.waiting >= num_times for lane in present):
+            # Of one that was lost, what is here is taken all the same, if it is enough.
+            lanes = [lane for lane in self._lanes if not lane.is_absent] or self._lanes
+            if all(lane.waiting >= num_times for lane in lanes):
                 return
             self._check_alive()
             for index, answer in self._pool.answers():

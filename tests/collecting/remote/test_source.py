@@ -322,6 +322,22 @@ def test_an_actor_that_died_before_a_save_is_replaced_after_it(make_source, rays
     assert (last.action == NO_ACTION).all()
 
 
+@pytest.mark.parametrize("settings", [{"synchronous": True}, {"blocks_ahead": 1}])
+@pytest.mark.parametrize("num_actors", [1, 2])
+def test_where_all_actors_are_lost_at_once_others_go_on(make_source, num_actors, settings):
+    """What waits of those that were lost is enough for an iteration, but nobody is there."""
+    source = make_source(num_actors=num_actors, env_steps_per_iteration=4, **settings)
+    learner = Changing()
+    warm_up(source, learner)
+    for actor in source._pool._actors:
+        actor.is_dead = True
+    with pytest.warns(WorkerRestarted, match="was lost"):
+        iterations = learner.iterations(source, 200)
+    assert iterations[-1].worker_restarts == num_actors
+    newest = np.concatenate([one.rows.action for one in iterations])[-20:]
+    assert (newest != NO_ACTION).any(axis=0).all(), "all environments are stepped again"
+
+
 def test_where_one_actor_cannot_go_on_all_begin_new_episodes(make_source):
     source, learner = make_source(num_actors=2, synchronous=True), Changing()
     warm_up(source, learner)
