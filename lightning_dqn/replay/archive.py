@@ -29,8 +29,36 @@ A best checkpoint that is older than that has the weights, and its ring would be
 """
 
 
+class _Folder:
+    """The segments beside the checkpoints of one folder.
+
+    Attributes:
+        writer: of the segments.
+        newest: what the newest saves named.
+        last: what the last checkpoint and the generation before it name.
+    """
+
+    def __init__(self, writer: SegmentWriter) -> None:
+        self.writer = writer
+        self.newest: deque[list[Segment]] = deque(maxlen=KEPT_SAVES)
+        self.last: deque[list[Segment]] = deque(maxlen=2)
+
+    def keep(self, segments: list[Segment], *, is_last: bool) -> None:
+        """Count what a save named."""
+        self.newest.append(segments)
+        if is_last:
+            self.last.append(segments)
+
+    def tidy(self) -> None:
+        """Delete what is only of older saves."""
+        with suppress(OSError):  # what can't be deleted is, after another save
+            delete_unnamed(self.writer.folder, [*self.newest, *self.last])
+
+
 class RingArchive:
     """Keeps the rows of a ring in segments, of which each save writes what is new.
+
+    Checkpoints in several folders have their segments each, so that a folder can be moved.
 
     Args:
         ring: whose rows are kept.
@@ -40,9 +68,7 @@ class RingArchive:
     def __init__(self, ring: ReplayBuffer, key: str) -> None:
         self._ring = ring
         self._key = key
-        self._writer: SegmentWriter | None = None
-        self._saves: deque[list[Segment]] = deque(maxlen=KEPT_SAVES)
-        self._last: deque[list[Segment]] = deque(maxlen=2)
+        self._folders: dict[Path, _Folder] = {}
         self._written: list[Segment] | None = None  # by the save that is under way
 
     @staticmethod
@@ -81,9 +107,8 @@ class RingArchive:
             warn(f"{error}; the replay ring is filled anew")
             return False
         self._ring.resume_at(state["total_times"])
-        self._writer = SegmentWriter(folder, segments)
-        self._saves.append(segments)
-        self._last.append(segments)
+        self._folders[folder] = _Folder(SegmentWriter(folder, segments))
+        self._folders[folder].keep(segments, is_last=True)
         return True
 
     def _add(self, checkpoint: dict[str, Any], path: Path) -> None:
@@ -92,16 +117,14 @@ class RingArchive:
         if "total_times" not in state:
             return
         folder = path.parent / FOLDER
-        if self._writer is None or self._writer.folder != folder:
-            self._writer = SegmentWriter(folder)
-        state["segments"] = self._written = self._writer.save(self._ring)
+        if folder not in self._folders:
+            self._folders[folder] = _Folder(SegmentWriter(folder))
+        state["segments"] = self._written = self._folders[folder].writer.save(self._ring)
 
     def _keep(self, path: Path) -> None:
         """Count a save that is in its place, and delete what is only of older ones."""
-        if self._writer is None or self._written is None:
+        if self._written is None:
             return
-        self._saves.append(self._written)
-        if path.name == LAST:
-            self._last.append(self._written)
-        with suppress(OSError):  # what can't be deleted is, after another save
-            delete_unnamed(self._writer.folder, [*self._saves, *self._last])
+        folder = self._folders[path.parent / FOLDER]
+        folder.keep(self._written, is_last=path.name == LAST)
+        folder.tidy()

@@ -18,6 +18,7 @@ from lightning_dqn.networks.torsos import MLP
 from lightning_dqn.replay import archive
 from lightning_dqn.replay.archive import KEPT_SAVES, RingArchive
 from lightning_dqn.replay.samplers.prioritized import PrioritizedSampling
+from lightning_dqn.replay.segments import Segment
 from lightning_dqn.safekeeping import checkpoint_files
 from lightning_dqn.safekeeping.checkpoint_files import SafeCheckpointIO
 from lightning_dqn.safekeeping.reading import read_checkpoint
@@ -95,15 +96,18 @@ class Saved:
         assert saved.archive.load(state, folder)
         return saved
 
-    def save(self, name: str, num_new: int = 0) -> None:
+    def save(self, name: str, num_new: int = 0) -> list[Segment]:
+        """Return the segments that a checkpoint names."""
         self.ring.collect(num_new)
-        state = {"total_times": self.ring.total_times}
+        state: dict[str, Any] = {"total_times": self.ring.total_times}
         self.files.save_checkpoint({"data": {"replay": state}}, self.folder / name)
+        return cast(list[Segment], state["segments"])
 
     def has_rows_of(self, name: str) -> bool:
         """Tell whether all segments that a checkpoint names are there."""
         segments = read_checkpoint(self.folder / name)["data"]["replay"]["segments"]
-        return all((self.folder / "replay" / one["file"]).is_file() for one in segments)
+        folder = (self.folder / name).parent / "replay"
+        return all((folder / one["file"]).is_file() for one in segments)
 
 
 def test_whatever_else_is_saved_the_last_checkpoint_keeps_its_rows(tmp_path: Path) -> None:
@@ -115,6 +119,21 @@ def test_whatever_else_is_saved_the_last_checkpoint_keeps_its_rows(tmp_path: Pat
     for name in ("last", "last.previous", *range(9 - KEPT_SAVES, 9)):
         assert saved.has_rows_of(f"{name}.ckpt"), name
     assert not saved.has_rows_of("0.ckpt"), "of the others the newest alone"
+
+
+def test_each_folder_of_checkpoints_has_segments_of_its_own(tmp_path: Path) -> None:
+    saved = Saved(tmp_path)
+    saved.save("a/last.ckpt", 9)
+    for number in range(KEPT_SAVES + 1):
+        before = saved.ring.total_times
+        new = saved.save(f"b/{number}.ckpt", 1)[-1]
+        assert (new["first_time"], new["end_time"]) == (before if number else 1, before + 1)
+    for number in range(2 * KEPT_SAVES):
+        saved.save(f"a/{number}.ckpt", 1)
+        saved.save("b/last.ckpt", 1)
+    for name in ("a/last", "b/last", "b/last.previous", f"a/{KEPT_SAVES}"):
+        assert saved.has_rows_of(f"{name}.ckpt"), name
+    assert not saved.has_rows_of("b/0.ckpt")
 
 
 @pytest.mark.parametrize("saves", [1, KEPT_SAVES + 1])
