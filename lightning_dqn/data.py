@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from gymnasium.vector import VectorEnv
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from lightning_dqn.collecting.collector import Collector
@@ -437,6 +438,13 @@ class ReplayDataModule(pl.LightningDataModule):
             raise ValueError(
                 f"evaluation.num_envs={self.evaluation.num_envs}: each of {ranks.size} ranks plays "
                 f"in one at least; set evaluation.num_envs={ranks.size}"
+            )
+        given, share = self.evaluation_environment.id, ranks.share(self.evaluation.num_envs)
+        if ranks.are_several and isinstance(given, VectorEnv) and given.num_envs != share:
+            raise ValueError(
+                f"evaluation.num_envs={self.evaluation.num_envs}: each of {ranks.size} ranks plays "
+                f"in a VectorEnv with {given.num_envs} environments; set evaluation.num_envs="
+                f"{ranks.size * given.num_envs}"
             )
 
     def _evaluation_stream(

@@ -132,16 +132,19 @@ class Experience:
         collector = self.source.state_dict()  # rows that are being collected come before those
         with_rows = self._archive is None
         rows = self.replay.state_dict(with_rows=with_rows)
-        state: dict[str, Any] = {"collector": collector, "replay": rows}
-        if self._ranks.are_several:
-            state["num_ranks"] = self._ranks.size
+        state = {"collector": collector, "replay": rows, **self._of_ranks()}
         return {**state, "sampler": self.sampler.state_dict()} if self.replay.num_rows else state
 
     def counters(self) -> dict[str, Any]:
         """Return a state without rows and open episodes: counters and generators."""
         collector = {**self.source.state_dict(), "actor": None, "ahead": None}
         replay = self.replay.state_dict(with_rows=False)
-        return {"collector": collector, "replay": replay, "rows_left": self.replay.num_rows}
+        rows_left = self.replay.num_rows
+        counters = {"collector": collector, "replay": replay, "rows_left": rows_left}
+        return {**counters, **self._of_ranks()}
+
+    def _of_ranks(self) -> dict[str, int]:
+        return {"num_ranks": self._ranks.size} if self._ranks.are_several else {}
 
     def load_state_dict(self, state: dict[str, Any], checkpoints: Path) -> None:
         """Load what :meth:`state_dict` or :meth:`counters` returned.

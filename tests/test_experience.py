@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from lightning_dqn.experience import Experience
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.uniform import UniformSampling
 from lightning_dqn.replay.storage import ReplayConfig
-from lightning_dqn.system.ranks import ALONE, Ranks
+from lightning_dqn.system.ranks import ALONE, Ranks, WrongRanks
 
 
 class Closable:
@@ -99,3 +100,17 @@ def test_each_rank_goes_on_from_its_part_of_what_was_learned_from(ranks: Ranks, 
     learner.env_steps = 1_001
     assert list(experience.warm_up(learner)) == []
     assert source.told[-1] == ("continue_from", own)
+
+
+@pytest.mark.parametrize(("saved", "present"), [(ALONE, Ranks(2)), (Ranks(2), Ranks(3))])
+def test_what_ranks_save_after_a_fit_is_continued_by_as_many(saved: Ranks, present: Ranks) -> None:
+    def experience(ranks: Ranks) -> Experience:
+        source: Any = Shared()
+        source.state_dict = dict
+        source.load_state_dict = lambda state: None
+        return Experience(source, ring, UniformSampling(), asked(), ranks)
+
+    counters = experience(saved).counters()
+    experience(saved).load_state_dict(counters, Path())
+    with pytest.raises(WrongRanks, match=f"devices \\* num_nodes = {saved.size}$"):
+        experience(present).load_state_dict(counters, Path())

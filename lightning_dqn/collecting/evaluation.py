@@ -344,11 +344,11 @@ class Evaluator:
 
 def _has_limit(environment: VectorEnv) -> bool:
     """Tell whether gymnasium knows of a limit on the steps of its episodes."""
-    record = environment.spec
-    if record is None and isinstance(environment, SyncVectorEnv):
-        record = environment.envs[0].spec
-    if isinstance(environment, WorkerVectorEnv):
-        record = environment.single_spec
-    elif record is None and isinstance(environment, AsyncVectorEnv):
-        record = environment.get_attr("spec")[0]
+    record, inner = environment.spec, environment.unwrapped
+    if record is None and isinstance(inner, SyncVectorEnv):
+        record = inner.envs[0].spec
+    if isinstance(inner, WorkerVectorEnv):
+        record = inner.single_spec
+    elif record is None and isinstance(inner, AsyncVectorEnv):
+        record = inner.get_attr("spec")[0]
     return record is not None and record.max_episode_steps is not None

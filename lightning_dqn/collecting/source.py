@@ -183,13 +183,16 @@ class EnvironmentSource:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> Rows | None:
-        """Take back what :meth:`state_dict` gave."""
-        self.collector.load_state_dict(state)
+        """Take back what :meth:`state_dict` gave, or what actors elsewhere gave."""
+        if "generator" in state:
+            self.collector.load_state_dict(state)
+        else:
+            self.collector.continue_from(state["env_steps"])
         if state["actor"] is None:
             return None
         self._target_env_steps = state["target_env_steps"]
         self._env_steps = state["env_steps_told"]
-        self.collector.episodes = [Episode(*episode) for episode in state["episodes"]]
+        self.collector.episodes = [Episode(*one) for one in state.get("episodes", ())]
         last = None if self._continue_episodes(state) else self.collector.final_rows(state)
         if state["ahead"] is None:
             return last
@@ -218,7 +221,7 @@ class EnvironmentSource:
 
     def _continue_episodes(self, state: dict[str, Any]) -> bool:
         """Continue the open episodes, if the environments' states can be restored."""
-        states = state["environments"]
+        states = state.get("environments")
         if states is None:
             return False
         put_back = partial(write_states, self._environment, states)

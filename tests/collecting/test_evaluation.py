@@ -282,6 +282,18 @@ def test_the_epsilon_is_the_environments_where_that_is_asked_for(epsilon, expect
     assert EvaluationConfig(epsilon=epsilon).epsilon_of(environment) == expected
 
 
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("id", "limit"), [("CartPole-v1", None), ("CliffWalking-v1", STEPS_WITHOUT_A_LIMIT)]
+)
+def test_a_wrapper_hides_no_limit(id, limit, vectorization):
+    make = gym.vector.AsyncVectorEnv if vectorization == "async" else gym.vector.SyncVectorEnv
+    environment = make([partial(gym.make, id)])
+    around = gym.wrappers.vector.RecordEpisodeStatistics(environment)
+    assert EvaluationConfig().limit_of(around) == limit
+    around.close()
+
+
 @pytest.mark.parametrize("vectorization", ["sync", "async", "auto"])
 @pytest.mark.parametrize(
     ("id", "limit"),

@@ -128,6 +128,15 @@ def test_one_vector_of_environments_cannot_be_parted() -> None:
     made.close()
 
 
+def test_each_rank_evaluates_in_all_of_its_vector_of_environments() -> None:
+    made = gym.make_vec("CartPole-v1", 3, vectorization_mode="sync")
+    told = r"num_envs=3: each of 2 ranks plays in a VectorEnv with 3 .*set evaluation\.num_envs=6$"
+    with pytest.raises(ValueError, match=told):
+        check_shared(trainer(), data(evaluation=EvaluationConfig(num_envs=3, environment=made)))
+    check_shared(trainer(), data(evaluation=EvaluationConfig(num_envs=6, environment=made)))
+    made.close()
+
+
 def test_data_that_say_nothing_of_ranks_are_refused() -> None:
     with pytest.raises(ValueError, match="datamodule=object: doesn't say how 2 ranks share it"):
         check_shared(trainer(), object())

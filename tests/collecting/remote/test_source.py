@@ -274,6 +274,21 @@ def test_a_state_of_a_source_in_this_process_can_be_gone_on_with(make_source):
     np.testing.assert_array_equal(last.observation[0], following)
 
 
+def test_a_source_in_this_process_goes_on_with_a_state_of_actors(make_source):
+    source, learner = make_source(num_actors=2, synchronous=True), Changing()
+    warm_up(source, learner)
+    collected = learner.iterations(source, 2)[-1]
+    following = source.upcoming()[0].copy()
+    continued = make_source(CollectionConfig)
+    last = continued.load_state_dict(source.state_dict())
+    np.testing.assert_array_equal(last.observation[0], following)
+    assert (last.action == NO_ACTION).all()
+    [after] = learner.iterations(continued, 1)
+    assert after.env_steps == pytest.approx(collected.env_steps + 64, abs=4)
+    assert after.epsilon == EPSILON(after.env_steps)
+    assert np.abs(after.rows.observation[0]).max() < 0.05  # CartPole's first observations
+
+
 def test_what_a_source_in_this_process_had_collected_ahead_is_gone_on_with_too(make_source):
     source, learner = make_source(CollectionConfig, overlap=True), Changing()
     warm_up(source, learner)
