@@ -9,8 +9,8 @@ from torch import Tensor
 from lightning_dqn.callbacks.model_operation import ModelOperation
 from lightning_dqn.callbacks.period import PeriodArguments
 from lightning_dqn.dqn import DQN
-from lightning_dqn.networks.alignment import Aligned, align
-from lightning_dqn.networks.weight_bounds import clip, clip_bound, spectral_norms
+from lightning_dqn.networks.alignment import Aligned, align, without_normalisations
+from lightning_dqn.networks.weight_bounds import clip, clip_bound, matrices, spectral_norms
 from lightning_dqn.system.numbers import whole_number
 
 WARM_UP_ITERATIONS = 100
@@ -32,7 +32,7 @@ class ClipWeights(ModelOperation):
         max_spectral_norm: every matrix with a larger singular value is scaled down; vectors such
             as biases are left alone. Give exactly one of the three.
         include: a regular expression searched in the names of weights, as ``torso.0.weight``;
-            None takes all.
+            None takes all but the gains and biases of normalisations, which lie around 1.
         exclude: a regular expression; weights in whose names it is found are left alone.
         power_iterations: per projection, for ``max_spectral_norm``; 1 in the paper.
         period: see :class:`lightning_dqn.callbacks.ModelOperation`; by default every update.
@@ -77,16 +77,19 @@ class ClipWeights(ModelOperation):
         Raises:
             ValueError: none is chosen.
         """
-        self._weights = align(
+        chosen = align(
             module.q_network, include=self.include, exclude=self.exclude, buffers="skip"
         )
+        self._weights = without_normalisations(chosen) if self.include is None else chosen
         if "max_spectral_norm" not in self.bound:
             return
-        matrices = [weight for weight in self._weights.tensors[0] if weight.ndim > 1]
-        if not matrices:
-            chosen = f"include={self.include!r}, exclude={self.exclude!r}"
-            raise ValueError(f"{chosen}: there is no matrix among the weights")
-        if module.updates > 0 and list(map(len, self._vectors)) == list(map(len, matrices)):
+        found = matrices(self._weights.tensors[0])
+        if not found:
+            raise ValueError(
+                f"include={self.include!r}, exclude={self.exclude!r}: there is no matrix among the "
+                "weights"
+            )
+        if module.updates > 0 and list(map(len, self._vectors)) == list(map(len, found)):
             self._vectors = [vector.to(module.device) for vector in self._vectors]
             return
         _, self._vectors = spectral_norms(self._weights, iterations=WARM_UP_ITERATIONS)

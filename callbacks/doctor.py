@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.callbacks.learner import dqn_of, replay_data_of
+from lightning_dqn.callbacks.target_network import EMATargetNetwork
 from lightning_dqn.diagnostics.doctor.examination import Examination
 from lightning_dqn.diagnostics.doctor.facts import facts_of
 from lightning_dqn.diagnostics.doctor.rule import Facts, Finding
@@ -46,6 +47,8 @@ class Doctor(pl.Callback):
         """Begin, or go on where a checkpoint ends."""
         module, data = dqn_of(self, pl_module), replay_data_of(trainer)
         facts = Facts() if data is None else facts_of(module, data)
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        facts = facts._replace(target_lags=any(_lags(one, facts) for one in callbacks))
         self._examination = Examination(facts)
         if self._restored is not None:
             self._examination.load_state_dict(self._restored)
@@ -84,3 +87,11 @@ class Doctor(pl.Callback):
                 f"{self.run_dir / FINDINGS}: couldn't be written: {error.strerror}; the run "
                 "continues"
             )
+
+
+def _lags(callback: pl.Callback, facts: Facts) -> bool:
+    """Tell whether a callback moves the target network less often than after every update."""
+    if not isinstance(callback, EMATargetNetwork) or callback.network != "target_network":
+        return False
+    period, per_env_step = callback.period, facts.updates_per_env_step or 1.0
+    return period.length * (per_env_step if period.counts_env_steps else 1) > 1

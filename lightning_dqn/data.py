@@ -31,6 +31,7 @@ from lightning_dqn.environments.spec import EnvironmentSpec, check_same
 from lightning_dqn.experience import Experience, check_memory, is_evaluating, parts_of_memory
 from lightning_dqn.extra_columns import INITIAL_PRIORITY
 from lightning_dqn.replay.priorities import ReturnPriorities
+from lightning_dqn.replay.reading import check_discount
 from lightning_dqn.replay.ring import ReplayBuffer
 from lightning_dqn.replay.samplers.sampler import (
     Pace,
@@ -221,6 +222,7 @@ class ReplayDataModule(pl.LightningDataModule):
         self._check_evaluation(ranks)
         if stage != "fit" or self._experience is not None:
             return
+        check_discount(self.environment.spec, self.replay_config)
         parts = parts_of_memory(self._trainer, self.replay_config)
         self.check_memory(self._trainer.strategy.root_device, parts=parts)
         experience = self._experience = self._make_experience()

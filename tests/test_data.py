@@ -833,6 +833,16 @@ def test_a_module_of_another_environment_is_refused_by_the_field_that_differs(
     assert data.source is None, "nothing was made"
 
 
+@pytest.mark.parametrize(("opponent", "gamma"), [(None, 0.9), ("random", -0.9)])
+def test_a_fit_whose_discount_has_the_wrong_sign_is_refused(attach, opponent, gamma):
+    environment = EnvironmentFactory("lightning_dqn/TicTacToe-v0", kwargs={"opponent": opponent})
+    data = ReplayDataModule(environment, replay=ReplayConfig(gamma=gamma))
+    attach(data)
+    with pytest.raises(ValueError, match=rf"^gamma={gamma}: .*set gamma={-gamma}"):
+        data.setup("fit")
+    assert data.source is None, "nothing was made"
+
+
 def test_evaluation_against_an_opponent_may_follow_self_play(attach):
     data = ReplayDataModule(
         EnvironmentFactory("lightning_dqn/TicTacToe-v0"),

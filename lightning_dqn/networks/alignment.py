@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from lightning_dqn.networks.normalisations import is_of_normalisation
+
 BufferPolicy = Literal["copy", "average", "skip"]
 
 
@@ -69,7 +71,7 @@ def align(
         (chosen if averaged else copied).append(name)
     if not chosen and not copied:
         raise ValueError(f"no tensor is chosen by include={include!r}, exclude={exclude!r}")
-    settling = _settling(models[0])
+    settling = settling_layers(models[0])
     taken = {*chosen, *copied}
     return Aligned(
         names=chosen,
@@ -81,6 +83,16 @@ def align(
             for prefix, layer in settling.items()
             if not taken.issuperset(name for name, _ in layer.named_buffers(prefix))
         ],
+    )
+
+
+def without_normalisations(aligned: Aligned) -> Aligned:
+    """Return models side by side without the gains and biases of their normalisations."""
+    pairs = zip(aligned.names, aligned.tensors[0], strict=True)
+    kept = [i for i, (_, tensor) in enumerate(pairs) if not is_of_normalisation(tensor)]
+    return aligned._replace(
+        names=[aligned.names[i] for i in kept],
+        tensors=tuple([tensors[i] for i in kept] for tensors in aligned.tensors),
     )
 
 
@@ -103,7 +115,7 @@ def settle(layers: Sequence[Any]) -> None:
         layer.settle()
 
 
-def _settling(model: nn.Module) -> dict[str, Any]:
+def settling_layers(model: nn.Module) -> dict[str, Any]:
     """Return the layers whose buffers follow from their weights, by name."""
     layers = dict(model.named_modules())
     return {n: layer for n, layer in layers.items() if callable(getattr(layer, "settle", None))}

@@ -5,7 +5,7 @@ Their shape doesn't: normalised over an image they have three axes, as the weigh
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 _KINDS = (
     nn.LayerNorm,
@@ -24,6 +24,6 @@ def mark_normalisations(network: nn.Module) -> nn.Module:
     return network
 
 
-def is_of_normalisation(parameter: nn.Parameter) -> bool:
+def is_of_normalisation(parameter: Tensor) -> bool:
     """Tell whether a parameter was marked."""
     return getattr(parameter, "is_of_normalisation", False)

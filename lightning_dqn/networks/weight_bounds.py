@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_dqn.networks.alignment import Models, as_aligned, settle
+from lightning_dqn.networks.normalisations import is_of_normalisation
 from lightning_dqn.system.numbers import finite_number
 
 
@@ -18,7 +19,7 @@ def spectral_norms(
     """Estimate the largest singular value of every matrix, from below, by power iteration.
 
     Alg. 1 of Miyato et al. 2018 (arxiv.org/abs/1802.05957). A tensor of more than two axes
-    counts as the matrix [out, rest]; one of a single axis is no matrix and left out.
+    counts as the matrix [out, rest]; what is no matrix is left out, see :func:`matrices`.
 
     Args:
         model: a model, or the first one of those that are aligned; it is read.
@@ -31,12 +32,12 @@ def spectral_norms(
     """
     if iterations < 1:
         raise ValueError(f"iterations={iterations}: at least 1")
-    matrices = [t.flatten(1) for t in as_aligned(model).tensors[0] if t.ndim > 1]
+    flat = [matrix.flatten(1) for matrix in matrices(as_aligned(model).tensors[0])]
     if vectors is None:
         start = torch.Generator().manual_seed(0)
-        vectors = [torch.randn(len(m), generator=start).to(m) for m in matrices]
+        vectors = [torch.randn(len(m), generator=start).to(m) for m in flat]
     norms, kept = [], []
-    for matrix, vector in zip(matrices, vectors, strict=True):
+    for matrix, vector in zip(flat, vectors, strict=True):
         left = vector
         # Products of low precision would not come close to the bound.
         with torch.autocast(matrix.device.type, enabled=False):
@@ -65,8 +66,8 @@ def clip(
         model: the model that changes.
         max_value: every weight is clamped to [-max_value, max_value].
         max_norm: every tensor of a larger L2 norm is scaled down to it.
-        max_spectral_norm: every matrix of a larger spectral norm is scaled down to it; tensors
-            of one axis are left alone. Exactly one of the three.
+        max_spectral_norm: every matrix of a larger spectral norm is scaled down to it; others
+            are left alone, see :func:`matrices`. Exactly one of the three.
         norms: with ``max_spectral_norm``, what :func:`spectral_norms` found; None: it is asked
             for 100 iterations.
     """
@@ -82,8 +83,17 @@ def clip(
         assert max_spectral_norm is not None
         if norms is None:
             norms, _ = spectral_norms(model, iterations=100)
-        _scale_down([t for t in tensors if t.ndim > 1], norms, max_spectral_norm)
+        _scale_down(matrices(tensors), norms, max_spectral_norm)
     settle(aligned.settling)
+
+
+def matrices(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the tensors that multiply vectors.
+
+    One of a single axis doesn't, nor does the gain of a normalisation, whatever its axes: it
+    multiplies number by number.
+    """
+    return [t for t in tensors if t.ndim > 1 and not is_of_normalisation(t)]
 
 
 def clip_bound(

@@ -201,15 +201,19 @@ def _frame_before(ring: Cells, cells: Tensor) -> Tensor:
 
 
 def check_discount(spec: EnvironmentSpec, reading: Reading) -> None:
-    """Refuse a discount that adds the opponent's value to the learner's.
+    """Refuse a discount that adds an opponent's value to the learner's, or subtracts its own.
 
     Raises:
         ValueError: the sign is wrong.
     """
-    if not spec.zero_sum_turns:
-        return
     for name, value in list(ends("gamma", reading.gamma)) or [("gamma", reading.gamma_at(0))]:
-        if value > 0:
+        if value < 0 and not spec.zero_sum_turns:
+            raise ValueError(
+                f"{name}={value}: in this environment the next state is the learner's own, whose "
+                f"value counts for it; set {name}={-value}. Where the opponent moves next, the "
+                'environment says so: metadata["zero_sum_turns"] = True'
+            )
+        if value > 0 and spec.zero_sum_turns:
             raise ValueError(
                 f"{name}={value}: in this environment the next state is the opponent's, whose gain "
                 f"is the learner's loss; set {name}={-value}"

@@ -78,7 +78,8 @@ class ReplayBuffer:
         self.gamma = self.config.gamma_at(0)
         self.n_step: int | tuple[int, int] = self.config.n_step_at(0)
         self.after_write: list[Callable[[int, int], None]] = []
-        check_discount(spec, self.config)
+        if spec.zero_sum_turns:
+            check_discount(spec, self.config)
         self.num_times = -(-self.config.capacity // num_envs)
         if self.num_times < spec.frame_stack + 1:
             raise ValueError(

@@ -107,16 +107,34 @@ def _recorded(place: Path, folder: Path) -> Iterator[_Take]:
     for path in place.glob(f"*{RECORDING}"):
         notes = mapping_in(path)
         videos = []
-        with suppress(KeyError, TypeError, AttributeError):  # another program's
+        with suppress(KeyError, TypeError, AttributeError, ValueError):  # another program's
+            env_steps = notes["env_steps"]
             videos = [
                 EpisodeVideo(
-                    which, one["return"], notes["env_steps"], place / one["file"], folder, True
+                    which,
+                    float(one["return"]),
+                    None if env_steps is None else int(env_steps),
+                    _beside(path, one["file"]),
+                    folder,
+                    True,
                 )
                 for which, one in notes["videos"].items()
                 if which in _ORDER and (place / one["file"]).is_file()
             ]
         if videos:
             yield _Take(videos, _time(path))
+
+
+def _beside(path: Path, name: str) -> Path:
+    """Return the video of that name beside a file; a page shows no others.
+
+    Raises:
+        ValueError: it lies elsewhere, or is none.
+    """
+    video = path.with_name(name)  # refuses what has a folder in it
+    if video.suffix not in _KINDS or video.resolve().parent != path.resolve().parent:
+        raise ValueError(f"{name}: no video beside {path}")
+    return video
 
 
 def _filmed(place: Path, folder: Path) -> Iterator[_Take]:

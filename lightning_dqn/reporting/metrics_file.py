@@ -20,8 +20,10 @@ from lightning_dqn.system.faults import first_line
 METRICS = "metrics.csv"
 """What the CSV logger writes into a run's folder."""
 
-X_AXES = ("time/env_steps", "step")
+ENV_STEPS, STEP = X_AXES = ("time/env_steps", "step")
 """The env steps of a row, in the order in which they are looked for."""
+
+_EVALUATED = ("eval/", "test/")
 
 NO_METRICS = (*X_AXES, "epoch")
 """What only counts."""
@@ -54,19 +56,27 @@ class Series(NamedTuple):
 def read_rows(path: Path) -> Iterator[Row]:
     """Yield a file's rows in their order, without those that stand at no env step.
 
+    A row that tells none, as of Lightning's ``LearningRateMonitor``, stands at those told last: its
+    ``step`` is an iteration. Of an evaluation, or where no row tells any, it is the env steps.
+
     Raises:
         OSError: the file can't be read.
         ValueError: a cell is no number, or no column tells the env steps.
         csv.Error: it is no CSV.
     """
+    told = 0.0
     with path.open(newline="") as file:
         for cells in csv.DictReader(whole_lines(file)):
             if cells.keys().isdisjoint(X_AXES):
                 raise ValueError(f"no column {' or '.join(X_AXES)}")
-            env_steps = next((cells[name] for name in X_AXES if cells.get(name)), None)
-            if env_steps is not None:
-                values = {n: v for n, v in cells.items() if n and v and n not in NO_METRICS}
-                yield Row(float(env_steps), {name: float(v) for name, v in values.items()})
+            values = {n: float(v) for n, v in cells.items() if n and v and n not in NO_METRICS}
+            if own := cells.get(ENV_STEPS):
+                told = float(own)
+                yield Row(told, values)
+            elif ENV_STEPS in cells and not any(n.startswith(_EVALUATED) for n in values):
+                yield Row(told, values)
+            elif step := cells.get(STEP):
+                yield Row(float(step), values)
 
 
 def read_series(path: Path, *, keys: Collection[str] | None = None) -> dict[str, Series]:

@@ -140,3 +140,27 @@ def test_the_vectors_begin_anew_with_a_new_module(fit: Make, make_module: Make) 
     fit(fresh, module=make_module(network=LAYERS))
     found, expected = (c.state_dict()["vectors"] for c in (callback, fresh))
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("bound", MEASURES)
+def test_normalisations_are_left_alone_unless_they_are_chosen(
+    bound: str, fit: Make, make_module: Make
+) -> None:
+    """A gain lies around 1 and multiplies number by number, be it shaped like a matrix."""
+    layers = [{"Linear": 16}, {"Unflatten": [1, [1, 4, 4]]}, {"LayerNorm": [[1, 4, 4]]}, "Flatten"]
+    gain = "torso.2.weight"
+
+    def largest(**chosen: Any) -> tuple[float, float]:
+        module, _ = fit(
+            ClipWeights(**{bound: 0.05}, **chosen),  # type: ignore[arg-type]
+            module=make_module(network=layers),
+        )
+        weights = dict(module.q_network.named_parameters())
+        assert weights[gain].shape == (1, 4, 4)
+        return float(weights[gain].max()), float(weights["torso.0.weight"].abs().max())
+
+    of_gain, of_weight = largest()
+    assert of_gain > 0.9
+    assert of_weight <= 0.05 * (1 + 1e-6)
+    if bound != "max_spectral_norm":
+        assert largest(include="torso")[0] <= 0.05 * (1 + 1e-6)

@@ -17,6 +17,7 @@ from lightning_dqn.formats.matching import (
 from lightning_dqn.formats.tensors import read_tensors, write_tensors
 from lightning_dqn.networks.heads.quantile import QuantileHead
 from lightning_dqn.networks.table import Table
+from lightning_dqn.networks.torsos import Impala
 
 BOARD = EnvironmentSpec((9,), "float32", 9)
 LAYERS = [{"Linear": 32}, "ReLU", {"Linear": 32}, "ReLU"]
@@ -228,3 +229,22 @@ def test_a_table_from_elsewhere_counts_as_learned_unless_the_file_tells_which_st
     table = Table(4, 2)
     import_weights(table, {"seen": torch.tensor([True, False, False, False])}, partial=True)
     assert table.unseen(torch.arange(4)).tolist() == [False, True, True, True]
+
+
+def test_spectral_norms_that_a_file_has_no_vectors_for_are_found_anew():
+    """Else weights are divided by the singular value of those that were there before."""
+    frames = EnvironmentSpec((3, 24, 24), "uint8", 2)
+
+    def made(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return switched_dqn(frames, network=Impala(spectral_norm=True, hidden=16)).q_network
+
+    source, target = made(0).eval(), made(1).eval()
+    tensors = {n: t for n, t in state(source).items() if not n.endswith((".left", ".right"))}
+    with pytest.raises(ValueError, match="don't fit the network"):
+        import_weights(target, tensors)
+    import_weights(target, tensors, partial=True)
+    images = torch.randint(0, 256, (2, 3, 24, 24), dtype=torch.uint8)
+    torch.testing.assert_close(target(images), source(images), rtol=0.05, atol=0.01)
+    import_weights(target, state(source))
+    assert same(state(target), state(source)), "whole ones are taken as they are"

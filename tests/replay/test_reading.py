@@ -379,6 +379,18 @@ def test_a_discount_that_subtracts_or_ignores_the_opponents_value_is_taken(gamma
     check_discount(ZERO_SUM, Reading(gamma=gamma))
 
 
-@pytest.mark.parametrize("gamma", [-1, 0.0, 0.9])
-def test_a_discount_of_either_sign_is_taken_where_nobody_else_moves(gamma):
+@pytest.mark.parametrize("gamma", [0, 0.0, 0.9, 1, LinearSchedule(0.9, 1.0, 10)])
+def test_a_discount_that_adds_the_learners_own_value_is_taken(gamma):
     check_discount(spec_of(), Reading(gamma=gamma))
+
+
+@pytest.mark.parametrize(
+    ("gamma", "name", "right"),
+    [(-0.9, "gamma", 0.9), (LinearSchedule(0.9, -1.0, 10), "gamma.end", 1.0)],
+)
+def test_a_discount_that_subtracts_the_learners_own_value_is_refused(gamma, name, right):
+    """As where self-play's is kept and an opponent moves within the step."""
+    match = rf"^{name}=-{right}: .* the learner's own, .* set {name}={right}\. .*zero_sum_turns"
+    with pytest.raises(ValueError, match=match):
+        check_discount(spec_of(), Reading(gamma=gamma))
+    ReplayBuffer(spec_of(), 1, ReplayConfig(10, gamma=gamma))

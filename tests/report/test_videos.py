@@ -109,6 +109,33 @@ def test_what_another_program_wrote_is_no_recording(setting):
     assert videos_of(setting) == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file": "{elsewhere}/private.gif"},
+        {"file": "../../private.gif"},
+        {"file": "link.gif"},
+        {"file": "notes.txt"},
+        {"file": 3},
+        {"return": "a lot"},
+        {"env_steps": "soon"},
+    ],
+)
+def test_a_recording_of_another_shows_no_file_from_elsewhere(setting, tmp_path, change):
+    folder = setting.runs[0].folder
+    record(folder, 100, best=5.0)
+    assert shown(setting) == [("best", 5.0, 100)]
+    (tmp_path / "private.gif").write_bytes(b"GIF")
+    (folder / "videos" / "link.gif").symlink_to(tmp_path / "private.gif")
+    (folder / "videos" / "notes.txt").write_text("of the run")
+    told = json.loads((folder / "videos" / "recording.json").read_text())
+    for name, value in change.items():
+        place = told if name == "env_steps" else told["videos"]["best"]
+        place[name] = value.format(elsewhere=tmp_path) if isinstance(value, str) else value
+    (folder / "videos" / "recording.json").write_text(json.dumps(told))
+    assert shown(setting) == []
+
+
 def test_the_run_of_the_median_return_comes_first(tmp_path):
     sweep = make_sweep(tmp_path, {"lr=1": [1, 3, 2]})
     for seed in (0, 2):

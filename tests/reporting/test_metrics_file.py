@@ -18,11 +18,26 @@ def lists(found):
 
 
 def test_each_metric_stands_over_its_own_env_steps_and_what_counts_is_none(tmp_path):
-    found = series_of(tmp_path, "10,1,0,,0.5", "20,2,0,3.0,0.25", ",40,1,,0.125")
+    found = series_of(tmp_path, "10,1,0,,0.5", "20,2,0,3.0,0.25", "40,3,1,,0.125")
     assert lists(found) == {
         "train/loss": [[10, 20, 40], [0.5, 0.25, 0.125]],
         "eval/episode_return": [[20], [3.0]],
     }
+
+
+def test_a_row_that_tells_no_env_steps_stands_at_those_told_last(tmp_path):
+    """What a callback of one's own logs has iterations as its step; an evaluation has env steps."""
+    found = series_of(tmp_path, ",0,0,,0.5", "64,1,0,,0.25", ",2,0,,0.125", ",128,0,3.0,")
+    assert lists(found) == {
+        "train/loss": [[0, 64], [0.5, 0.125]],
+        "eval/episode_return": [[128], [3.0]],
+    }
+
+
+def test_where_no_row_tells_env_steps_the_steps_are_theirs(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,train/loss\n10,0.5\n20,0.25\n")
+    found = read_series(tmp_path / "metrics.csv")
+    assert lists(found) == {"train/loss": [[10, 20], [0.5, 0.25]]}
 
 
 def test_of_two_rows_of_an_env_step_the_later_one_counts_and_steps_rise(tmp_path):

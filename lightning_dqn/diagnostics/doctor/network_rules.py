@@ -53,8 +53,10 @@ def hasty_target(history: History, facts: Facts) -> str | None:
     Without a lag the targets run after every update, which Mnih et al. 2015
     (doi.org/10.1038/nature14236), table 3, found to lose most of what they had. Threshold: nearer
     than 1e-5 of the weights' size at three looks in turn, while the learning rate is not yet a
-    tenth of what it was.
+    tenth of what it was. One that is copied now and then may have been just before each look.
     """
+    if facts.target_lags:
+        return None
     rate = history[RATE]
     if rate.count and rate.newest(1)[0] < 0.1 * rate.highest:
         return None

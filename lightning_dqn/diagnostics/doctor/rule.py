@@ -22,6 +22,7 @@ class Facts(NamedTuple):
         num_envs: environments of training.
         trains_both_sides: training is self-play, whose returns are the rewards of both in sum.
         evaluates_both_sides: evaluation is.
+        target_lags: the target network moves less often than after every update.
     """
 
     gamma: float | None = None
@@ -33,6 +34,7 @@ class Facts(NamedTuple):
     num_envs: int | None = None
     trains_both_sides: bool | None = None
     evaluates_both_sides: bool | None = None
+    target_lags: bool | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Facts:

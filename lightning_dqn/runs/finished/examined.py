@@ -79,7 +79,10 @@ def _by_configuration(path: Path) -> Facts:
         raise ConfigError(f"{path}: can't be read: {reason}") from error
     turns = _turns(found)
     both = {"trains_both_sides": turns, "evaluates_both_sides": turns and alike}
-    return Facts.of({**found, **both, "evaluates_alike": alike and not turns})
+    lags = (_plain(config, "callbacks.target_network.every_n_updates") or 1) > 1
+    return Facts.of(
+        {**found, **both, "evaluates_alike": alike and not turns, "target_lags": lags or None}
+    )
 
 
 _KEYS: Mapping[str, str] = {

@@ -199,6 +199,12 @@ def test_the_target_may_come_close_when_the_learning_rate_has_fallen() -> None:
     assert found(rate) == []
 
 
+def test_a_target_that_is_copied_now_and_then_may_be_just_that_at_each_look() -> None:
+    case = CASES["target-hasty"][0]
+    assert found(case, FACTS._replace(target_lags=True)) == []
+    assert found(case, FACTS._replace(target_lags=False)) == ["target-hasty"]
+
+
 def test_gradients_may_be_clipped_always_where_something_is_learned() -> None:
     assert found(of(train__gradient_norm=500.0)) == []
 

@@ -36,11 +36,11 @@ def test_findings_come_from_the_rows(tmp_path: Path) -> None:
     assert (found.rule, found.env_steps) == ("units-silent", 200)
 
 
-def test_empty_cells_are_no_values_and_the_step_stands_for_env_steps(tmp_path: Path) -> None:
-    metrics(tmp_path, "step,train/loss,time/env_steps", "7,,", "8,0.5,9")
+def test_empty_cells_are_no_values_and_a_row_stands_at_the_env_steps_told_last(tmp_path: Path) -> None:
+    metrics(tmp_path, "step,train/loss,time/env_steps", "8,0.5,9", "7,,")
     assert list(rows_of(tmp_path)) == [
-        (7, {}),
         (9, {"train/loss": 0.5}),
+        (9, {}),
     ]
 
 
