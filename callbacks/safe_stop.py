@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
 from lightning_dqn.callbacks.learner import replay_data_of
 from lightning_dqn.data import ReplayDataModule
@@ -144,7 +145,7 @@ class SafeStop(Checkpoint):
 
         Of one that early stopping has ended, keep on which terms: Lightning would learn on.
         """
-        if any(one.stopped_epoch == trainer.current_epoch for one in _stoppings(trainer)):
+        if any(_has_ended(one, trainer.current_epoch) for one in _stoppings(trainer)):
             checkpoint |= {_ENDED: _terms(trainer)} if trainer.should_stop else {}
         if self._is_amid_evaluation:
             progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
@@ -203,6 +204,12 @@ class SafeStop(Checkpoint):
 def _stoppings(trainer: pl.Trainer) -> list[EarlyStopping]:
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return [one for one in callbacks if isinstance(one, EarlyStopping)]
+
+
+def _has_ended(stopping: EarlyStopping, epoch: int) -> bool:
+    """Tell whether early stopping ends the run in this epoch; of none it says 0 too."""
+    is_stopped = stopping.stopping_reason != EarlyStoppingReason.NOT_STOPPED
+    return is_stopped and stopping.stopped_epoch == epoch
 
 
 def _terms(trainer: pl.Trainer) -> list[Any]:

@@ -29,12 +29,21 @@ class Progress(NamedTuple):
         iterations: of the epoch that had begun.
         all_iterations: of all epochs.
         env_steps: so far, warm-up included.
+        newest_epoch: iterations of the newest epoch that had begun, be it over or not.
     """
 
     epochs: int
     iterations: int
     all_iterations: int
     env_steps: int
+    newest_epoch: int = 0
+
+    def was_cut(self, epoch: int) -> bool:
+        """Tell whether the newest epoch counts as over before its ``epoch`` iterations were made.
+
+        Lightning does that where ``max_time`` or ``max_steps`` ends a fit.
+        """
+        return self.epochs > 0 and not self.iterations and self.newest_epoch < epoch
 
 
 def spread_budget(config: DictConfig) -> None:
@@ -53,11 +62,15 @@ def spread_budget(config: DictConfig) -> None:
     if budget is None:
         return
     path = Path(str(config.ckpt_path)) if config.get("ckpt_path") else None
-    made = _made(config) if path is not None else None
-    if made is not None and made["env_steps"] == budget:
-        _set(config, made["max_epochs"], made["env_steps_per_epoch"])
-        return
+    goes_on = path is not None and is_own(path, config.run_dir)
+    made = _made(config) if goes_on else None
+    progress = None if path is None else progress_of(path)
     pace = pace_of(config)
+    if made is not None and made["env_steps"] == budget:
+        epoch = -(-made["env_steps_per_epoch"] // pace.env_steps_per_iteration)
+        if progress is None or progress.env_steps >= budget or not progress.was_cut(epoch):
+            _set(config, made["max_epochs"], made["env_steps_per_epoch"])
+            return
     left = budget - pace.warmup_env_steps
     if left <= 0:
         raise ConfigError(
@@ -65,9 +78,8 @@ def spread_budget(config: DictConfig) -> None:
             f"data.collection.warmup_env_steps={warmup_of(config)}"
         )
     over = begun = 0
-    progress = None if path is None else progress_of(path)
     # A run of before its budget was noted, which is over, has nothing left, and is tested again.
-    is_over = made is None and path is not None and is_own(path, config.run_dir)
+    is_over = made is None and goes_on
     if progress is not None and (not is_over or budget > progress.env_steps):
         over, begun = progress.epochs, progress.iterations
         left = _rest(budget, progress, pace.env_steps_per_iteration)
@@ -153,7 +165,11 @@ def _progress(checkpoint: Path, stamps: tuple[int, ...]) -> Progress | None:
     has_begun = epochs["ready"] > epochs["processed"]
     iterations = batches["processed"] if has_begun else 0
     return Progress(
-        epochs["processed"], iterations, saved["global_step"], saved["dqn"]["env_steps"]
+        epochs=epochs["processed"],
+        iterations=iterations,
+        all_iterations=saved["global_step"],
+        env_steps=saved["dqn"]["env_steps"],
+        newest_epoch=batches["processed"],
     )
 
 

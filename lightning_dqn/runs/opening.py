@@ -53,12 +53,15 @@ def opening_line(experiment: Experiment, folder: Path) -> str:
 def _env_steps(experiment: Experiment) -> int | None:
     """Return the env steps at the run's end, those before it goes on included."""
     checkpoint, data = experiment.config.get("ckpt_path"), experiment.data
-    progress = None if checkpoint is None else progress_of(Path(checkpoint))
+    progress = (checkpoint and progress_of(Path(checkpoint))) or Progress(0, 0, 0, 0)
     return env_steps_at_end(
         experiment.trainer,
         data.pace,
         an_epoch=iterations_in(experiment.trainer, data.iterations_per_epoch),
-        **(progress or Progress(0, 0, 0, 0))._asdict(),
+        epochs=progress.epochs,
+        iterations=progress.iterations,
+        all_iterations=progress.all_iterations,
+        env_steps=progress.env_steps,
     )
 
 

@@ -155,7 +155,7 @@ def test_normalisations_are_left_alone_unless_they_are_chosen(
             ClipWeights(**{bound: 0.05}, **chosen),  # type: ignore[arg-type]
             module=make_module(network=layers),
         )
-        weights = dict(module.q_network.named_parameters())
+        weights = {name: p.detach() for name, p in module.q_network.named_parameters()}
         assert weights[gain].shape == (1, 4, 4)
         return float(weights[gain].max()), float(weights["torso.0.weight"].abs().max())
 

@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from support.fake_ray import FakeRay
+from support.short_fits import OnBatch
 
 from lightning_dqn import DQN, CollectionConfig, EvaluationConfig, ReplayDataModule
 from lightning_dqn.callbacks import EMATargetNetwork, SafeStop
@@ -320,6 +321,24 @@ def test_a_stop_at_an_epochs_end_leaves_its_checkpoints(is_first: bool, tmp_path
     with pytest.raises(Stopped):
         trainer_in(tmp_path, AtTheEnd(), *own).fit(*parts())
     assert len(list((tmp_path / "best").iterdir())) == 1
+
+
+def test_a_run_that_something_else_ended_in_its_first_epoch_learns_on(tmp_path: Path) -> None:
+    """Early stopping says 0 of the epoch in which it stopped where it didn't stop, too."""
+    path = tmp_path / "last.ckpt"
+
+    def fit(ckpt_path: Path | None) -> int:
+        stops = EarlyStopping("time/env_steps", mode="max", patience=9)
+        saves = ModelCheckpoint(tmp_path, "last", enable_version_counter=False)
+        ends = [] if ckpt_path else [OnBatch(after=lambda *_: setattr(trainer, "should_stop", True))]
+        module, data = parts()
+        trainer = trainer_in(tmp_path, stops, SafeStop(), saves, *ends, epochs=3)
+        trainer.fit(module, data, ckpt_path=ckpt_path)
+        return module.env_steps
+
+    ended = fit(None)
+    assert ended < 128
+    assert fit(path) > 2 * 128
 
 
 def test_a_run_that_early_stopping_ended_learns_on_by_another_budget_alone(tmp_path: Path) -> None:

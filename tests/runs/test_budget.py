@@ -140,7 +140,7 @@ def test_a_run_stopped_in_the_midst_of_an_epoch_takes_another_budget_and_no_more
     config = compose([f"run_dir={tmp_path}", "ckpt_path=last.ckpt"])
     for begun, more in product(range(per_epoch), (1, 10, 30, 60, 150)):
         at = 1_000 + 64 * (per_epoch * epochs + begun)
-        progress = Progress(epochs, begun, per_epoch * epochs + begun, at)
+        progress = Progress(epochs, begun, per_epoch * epochs + begun, at, begun or per_epoch)
         monkeypatch.setattr(budget, "progress_of", lambda _, progress=progress: progress)
         config.env_steps, config.data.env_steps_per_epoch = at + 64 * more, 64 * per_epoch
         spread_budget(config)
@@ -212,6 +212,35 @@ def test_a_run_goes_on_by_the_epochs_that_it_began_with(tmp_path: Path) -> None:
     again = config_of(tmp_path, 450, goes_on=True)
     spread_budget(again)
     assert lengths(again) == lengths(longer) != lengths(config)
+
+
+@into_the_same_folder
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key")
+@pytest.mark.parametrize("cut", [3, 7, 9], ids=["in the first", "at its end", "in the second"])
+def test_an_epoch_that_a_limit_cut_short_is_made_up_for(tmp_path: Path, cut: int) -> None:
+    """Lightning counts it as over, as where ``max_time`` ends a fit."""
+    env_steps = 64 + 3 * 7 * PER_ITERATION
+    first = made(config_of(tmp_path, env_steps, f"+trainer.max_steps={cut}"))
+    assert first.env_steps < env_steps / 2 + 2 * PER_ITERATION
+    last = made(config_of(tmp_path, env_steps, goes_on=True))
+    assert env_steps <= last.env_steps < env_steps + 2 * PER_ITERATION
+    again = config_of(tmp_path, env_steps, goes_on=True)
+    assert made(again).env_steps == last.env_steps
+
+
+@into_the_same_folder
+def test_a_note_of_an_attempt_from_another_checkpoint_says_nothing(tmp_path: Path) -> None:
+    """One that ended before its first checkpoint leaves it where another run may begin."""
+    made(config_of(tmp_path / "other", 200))
+    stale = {"env_steps": 600, "max_epochs": 99, "env_steps_per_epoch": PER_ITERATION}
+    (tmp_path / "new" / BUDGET).parent.mkdir(parents=True)
+    (tmp_path / "new" / BUDGET).write_text(json.dumps(stale))
+    config, fresh = (config_of(tmp_path / name, 600) for name in ("new", "fresh"))
+    for one in (config, fresh):
+        one.ckpt_path = str(tmp_path / "other" / CHECKPOINT)
+        spread_budget(one)
+    assert lengths(config) == lengths(fresh)
+    assert config.trainer.max_epochs < 99
 
 
 def test_the_part_of_an_epoch_that_is_learned_counts(tmp_path: Path) -> None:
