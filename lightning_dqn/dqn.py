@@ -322,6 +322,8 @@ class DQN(ActingModule):
 
     def on_train_start(self) -> None:
         """Set the copies to evaluation mode, and warn of likely mistakes."""
+        if self._optimization.is_scheduled:
+            self._optimization.keep_length(self.lr_schedulers())
         warn_of_flattened_images(self)
         warn_of_rounded_log_policies(self)
         self.update.drive(self._optimizer())

@@ -21,6 +21,9 @@ LRSchedulerFactory = Callable[[Optimizer], LRScheduler]
 _ONCE_AN_ITERATION = {"interval": "step", "frequency": 1}
 """What Lightning's mapping of a schedule says of one that is stepped as it is here."""
 
+_LENGTHS = ("T_max", "total_iters", "total_steps")
+"""What torch's schedules call the iterations from their beginning to their end."""
+
 
 class Optimization:
     """Makes optimizer and schedule anew for each fit.
@@ -40,6 +43,7 @@ class Optimization:
         _check_function("lr_scheduler", lr_scheduler, "LinearLR, total_iters=1_000")
         self._make_optimizer = optimizer or partial(torch.optim.Adam, lr=1e-3, fused=True)
         self._make_lr_scheduler = lr_scheduler or None  # empty, as Hydra's instantiate has it
+        self._lengths: dict[str, int] = {}
 
     @property
     def is_scheduled(self) -> bool:
@@ -63,7 +67,40 @@ class Optimization:
         scheduler = self._make_lr_scheduler(optimizer)
         check_lr_scheduler(scheduler, iterations)
         config = scheduler if isinstance(scheduler, Mapping) else {"scheduler": scheduler}
+        made = vars(config["scheduler"])
+        self._lengths = {name: made[name] for name in _LENGTHS if name in made}
         return [optimizer], [{**config, **_ONCE_AN_ITERATION}]
+
+    def keep_length(self, scheduler: Any) -> None:
+        """Let a schedule be as long as it was made, where a checkpoint brought another length.
+
+        Its rate is then what it would be if it had been as long from the beginning.
+
+        Args:
+            scheduler: what :meth:`make` made, with the state of a checkpoint.
+
+        Raises:
+            ValueError: it isn't known what that rate is.
+        """
+        brought = {name: getattr(scheduler, name) for name in self._lengths}
+        if brought == self._lengths:
+            return
+        rates_now = getattr(scheduler, "_get_closed_form_lr", None)
+        if rates_now is None:
+            [(name, before), *_] = brought.items()
+            raise ValueError(
+                f"lr_scheduler={type(scheduler).__name__}({name}={self._lengths[name]}): the run "
+                f"that ckpt_path continues has {name}={before}, and this schedule can't be of "
+                "another length from there on; continue with a run as long, or with LinearLR or "
+                "CosineAnnealingLR from the beginning"
+            )
+        vars(scheduler).update(self._lengths)
+        scheduler._last_lr = rates_now()
+        for group, rate in zip(scheduler.optimizer.param_groups, scheduler._last_lr, strict=True):
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
 
 def check_optimizers(trainer: Any, network: nn.Module, iterations: int | None) -> None:

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from support.short_fits import without_target
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, RMSprop
-from torch.optim.lr_scheduler import LinearLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LinearLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 
 from lightning_dqn import DQN
 from lightning_dqn.learning.optimizers import check_lr_scheduler, check_optimizer
@@ -249,3 +256,52 @@ def test_a_checkpoint_of_before_they_were_noted_goes_on(
     module = without_target(make_module)
     fit(module, ckpt_path=path, max_epochs=2)
     assert module.updates == 24
+
+
+class Rates(pl.Callback):
+    """Notes the learning rate of each iteration."""
+
+    def __init__(self) -> None:
+        self.noted: list[float] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.noted.append(float(trainer.optimizers[0].param_groups[0]["lr"]))
+
+
+@pytest.mark.parametrize("is_tensor", [False, True])
+@pytest.mark.parametrize("kind", ["cosine", "linear"])
+@pytest.mark.filterwarnings("ignore:this checkpoint was saved after its fit:UserWarning")
+def test_a_schedule_over_the_run_is_as_long_as_the_run_that_goes_on(
+    fit: Any, make_module: Any, tmp_path: Path, kind: str, is_tensor: bool
+) -> None:
+    """Else a cosine rises again where the shorter run ended, and a line stays at its end."""
+    schedules = {
+        "cosine": lambda length: partial(CosineAnnealingLR, T_max=length),
+        "linear": lambda length: partial(LinearLR, start_factor=1, end_factor=0.1, total_iters=length),
+    }
+
+    def module(length: int) -> DQN:
+        rate = torch.tensor(1e-3) if is_tensor else 1e-3
+        adam = partial(Adam, lr=rate, fused=True)
+        return without_target(make_module, optimizer=adam, lr_scheduler=schedules[kind](length))
+
+    whole, rest = Rates(), Rates()
+    fit(module(6), callbacks=[whole], max_epochs=2)
+    fit(module(3)).save_checkpoint(tmp_path / "a.ckpt")
+    fit(module(6), callbacks=[rest], ckpt_path=tmp_path / "a.ckpt", max_epochs=2)
+    assert whole.noted[3] < 1e-3
+    assert rest.noted == pytest.approx(whole.noted[3:])
+
+
+@pytest.mark.filterwarnings("ignore:this checkpoint was saved after its fit:UserWarning")
+def test_a_schedule_that_can_be_of_no_other_length_is_refused(
+    fit: Any, make_module: Any, tmp_path: Path
+) -> None:
+    def module(length: int) -> DQN:
+        cycle = partial(OneCycleLR, max_lr=1e-3, total_steps=length)
+        return without_target(make_module, lr_scheduler=cycle)
+
+    fit(module(3)).save_checkpoint(tmp_path / "a.ckpt")
+    text = r"^lr_scheduler=OneCycleLR\(total_steps=6\): the run .* has total_steps=3, and"
+    with pytest.raises(ValueError, match=text):
+        fit(module(6), ckpt_path=tmp_path / "a.ckpt", max_epochs=2)
