@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn, TrainerStatus
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_dqn.safekeeping.best_scores import forget_unsaved
 from lightning_dqn.system.faults import RunFault, first_line
 
 MOST_IN_A_ROW = 5
@@ -74,6 +75,7 @@ class Failures:
                 f"{text}; that is {self.in_a_row} in a row, so the run ends: make room or choose "
                 "another folder, and continue from the newest checkpoint"
             )
+        forget_unsaved(self._trainer, path)
         rank_zero_warn(
             f"{text}; the run continues and what was saved before stays "
             f"(failure {self.in_a_row} in a row, {MOST_IN_A_ROW} end the run)"

@@ -298,6 +298,48 @@ def test_a_run_goes_on_through_a_full_disk(
 
 
 @ignore_of_lightning
+@pytest.mark.parametrize(
+    ("scores", "failing", "tried", "best"),
+    [
+        ([10, 200, 50, 150], {1}, [0, 1, 2, 3], 150),
+        ([10, 200, 5, 9], {1}, [0, 1], 10),
+        ([200, 10, 5, 50], {0}, [0, 1, 3], 50),
+        ([10, 200, 100, 50], {1, 2}, [0, 1, 2, 3], 50),
+    ],
+)
+def test_what_could_not_be_saved_is_not_the_best(
+    tmp_path, make_module, make_data, make_trainer, monkeypatch, scores, failing, tried, best
+):
+    real, candidates, seen = checkpoint_files._write, ModelCheckpoint._monitor_candidates, []
+
+    def write(checkpoint: dict[str, Any], path: Path) -> None:
+        seen.append(checkpoint["epoch"])
+        if checkpoint["epoch"] in failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(checkpoint, path)
+
+    def scored(self: ModelCheckpoint, trainer: pl.Trainer) -> dict[str, torch.Tensor]:
+        score = torch.tensor(float(scores[trainer.current_epoch]))
+        return {**candidates(self, trainer), "train/updates": score}
+
+    monkeypatch.setattr(checkpoint_files, "_write", write)
+    monkeypatch.setattr(ModelCheckpoint, "_monitor_candidates", scored)
+    kept = last_checkpoint(tmp_path, filename="best", monitor="train/updates", mode="max")
+    trainer = make_trainer(
+        callbacks=[EMATargetNetwork(tau=0.1), kept],
+        max_epochs=4,
+        enable_checkpointing=True,
+        log_every_n_steps=1,
+    )
+    with pytest.warns(UserWarning, match="the run continues"):
+        trainer.fit(make_module(), make_data())
+    assert seen == tried
+    assert scores[read_checkpoint(tmp_path / "best.ckpt")["epoch"]] == best
+    assert kept.best_model_score == best
+    assert kept.best_model_path == str(tmp_path / "best.ckpt")
+
+
+@ignore_of_lightning
 def test_a_file_whose_successor_failed_is_not_given_up(
     tmp_path, make_module, make_data, make_trainer, monkeypatch
 ):
