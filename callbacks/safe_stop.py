@@ -13,8 +13,8 @@ from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 from lightning_dqn.callbacks.learner import replay_data_of
 from lightning_dqn.data import ReplayDataModule
 from lightning_dqn.environments.workers import WorkerVectorEnv
-from lightning_dqn.safekeeping.checkpoint_files import save
-from lightning_dqn.safekeeping.generations import LAST
+from lightning_dqn.safekeeping.checkpoint_files import local_path, save
+from lightning_dqn.safekeeping.generations import LAST, is_kept
 from lightning_dqn.safekeeping.signals import Listener, Stopped
 from lightning_dqn.system.ranks import ALONE, Ranks
 from lightning_dqn.system.seeding import global_generators, set_global_generators
@@ -167,8 +167,11 @@ class SafeStop(Checkpoint):
                 logger.rewind(checkpoint["dqn"]["env_steps"], checkpoint["global_step"])
         for callback in trainer.checkpoint_callbacks:
             state = checkpoint["callbacks"].get(callback.state_key)
-            if isinstance(callback, ModelCheckpoint) and state is not None:
-                _follow(state, str(callback.dirpath))
+            if not isinstance(callback, ModelCheckpoint) or state is None:
+                continue
+            if local_path(folder := str(callback.dirpath)) is not None:
+                _follow(state, folder)
+                _forget_missing(state)
 
     def _hear(self) -> None:
         self.listener.start()
@@ -240,3 +243,14 @@ def _follow(state: dict[str, Any], folder: str) -> None:
     for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
         state[name] = state[name] and moved(state[name])
     state["dirpath"] = folder
+
+
+def _forget_missing(state: dict[str, Any]) -> None:
+    """Let a ``ModelCheckpoint`` that finds none of its best ones begin anew.
+
+    Those of another run aren't here, and their scores may be of other evaluations.
+    """
+    if state["best_k_models"] and not any(is_kept(Path(one)) for one in state["best_k_models"]):
+        state |= {"best_k_models": {}, "best_model_path": "", "best_model_score": None}
+        state |= {"kth_best_model_path": "", "current_score": None}
+        state.pop("kth_value", None)

@@ -234,6 +234,30 @@ def test_a_moved_folder_keeps_its_best_checkpoint(tmp_path: Path) -> None:
     assert path.read_bytes() == content
 
 
+def test_a_run_from_another_runs_checkpoint_finds_a_best_of_its_own(tmp_path: Path) -> None:
+    def best(name: str) -> ModelCheckpoint:
+        metric = {"monitor": "eval/episode_return", "mode": "max"}
+        return ModelCheckpoint(tmp_path / name, save_on_train_epoch_end=True, **metric)
+
+    first = best("first")
+    module, data = parts()
+    trainer_in(tmp_path / "runs" / "first", first, epochs=1).fit(module, data)
+    saved = torch.load(first.best_model_path, weights_only=True)
+    [key] = [name for name in saved["callbacks"] if name.startswith("ModelCheckpoint")]
+    saved["callbacks"][key]["best_model_score"] = torch.tensor(1e6)  # of other evaluations
+    saved["callbacks"][key]["kth_value"] = torch.tensor(1e6)
+    saved["callbacks"][key]["best_k_models"] = {first.best_model_path: torch.tensor(1e6)}
+    torch.save(saved, first.best_model_path)
+    second = best("second")
+    module, data = parts()
+    trainer = trainer_in(tmp_path / "runs" / "second", second, SafeStop(), epochs=2)
+    trainer.fit(module, data, ckpt_path=first.best_model_path)
+    assert Path(second.best_model_path).parent == tmp_path / "second"
+    assert Path(second.best_model_path).is_file()
+    assert second.best_model_score is not None
+    assert second.best_model_score < 1e6
+
+
 def rows(folder: Path) -> list[dict[str, str]]:
     """Return the rows of metrics, without empty cells and what a clock says."""
     header, *lines = (folder / "metrics.csv").read_text().splitlines()
