@@ -10,6 +10,7 @@ import re
 import textwrap
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -110,6 +111,12 @@ def part_arguments(arguments: Sequence[str], kind: type) -> tuple[list[str], lis
         is_own = argument.partition("=")[0] in names or (has_path and _is_path(argument))
         (own if is_own else rest).append(argument)
     return own, rest
+
+
+def folders_of(text: str) -> list[Path]:
+    """Return the folders of a list parted by commas; the name of a single one may have some."""
+    whole = Path(text)
+    return [whole] if whole.is_dir() else [Path(folder) for folder in text.split(",")]
 
 
 def usage(kind: type) -> str:

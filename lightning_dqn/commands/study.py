@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lightning_dqn.commands import sweep, train
-from lightning_dqn.commands.command import part_arguments, read_options, usage
+from lightning_dqn.commands.command import folders_of, part_arguments, read_options, usage
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import exit_on_mistake
 from lightning_dqn.runs.options import option, trust_option
@@ -83,7 +83,7 @@ def _report(options: StudyOptions, rest: Sequence[str]) -> None:
         raise ConfigError(
             f"{superfluous[0]}: report= takes folder=, metric= and log= beside it, nothing else"
         )
-    sweeps = [read_finished(Path(folder)) for folder in str(options.report).split(",")]
+    sweeps = [read_finished(folder) for folder in folders_of(str(options.report))]
     studies = [setting for one in sweeps for setting in one.settings]
     default = Path("runs", f"report_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
     folder = Path(options.folder or default)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lightning_dqn.commands import sweep, train
-from lightning_dqn.commands.command import part_arguments, read_options, usage
+from lightning_dqn.commands.command import folders_of, part_arguments, read_options, usage
 from lightning_dqn.commands.study import seeds_of
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.mistakes import exit_on_mistake
@@ -99,7 +99,7 @@ def _report(options: SuiteOptions, rest: Sequence[str]) -> None:
     superfluous = [*rest, *(name for name, value in asked.items() if value is not None)]
     if superfluous:
         raise ConfigError(f"{superfluous[0]}: report= takes folder= beside it, nothing else")
-    found = [read_suite(Path(folder)) for folder in str(options.report).split(",")]
+    found = [read_suite(folder) for folder in folders_of(str(options.report))]
     default = Path("runs", f"report_{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
     folder = Path(options.folder or default)
     if folder.is_file() or is_sweep(folder):

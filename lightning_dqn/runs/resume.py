@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -143,9 +144,9 @@ class Resumed:
         # Refused here, before the folder's configuration is written anew.
         if (was := _num_ranks(saved)) != (is_ := _num_ranks(now)):
             raise ConfigError(
-                f"trainer.devices={now.get('trainer.devices', 1)}: the run in {self.folder} was "
-                f"saved by {was} ranks, each with its part of the replay ring, and there would be "
-                f"{is_}; continue with devices * num_nodes = {was}"
+                f"trainer.devices={typed(now.get('trainer.devices', 1))}: the run in {self.folder} "
+                f"was saved by {was} rank{'s' if was > 1 else ''}, each with its part of the replay "
+                f"ring, and there would be {is_}; continue with devices * num_nodes = {was}"
             )
         for key, is_of_version in _differing(saved, now):
             if is_of_version and not is_of(key, self._asked_keys()):
@@ -221,8 +222,10 @@ def _new(typed: Sequence[str], own: Sequence[str]) -> list[str]:
 def _num_ranks(values: Mapping[str, Any]) -> int:
     """Return how many processes learn, 1 where the devices that there are say so."""
     devices, nodes = values.get("trainer.devices", 1), values.get("trainer.num_nodes", 1)
-    known = [one for one in (devices, nodes) if isinstance(one, int) and one > 0]
-    return known[0] * known[1] if len(known) == 2 else 1
+    if isinstance(devices, str) and "," in devices:  # numbers of devices, as Lightning takes them
+        devices = [one for one in devices.split(",") if one.strip()]
+    counts = [str(len(devices) if isinstance(devices, list) else devices), str(nodes)]
+    return math.prod(map(int, counts)) if all(one.isdecimal() for one in counts) else 1
 
 
 def quoted(path: Path) -> str:

@@ -324,6 +324,12 @@ def test_seeds_are_a_number_or_a_list(text, seeds):
     assert study_command.seeds_of(text) == seeds
 
 
+def test_a_report_of_one_study_takes_a_folder_with_commas_in_its_name(fake_runs, monkeypatch):
+    study.run_study(["+a=1"], seeds=[1, 2], folder="mine, (b)")
+    assert main("report=mine, (b)", "folder=out", monkeypatch=monkeypatch) == 0
+    assert "| fake" in Path("out", "table.md").read_text()
+
+
 def test_a_report_puts_studies_into_one_table_and_one_plot(fake_runs, monkeypatch, capsys):
     study.run_study(["+a=1"], seeds=[1, 2], folder="first")
     study.run_study(["+a=2"], seeds=[3], folder="second")

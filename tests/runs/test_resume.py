@@ -204,6 +204,9 @@ def test_what_is_not_learned_by_may_change(asked: str, made: Path) -> None:
     [
         ("data.replay.gamma=0.9", r"data.replay.gamma=0.9: the run in .*made was made with 0.99"),
         ("seed=3", "seed=3: .* was made with 0"),
+        ("trainer.devices=[0,1]", r"trainer.devices=\[0,1\]: .* by 1 rank, .* there would be 2;"),
+        ("trainer.devices='2'", "trainer.devices=2: .* by 1 rank, .* there would be 2;"),
+        ("trainer.devices='0,1'", "trainer.devices=0,1: .* by 1 rank, .* there would be 2;"),
         ("data.batch_size=32", "data.batch_size=32: .* with 64"),
         ("data.replay.capacity=5000", "data.replay.capacity=5000: "),
         ("environment.id=Acrobot-v1", "environment.id=Acrobot-v1: .* with CartPole-v1"),
