@@ -77,9 +77,7 @@ class ClipWeights(ModelOperation):
         Raises:
             ValueError: none is chosen.
         """
-        chosen = align(
-            module.q_network, include=self.include, exclude=self.exclude, buffers="skip"
-        )
+        chosen = align(module.q_network, include=self.include, exclude=self.exclude, buffers="skip")
         self._weights = without_normalisations(chosen) if self.include is None else chosen
         if "max_spectral_norm" not in self.bound:
             return

@@ -21,7 +21,7 @@ from lightning_dqn.report.figures import (
     profile_figure,
 )
 from lightning_dqn.report.numbers import Numbers
-from lightning_dqn.report.panels import Panel
+from lightning_dqn.report.panels import MOST_POINTS, Panel
 from lightning_dqn.report.reported import Setting
 from lightning_dqn.report.tables import Table
 
@@ -85,6 +85,7 @@ def _view(numbers: Numbers, episodes: list[Episodes], notes: list[str]) -> dict[
         "notes": [*reported.notes, *_states(numbers), *_by_hand(numbers), *notes],
         "evaluation": tables.evaluation_table(numbers),
         "curves": _curves(numbers, numbers.main, is_main=True),
+        "most_points": MOST_POINTS,
         "left_out": numbers.left_out,
         "diagnostics": _curves(numbers, numbers.diagnostics, is_main=False),
         "comparisons": _comparisons(numbers),

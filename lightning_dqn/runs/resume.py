@@ -145,8 +145,8 @@ class Resumed:
         if (was := _num_ranks(saved)) != (is_ := _num_ranks(now)):
             raise ConfigError(
                 f"trainer.devices={typed(now.get('trainer.devices', 1))}: the run in {self.folder} "
-                f"was saved by {was} rank{'s' if was > 1 else ''}, each with its part of the replay "
-                f"ring, and there would be {is_}; continue with devices * num_nodes = {was}"
+                f"was saved by {was} rank{'s' if was > 1 else ''}, each with its part of the "
+                f"replay ring, and there would be {is_}; continue with devices * num_nodes = {was}"
             )
         for key, is_of_version in _differing(saved, now):
             if is_of_version and not is_of(key, self._asked_keys()):

@@ -16,7 +16,7 @@ from lightning_dqn.system.faults import DamagedCheckpoint
 
 
 def forget_unsaved(trainer: pl.Trainer, path: Path) -> None:
-    """Let callbacks go by the checkpoint that lies at a path, where another one couldn't be written.
+    """Let callbacks go by the checkpoint that lies at a path where another couldn't be written.
 
     Lightning's count a score before they save: one that isn't there would be the best from then on,
     and later ones that are worse, but better than what is there, wouldn't be saved.
@@ -27,8 +27,9 @@ def forget_unsaved(trainer: pl.Trainer, path: Path) -> None:
     """
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ModelCheckpoint):
-            for name in [one for one in callback.best_k_models if os.path.abspath(one) == str(path)]:
-                _go_back(callback, name, path)
+            for name in list(callback.best_k_models):
+                if os.path.abspath(name) == str(path):
+                    _go_back(callback, name, path)
 
 
 def _go_back(callback: ModelCheckpoint, name: str, path: Path) -> None:

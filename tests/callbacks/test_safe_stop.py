@@ -354,9 +354,11 @@ def test_a_run_that_something_else_ended_in_its_first_epoch_learns_on(tmp_path: 
     def fit(ckpt_path: Path | None) -> int:
         stops = EarlyStopping("time/env_steps", mode="max", patience=9)
         saves = ModelCheckpoint(tmp_path, "last", enable_version_counter=False)
-        ends = [] if ckpt_path else [OnBatch(after=lambda *_: setattr(trainer, "should_stop", True))]
+        ends = OnBatch(after=lambda *_: setattr(trainer, "should_stop", True))
         module, data = parts()
-        trainer = trainer_in(tmp_path, stops, SafeStop(), saves, *ends, epochs=3)
+        trainer = trainer_in(
+            tmp_path, stops, SafeStop(), saves, *([] if ckpt_path else [ends]), epochs=3
+        )
         trainer.fit(module, data, ckpt_path=ckpt_path)
         return module.env_steps
 

@@ -277,7 +277,9 @@ def test_a_schedule_over_the_run_is_as_long_as_the_run_that_goes_on(
     """Else a cosine rises again where the shorter run ended, and a line stays at its end."""
     schedules = {
         "cosine": lambda length: partial(CosineAnnealingLR, T_max=length),
-        "linear": lambda length: partial(LinearLR, start_factor=1, end_factor=0.1, total_iters=length),
+        "linear": lambda length: partial(
+            LinearLR, start_factor=1, end_factor=0.1, total_iters=length
+        ),
     }
 
     def module(length: int) -> DQN:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 
-import numpy as np
-
 from lightning_dqn.collecting.final_rows import final_rows
 from lightning_dqn.collecting.remote.block import Block, Following
 from lightning_dqn.collecting.remote.parts import following_of, nothing_yet, times_of

@@ -344,8 +344,8 @@ def test_where_all_actors_are_lost_at_once_others_go_on(make_source, num_actors,
     source = make_source(num_actors=num_actors, env_steps_per_iteration=4, **settings)
     learner = Changing()
     warm_up(source, learner)
-    for actor in source._pool._actors:
-        actor.is_dead = True
+    for one in source._pool._actors:
+        one.is_dead = True
     with pytest.warns(WorkerRestarted, match="was lost"):
         iterations = learner.iterations(source, 200)
     assert iterations[-1].worker_restarts == num_actors

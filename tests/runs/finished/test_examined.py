@@ -36,7 +36,9 @@ def test_findings_come_from_the_rows(tmp_path: Path) -> None:
     assert (found.rule, found.env_steps) == ("units-silent", 200)
 
 
-def test_empty_cells_are_no_values_and_a_row_stands_at_the_env_steps_told_last(tmp_path: Path) -> None:
+def test_empty_cells_are_no_values_and_a_row_stands_at_what_was_told_last(
+    tmp_path: Path,
+) -> None:
     metrics(tmp_path, "step,train/loss,time/env_steps", "8,0.5,9", "7,,")
     assert list(rows_of(tmp_path)) == [
         (9, {"train/loss": 0.5}),
