@@ -40,6 +40,7 @@ from lightning_dqn.study.sweep import is_sweep as is_of_sweep
 from lightning_dqn.system.faults import DamagedCheckpoint, RunFault
 from lightning_dqn.system.files import FAILURE, PRUNED, write_json
 from lightning_dqn.system.output import lasting_output
+from lightning_dqn.system.overrides import unquoted
 from lightning_dqn.system.processes import follows_parent
 
 _transcript = logging.getLogger("lightning_dqn.transcript")
@@ -80,7 +81,7 @@ def _main(arguments: Sequence[str]) -> None:
 def sweep_of(arguments: Sequence[str]) -> Path | None:
     """Return the folder of a sweep that ``resume=`` names, if it names one."""
     named = [one.removeprefix("resume=") for one in arguments if one.startswith("resume=")]
-    folder = Path(named[-1].strip("'\"")) if named else None
+    folder = Path(unquoted(named[-1])) if named else None
     return folder if folder is not None and is_of_sweep(folder) else None
 
 

@@ -11,6 +11,7 @@ from lightning_dqn.runs.mistakes import MISTAKES
 from lightning_dqn.runs.resume import CHECKPOINT, CONFIGURATION, Resumed
 from lightning_dqn.runs.trust import NOTHING, Trust
 from lightning_dqn.safekeeping.generations import is_kept
+from lightning_dqn.system.overrides import unquoted
 
 _AUTO = "auto"
 
@@ -27,7 +28,7 @@ def find_resumed(arguments: Sequence[str], trust: Trust = NOTHING) -> Resumed | 
     named = [one.partition("=")[2] for one in arguments if one.startswith("resume=")]
     if not named:
         return None
-    path, rest = named[-1].strip("'\""), without_resume(arguments)
+    path, rest = unquoted(named[-1]), without_resume(arguments)
     if path == _AUTO:
         return _begun_before(rest, trust)
     folder = Path(path)

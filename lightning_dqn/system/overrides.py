@@ -51,6 +51,12 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
+def unquoted(text: str) -> str:
+    """Return a path that may stand in quotes, as in Hydra's words; those of its own name stay."""
+    is_in_quotes = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if is_in_quotes and not Path(text).exists() else text
+
+
 def path_of(override: str) -> str:
     """Return the key of what an override sets, of a group the key that its options are below."""
     return key_of(override).partition("@")[0].replace("/", ".")

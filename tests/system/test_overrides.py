@@ -8,7 +8,13 @@ import pytest
 import yaml
 
 from lightning_dqn.runs.compose import compose
-from lightning_dqn.system.overrides import OVERRIDES, last_of_each_key, own_overrides, path_of
+from lightning_dqn.system.overrides import (
+    OVERRIDES,
+    last_of_each_key,
+    own_overrides,
+    path_of,
+    unquoted,
+)
 
 RESUMED = ["+experiment=cartpole", "trainer.max_epochs=2", "ckpt_path='/run/last.ckpt'"]
 
@@ -86,3 +92,15 @@ def test_what_is_kept_composes_to_the_same(given: str) -> None:
 )
 def test_the_path_of_what_is_set(override: str, path: str) -> None:
     assert path_of(override) == path
+
+
+def test_quotes_are_taken_off_in_pairs_unless_they_are_the_names_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in ("'runs/a b'", '"runs/a b"'):
+        assert unquoted(text) == "runs/a b"
+    for text in ("my 'a'", "'a' b", "runs/a", "'", ""):
+        assert unquoted(text) == text
+    Path("'mine'").mkdir()
+    assert unquoted("'mine'") == "'mine'"
