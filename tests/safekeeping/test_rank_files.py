@@ -41,7 +41,9 @@ class Strategy:
 def trainer_of(ranks: Ranks, stage: str = "fit") -> Any:
     """Return what stands for a Trainer whose files are shared."""
     strategy = Strategy(ranks)
-    trainer: Any = SimpleNamespace(strategy=strategy, state=SimpleNamespace(fn=stage))
+    trainer: Any = SimpleNamespace(
+        strategy=strategy, state=SimpleNamespace(fn=stage), checkpoint_callbacks=[]
+    )
     share_files(trainer, ranks, strategy.checkpoint_io, "data")
     share_files(trainer, ranks, strategy.checkpoint_io, "data")  # as a test after a fit does
     return trainer

@@ -103,7 +103,10 @@ class GameEnv(VectorEnv):
         self.game = game
         self.num_envs = num_envs
         num_states, num_actions = game.reward.shape
-        self.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        self.metadata = {
+            "autoreset_mode": AutoresetMode.NEXT_STEP,
+            "zero_sum_turns": game.gamma < 0,
+        }
         self.single_observation_space = gym.spaces.Discrete(num_states)
         self.single_action_space = gym.spaces.Discrete(num_actions)
         self.observation_space = gym.vector.utils.batch_space(
