@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightning_dqn.networks.alignment import settle, settling_layers
+from lightning_dqn.networks.alignment import left_behind, settle
 from lightning_dqn.networks.q_network import QNetwork
 from lightning_dqn.networks.table import Table
 
@@ -96,13 +96,7 @@ def import_weights(
         # Whoever filled the table doesn't tell which rows are experience: what it brings, all are.
         fitting["seen"] = torch.ones_like(network.seen)
     network.load_state_dict(fitting, strict=not partial)
-    settle(
-        [
-            layer
-            for prefix, layer in settling_layers(network).items()
-            if not fitting.keys() >= {name for name, _ in layer.named_buffers(prefix)}
-        ]
-    )
+    settle(left_behind(network, fitting.keys()))
     return report
 
 

@@ -6,7 +6,7 @@ Models are walked by parameter name, so their order of definition doesn't matter
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -71,18 +71,12 @@ def align(
         (chosen if averaged else copied).append(name)
     if not chosen and not copied:
         raise ValueError(f"no tensor is chosen by include={include!r}, exclude={exclude!r}")
-    settling = settling_layers(models[0])
-    taken = {*chosen, *copied}
     return Aligned(
         names=chosen,
         tensors=tuple(_tensors(model, chosen, models[0]) for model in models),
         copied=tuple(_tensors(model, copied, models[0]) for model in models),
-        settling=list(settling.values()),
-        left_behind=[
-            layer
-            for prefix, layer in settling.items()
-            if not taken.issuperset(name for name, _ in layer.named_buffers(prefix))
-        ],
+        settling=list(_settling(models[0]).values()),
+        left_behind=left_behind(models[0], {*chosen, *copied}),
     )
 
 
@@ -115,7 +109,21 @@ def settle(layers: Sequence[Any]) -> None:
         layer.settle()
 
 
-def settling_layers(model: nn.Module) -> dict[str, Any]:
+def left_behind(model: nn.Module, taken: Set[str]) -> list[Any]:
+    """Return the layers with buffers that follow from their weights, where not all were taken.
+
+    Args:
+        model: whose layers they are.
+        taken: names of the tensors that come to it from elsewhere.
+    """
+    return [
+        layer
+        for prefix, layer in _settling(model).items()
+        if not taken >= {name for name, _ in layer.named_buffers(prefix)}
+    ]
+
+
+def _settling(model: nn.Module) -> dict[str, Any]:
     """Return the layers whose buffers follow from their weights, by name."""
     layers = dict(model.named_modules())
     return {n: layer for n, layer in layers.items() if callable(getattr(layer, "settle", None))}

@@ -40,12 +40,7 @@ def test_comments_are_found_by_the_full_path_of_their_key():
         ("module/head", "scalar", "huber_threshold", "from square to linear"),
         ("module/head", "quantile", "huber_threshold", "0: plain quantile regression"),
         ("module/optimizer", "adam", "weight_decay", "L2 penalty"),
-        (
-            "module/optimizer",
-            "adamw",
-            "weight_decay",
-            "share of the weights that each step",
-        ),
+        ("module/optimizer", "adamw", "weight_decay", "share of the weights that each step"),
         ("environment", "gymnasium", "num_envs", "environments that training steps at once"),
         ("environment", "atari", "num_envs", "games that training plays at once"),
     ],
