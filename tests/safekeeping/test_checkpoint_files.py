@@ -224,6 +224,16 @@ def last_checkpoint(folder: Path, **options: Any) -> ModelCheckpoint:
     return ModelCheckpoint(folder, every_n_epochs=1, save_on_train_epoch_end=True, **named)
 
 
+def saving(make_trainer: Any, kept: ModelCheckpoint, *, max_epochs: int) -> pl.Trainer:
+    """Return a Trainer whose checkpoints a callback keeps, by metrics of every iteration."""
+    return make_trainer(
+        callbacks=[EMATargetNetwork(tau=0.1), kept],
+        max_epochs=max_epochs,
+        enable_checkpointing=True,
+        log_every_n_steps=1,
+    )
+
+
 def failures_told(caught: Any) -> list[str]:
     return [str(one.message) for one in caught if "couldn't be written" in str(one.message)]
 
@@ -263,10 +273,7 @@ def test_lightnings_rotation_leaves_no_generation_behind(
     kept = last_checkpoint(
         tmp_path, filename="{epoch}", save_top_k=2, monitor="train/updates", mode="max"
     )
-    callbacks = [EMATargetNetwork(tau=0.1), kept]
-    trainer = make_trainer(
-        callbacks=callbacks, max_epochs=4, enable_checkpointing=True, log_every_n_steps=1
-    )
+    trainer = saving(make_trainer, kept, max_epochs=4)
     trainer.fit(make_module(), make_data())
     assert names(tmp_path) == {"epoch=2.ckpt", "epoch=3.ckpt"}
 
@@ -325,12 +332,7 @@ def test_what_could_not_be_saved_is_not_the_best(
     monkeypatch.setattr(checkpoint_files, "_write", write)
     monkeypatch.setattr(ModelCheckpoint, "_monitor_candidates", scored)
     kept = last_checkpoint(tmp_path, filename="best", monitor="train/updates", mode="max")
-    trainer = make_trainer(
-        callbacks=[EMATargetNetwork(tau=0.1), kept],
-        max_epochs=4,
-        enable_checkpointing=True,
-        log_every_n_steps=1,
-    )
+    trainer = saving(make_trainer, kept, max_epochs=4)
     with pytest.warns(UserWarning, match="the run continues"):
         trainer.fit(make_module(), make_data())
     assert seen == tried
@@ -355,12 +357,7 @@ def test_a_file_whose_successor_failed_is_not_given_up(
     kept = last_checkpoint(
         tmp_path, filename="{epoch}", save_top_k=1, monitor="train/updates", mode="max"
     )
-    trainer = make_trainer(
-        callbacks=[EMATargetNetwork(tau=0.1), kept],
-        max_epochs=3,
-        enable_checkpointing=True,
-        log_every_n_steps=1,
-    )
+    trainer = saving(make_trainer, kept, max_epochs=3)
     with pytest.warns(UserWarning, match="the run continues"):
         trainer.fit(make_module(), make_data())
     assert names(tmp_path) == {"epoch=1.ckpt"}
