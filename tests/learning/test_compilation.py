@@ -156,6 +156,28 @@ def test_a_compiled_step_that_gives_other_numbers_is_not_used(
     assert len(_lines(caplog)) == 1
 
 
+@pytest.mark.parametrize(("gap", "is_used"), [(3e-8, True), (3e-5, False)])
+def test_a_gradient_that_is_rounding_beside_the_others_may_differ_by_that(
+    compiler: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    gap: float,
+    is_used: bool,
+) -> None:
+    """As that of a bias before a BatchNorm, which is 0 but for rounding."""
+
+    def step(batch: Tensor, bias: float = 2e-8) -> tuple[tuple[Tensor, ...], Tensor]:
+        return (batch, torch.full((3,), bias)), batch.sum()
+
+    monkeypatch.setattr(
+        torch, "compile", lambda _, **options: lambda batch: step(batch, 2e-8 + gap)
+    )
+    compiled = compile_step(step, True, expected_updates=1, device=CPU)
+    (_, bias), _ = compiled(torch.ones(2))
+    assert (float(bias[0]) != pytest.approx(2e-8)) is is_used
+    assert len(_lines(caplog)) == (not is_used)
+
+
 def test_a_compiled_step_that_agrees_is_used_also_on_numbers_that_are_not_finite(
     compiler: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
