@@ -15,6 +15,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lightning_dqn.networks.normalisations import mark_normalisations
+
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 LRSchedulerFactory = Callable[[Optimizer], LRScheduler]
 
@@ -60,7 +62,7 @@ class Optimization:
         Raises:
             ValueError: they can't work here.
         """
-        optimizer = self._make_optimizer(network.parameters())
+        optimizer = self._make_optimizer(mark_normalisations(network).parameters())
         check_optimizer(optimizer, network)
         if self._make_lr_scheduler is None:
             return optimizer

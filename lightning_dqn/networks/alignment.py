@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from lightning_dqn.networks.normalisations import is_of_normalisation
+from lightning_dqn.networks.normalisations import is_of_normalisation, mark_normalisations
 
 BufferPolicy = Literal["copy", "average", "skip"]
 
@@ -62,6 +62,7 @@ def align(
         raise ValueError("align needs at least one model")
     if buffers not in ("copy", "average", "skip"):
         raise ValueError(f"buffers={buffers!r}: choose copy, average or skip")
+    mark_normalisations(models[0])
     chosen = [name for name, _ in models[0].named_parameters() if matches(name, include, exclude)]
     copied: list[str] = []
     for name, buffer in models[0].named_buffers():

@@ -1,6 +1,8 @@
 """Telling the gains and biases of normalisations from weights.
 
 Their shape doesn't: normalised over an image they have three axes, as the weights of a Conv1d.
+Who asks marks first: a copied parameter, and one that ``load_state_dict(assign=True)`` puts in its
+place, has no mark.
 """
 
 from __future__ import annotations
