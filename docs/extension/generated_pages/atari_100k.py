@@ -180,4 +180,4 @@ def _made(rows: Sequence[Row]) -> str:
     number = "1 run" if len(rows) == 1 else f"{len(rows)} runs"
     versions = ", ".join(sorted({row["torch"] for row in rows}))
     commits = ", ".join(f"`{one}`" for one in sorted({row["commit"][:7] for row in rows}))
-    return f"{number} of {length} minutes on one core, commit {commits}, torch {versions}"
+    return f"{number} of {length} minutes of learning on one core, commit {commits}, torch {versions}"
