@@ -139,7 +139,11 @@ class DQN(ActingModule):
         )
         self.self_prediction = None if self.predictor is None else self.predictor.model
         self.update = Update(
-            self.loss, self._all_that_learns(), max_gradient_norm=max_gradient_norm, compile=compile
+            self.loss,
+            self._all_that_learns(),
+            max_gradient_norm=max_gradient_norm,
+            compile=compile,
+            in_graphs=type(self).loss is DQN.loss,  # one's own may read a counter
         )
         self._optimization = Optimization(optimizer, lr_scheduler)
         self.after_update: list[ModelOperation] = []

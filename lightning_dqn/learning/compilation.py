@@ -111,6 +111,9 @@ def updates_in_a_graph(
     return MOST_UPDATES_IN_A_GRAPH if many and is_small else 0
 
 
+MOST_COMPILATIONS = 4
+"""A step that the compiler has read more often reads a number that changes, as ``self.updates``."""
+
 _LAUNCHES = {"cpu": "cpp_wrapper", "cuda": "triton.cudagraphs"}
 """The compiler's option, by kind of device, that lets one call launch all kernels of a step."""
 
@@ -118,8 +121,8 @@ _LAUNCHES = {"cpu": "cpp_wrapper", "cuda": "triton.cudagraphs"}
 class CheckedCompiledStep:
     """A compiled step that is held against the uncompiled one on its first arguments.
 
-    If it can't be compiled, or gives other numbers, the uncompiled one is used and one line
-    says so. On a GPU its kernels are recorded as a CUDA graph and launched together: of a small
+    If it can't be compiled, gives other numbers, or has to be compiled again and again, the
+    uncompiled one is used and one line says so. On a GPU its kernels are recorded as a CUDA graph and launched together: of a small
     network launching them one by one takes longer than they do.
 
     Args:
@@ -156,6 +159,7 @@ class CheckedCompiledStep:
         self._eager = step
         self._step = (compiled or partial(torch.compile, step))(options=options)
         self._is_checked = False
+        self._compilations = 0
         self._device = device
         self._changed = changed or (lambda *_: [])
         self._instead = instead
@@ -163,9 +167,21 @@ class CheckedCompiledStep:
 
     def __call__(self, *arguments: Any) -> Any:
         """Return what the step returns."""
+        before = _graphs_so_far()
         if not self._is_checked:
             self.check(*arguments)
-        return self._run(self._step, arguments)
+        result = self._run(self._step, arguments)
+        if _graphs_so_far() != before:
+            self._count_compilation()
+        return result
+
+    def _count_compilation(self) -> None:
+        self._compilations += 1
+        if self._compilations >= MOST_COMPILATIONS and not self.has_failed:
+            self._fail(
+                "the step reads a number that changes, as self.updates, and is compiled anew for "
+                f"each value: {self._instead}. Keep the number in a tensor that is filled anew"
+            )
 
     def _run(self, step: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         if not self._is_recorded:
@@ -267,6 +283,12 @@ class _Average:
         gap = float((self.mean() - other.mean()).square().sum())
         rounding = 1e-6 * float(self.mean().square().sum())
         return gap <= 25 * (self.error() + other.error()) + rounding
+
+
+def _graphs_so_far() -> int:
+    """Return how many graphs the compiler has read in this process."""
+    counts: int = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    return counts
 
 
 def keep_in_place(tensors: Iterable[Tensor]) -> None:

@@ -44,6 +44,8 @@ class Update:
             None leaves them.
         compile: compile :meth:`step` with ``torch.compile``, see :mod:`compilation
             <lightning_dqn.learning.compilation>`.
+        in_graphs: whether several updates may be compiled as one graph, for which the loss's
+            Python is read once: what it reads there besides tensors stays as it was.
 
     Attributes:
         parameters: those that learn.
@@ -65,6 +67,7 @@ class Update:
         *,
         max_gradient_norm: float | None = None,
         compile: Compile = "auto",
+        in_graphs: bool = True,
     ) -> None:
         if max_gradient_norm is not None:
             max_gradient_norm = float(max_gradient_norm)
@@ -74,6 +77,7 @@ class Update:
         self.network = network
         self.max_gradient_norm = max_gradient_norm
         self.compile = compile
+        self.in_graphs = in_graphs
         self.was_compiled: bool | None = None
         self.most_in_a_graph = 0
         self.had_in_a_graph: int | None = None
@@ -179,7 +183,8 @@ class Update:
         )
         if self.had_in_a_graph is not None:
             decided = self.had_in_a_graph
-        self.most_in_a_graph = decided if self.is_compiled and not ranks.are_several else 0
+        in_graphs = self.in_graphs and self.is_compiled and not ranks.are_several
+        self.most_in_a_graph = decided if in_graphs else 0
 
     @property
     def is_compiled(self) -> bool:

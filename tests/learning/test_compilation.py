@@ -18,10 +18,12 @@ from lightning_dqn import DQN, EnvironmentSpec
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.learning import compilation
 from lightning_dqn.learning.compilation import (
+    MOST_COMPILATIONS,
     PAYS_BACK_AFTER_UPDATES,
     compile_step,
     has_cxx_compiler,
 )
+from lightning_dqn.learning.loss_output import LossOutput
 from lightning_dqn.learning.targets import Munchausen, Target
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.quantile import (
@@ -135,6 +137,42 @@ def test_a_step_that_does_not_compile_runs_eagerly_with_one_line_of_notice(
         assert gradient.tolist() == [2.0, 2.0]
     [line] = _lines(caplog)
     assert line.endswith("graph break")
+
+
+class ByUpdates(DQN):
+    """Its loss reads a counter."""
+
+    def loss(self, batch: Transitions) -> LossOutput:
+        output = super().loss(batch)
+        return output._replace(loss=output.loss * (1 + self.updates))
+
+
+def test_a_loss_that_reads_a_counter_is_right_at_each_update_and_soon_not_compiled_anew(
+    make_batch: Callable[..., Transitions],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    read = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda step, **options: read(step, backend="eager", dynamic=False)
+    )
+    monkeypatch.setattr(compilation, "has_cxx_compiler", lambda: True)
+    module, plain = ByUpdates("CartPole-v1", compile=True), DQN("CartPole-v1", compile=True)
+    for each in (module, plain):
+        each.update.prepare(expected_updates=None, device=CPU, is_distributional=False)
+    assert plain.update.most_in_a_graph > 1
+    assert module.update.most_in_a_graph == 0, "within a graph the counter would stand still"
+    batch = make_batch()
+    compiled: Any = module.update._step
+    for updates in range(2 * MOST_COMPILATIONS):
+        module.updates = updates
+        before = compiled.has_failed
+        made = module.update.learn(batch)
+        expected = module.update.step(batch)
+        torch.testing.assert_close(made, expected)
+        assert before is (updates >= MOST_COMPILATIONS)
+    [line] = _lines(caplog)
+    assert line.startswith("the step reads a number that changes, as self.updates")
 
 
 @pytest.mark.parametrize("which", [0, 1])
