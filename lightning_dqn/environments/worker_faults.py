@@ -16,7 +16,7 @@ from lightning_dqn.system.faults import RunFault
 CLOSING_SECONDS = 5.0
 """How long a worker that was asked to end may take before it is made to."""
 
-RESTARTED = "worker_restarted"
+RESTARTED = "lightning_dqn/worker_restarted"
 """Where ``info`` tells, bool[E], whose episode was cut because its worker began anew."""
 
 

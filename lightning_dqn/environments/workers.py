@@ -31,7 +31,7 @@ class WorkerVectorEnv(AsyncVectorEnv):
     """Environments in a process each, stepped at once, in NEXT_STEP mode.
 
     One that fails, dies or hangs in a step gets a new worker while the others go on: its episode
-    ends as truncated with the observation it had, the reward 0 and ``info["worker_restarted"]``,
+    ends as truncated with the observation it had, the reward 0 and ``info[RESTARTED]``,
     and the next step begins another by a seed drawn from its last one. So does one that doesn't
     tell its state. What fails before the first step of its worker, or in :meth:`call`, ends all.
 

@@ -13,7 +13,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv, VectorWra
 from lightning_dqn.environments.declared import as_reward
 from lightning_dqn.system.faults import first_line
 
-OWN_REWARD = "own_reward"
+OWN_REWARD = "lightning_dqn/own_reward"
 """Where ``info`` holds what the environment itself gave, before wrappers."""
 
 _AS = "as wrappers=[gymnasium.wrappers.FlattenObservation]"
@@ -57,7 +57,7 @@ def _called(given: Any) -> Callable[[gym.Env], gym.Env]:
 def wrap(
     environment: gym.Env, wrappers: Sequence[Callable[[gym.Env], gym.Env]], name: str
 ) -> gym.Env:
-    """Return the environment in its wrappers, with its own reward as ``info["own_reward"]``.
+    """Return the environment in its wrappers, with its own reward as ``info[OWN_REWARD]``.
 
     That is the sum since the last step, however often a wrapper stepped it.
 

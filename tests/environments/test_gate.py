@@ -12,6 +12,7 @@ from support.scripted_env import ScriptedEnv, episodes, legal_actions
 from lightning_dqn.environments.gate import Gate, read_action_mask
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.environments.worker_faults import RESTARTED
+from lightning_dqn.environments.wrapping import OWN_REWARD
 from lightning_dqn.system.faults import RunFault
 
 # Legal actions
@@ -235,9 +236,17 @@ def test_the_environments_own_reward_is_passed_on():
     ends = np.zeros(2, bool)
     rewards = np.zeros(2)
     assert gate.take_step(np.zeros(2), rewards, ends, ends, {}).own_reward is None
-    own = gate.take_step(np.zeros(2), rewards, ends, ends, {"own_reward": np.ones(2)}).own_reward
+    own = gate.take_step(np.zeros(2), rewards, ends, ends, {OWN_REWARD: np.ones(2)}).own_reward
     assert own is not None
     assert own.tolist() == [1.0, 1.0]
+
+
+def test_words_of_an_environment_for_itself_are_none_of_ours():
+    gate = Gate(EnvironmentSpec((), "float32", 2), 2)
+    ends = np.zeros(2, bool)
+    info = {"own_reward": np.full(2, 5.0), "worker_restarted": np.ones(2, bool)}
+    given = gate.take_step(np.zeros(2), np.zeros(2), ends, ends, info)
+    assert (given.own_reward, given.restarted) == (None, None)
 
 
 def test_what_is_refused_is_a_fault_of_the_run_whatever_it_was():
