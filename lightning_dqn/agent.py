@@ -53,7 +53,6 @@ class Agent(nn.Module):
 
     Attributes:
         q_network: the network that learns.
-        behaviour_network: name of the network that explores.
         copies: names of the copies of the Q-network.
         evaluation_network: name of the network that acts in evaluation and is exported.
         noise_user: names the random stream of exploration noise, see
@@ -74,7 +73,7 @@ class Agent(nn.Module):
         self.head = head_of(head)
         self.q_network = build_network(described, self.spec, self.head)
         self.evaluation_network = "q_network"
-        self.behaviour_network = "q_network"
+        self._behaviour_network = "q_network"
         self.copies: list[str] = []
         self.hyperparameters = {
             "environment": spec_to_plain(self.spec),
@@ -86,6 +85,17 @@ class Agent(nn.Module):
         self.noise_user: tuple[str | int, ...] = ("noise",)
         self._noise: torch.Generator | None = None
         self._noise_state: Tensor | None = None
+
+    @property
+    def behaviour_network(self) -> str:
+        """Name of the network that explores."""
+        return self._behaviour_network
+
+    @behaviour_network.setter
+    def behaviour_network(self, name: str) -> None:
+        if name != self._behaviour_network:
+            self.forget_behaviour()
+        self._behaviour_network = name
 
     @property
     def device(self) -> torch.device:

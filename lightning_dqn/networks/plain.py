@@ -29,7 +29,7 @@ from lightning_dqn.networks.heads.scalar import ScalarHead
 from lightning_dqn.networks.keras_network import KerasNetwork, check_backend, is_keras
 from lightning_dqn.networks.modes import in_evaluation_mode
 from lightning_dqn.networks.normalisations import mark_normalisations
-from lightning_dqn.networks.q_network import QNetwork
+from lightning_dqn.networks.q_network import QNetwork, refuse_if_changed
 from lightning_dqn.networks.table import build_table, is_table
 from lightning_dqn.networks.torsos import MLP, Layer, Layers, Network, NetworkOptions
 from lightning_dqn.system.faults import first_line
@@ -182,6 +182,7 @@ def _check_own_network(network: nn.Module, name: str, spec: EnvironmentSpec, hea
                 f"network={name} doesn't take observations of the shape {tuple(observation.shape)} "
                 f"and type {observation.dtype}, as the environment gives them: {error}"
             ) from error
+        refuse_if_changed(observation, name)
         try:
             found = tuple(head.q_values(output).shape)
         except Exception as error:  # likewise

@@ -63,11 +63,13 @@ class QNetwork(nn.Module):
         if _lacks_channels(spec.stacked_shape, layers):
             self.preprocess = nn.Sequential(self.preprocess, Planes())
         _check_channels(spec.stacked_shape, layers)
-        example = self.preprocess(spec.example_observations(1))
+        observation = spec.example_observations(1)
+        example = self.preprocess(observation)
         self.torso = build_layers(layers, example, options)
         with torch.no_grad():
             features = self.torso.eval()(example).flatten(1).shape[1]
         self.torso.train()
+        refuse_if_changed(observation, "the first of its layers")
         self.head = head.decoder(
             features, spec.num_actions, dueling=options.dueling, linear=options.head_linear
         )
@@ -75,6 +77,20 @@ class QNetwork(nn.Module):
     def forward(self, observation: Tensor) -> Any:
         """Return what the head reads: float[B, A], float[B, A, N] or quantiles."""
         return self.head(self.torso(self.preprocess(observation)).flatten(1))
+
+
+def refuse_if_changed(observation: Tensor, by: str) -> None:
+    """Refuse a network that writes into what it is given, which others read after it.
+
+    Args:
+        observation: an example, new when the network took it.
+        by: what took it.
+    """
+    if observation._version:
+        raise ValueError(
+            f"network: {by} changes the observations in place, which others read after it; leave "
+            "inplace=True away there, and write x = 2 * x, not x *= 2"
+        )
 
 
 def build_layers(

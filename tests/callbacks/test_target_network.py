@@ -280,7 +280,6 @@ def test_a_collecting_copy_chooses_the_actions_of_training_while_the_fit_lasts(
     trainer = make_trainer(callbacks=[EMATargetNetwork(tau=0.01, collect=True), Look()])
     trainer.fit(module, make_data())
     assert acted == [True] * 3
-    module.agent.forget_behaviour()
     observation = torch.randn(5, 4)
     expected = module.q_network(observation)
     torch.testing.assert_close(module.behaviour_policy().q_values(observation), expected)

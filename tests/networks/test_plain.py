@@ -253,6 +253,25 @@ def test_a_network_that_cannot_learn_is_refused() -> None:
         build_network(network, PAIR, ScalarHead())
 
 
+class Doubling(nn.Linear):
+    def forward(self, observation: Tensor) -> Tensor:
+        rows = observation.view(-1, self.in_features)
+        rows *= 2
+        return super().forward(rows)
+
+
+def test_a_network_that_writes_into_the_observations_is_refused() -> None:
+    """The target network reads them before the online one, and a caller's are its own."""
+    text = "Doubling changes the observations in place, which others read after it"
+    with pytest.raises(ValueError, match=text):
+        build_network(Doubling(2, 2), PAIR, ScalarHead())
+    layers = [{"ReLU": {"inplace": True}}, {"Linear": 4}]
+    with pytest.raises(ValueError, match="the first of its layers changes the observations"):
+        build_network(Layers(layers=layers), PAIR, ScalarHead())
+    harmless = [{"Linear": 4}, {"ReLU": {"inplace": True}}]
+    build_network(Layers(layers=harmless), PAIR, ScalarHead())
+
+
 def test_the_output_of_a_network_of_ones_own_is_read_by_the_head() -> None:
     own = nn.Sequential(nn.Linear(2, 6), nn.Unflatten(1, (2, 3)))
     assert build_network(own, PAIR, QuantileHead(3)) is own

@@ -118,7 +118,8 @@ class ImplicitQuantileHead(QuantileHead):
     Args:
         num_quantiles: N, fractions drawn for each minibatch.
         huber_threshold: as in :class:`QuantileHead`.
-        num_evaluation_quantiles: midpoints that acting and bootstrapping average over.
+        num_evaluation_quantiles: midpoints that acting and the target network average over; the
+            online network, where it chooses the next action, averages over those it drew.
         num_cosines: cosines in the embedding of a fraction.
     """
 
