@@ -35,7 +35,27 @@ def check_rules(game: Game) -> None:
         following = game.apply(state, action)
         if not np.array_equal(state, before):
             raise _broken(game, "apply", "it returns new boards, and changed those it was given")
+        _check_symmetries(game, state, action, following)
         state = following
+
+
+def _check_symmetries(
+    game: Game, state: np.ndarray, action: np.ndarray, following: np.ndarray
+) -> None:
+    """Refuse symmetries by which a game goes on otherwise than the game itself does."""
+    for number, moved in enumerate(game.symmetry_actions):
+        symmetry = np.full(len(state), number)
+        shown = game.transform(state, symmetry)
+        legal = np.empty_like(game.legal_moves(state))
+        legal[:, moved] = game.legal_moves(state)
+        if not (
+            np.array_equal(game.legal_moves(shown), legal)
+            and np.array_equal(
+                game.apply(shown, moved[action]), game.transform(following, symmetry)
+            )
+        ):
+            rule = f"by symmetry {number} the moves of symmetry_actions lead to the boards it gives"
+            raise _broken(game, "transform", rule)
 
 
 def _broken(game: Game, method: str, rule: str) -> ValueError:

@@ -122,8 +122,8 @@ class CheckedCompiledStep:
     """A compiled step that is held against the uncompiled one on its first arguments.
 
     If it can't be compiled, gives other numbers, or has to be compiled again and again, the
-    uncompiled one is used and one line says so. On a GPU its kernels are recorded as a CUDA graph and launched together: of a small
-    network launching them one by one takes longer than they do.
+    uncompiled one is used and one line says so. On a GPU its kernels are recorded as a CUDA graph
+    and launched together: of a small network launching them one by one takes longer than they do.
 
     Args:
         step: to compile.

@@ -201,7 +201,8 @@ def test_an_ablation_holds_each_part_against_the_whole(
     assert cells[2] == ["whole", "18.1", "2", "1.50 [1.00, 2.00]", ""]
     # Of four pairs three are better and one is as good.
     assert cells[3] == ["no shifts", "6.1", "2", "0.50 [0.00, 1.00]", "0.88 [0.50, 1.00]"]
-    assert table.endswith("- 4 runs of 25 minutes of learning on one core, commit `0123456`, torch 2.13.0")
+    made = "commit `0123456`, torch 2.13.0"
+    assert table.endswith(f"- 4 runs of 25 minutes of learning on one core, {made}")
 
 
 def test_runs_elsewhere_stand_beside_those_here_and_tell_what_chance_makes(

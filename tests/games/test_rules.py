@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from support.nim_game import Nim
 
+from lightning_dqn.games.connect_four import ConnectFour
 from lightning_dqn.games.environment import BoardGameVectorEnv
-from lightning_dqn.games.game import Outcome
+from lightning_dqn.games.game import Game, Outcome
+from lightning_dqn.games.rules import check_rules
+from lightning_dqn.games.tictactoe import TicTacToe
 
 
 class TwicePunished(Nim):
@@ -42,6 +45,15 @@ class Stuck(Nim):
         return super().legal_moves(state) & (state > 2)
 
 
+class MovesAloneMirrored(Nim):
+    """Its symmetry moves the moves, and leaves the boards as they are."""
+
+    @property
+    def symmetry_actions(self) -> np.ndarray:
+        moves = np.arange(self.num_actions)
+        return np.stack([moves, moves[::-1]])
+
+
 @pytest.mark.parametrize(
     ("kind", "fault"),
     [
@@ -49,9 +61,15 @@ class Stuck(Nim):
         (EarlyWinner, "outcome: its score is .* 0 until the game is over"),
         (InPlace, "apply: it returns new boards"),
         (Stuck, "legal_moves: there are some until the game is over"),
+        (MovesAloneMirrored, "transform: by symmetry 1 "),
     ],
 )
 def test_a_game_that_breaks_the_contract_is_refused(kind: Any, fault: str) -> None:
     with pytest.raises(ValueError, match=rf"^{kind.__name__}\.{fault}"):
         BoardGameVectorEnv(kind())
     BoardGameVectorEnv(Nim())
+
+
+@pytest.mark.parametrize("game", [TicTacToe(), ConnectFour()])
+def test_the_symmetries_of_the_games_here_keep_to_it(game: Game) -> None:
+    check_rules(game)
