@@ -178,6 +178,7 @@ def _made(rows: Sequence[Row]) -> str:
     minutes = sorted({round(float(row["minutes"])) for row in rows})
     length = " to ".join(str(one) for one in dict.fromkeys((minutes[0], minutes[-1])))
     number = "1 run" if len(rows) == 1 else f"{len(rows)} runs"
+    learning = f"{number} of {length} minutes of learning on one core"
     versions = ", ".join(sorted({row["torch"] for row in rows}))
     commits = ", ".join(f"`{one}`" for one in sorted({row["commit"][:7] for row in rows}))
-    return f"{number} of {length} minutes of learning on one core, commit {commits}, torch {versions}"
+    return f"{learning}, commit {commits}, torch {versions}"
