@@ -6,6 +6,7 @@ epsilon counts env steps, tau counts updates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf
@@ -106,7 +107,8 @@ class HorizonSchedule:
     """A discount from ``start`` to ``end`` at ``duration``; 1 - discount changes by equal factors.
 
     The horizon 1 / (1 - discount) then grows exponentially: from 33 env steps at 0.97 to 333 at
-    0.997, as in Schwarzer et al. 2023 (arxiv.org/abs/2305.19452).
+    0.997, as in Schwarzer et al. 2023 (arxiv.org/abs/2305.19452). Negative discounts, of self-play,
+    do so by their size.
     """
 
     start: float
@@ -117,15 +119,22 @@ class HorizonSchedule:
         keep_plain(self)
         check_finite(self, "start", "end")
         keep_whole(self, duration=1)
-        if not (self.start < 1 and self.end < 1):
+        if not (abs(self.start) < 1 and abs(self.end) < 1):
             raise ValueError(
-                f"start={self.start}, end={self.end}: a discount with a horizon lies below 1"
+                f"start={self.start}, end={self.end}: the size of a discount with a horizon lies "
+                "below 1"
+            )
+        if self.start * self.end < 0:
+            raise ValueError(
+                f"start={self.start}, end={self.end}: discounts of one sign; they are negative in "
+                "self-play"
             )
 
     def __call__(self, count: int) -> float:
         """Return the value at ``count``."""
         share = min(count / self.duration, 1.0)
-        return 1 - (1 - self.start) * ((1 - self.end) / (1 - self.start)) ** share
+        first, last = 1 - abs(self.start), 1 - abs(self.end)
+        return math.copysign(1 - first * (last / first) ** share, self.start + self.end)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,14 @@ def test_a_horizon_grows_by_equal_factors():
     assert 1 - schedule(5_000) == pytest.approx((0.03 * 0.003) ** 0.5)
 
 
-@pytest.mark.parametrize(("start", "end"), [(1.0, 0.9), (0.9, 1.0)])
+def test_the_horizon_of_a_negative_discount_grows_alike():
+    schedule = HorizonSchedule(-0.9, -0.99, 100)
+    assert [schedule(n) for n in (0, 50, 100)] == pytest.approx([-0.9, -1 + 0.001**0.5, -0.99])
+    with pytest.raises(ValueError, match=r"^start=0.9, end=-0.9: discounts of one sign"):
+        HorizonSchedule(0.9, -0.9, 10)
+
+
+@pytest.mark.parametrize(("start", "end"), [(1.0, 0.9), (0.9, 1.0), (-1.0, -0.9)])
 def test_a_discount_without_a_horizon_is_refused(start, end):
     with pytest.raises(ValueError, match=rf"^start={start}, end={end}: .* lies below 1$"):
         HorizonSchedule(start, end, 10)
