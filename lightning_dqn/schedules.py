@@ -6,10 +6,9 @@ epsilon counts env steps, tau counts updates.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from math import inf
+from math import copysign, inf
 
 from lightning_dqn.system.numbers import check_finite, finite_number, keep_plain, keep_whole
 
@@ -134,7 +133,7 @@ class HorizonSchedule:
         """Return the value at ``count``."""
         share = min(count / self.duration, 1.0)
         first, last = 1 - abs(self.start), 1 - abs(self.end)
-        return math.copysign(1 - first * (last / first) ** share, self.start + self.end)
+        return copysign(1 - first * (last / first) ** share, self.start + self.end)
 
 
 @dataclass(frozen=True)
