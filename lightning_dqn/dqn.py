@@ -25,7 +25,12 @@ from lightning_dqn.former_names import former_arguments
 from lightning_dqn.learning.augmentation import Augmentation, AugmentationStream
 from lightning_dqn.learning.blocks import counts_after_updates, one_by_one
 from lightning_dqn.learning.compilation import Compile
-from lightning_dqn.learning.continuation import Continuation, add_state, take_state
+from lightning_dqn.learning.continuation import (
+    Continuation,
+    add_state,
+    find_whole,
+    take_state,
+)
 from lightning_dqn.learning.hooks import hooks_before_step
 from lightning_dqn.learning.leaving import BreakingOff, leave_training
 from lightning_dqn.learning.lookout import Lookout
@@ -62,10 +67,6 @@ from lightning_dqn.system.ranks import Ranks
 from lightning_dqn.transitions import Iteration, Transitions, UpdateStatistics
 
 ModelOperation = Callable[["DQN"], None]
-
-
-_BEFORE_WEIGHTS_ONLY = 4
-"""Arguments of Lightning's ``load_from_checkpoint`` after the path, up to ``weights_only``."""
 
 
 class DQN(ActingModule):
@@ -165,23 +166,38 @@ class DQN(ActingModule):
         }
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Self:
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,  # Lightning's default isn't, for an address
+        **kwargs: Any,
+    ) -> Self:
         """Build a module from a checkpoint, as Lightning does; no code that it names is imported.
+
+        A local file is checked byte for byte first.
 
         Args:
             checkpoint_path: the file.
-            args: those of Lightning's method.
-            kwargs: those of Lightning's method, and arguments that replace the module's saved ones.
+            map_location: as Lightning has it.
+            hparams_file: as Lightning has it.
+            strict: as Lightning has it.
+            weights_only: refuse all but tensors and plain values.
+            kwargs: arguments that replace the module's saved ones.
 
         Raises:
-            ValueError: a saved argument names code, so it must be passed here.
+            ValueError: there is no such file, it is damaged or of something else, or a saved
+                argument names code, so it must be passed here.
         """
-        if len(args) < _BEFORE_WEIGHTS_ONLY:
-            kwargs.setdefault("weights_only", True)  # Lightning's default isn't, for an address
+        whole = find_whole(checkpoint_path, weights_only=weights_only is not False)
         of_file = nullcontext() if "environment" in kwargs else from_a_file()
         with of_file, warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"DQN\(", FutureWarning)  # of a file, which stays
-            return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+            return super().load_from_checkpoint(
+                whole, map_location, hparams_file, strict, weights_only, **kwargs
+            )
 
     # --- what is learned
 

@@ -33,6 +33,7 @@ from lightning_dqn.networks.heads.quantile import (
     QuantileHead,
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
+from lightning_dqn.safekeeping.generations import previous_of
 from lightning_dqn.system import devices
 from lightning_dqn.system.faults import NonFiniteError
 from lightning_dqn.system.ranks import ALONE, Ranks
@@ -783,6 +784,45 @@ def test_a_checkpoint_of_another_module_is_refused(
     torch.save(checkpoint, path)
     with pytest.raises(ValueError, match="holds no DQN"):
         DQN.load_from_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("flipped", "damaged: .*differs from its checksum"),
+        ("cut", "damaged or another file"),
+        ("bare", "holds no mapping"),
+        ("foreign", "holds no DQN"),
+        ("missing", "there is no such file"),
+    ],
+)
+def test_a_checkpoint_that_is_not_whole_is_never_loaded(
+    make_module: Make, save: Make, tmp_path: Path, kind: str, told: str
+) -> None:
+    module = make_module()
+    path = save(module)
+    content = bytearray(path.read_bytes())
+    first = next(module.q_network.parameters()).detach().numpy().tobytes()
+    if kind == "flipped":
+        content[content.index(first)] ^= 1
+    path.write_bytes(content[: 5000 if kind == "cut" else None])
+    if kind in ("bare", "foreign"):
+        torch.save(torch.zeros(3) if kind == "bare" else {"state_dict": {}}, path)
+    if kind == "missing":
+        path = tmp_path / "missing.ckpt"
+    with pytest.raises(ValueError, match=rf"^{path}: .*{told}") as caught:
+        DQN.load_from_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_where_a_checkpoint_is_damaged_the_one_before_it_is_loaded(
+    make_module: Make, save: Make
+) -> None:
+    path = save(make_module())
+    path.rename(previous_of(path))
+    path.write_bytes(b"cut")
+    with pytest.warns(UserWarning, match="the one before it.*is taken"):
+        assert DQN.load_from_checkpoint(path).updates == 12
 
 
 @pytest.mark.parametrize(("v_max", "warns"), [(1.0, True), (100.0, False)])

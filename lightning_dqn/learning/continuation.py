@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Any
 
 import torch
@@ -9,13 +10,37 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.former_names import former_tensor_names
 from lightning_dqn.learning.optimizers import check_same_optimizers, names_of
+from lightning_dqn.safekeeping.checkpoint_files import local_path
 from lightning_dqn.safekeeping.format_version import migrated
+from lightning_dqn.safekeeping.reading import find_checkpoint
 from lightning_dqn.system.seeding import (
     device_generator,
     global_generators,
     set_device_generator,
     set_global_generators,
 )
+
+_NO_DQN = "this checkpoint holds no DQN: it was saved from something else"
+
+
+def find_whole(path: Any, *, weights_only: bool) -> Any:
+    """Return where a DQN's checkpoint can be read, a local file once it was held against checksums.
+
+    Args:
+        path: of a file here or elsewhere, or an open file; the last two are returned as they are.
+        weights_only: refuse all but tensors and plain values.
+
+    Raises:
+        ValueError: there is no such file, it is damaged, or it isn't one of a DQN.
+    """
+    local = local_path(path) if isinstance(path, str | PathLike) else None
+    if local is None:
+        return path
+    # On the device "meta" tensors have shapes alone, so that they aren't twice in memory.
+    found, checkpoint = find_checkpoint(local, map_location="meta", weights_only=weights_only)
+    if "dqn" not in checkpoint:
+        raise ValueError(f"{found}: {_NO_DQN}")
+    return found
 
 
 def add_state(module: Any, checkpoint: dict[str, Any]) -> None:
@@ -53,7 +78,7 @@ def take_state(
     """
     checkpoint |= migrated(checkpoint, "this checkpoint")
     if "dqn" not in checkpoint:
-        raise ValueError("this checkpoint holds no DQN: it was saved from another module")
+        raise ValueError(_NO_DQN)
     state = checkpoint["dqn"]
     module.updates, module.env_steps = state["updates"], state["env_steps"]
     module.agent.restore_networks(state)

@@ -51,6 +51,13 @@ def read_checkpoint(
     Raises:
         ValueError: there is no such file, it is damaged, another file, or of a newer format.
     """
+    return find_checkpoint(path, map_location=map_location, weights_only=weights_only)[1]
+
+
+def find_checkpoint(
+    path: str | Path, *, map_location: Any = "cpu", weights_only: bool = True
+) -> tuple[Path, dict[str, Any]]:
+    """Read a checkpoint as :func:`read_checkpoint` does, and return which file it came from too."""
     path = Path(path)
     before = previous_of(path)
     if not path.exists() and not before.exists():
@@ -63,8 +70,8 @@ def read_checkpoint(
         except DamagedCheckpoint:
             raise damage from damage.__cause__
         rank_zero_warn(f"{damage}; the one before it, {before.name}, is taken")
-        return migrated(checkpoint, before)
-    return migrated(checkpoint, path)
+        return before, migrated(checkpoint, before)
+    return path, migrated(checkpoint, path)
 
 
 def is_whole(path: Path) -> bool:
