@@ -21,7 +21,7 @@ from support.two_transitions import two_transitions
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from lightning_dqn import DQN, EnvironmentSpec, LossOutput, dqn
+from lightning_dqn import DQN, EnvironmentSpec, LossOutput, ReplayDataModule, dqn
 from lightning_dqn.callbacks import EMATargetNetwork
 from lightning_dqn.learning.targets import Munchausen
 from lightning_dqn.learning.update import Update
@@ -823,6 +823,43 @@ def test_where_a_checkpoint_is_damaged_the_one_before_it_is_loaded(
     path.write_bytes(b"cut")
     with pytest.warns(UserWarning, match="the one before it.*is taken"):
         assert DQN.load_from_checkpoint(path).updates == 12
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"network": [{"Linear": 9}, "ReLU"]}, r"size mismatch.*network\.layers is .* 8.* 9"),
+        ({"network": [{"Linear": 8}, "ReLU", {"Linear": 8}]}, r"Missing key.*network\.layers is"),
+        ({"head": QuantileHead()}, r"head is {'ScalarHead'.* in the checkpoint, {'QuantileHead'"),
+        ({"environment": "Acrobot-v1"}, r"environment\.observation_shape is \[4\] .*, \[6\] in"),
+    ],
+)
+def test_a_checkpoint_of_another_network_changes_nothing(
+    make_trainer: Make, make_module: Make, save: Make, other: dict[str, Any], told: str
+) -> None:
+    path = save(make_module())
+    environment = other.get("environment", "CartPole-v1")
+    network = other.get("network", [{"Linear": 8}, "ReLU"])
+    module = DQN(environment, network=network, head=other.get("head"))
+    before = weights(module)
+    with pytest.raises(ValueError, match=f"of another network: .*{told}") as caught:
+        make_trainer().test(module, ReplayDataModule(environment), ckpt_path=path)
+    assert "\n" not in str(caught.value)
+    assert (module.updates, module.env_steps) == (0, 0)
+    assert torch.equal(weights(module), before)
+
+
+def test_a_checkpoint_with_self_prediction_is_refused_where_the_module_has_none(
+    make_trainer: Make, make_module: Make, make_data: Make, save: Make
+) -> None:
+    path = save(make_module())
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["self_prediction.weight"] = torch.zeros(1)
+    torch.save(checkpoint, path)
+    module = make_module()
+    with pytest.raises(ValueError, match=r"the module has no self_prediction\.weight"):
+        make_trainer().test(module, make_data(), ckpt_path=path)
+    assert module.updates == 0
 
 
 @pytest.mark.parametrize(("v_max", "warns"), [(1.0, True), (100.0, False)])

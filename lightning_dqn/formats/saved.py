@@ -15,6 +15,7 @@ from torch import Tensor
 from lightning_dqn.agent import Agent
 from lightning_dqn.formats.tensors import read_tensors, tensor_writer
 from lightning_dqn.former_names import former_hyperparameters, former_tensor_names
+from lightning_dqn.networks.misfit import misfit
 from lightning_dqn.safekeeping.checksums import write_described
 from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.safekeeping.reading import read_checkpoint
@@ -142,11 +143,9 @@ def begin_with(agent: Agent, path: str | Path) -> None:
     prefix = "q_network."
     state = read_saved(Path(path)).state
     tensors = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
-    try:
-        agent.q_network.load_state_dict(tensors)
-    except RuntimeError as error:
-        [what, *_] = str(error).splitlines()[1:] or [str(error)]  # behind a title
-        raise ValueError(f"{path} holds another network: {what.strip()}") from error
+    if (what := misfit(agent.q_network, tensors)) is not None:
+        raise ValueError(f"{path} holds another network: {what}")
+    agent.q_network.load_state_dict(tensors)
     agent.renew_copies()
 
 

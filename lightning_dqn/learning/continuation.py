@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -10,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.former_names import former_tensor_names
 from lightning_dqn.learning.optimizers import check_same_optimizers, names_of
+from lightning_dqn.networks.misfit import misfit
 from lightning_dqn.safekeeping.checkpoint_files import local_path
 from lightning_dqn.safekeeping.format_version import migrated
 from lightning_dqn.safekeeping.reading import find_checkpoint
@@ -74,20 +76,63 @@ def take_state(
         What a continued fit goes on with; None of another.
 
     Raises:
-        ValueError: the checkpoint isn't one of a DQN, or its data module can't find its state.
+        ValueError: the checkpoint isn't one of a DQN, its weights don't fit, or its data module
+            can't find its state; the DQN is as it was.
     """
     checkpoint |= migrated(checkpoint, "this checkpoint")
     if "dqn" not in checkpoint:
         raise ValueError(_NO_DQN)
     state = checkpoint["dqn"]
+    checkpoint["state_dict"] = former_tensor_names(checkpoint["state_dict"], state["networks"])
+    if module._trainer is not None:  # else the module is a new one, which torch's error discards
+        _refuse_other_weights(module, checkpoint)
+    if is_continued:
+        _hand_over_data(module.trainer, checkpoint)
     module.updates, module.env_steps = state["updates"], state["env_steps"]
     module.agent.restore_networks(state)
-    checkpoint["state_dict"] = former_tensor_names(checkpoint["state_dict"], state["networks"])
     if not is_continued:
         return None
-    _hand_over_data(module.trainer, checkpoint)
     continuation: dict[str, Any] = state["continuation"]
     return continuation
+
+
+def _refuse_other_weights(module: Any, checkpoint: dict[str, Any]) -> None:
+    """Refuse weights that can't be loaded, before anything of the module changes.
+
+    Copies of the Q-network aren't looked at: they fit where the Q-network does.
+    """
+    if (what := _misfit(module, checkpoint["state_dict"])) is not None:
+        saved = checkpoint.get("hyper_parameters", {})
+        reasons = [what, *_differences(saved, module.agent.hyperparameters)]
+        raise ValueError(f"this checkpoint is of another network: {'; '.join(reasons)}")
+
+
+def _misfit(module: Any, state: Mapping[str, Any]) -> str | None:
+    strict = module.strict_loading
+    for name, network in module.learning_networks.items():
+        prefix = "agent.q_network." if name == "q_network" else f"{name}."
+        own = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
+        if (what := misfit(network, own, strict=strict)) is not None:
+            return f"{name}: {what}"
+    known = {key.partition(".")[0] for key in module.state_dict()}
+    foreign = [key for key in state if key.partition(".")[0] not in known]
+    return f"the module has no {foreign[0]}" if foreign and strict else None
+
+
+def _differences(saved: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """Return a line for each hyper-parameter, or part of one, that the checkpoint has otherwise."""
+    lines = []
+    for name, value in own.items():
+        other = saved.get(name)
+        if (
+            isinstance(value, Mapping)
+            and isinstance(other, Mapping)
+            and value.keys() == other.keys()
+        ):
+            lines += [f"{name}.{line}" for line in _differences(other, value)]
+        elif other != value:
+            lines.append(f"{name} is {other!r} in the checkpoint, {value!r} in the module")
+    return lines
 
 
 _OF_A_RING = {"collector", "replay"}
