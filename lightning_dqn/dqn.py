@@ -61,7 +61,7 @@ from lightning_dqn.learning.warning import (
 )
 from lightning_dqn.networks.heads.head import Head, HeadLoss
 from lightning_dqn.networks.layers import draw_noise
-from lightning_dqn.networks.plain import NetworkLike, from_a_file
+from lightning_dqn.networks.plain import NetworkLike, from_a_file, made_plain
 from lightning_dqn.system.denormals import FlushDenormals
 from lightning_dqn.system.ranks import Ranks
 from lightning_dqn.transitions import Iteration, Transitions, UpdateStatistics
@@ -408,6 +408,9 @@ class DQN(ActingModule):
         self._lookout.sound_alarm(self)
         kept = [*self.update.parameters, *self.update.network.buffers()]
         check_together(self.update.ranks, kept, self.updates)
+        saved = checkpoint.get(self.CHECKPOINT_HYPER_PARAMS_KEY, {})
+        plain = made_plain(saved, self._hyperparameters())
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = plain
         add_state(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

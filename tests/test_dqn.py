@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,9 +22,16 @@ from support.two_transitions import two_transitions
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
-from lightning_dqn import DQN, EnvironmentSpec, LossOutput, ReplayDataModule, dqn
+from lightning_dqn import (
+    DQN,
+    EnvironmentFactory,
+    EnvironmentSpec,
+    LossOutput,
+    ReplayDataModule,
+    dqn,
+)
 from lightning_dqn.callbacks import EMATargetNetwork
-from lightning_dqn.learning.targets import Munchausen
+from lightning_dqn.learning.targets import Munchausen, Target
 from lightning_dqn.learning.update import Update
 from lightning_dqn.networks.heads.categorical import CategoricalHead
 from lightning_dqn.networks.heads.head import Head
@@ -33,6 +41,7 @@ from lightning_dqn.networks.heads.quantile import (
     QuantileHead,
 )
 from lightning_dqn.networks.heads.scalar import ScalarHead
+from lightning_dqn.networks.torsos import MLP
 from lightning_dqn.safekeeping.generations import previous_of
 from lightning_dqn.system import devices
 from lightning_dqn.system.faults import NonFiniteError
@@ -757,6 +766,45 @@ def test_a_checkpoint_alone_brings_the_module_back(save: Make, make_module: Make
     assert torch.equal(loaded.q_values(observation), module.q_values(observation))
     assert torch.equal(loaded.target_network(observation), module.target_network(observation))
     assert (loaded.updates, loaded.env_steps) == (module.updates, module.env_steps) == (12, 40)
+
+
+class SavesAllArguments(DQN):
+    def __init__(self, environment: Any, scale: float = 1.0, **arguments: Any) -> None:
+        super().__init__(environment, **arguments)
+        self.scale = scale
+        self.save_hyperparameters()
+
+
+@pytest.mark.filterwarnings("ignore:Attribute .* is an instance of `nn.Module`:UserWarning")
+@pytest.mark.parametrize("own", [False, True])
+def test_a_subclass_that_saves_all_arguments_saves_plain_values(save: Make, own: bool) -> None:
+    module = SavesAllArguments(
+        EnvironmentFactory("CartPole-v1"),
+        scale=3.0,
+        network=nn.Linear(4, 2) if own else MLP(hidden=[8]),
+        head=None if own else ScalarHead(error="mse"),
+        target=Target(double=False),
+        optimizer=partial(torch.optim.SGD, lr=0.1),
+        compile=False,
+    )
+    given = {"network": nn.Linear(4, 2)} if own else {}
+    loaded = SavesAllArguments.load_from_checkpoint(path := save(module), **given)
+    assert (loaded.scale, loaded.updates, loaded.target) == (3.0, 12, module.target)
+    assert loaded.agent.head == module.agent.head
+    assert torch.equal(weights(loaded), weights(module))
+    saved = torch.load(path, weights_only=True)["hyper_parameters"]
+    assert saved["environment"] == module.agent.hyperparameters["environment"]
+    assert "optimizer" not in saved
+
+
+def test_a_subclass_keeps_its_own_plain_values_by_the_names_of_a_dqns_arguments(save: Make) -> None:
+    class Named(DQN):
+        def __init__(self, environment: str, network: str = "small") -> None:
+            super().__init__(environment, network={"small": MLP(hidden=[4])}[network])
+            self.save_hyperparameters()
+
+    loaded = Named.load_from_checkpoint(save(Named("CartPole-v1")))
+    assert loaded.hparams["network"] == "small"
 
 
 def test_a_loaded_module_has_the_same_loss(save: Make, make_module: Make, make_batch: Make) -> None:

@@ -153,6 +153,31 @@ def network_to_plain(network: Network | nn.Module) -> dict[str, Any] | str:
     return {"layers": _plain(network.layer_list()), **options}
 
 
+def made_plain(saved: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return hyper-parameters as a checkpoint may hold them.
+
+    A subclass that calls ``save_hyperparameters()`` saves the arguments as they were given, as
+    ``network=MLP()``. Optimizers and schedules are code, which no checkpoint of a DQN holds.
+
+    Args:
+        saved: as they were given; what is plain, or isn't an argument of a DQN, stays.
+        own: the DQN's, as plain values.
+    """
+    return {
+        name: value if name not in own or _is_plain(value) else own[name]
+        for name, value in saved.items()
+        if name not in ("optimizer", "lr_scheduler") or _is_plain(value)
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
+
+
 def _from_keras(model: nn.Module, spec: EnvironmentSpec) -> KerasNetwork:
     example = spec.example_observations(2)
     try:
