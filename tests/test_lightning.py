@@ -675,6 +675,8 @@ def test_searches_of_a_tuner_are_refused(make: Any, search: str) -> None:
     with pytest.raises(ValueError, match=r"Finder: .*(DQN|ReplayDataModule)"):
         getattr(Tuner(ran.trainer), search)(ran.module, datamodule=ran.data)
     assert ran.module.updates == 0
+    ran.trainer.fit(ran.module, ran.data)
+    assert ran.module.updates > 0, "the Trainer is as it was before the search"
 
 
 # --- what is passed to fit

@@ -141,6 +141,8 @@ def check_trainer(trainer: pl.Trainer, *, logs_own_metrics: bool) -> None:
     _check_options(trainer)
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks:
+        if getattr(callback, "_early_exit", False):  # a Tuner's own, which an error leaves there
+            trainer.callbacks = [c for c in callbacks if c is not callback]  # type: ignore[attr-defined]
         _check_callback(callback)
     makers = [type(callback).__module__.partition(".")[0] for callback in callbacks]
     if logs_own_metrics or set(makers) - {"lightning_dqn", "pytorch_lightning"}:
