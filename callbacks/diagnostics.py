@@ -62,6 +62,12 @@ class Diagnostics(pl.Callback):
         self._units: list[Units] | None = None
         self._evaluated: EvaluatedStates | None = None
 
+    @property
+    def measured(self) -> list[str]:
+        """How the keys begin that come every ``every_n_env_steps``."""
+        kinds = ("values", "exploration", "replay", "network")
+        return [f"{kind}/" for kind in kinds if getattr(self, kind)]
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look for the network's units anew when they are next counted."""
         dqn_of(self, pl_module)

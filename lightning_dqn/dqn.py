@@ -31,6 +31,7 @@ from lightning_dqn.learning.continuation import (
     find_whole,
     take_state,
 )
+from lightning_dqn.learning.first_looks import check_looks_at_episodes
 from lightning_dqn.learning.hooks import hooks_before_step
 from lightning_dqn.learning.leaving import BreakingOff, leave_training
 from lightning_dqn.learning.lookout import Lookout
@@ -357,8 +358,14 @@ class DQN(ActingModule):
         self._continuation.begin_training(self.device)
 
     def on_train_epoch_end(self) -> None:
-        """Raise if an update since the last row wasn't finite."""
+        """Raise if an update since the last row wasn't finite, or a monitor has nothing to see."""
         self._lookout.sound_alarm(self)
+        check_looks_at_episodes(self.trainer, after_training=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``eval/``, and raise if a monitor that looks next has nothing to see."""
+        super().on_validation_epoch_end()
+        check_looks_at_episodes(self.trainer, after_training=False)
 
     def on_train_end(self) -> None:
         """End the report, and whatever is only for training."""

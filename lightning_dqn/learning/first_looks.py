@@ -17,6 +17,9 @@ from lightning_dqn.reporting.glossary import GLOSSARY, OF_CALLBACKS
 _OF_ROWS = ("train/", "rollout/", "time/")
 """What comes every ``log_every_n_steps``; callbacks measure the rest when they say."""
 
+_OF_EPISODES = ("rollout/episode_return", "rollout/episode_length", "rollout/new_episode_return")
+"""What comes once a training episode has ended."""
+
 
 def check_first_looks(trainer: pl.Trainer, *, measures: bool) -> None:
     """Refuse callbacks of Lightning's whose metric isn't there when they ask for it.
@@ -36,6 +39,36 @@ def check_first_looks(trainer: pl.Trainer, *, measures: bool) -> None:
                 _check_first_look(trainer, callback, key)
 
 
+def check_looks_at_episodes(trainer: Any, *, after_training: bool) -> None:
+    """Refuse to go on to a callback that now asks for returns, where no episode has ended yet.
+
+    How long an episode takes nobody knows before.
+
+    Args:
+        trainer: in a fit, at the end of an evaluation or of an epoch.
+        after_training: at the end of an epoch.
+
+    Raises:
+        ValueError: naming the metric, and what to do instead.
+    """
+    if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.fast_dev_run:
+        return
+    for callback, key in monitored(trainer.callbacks):
+        is_optional = not getattr(callback, "strict", True)
+        if key not in _OF_EPISODES or is_optional or key in trainer.callback_metrics:
+            continue
+        at_epochs_end = getattr(callback, "_check_on_train_epoch_end", False)
+        epochs = _epochs_until_look(trainer, callback)
+        if epochs and at_epochs_end == after_training and (trainer.current_epoch + 1) % epochs == 0:
+            later = "pass strict=False, " if isinstance(callback, EarlyStopping) else ""
+            raise ValueError(
+                f"{type(callback).__name__}(monitor={key!r}): looks at the end of epoch "
+                f"{trainer.current_epoch}, and no training episode had ended by the newest row; "
+                f"{later}make epochs longer (env_steps_per_epoch of the ReplayDataModule), or "
+                "monitor 'eval/episode_return'"
+            )
+
+
 def _check_first_look(trainer: Any, callback: Any, key: str) -> None:
     """Refuse one that looks at an epoch's end before anything has come."""
     name, epochs = type(callback).__name__, _epochs_until_look(trainer, callback)
@@ -49,13 +82,36 @@ def _check_first_look(trainer: Any, callback: Any, key: str) -> None:
                 f"end, and an evaluation comes after {every}; leave check_on_train_epoch_end out"
             )
         return
-    if data is None or not key.startswith(_OF_ROWS):
+    if data is None:
         return
     length, period = iterations_in(trainer, data.iterations_per_epoch), trainer.log_every_n_steps
-    if epochs * length < period:
+    _check_measured(trainer, f"{name}(monitor={key!r})", key, epochs * length)
+    if key.startswith(_OF_ROWS) and epochs * length < period:
         raise ValueError(
             f"{name}(monitor={key!r}): looks after {epochs * length} iterations, and the first row "
             f"comes after log_every_n_steps={period}; set Trainer(log_every_n_steps={length})"
+        )
+
+
+def _check_measured(trainer: Any, who: str, key: str, iterations: int) -> None:
+    """Refuse one that looks before a callback that measures by env steps has done so.
+
+    Where a fit goes on from another, nobody knows yet at how many env steps.
+    """
+    periods = [
+        callback.every_n_env_steps
+        for callback in trainer.callbacks
+        if key.startswith(tuple(getattr(callback, "measured", ())))
+    ]
+    if not periods or trainer.ckpt_path is not None or trainer.lightning_module.env_steps > 0:
+        return
+    every, pace = min(periods), trainer.datamodule.pace
+    new = iterations * pace.env_steps_per_iteration
+    end = pace.warmup_env_steps + new
+    if end // every == pace.warmup_env_steps // every and end % every + pace.num_envs < every:
+        raise ValueError(
+            f"{who}: looks after {end:,} env steps, {new:,} of them behind the warm-up, before it "
+            f"is measured: every_n_env_steps={every:,}; set Diagnostics(every_n_env_steps={new})"
         )
 
 
