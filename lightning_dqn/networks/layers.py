@@ -40,6 +40,14 @@ class Planes(nn.Module):
         return image.unsqueeze(1) if image.ndim == 3 else image.flatten(1, -3)
 
 
+class Scalars(nn.Module):
+    """Give single numbers an axis of features: [B] becomes [B, 1]."""
+
+    def forward(self, number: Tensor) -> Tensor:
+        """Return ``number`` with that axis."""
+        return number.unsqueeze(1)
+
+
 class Preprocess(nn.Module):
     """Turn observations as the environment gives them into floats.
 

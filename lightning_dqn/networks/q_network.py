@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lightning_dqn.environments.spec import EnvironmentSpec
 from lightning_dqn.networks.heads.head import Head
 from lightning_dqn.networks.heads.scalar import ScalarHead
-from lightning_dqn.networks.layers import ChannelsFirst, Planes, Preprocess
+from lightning_dqn.networks.layers import ChannelsFirst, Planes, Preprocess, Scalars
 from lightning_dqn.networks.residual import GridMaxPool2d, ResidualStage
 from lightning_dqn.networks.self_prediction import Renormalise
 from lightning_dqn.networks.torsos import Layer, NetworkOptions
@@ -62,6 +62,8 @@ class QNetwork(nn.Module):
         self.preprocess: nn.Module = Preprocess(spec.num_states, spec.observation_dtype == "uint8")
         if _lacks_channels(spec.stacked_shape, layers):
             self.preprocess = nn.Sequential(self.preprocess, Planes())
+        if spec.stacked_shape == () and spec.num_states is None:
+            self.preprocess = nn.Sequential(self.preprocess, Scalars())
         _check_channels(spec.stacked_shape, layers)
         observation = spec.example_observations(1)
         example = self.preprocess(observation)

@@ -124,6 +124,12 @@ def test_a_convolution_over_time_is_sized_by_its_channels() -> None:
     assert conv.in_channels == 3
 
 
+@pytest.mark.parametrize("layers", [mlp([3]), [{"Linear": 3}], []])
+def test_an_observation_of_a_single_number_is_one_feature(layers: Any) -> None:
+    network = QNetwork(EnvironmentSpec((), "float32", num_actions=2), layers)
+    assert network(torch.zeros(5)).shape == (5, 2)
+
+
 def test_layers_that_differ_in_training_are_left_in_training_mode() -> None:
     built = build_layers([{"Linear": 3}, {"BatchNorm1d": 3}, {"Dropout": 0.5}], EXAMPLE)
     assert all(layer.training for layer in built)
