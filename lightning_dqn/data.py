@@ -462,7 +462,14 @@ class ReplayDataModule(pl.LightningDataModule):
 
     def _check_belongs(self, stage: str) -> None:
         """Refuse a module that was made for another kind of environment than those here."""
-        spec = getattr(self._learner, "spec", None)
+        learner = self._learner
+        needed = "behaviour_policy" if stage == "fit" else "act"
+        if stage != "predict" and not hasattr(learner, needed):
+            raise ValueError(
+                f"{type(learner).__name__}: has no {needed}() to play by; a ReplayDataModule "
+                "serves a DQN, as in trainer.fit(DQN(environment), ReplayDataModule(environment))"
+            )
+        spec = getattr(learner, "spec", None)
         if not isinstance(spec, EnvironmentSpec):
             return
         if stage == "fit":

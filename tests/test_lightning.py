@@ -714,6 +714,29 @@ def test_other_data_are_refused(make: Any, passed: Any, said: str) -> None:
         ran.trainer.fit(ran.module, *passed)
 
 
+class OtherModule(pl.LightningModule):
+    """Neither collects nor acts."""
+
+    def training_step(self, *_: Any) -> None:
+        """Learn nothing."""
+
+    def validation_step(self, *_: Any) -> None:
+        """Judge nothing."""
+
+    def configure_optimizers(self) -> None:
+        """Have no optimizer."""
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate"])
+def test_data_for_a_dqn_are_refused_to_another_module(make: Any, verb: str) -> None:
+    ran = make()
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_epochs=1)
+    with pytest.raises(
+        ValueError, match=r"^OtherModule: has no .* a ReplayDataModule serves a DQN"
+    ):
+        getattr(trainer, verb)(OtherModule(), datamodule=ran.data)
+
+
 def test_a_compiled_module_is_refused_and_usable_as_it_was(make: Any) -> None:
     ran = make()
     with pytest.raises(ValueError, match=r"torch\.compile\(module\): .* DQN\(compile=True\)"):

@@ -57,7 +57,7 @@ class DeclaredObservation:
         if values.shape != shape:
             raise WrongGiven(about_shape(values, shape, steps))
         try:
-            return as_type("observation", values, np.dtype(dtype), of_one=True)
+            return as_type("observation", values, np.dtype(dtype), giver="one")
         except ValueError as error:
             raise WrongGiven(f"{error}; mend the environment") from None
 
@@ -109,7 +109,7 @@ def as_end(name: str, given: Any) -> bool:
     if values.shape or values.dtype.kind not in "biuf":
         raise WrongGiven(f"gave {name} {given!r}: expected 0 or 1")
     try:
-        return bool(zeros_and_ones(name, values, of_one=True))
+        return bool(zeros_and_ones(name, values, giver="one"))
     except ValueError as error:
         raise WrongGiven(str(error)) from None
 

@@ -5,10 +5,16 @@ Shapes: E environments.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import gymnasium as gym
 import numpy as np
 
 from lightning_dqn.environments.spec import EnvironmentSpec
+
+Giver = Literal["environments", "one", "caller"]
+"""Who gave numbers: E environments, [E, ...]; one, [...], and who knows which says so before; or
+somebody who calls a method, in any shape."""
 
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
@@ -33,7 +39,9 @@ def describe_observation(space: gym.Space, name: str) -> tuple[tuple[int, ...], 
     )
 
 
-def exact(values: np.ndarray, spec: EnvironmentSpec) -> np.ndarray:
+def exact(
+    values: np.ndarray, spec: EnvironmentSpec, *, giver: Giver = "environments"
+) -> np.ndarray:
     """Return observations whose cast to the declared type changes no value.
 
     float64 may be rounded to float32, as all that learns here does; nothing else may change.
@@ -41,17 +49,18 @@ def exact(values: np.ndarray, spec: EnvironmentSpec) -> np.ndarray:
     Args:
         values: [..., *shape], of any type.
         spec: says what is stored.
+        giver: of them.
 
     Raises:
         ValueError: a value would become another, or is no state of those that there are.
     """
     if spec.num_states is not None:
-        return _states(values, spec.num_states)
-    return as_type("observation", values, np.dtype(spec.observation_dtype))
+        return _states(values, spec.num_states, giver)
+    return as_type("observation", values, np.dtype(spec.observation_dtype), giver=giver)
 
 
 def as_type(
-    name: str, values: np.ndarray, declared: np.dtype, *, of_one: bool = False
+    name: str, values: np.ndarray, declared: np.dtype, *, giver: Giver = "environments"
 ) -> np.ndarray:
     """Return numbers in another type that says the same; floats alone may be rounded.
 
@@ -59,7 +68,7 @@ def as_type(
         name: of what they are.
         values: [E, ...] of any type.
         declared: the type.
-        of_one: they are one environment's, [...].
+        giver: of them.
 
     Raises:
         ValueError: a value would become another.
@@ -67,16 +76,16 @@ def as_type(
     if values.dtype == declared:
         return values
     if values.dtype.kind not in "biuf":
-        begin = f"gave {name}" if of_one else f"{name} is"
+        begin = f"gave {name}" if giver == "one" else f"{name} is"
         raise ValueError(f"{begin} of the type {values.dtype}, not numbers")
     if declared.kind == "b":
-        return zeros_and_ones(name, values, of_one=of_one)
+        return zeros_and_ones(name, values, giver=giver)
     wrong, wanted = (_unfit_floats if declared.kind == "f" else _unfit_integers)(values, declared)
-    refuse_where(name, values, wrong, wanted, of_one=of_one)
+    refuse_where(name, values, wrong, wanted, giver=giver)
     return values.astype(declared)
 
 
-def zeros_and_ones(name: str, values: np.ndarray, *, of_one: bool = False) -> np.ndarray:
+def zeros_and_ones(name: str, values: np.ndarray, *, giver: Giver = "environments") -> np.ndarray:
     """Return as bool what is told by 0 and 1 of any type.
 
     Raises:
@@ -86,17 +95,17 @@ def zeros_and_ones(name: str, values: np.ndarray, *, of_one: bool = False) -> np
         return values
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{name} is of the type {values.dtype}, not of 0 and 1")
-    refuse_where(name, values, ~((values == 0) | (values == 1)), "0 or 1", of_one=of_one)
+    refuse_where(name, values, ~((values == 0) | (values == 1)), "0 or 1", giver=giver)
     return values.astype(bool)
 
 
-def _states(values: np.ndarray, num_states: int) -> np.ndarray:
+def _states(values: np.ndarray, num_states: int, giver: Giver) -> np.ndarray:
     if values.dtype.kind not in "iuf":
         raise ValueError(f"observation is of the type {values.dtype}, not the number of a state")
     wrong = ~((values >= 0) & (values < num_states))
     if values.dtype.kind == "f":
         wrong |= values != np.floor(values)
-    refuse_where("observation", values, wrong, f"a state from 0 to {num_states - 1}")
+    refuse_where("observation", values, wrong, f"a state from 0 to {num_states - 1}", giver=giver)
     return values.astype(np.int64, copy=False)
 
 
@@ -132,7 +141,7 @@ def beyond(values: np.ndarray, largest: float = LARGEST_FLOAT32) -> np.ndarray:
 
 
 def refuse_where(
-    name: str, values: np.ndarray, wrong: np.ndarray, wanted: str, *, of_one: bool = False
+    name: str, values: np.ndarray, wrong: np.ndarray, wanted: str, *, giver: Giver = "environments"
 ) -> None:
     """Refuse values where one of them is wrong.
 
@@ -141,7 +150,7 @@ def refuse_where(
         values: [E, ...] or [].
         wrong: bool, of the same shape.
         wanted: what would be right.
-        of_one: they are one environment's, [...]; who knows which one says so before.
+        giver: of them.
 
     Raises:
         ValueError: naming the first and where it stands.
@@ -149,5 +158,7 @@ def refuse_where(
     if not wrong.any():
         return
     place = np.argwhere(wrong)[0]
-    where = "gave " if of_one else f"environment {place[0]} gave " if len(place) else ""
+    where = "gave " if giver == "one" else ""
+    if giver == "environments" and len(place):
+        where = f"environment {place[0]} gave "
     raise ValueError(f"{where}{name} {values[tuple(place)]}: expected {wanted}")

@@ -53,7 +53,7 @@ def exact_action_mask(
         if action_mask.dtype == torch.bool:
             return action_mask
         action_mask = action_mask.detach().cpu().numpy()
-    return zeros_and_ones("action_mask", np.asarray(action_mask))
+    return zeros_and_ones("action_mask", np.asarray(action_mask), giver="caller")
 
 
 def exact_observation(
@@ -70,8 +70,9 @@ def exact_observation(
         ValueError: a value would become another, or is no state of those that there are.
     """
     if not isinstance(observation, Tensor):
-        return exact(np.asarray(observation), spec)
+        return exact(np.asarray(observation), spec, giver="caller")
     is_declared = observation.dtype == getattr(torch, spec.observation_dtype)
     if is_declared and (spec.num_states is None or observation.device.type != "cpu"):
         return observation
-    return torch.from_numpy(exact(observation.detach().cpu().numpy(), spec))
+    values = exact(observation.detach().cpu().numpy(), spec, giver="caller")
+    return torch.from_numpy(values)

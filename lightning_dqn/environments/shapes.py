@@ -25,6 +25,16 @@ from lightning_dqn.environments.declared import (
 from lightning_dqn.environments.infos import gathered
 
 
+def _refuse_unlike(environments: list[Any]) -> None:
+    spaces_of_all = [(one.observation_space, one.action_space) for one in environments]
+    for index, spaces in enumerate(spaces_of_all):
+        if spaces != (first := spaces_of_all[0]):
+            raise ValueError(
+                f"environment {index} has the spaces {spaces[0]} and {spaces[1]}, environment 0 "
+                f"{first[0]} and {first[1]}: copies learn as one, so all need the same spaces"
+            ) from None
+
+
 class ShapedVectorEnv(SyncVectorEnv):
     """Environments stepped in turn, in NEXT_STEP mode, whose values are checked one by one.
 
@@ -33,6 +43,18 @@ class ShapedVectorEnv(SyncVectorEnv):
     """
 
     _steps = 0
+
+    def __init__(self, env_fns: Any) -> None:
+        """Make the environments.
+
+        Raises:
+            ValueError: they differ in their spaces.
+        """
+        try:
+            super().__init__(env_fns)
+        except RuntimeError:
+            _refuse_unlike(getattr(self, "envs", []))
+            raise
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
         """Return the first observations and infos."""

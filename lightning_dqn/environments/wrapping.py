@@ -67,18 +67,31 @@ def wrap(
         name: how messages call the environment.
 
     Raises:
-        ValueError: a wrapper gave no environment, or one keeps running statistics.
+        ValueError: a wrapper raised an error or gave no environment, or one keeps running
+            statistics.
     """
     counted = _CountReward(environment)
     wrapped: gym.Env = counted if wrappers else environment
     for wrapper in wrappers:
-        wrapped = wrapper(wrapped)
+        wrapped = _wrapped(wrapped, wrapper)
         if not isinstance(wrapped, gym.Env):
             kind = type(wrapped).__name__
             raise ValueError(f"wrappers: {wrapper} gave a {kind}, not a gymnasium.Env")
     for layer in layers_of(wrapped):
         _refuse_statistics(layer, name)
     return _TellReward(wrapped, counted) if wrappers else wrapped
+
+
+def _wrapped(environment: gym.Env, wrapper: Callable[[gym.Env], gym.Env]) -> gym.Env:
+    try:
+        return wrapper(environment)
+    except Exception as error:  # whatever a wrapper may raise
+        called = getattr(wrapper, "__qualname__", repr(wrapper))
+        raise ValueError(
+            f"wrappers: {called} couldn't be put around the environment: {first_line(error)}; "
+            f"if it takes arguments, pass functools.partial({called}, ...), on the command line "
+            "{_target_: ..., _partial_: true, ...}"
+        ) from error
 
 
 def refuse_vector_statistics(environment: VectorEnv, name: str) -> None:

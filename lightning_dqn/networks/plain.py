@@ -81,7 +81,8 @@ def head_of(head: Head | Mapping[str, Any] | None) -> Head:
         return ScalarHead()
     if isinstance(head, str):
         raise ValueError(
-            f"head={head!r} is the name of a head of your own; hand the head over, as in "
+            f"head={head!r} is the name of a head of your own, if of any; pass a head itself, as "
+            "head=CategoricalHead(...); where a checkpoint has it, "
             f"DQN.load_from_checkpoint(path, head={head}(...))"
         )
     if isinstance(head, Mapping):
@@ -111,8 +112,9 @@ def network_of(network: NetworkLike | None) -> Network | nn.Module:
         return MLP()
     if isinstance(network, str):
         raise ValueError(
-            f"network={network!r} is the name of a module of your own; hand the module over, "
-            f"as in DQN.load_from_checkpoint(path, network={network}(...))"
+            f"network={network!r} is the name of a module of your own, if of any; pass "
+            "network=MLP(...), a list of layers or a module itself; where a checkpoint has "
+            f"it, DQN.load_from_checkpoint(path, network={network}(...))"
         )
     if is_keras(network):
         check_backend(network)

@@ -7,8 +7,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from lightning_dqn.environments.exact import describe_observation, exact
+from lightning_dqn.environments.observations import exact_action_mask, exact_observation
 from lightning_dqn.environments.spec import EnvironmentSpec
 
 VECTOR = EnvironmentSpec((2,), "float32", num_actions=3)
@@ -104,3 +106,21 @@ def test_a_cast_that_keeps_the_values_is_made(spec: Any, given: Any, taken: Any)
 def test_a_cast_that_would_change_a_value_is_refused(spec: Any, given: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         exact(given, spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "given", "message"),
+    [
+        (STATES, np.array([3, 16]), "^observation 16: expected a state"),
+        (VECTOR, np.array([[1e39, 0]]), r"^observation 1e\+39: expected a number that float32"),
+        (BITS, np.array([[2, 0]]), "^observation 2: expected 0 or 1"),
+    ],
+)
+def test_what_a_caller_gave_is_not_said_to_be_of_an_environment(
+    spec: Any, given: Any, message: str
+) -> None:
+    for observation in (given, torch.from_numpy(given)):
+        with pytest.raises(ValueError, match=message):
+            exact_observation(observation, spec)
+    with pytest.raises(ValueError, match=r"^action_mask 2: expected 0 or 1"):
+        exact_action_mask(np.array([[1, 2]]), (1, 2))

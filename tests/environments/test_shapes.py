@@ -12,11 +12,25 @@ import pytest
 from support.faulty_env import FaultyEnv
 
 from lightning_dqn.environments.factory import EnvironmentFactory
+from lightning_dqn.environments.shapes import ShapedVectorEnv
 
 
 @pytest.fixture(params=["sync", "async"])
 def vectorization(request) -> Iterator[str]:
     return request.param
+
+
+def test_copies_of_unequal_spaces_are_refused_with_what_they_need():
+    spaces = iter([gym.spaces.Discrete(2), gym.spaces.Discrete(2), gym.spaces.Discrete(3)])
+
+    def make() -> gym.Env[Any, Any]:
+        environment = FaultyEnv()
+        environment.action_space = next(spaces)
+        return environment
+
+    told = r"^environment 2 has .*Discrete\(3\), environment 0 .*: .* all need the same spaces$"
+    with pytest.raises(ValueError, match=told):
+        ShapedVectorEnv([make] * 3)
 
 
 def made(vectorization: Any, **fault: Any) -> gym.vector.VectorEnv:

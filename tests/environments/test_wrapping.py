@@ -114,6 +114,13 @@ def test_a_wrapper_that_gives_no_environment_is_refused():
         factory.spec  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["TimeLimit", "ClipReward"])
+def test_a_wrapper_that_lacks_arguments_is_named_with_how_they_are_given(name):
+    factory = EnvironmentFactory("CartPole-v1", wrappers=[f"gymnasium.wrappers.{name}"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match=rf"^wrappers: {name} couldn't.*partial\({name}, \.\.\.\)"):
+        factory.spec  # noqa: B018
+
+
 @pytest.mark.parametrize("vectorization", ["sync", "async"])
 @pytest.mark.parametrize("keeps", [gym.wrappers.NormalizeObservation, gym.wrappers.NormalizeReward])
 def test_running_statistics_are_refused_wherever_they_are_kept(keeps, vectorization):

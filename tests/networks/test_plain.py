@@ -92,6 +92,8 @@ def test_a_head_is_taken_as_it_is_as_plain_values_or_as_the_default() -> None:
 
 
 def test_the_name_of_a_head_is_not_enough() -> None:
+    with pytest.raises(ValueError, match=r"pass a head itself, as head=CategoricalHead\(\.\.\.\)"):
+        head_of("c51")  # type: ignore[arg-type]
     with pytest.raises(
         ValueError, match=r"head='OwnHead' is the name.*load_from_checkpoint\(path, head=OwnHead"
     ):
@@ -207,6 +209,10 @@ def test_a_network_is_taken_in_every_way_it_may_be_given() -> None:
 
 
 def test_the_name_of_a_network_is_not_enough() -> None:
+    with pytest.raises(
+        ValueError, match=r"pass network=MLP\(\.\.\.\), a list of layers or a module"
+    ):
+        network_of("mlp")  # type: ignore[arg-type]
     with pytest.raises(
         ValueError, match=r"network='Own' is the name.*load_from_checkpoint\(path, network=Own\("
     ):
