@@ -48,15 +48,21 @@ class _Handler(SimpleHTTPRequestHandler):
         """Begin to answer, where the request is for this machine and the file in the folder."""
         # A page elsewhere can let its own name lead here, and would then be taken for ours.
         name, _, port = self.headers.get("Host", "").partition(":")
-        own_port: int = self.connection.getsockname()[1]
-        if name not in _NAMES or own_port != (int(port) if port.isdecimal() else 80):
+        own_port = str(self.connection.getsockname()[1])
+        if name not in _NAMES or own_port != (port or "80"):
             self.send_error(HTTPStatus.FORBIDDEN, "Not the address of this machine")
             return None
-        path = Path(self.translate_path(self.path)).resolve()
-        if not path.is_relative_to(Path(self.directory).resolve()):
+        if not self._is_in_folder():
             self.send_error(HTTPStatus.NOT_FOUND, "File not found")
             return None
         return super().send_head()
+
+    def _is_in_folder(self) -> bool:
+        try:
+            path = Path(self.translate_path(self.path)).resolve()
+        except (ValueError, OSError, RuntimeError):  # a null byte, a circle of links
+            return False
+        return path.is_relative_to(Path(self.directory).resolve())
 
     def list_directory(self, path: Any) -> None:
         """Show no folder's files."""

@@ -35,6 +35,7 @@ def address(tmp_path):
     (tmp_path / "site" / "linked.txt").symlink_to(tmp_path / "secret.txt")
     (tmp_path / "site" / "around").symlink_to(tmp_path)
     (tmp_path / "site" / "near.js").symlink_to("a.js")
+    (tmp_path / "site" / "round.js").symlink_to("round.js")
     (tmp_path / "site" / "folder").mkdir()
     with make_server(tmp_path / "site") as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -65,11 +66,16 @@ def test_files_come_whole_with_their_types_and_are_not_kept(address, capfd):
         "around/secret.txt",
         "around/",
         "folder/",
+        "%00",
+        "a.js%00",
+        "round.js",
+        "a" * 5000,
     ],
 )
-def test_what_is_not_in_the_folder_is_not_served(path, address):
+def test_what_is_not_in_the_folder_is_not_served(path, address, capfd):
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(address + path)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_link_inside_the_folder_is_followed(address):
@@ -95,6 +101,12 @@ def test_only_requests_to_this_machine_by_its_own_names_are_answered(address):
     for host in others:
         refused = answer(address, host)
         assert (refused.status, b"a.js" in refused.read()) == (403, False), host
+
+
+@pytest.mark.parametrize("port", ["9" * 5000, "080", "x", "²"])
+def test_a_port_that_is_not_this_one_is_refused_however_it_is_written(address, port, capfd):
+    assert answer(address, f"localhost:{port}").status == 403
+    assert capfd.readouterr().err == ""
 
 
 def test_every_answer_keeps_the_page_to_itself(address):
