@@ -283,9 +283,12 @@ class BoardGameVectorEnv(VectorEnv):
         return (self._moves & 1).astype(np.int8)
 
     def _observation(self) -> np.ndarray:
-        if not self.random_symmetry:
-            return self.game.encode(self._state)
-        return self.game.encode(self.game.transform(self._state, self._symmetry))
+        state = self._state
+        if self.random_symmetry:
+            state = self.game.transform(state, self._symmetry)
+        observation = self.game.encode(state)
+        # Boards are written in place, and what was returned must stay as it was.
+        return observation.copy() if np.may_share_memory(observation, self._state) else observation
 
     def _legal_as_shown(self) -> np.ndarray:
         if not self.random_symmetry:
@@ -296,7 +299,9 @@ class BoardGameVectorEnv(VectorEnv):
         return legal
 
     def _info(self) -> dict[str, Any]:
-        return {"action_mask": self._legal_as_shown(), "seat": self._seat_to_move()}
+        mask = self._legal_as_shown()
+        mask = mask.copy() if mask is self._legal else mask
+        return {"action_mask": mask, "seat": self._seat_to_move()}
 
 
 def _dtype_of_boards(game: Game) -> np.dtype[Any]:

@@ -56,6 +56,19 @@ def test_it_is_a_vector_environment_in_next_step_mode() -> None:
     assert info["action_mask"].shape == (3, 7)
 
 
+def test_what_was_returned_stays_as_it_was() -> None:
+    class Bare(Nim):
+        def encode(self, state: np.ndarray) -> np.ndarray:
+            return state
+
+    environment = BoardGameVectorEnv(Bare(), 2)
+    observation, info = environment.reset(seed=0)
+    kept = observation.copy()
+    info["action_mask"][:] = False  # the caller's own: these moves are legal still
+    environment.step(np.array([0, 1]))
+    assert np.array_equal(observation, kept)
+
+
 @pytest.mark.parametrize(
     ("moves", "reward"), [(TOP_ROW_FIRST, 1.0), (SECOND_WINS, 1.0), (DRAW, 0.0)]
 )
