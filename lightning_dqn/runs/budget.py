@@ -103,7 +103,10 @@ def refuse_epochs(asked: Sequence[str], config: DictConfig) -> None:
 
 
 def refuse_nothing_left(config: DictConfig) -> None:
-    """Refuse epochs that the run has made already whose checkpoint a new one goes on from.
+    """Refuse epochs that the run of a checkpoint has made already.
+
+    A run that goes on may have as many as it has made, which ends it; one that begins from
+    another's checkpoint has to learn.
 
     Raises:
         ConfigError: there are no more.
@@ -113,10 +116,16 @@ def refuse_nothing_left(config: DictConfig) -> None:
     if config.ckpt_path is None or config.get("env_steps") is not None or not is_kept(path):
         return  # of a budget spread_budget says so, and check_keys that there is no such file
     progress = progress_of(path)
-    if progress is not None and isinstance(epochs, int) and 0 <= epochs <= progress.epochs:
+    if progress is None or not isinstance(epochs, int) or not 0 <= epochs <= progress.epochs:
+        return
+    if not is_own(path, config.run_dir):
         raise ConfigError(
             f"trainer.max_epochs={epochs}: the run of ckpt_path={config.ckpt_path} has made "
             f"{progress.epochs} already, which count; name more"
+        )
+    if epochs < progress.epochs:
+        raise ConfigError(
+            f"trainer.max_epochs={epochs}: the run has made {progress.epochs} already; name more"
         )
 
 

@@ -102,6 +102,7 @@ def _check_begin(job: Job, *, is_continued: bool) -> list[str]:
     """Refuse a folder that another run is in; return notes of what one goes on from."""
     refuse_used(Path(job.config.run_dir), is_continued=is_continued)
     if is_continued:
+        refuse_nothing_left(job.config)
         return []
     refuse_epochs(job.overrides, job.config)
     _refuse_unfinished(job.config)

@@ -215,6 +215,19 @@ def test_nothing_is_begun_for_which_a_checkpoint_leaves_nothing(begun: Path) -> 
     noted(from_it, "env_steps=30_000")
 
 
+def test_a_run_goes_on_with_no_fewer_epochs_than_it_has_made(begun: Path) -> None:
+    def check(epochs: int) -> None:
+        place = [f"hydra.run.dir='{begun.parents[1]}'", f"ckpt_path='{begun}'"]
+        with Composer([CPU, *place, f"trainer.max_epochs={epochs}"]) as composer:
+            check_jobs(composer, lambda job: True)
+
+    with pytest.raises(ConfigError) as refused:
+        check(3)
+    assert str(refused.value) == ("trainer.max_epochs=3: the run has made 4 already; name more")
+    check(4)  # which ends a run that was killed
+    check(5)
+
+
 def test_an_unfinished_run_is_not_begun_anew(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("lightning_dqn.runs.budget.progress_of", lambda path: None)
     place = f"hydra.run.dir={tmp_path / 'run'}"
