@@ -13,6 +13,7 @@ from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.json_file import read_json
 from lightning_dqn.runs.lengths import pace_of, warmup_of
 from lightning_dqn.runs.resume import CONFIGURATION, is_own
+from lightning_dqn.runs.shell import shown
 from lightning_dqn.safekeeping.generations import is_kept, previous_of
 from lightning_dqn.system.files import write_json
 from lightning_dqn.system.overrides import key_of
@@ -120,7 +121,7 @@ def refuse_nothing_left(config: DictConfig) -> None:
         return
     if not is_own(path, config.run_dir):
         raise ConfigError(
-            f"trainer.max_epochs={epochs}: the run of ckpt_path={config.ckpt_path} has made "
+            f"trainer.max_epochs={epochs}: the run of ckpt_path={shown(path)} has made "
             f"{progress.epochs} already, which count; name more"
         )
     if epochs < progress.epochs:

@@ -27,6 +27,7 @@ from lightning_dqn.runs.named import PARTS
 from lightning_dqn.runs.ranks import rank_of
 from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.secrets import check_secrets
+from lightning_dqn.runs.shell import shown
 from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.system.faults import first_line
 
@@ -195,7 +196,8 @@ def _check_root_values(config: DictConfig) -> None:
             "hydra.run.dir=<folder>, that of a sweep by hydra.sweep.dir=<folder>"
         )
     if config.ckpt_path is not None and not is_kept(Path(str(config.ckpt_path))):
-        raise ConfigError(f"ckpt_path={config.ckpt_path}: there is no such file")
+        path = shown(Path(str(config.ckpt_path)))
+        raise ConfigError(f"ckpt_path={path}: there is no such file")
 
 
 def _resolved(config: DictConfig, name: str) -> Any:

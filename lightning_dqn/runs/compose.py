@@ -32,6 +32,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import former_choices, former_words
+from lightning_dqn.runs.begun_from import placed
 from lightning_dqn.runs.hydra_files import CONFIG_MODULE, search_path
 from lightning_dqn.runs.hydra_flags import check_flags, parse_arguments
 from lightning_dqn.runs.hydra_jobs import (
@@ -264,7 +265,7 @@ class Composer:
         self.sweep_folder = folder = sweep_folder(master, configs)
         for number, (name, overrides, config) in enumerate(zip(names, grid, configs, strict=True)):
             enter(config, partial(_placed, folder, name))
-            yield Job(number, name, tuple(overrides), config)
+            yield Job(number, name, tuple(placed(overrides)), config)
 
     def _grid(self, master: DictConfig) -> list[list[str]] | None:
         if self._going_on is not None:

@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from lightning_dqn.runs.begun_from import place, placed
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.hydra_files import EXPERIMENT, SEARCH_PATH, Files, copies_of
 from lightning_dqn.runs.keys import flat
@@ -96,8 +97,9 @@ class Loader(ConfigLoaderImpl):
         for one in values:
             if not one.is_sweep_override() and not _take_null_away(one, config):
                 self._apply_overrides_to_config([one], config)
+        place(config)
         own = [one for one in parsed if not one.is_hydra_override()]
-        config.hydra.overrides.task = [str(one.input_line) for one in own]
+        config.hydra.overrides.task = placed([str(one.input_line) for one in own])
         form = config.hydra.job.config.override_dirname
         config.hydra.job.override_dirname = get_overrides_dirname(
             own, list(form.exclude_keys), form.item_sep, form.kv_sep

@@ -17,6 +17,7 @@ from lightning_dqn.runs.hydra_jobs import Job
 from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.ranks import check_common_folder, check_launcher, rank_of
 from lightning_dqn.runs.resume import CHECKPOINT, begun_otherwise, is_own
+from lightning_dqn.runs.shell import shown
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, trust_of_overrides
 from lightning_dqn.runs.unread import AskedInVain, Unread, of_hints, unread_hints
@@ -114,10 +115,11 @@ def _of_checkpoint(config: DictConfig) -> list[str]:
     """Return a note of what a run that goes on from another's checkpoint has otherwise."""
     if config.ckpt_path is None or not (differing := begun_otherwise(config)):
         return []
+    path = shown(Path(config.ckpt_path))
     return [
-        f"ckpt_path={config.ckpt_path}: its run had {', '.join(differing)}; what a checkpoint "
+        f"ckpt_path={path}: its run had {', '.join(differing)}; what a checkpoint "
         "holds, the optimizer's values, rows, counters and random numbers, stays as it was there; "
-        f"weights_from={config.ckpt_path} takes its network alone"
+        f"weights_from={path} takes its network alone"
     ]
 
 

@@ -195,15 +195,17 @@ def read_configuration(path: Path) -> DictConfig:
 
 
 def _differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Yield the keys in which what is learned by differs, and whether only versions may say so.
+    """Yield the keys in which what is learned by differs, and whether that needs no change of it.
 
-    Another version has keys that this one lacks, and parts that were called otherwise.
+    Another version has keys that this one lacks, and parts that were called otherwise; another
+    folder has other names for what a run began with.
     """
     for key in dict.fromkeys((*saved, *now)):
         if is_of(key, MAY_CHANGE) or saved.get(key, _ABSENT) == now.get(key, _ABSENT):
             continue
         is_of_version = key not in saved or key not in now or key.endswith("_target_")
         is_of_version |= all("${" in str(values.get(key)) for values in (saved, now))
+        is_of_version |= key == "weights_from"  # of which the checkpoint has what it took
         yield key, is_of_version
 
 

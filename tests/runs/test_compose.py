@@ -250,3 +250,19 @@ def test_an_experiment_is_found_in_conf_of_the_working_directory_and_in_a_given_
     assert compose(["+experiment=in_given"], config_dir="given").data.batch_size == 6
     with pytest.raises(HydraException, match="experiment/in_given"):
         compose(["+experiment=in_given"])
+
+
+def test_what_a_run_begins_from_holds_wherever_its_job_works(own: Path, tmp_path: Path) -> None:
+    text = "# @package _global_\nweights_from: runs/b\n"
+    (own / "experiment" / "warm.yaml").write_text(text)
+    with Composer(["ckpt_path='runs/a b/last.ckpt'", "+experiment=warm"]) as composer:
+        config = composer.config()
+        assert config.ckpt_path == str(tmp_path / "runs/a b/last.ckpt")
+        assert config.weights_from == str(tmp_path / "runs/b")
+        saved = list(config.hydra.overrides.task)
+    assert saved == [f"ckpt_path='{tmp_path}/runs/a b/last.ckpt'", "+experiment=warm"]
+    with Composer(["ckpt_path=null", "weights_from=${oc.env:HOME}/a"]) as composer:
+        assert composer.config().ckpt_path is None
+    with Composer(["-m", "weights_from=a,b"]) as composer:
+        found = [job.overrides for job in composer.jobs()]
+    assert found == [(f"weights_from={tmp_path}/{name}",) for name in "ab"]

@@ -222,6 +222,16 @@ def test_what_is_learned_by_may_not_change(asked: str, told: str, made: Path) ->
         check(made, asked)
 
 
+def test_what_a_run_began_with_may_have_another_name(made: Path) -> None:
+    path = made / ".hydra" / "config.yaml"
+    saved = OmegaConf.load(path)
+    saved.weights_from = "runs/other"
+    OmegaConf.save(saved, path)
+    check(made)
+    with pytest.raises(ConfigError, match=r"^weights_from=/else: .* was made with runs/other"):
+        check(made, "weights_from=/else")
+
+
 def test_a_key_of_a_later_version_is_no_difference(made: Path) -> None:
     path = made / ".hydra" / "config.yaml"
     saved = OmegaConf.load(path)
