@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +23,8 @@ def place(config: DictConfig) -> None:
     values = OmegaConf.to_container(config, resolve=False)
     assert isinstance(values, dict), "a configuration"
     for key in _KEYS:
-        if _is_relative(value := values.get(key)):
+        value = values.get(key)
+        if _is_relative(value):
             config[key] = os.path.abspath(value)
 
 
@@ -33,12 +35,13 @@ def placed(overrides: Sequence[str]) -> list[str]:
 
 def _placed(line: str) -> str:
     parsed = OverridesParser.create().parse_override(line)
-    if parsed.is_delete() or parsed.is_sweep_override() or not _is_relative(parsed.value()):
+    value = None if parsed.is_delete() or parsed.is_sweep_override() else parsed.value()
+    if not _is_relative(value):
         return line
-    path = os.path.abspath(parsed.value())
-    value = path if _PLAIN.fullmatch(path) else quoted(Path(path))
-    return f"{line.partition('=')[0]}={value}"
+    path = os.path.abspath(value)
+    text = path if _PLAIN.fullmatch(path) else quoted(Path(path))
+    return f"{line.partition('=')[0]}={text}"
 
 
-def _is_relative(value: object) -> bool:
+def _is_relative(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and "${" not in value and not os.path.isabs(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import LambdaCallback
+from pytorch_lightning.callbacks import LambdaCallback, Timer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_dqn.formats.saved import HYPERPARAMETERS, WEIGHTS, save_weights
@@ -26,6 +27,7 @@ from lightning_dqn.runs.loggers import following, task_overrides
 from lightning_dqn.runs.opening import config_tree, opening_line
 from lightning_dqn.runs.provenance import provenance
 from lightning_dqn.runs.pruned import Pruned, read_pruned
+from lightning_dqn.runs.resume import CHECKPOINT
 from lightning_dqn.runs.shell import continue_command, evaluate_command, shown
 from lightning_dqn.runs.trust import needed_trust
 from lightning_dqn.runs.unread import without_idle_warnings
@@ -43,7 +45,8 @@ __all__ = ["Summary", "prepare", "rehearse", "run"]
 class Summary:
     """What a run came to; ``str`` of it is what the terminal shows at the end.
 
-    ``of_both_sides``: its test was self-play, so that a return is the rewards of both in sum.
+    ``longer``: what makes it longer where it is continued, None: it can't be. ``of_both_sides``:
+    its test was self-play, so that a return is the rewards of both in sum.
     """
 
     name: str
@@ -58,7 +61,7 @@ class Summary:
     episodes_cut: int = 0
     trust: tuple[str, ...] = ()
     changed_by_hand: tuple[str, ...] = ()
-    longer: str = "trainer.max_epochs=N"
+    longer: str | None = "trainer.max_epochs=N"
     findings: tuple[str, ...] = ()
     of_both_sides: bool = False
 
@@ -72,8 +75,9 @@ class Summary:
             *([f"  doctor    {', '.join(self.findings)} ({FINDINGS})"] if self.findings else []),
             f"  files     {self.run_dir}",
             f"  evaluate  {evaluate_command(self.run_dir, self.trust)}",
-            f"  continue  {continue_command(self.run_dir, self.trust, self.longer)}",
         ]
+        if self.longer is not None:
+            lines.append(f"  continue  {continue_command(self.run_dir, self.trust, self.longer)}")
         return "\n".join(lines)
 
     def _result(self) -> str:
@@ -165,10 +169,23 @@ def _sum_up(experiment: Experiment, fitted: _Fitted, results: Mapping[str, float
         episodes_cut=int(results.get("test/episodes_cut", 0)),
         trust=tuple(needed_trust(config)),
         changed_by_hand=changed_by_hand(run_dir),
-        longer="trainer.max_epochs=N" if config.get("env_steps") is None else "env_steps=N",
+        longer=_longer(experiment) if is_kept(run_dir / CHECKPOINT) else None,
         findings=tuple(_findings(experiment.trainer)),
         of_both_sides=experiment.data.evaluation_environment.spec.zero_sum_turns,
     )
+
+
+def _longer(experiment: Experiment) -> str:
+    """Return the key that a continued run needs to learn on: of the limit that ended this one."""
+    config, trainer = experiment.config, experiment.trainer
+    timers = [c for c in trainer.callbacks if isinstance(c, Timer)]  # type: ignore[attr-defined]
+    if config.trainer.get("max_time") is not None and any(
+        (left := timer.time_remaining()) is not None and left <= 0 for timer in timers
+    ):
+        return "trainer.max_time=DD:HH:MM:SS"
+    if config.get("env_steps") is not None:
+        return "env_steps=N"
+    return "trainer.max_epochs=N"
 
 
 def _record(
@@ -200,9 +217,12 @@ def _test(experiment: Experiment, best: str | None) -> dict[str, float]:
     """Leave the module with the weights of the best checkpoint, tested if that is asked for."""
     module, trainer = experiment.module, experiment.trainer
     if experiment.config.test:
-        [results] = trainer.test(
-            module, experiment.data, ckpt_path=best, verbose=False, weights_only=True
-        )
+        with warnings.catch_warnings():
+            # Of a folder that was moved: the fit has followed it, and the test needs no scores.
+            warnings.filterwarnings("ignore", message="The dirpath has changed from ")
+            [results] = trainer.test(
+                module, experiment.data, ckpt_path=best, verbose=False, weights_only=True
+            )
         return dict(results)
     if best:
         checkpoint = read_checkpoint(Path(best))

@@ -96,7 +96,11 @@ def _is_read(key: str, text: str) -> bool:
 
 @contextmanager
 def without_idle_warnings() -> Iterator[None]:
-    """Let a fit or its rehearsal not warn of callbacks without effect: lines tell of keys."""
+    """Let a fit or its rehearsal not warn of callbacks without effect: lines tell of keys.
+
+    Nor of the timer of a ``trainer.max_time`` that was taken away.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\w+ has no effect: ")
+        warnings.filterwarnings("ignore", message=r".* add the following callbacks: \['Timer'\]\.")
         yield

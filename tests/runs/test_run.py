@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,7 @@ def test_a_run_without_checkpoints_saves_and_tests_the_last_weights(tmp_path: Pa
     own = experiment.module.q_network.state_dict()
     assert all(torch.equal(saved[name], own[name]) for name in own)
     assert not (tmp_path / "run" / "checkpoints").exists()
+    assert "continue" not in str(found)
 
 
 # The command line keeps this from the terminal.
@@ -175,6 +178,37 @@ def test_the_env_steps_of_a_continued_run_add_up_to_all(tmp_path: Path) -> None:
     last = read_saved(checkpoint).counters
     assert last["updates"] == 1.5 * before.updates
     assert last["env_steps"] == saved["first_env_step"] + found.env_steps > before.env_steps
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+def test_a_run_that_time_ended_is_made_longer_by_time(tmp_path: Path) -> None:
+    """The time that it took counts, so that more epochs alone would end at once."""
+    folder = tmp_path / "run"
+    found = run(prepare(small_config(folder, "+trainer.max_time={microseconds: 1}", "test=false")))
+    assert found.longer == "trainer.max_time=DD:HH:MM:SS"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # as that of a timer which is missing
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")
+        last = f"ckpt_path='{folder / 'checkpoints' / 'last.ckpt'}'"
+        found = run(prepare(small_config(folder, last, "test=false")))
+    assert found.longer == "trainer.max_epochs=N"
+    timed = small_config(tmp_path / "other", "+trainer.max_time=00:01:00:00", "test=false")
+    assert run(prepare(timed)).longer == "trainer.max_epochs=N"
+
+
+def test_a_folder_that_was_moved_goes_on_without_a_warning(
+    best_run: tuple[Path, Summary], tmp_path: Path
+) -> None:
+    folder = tmp_path / "moved"
+    shutil.copytree(best_run[0], folder)
+    last = folder / "checkpoints" / "last.ckpt"
+
+    asked = (*FIRST_IS_BEST, "seed=3", f"ckpt_path='{last}'", "trainer.max_epochs=3")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")
+        found = run(prepare(small_config(folder, *asked)))
+    assert found.tested.startswith("the best checkpoint")
 
 
 class Broken(pl.Callback):
