@@ -17,7 +17,7 @@ from lightning_dqn.study.curve import (
 )
 from lightning_dqn.study.results import CONFIDENCE, Results
 from lightning_dqn.study.results_files import CURVE, PLOT, TABLE
-from lightning_dqn.study.tables import INTERVAL, comparison, labels
+from lightning_dqn.study.tables import INTERVAL, comparison, labels, lines_of_untested
 from lightning_dqn.system.files import write_text
 
 
@@ -41,7 +41,8 @@ def write_comparison(
     """
     _check_metric(studies, metric)
     labelled = dict(zip(labels(studies), studies, strict=True))
-    table = comparison(labelled)
+    untested = lines_of_untested(run for study in studies for run in study.runs)
+    table = "\n\n".join([comparison(labelled), *untested])
     commands = "\n".join(f"- {label}: `{study.command}`" for label, study in labelled.items())
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / TABLE, f"{table}\n\n{commands}\n")

@@ -52,8 +52,6 @@ def conduct(sweep: Sweep, launcher: Launcher, *, say: Say = say_to_terminal) -> 
 def tell_results(results: SweepResults, tally: Tally, say: Say) -> None:
     """Write what all jobs came to into the sweep's folder, and say it."""
     notes = write_results(results)
-    if any(run.episodes == 0 for setting in results.settings for run in setting.runs):
-        notes.append("the return is the best evaluation of each run that played no test episodes")
     say("\n".join(["", str(results), *(["", *notes] if notes else [])]))
     for name, reason in tally.reasons.items():
         say(f"{name} failed: {reason}\n  see {tally.seen_at[name]}")

@@ -76,6 +76,7 @@ def _row(setting: Results) -> dict[str, Any]:
         "low": low,
         "high": high,
         **{key: values.get(key, "") for key in ("mean", "median", "min", "max")},
+        "episodes": sum(run.episodes for run in runs),
         "env_steps": max((run.env_steps for run in runs), default=""),
         "wall_seconds": f"{sum(run.wall_seconds for run in runs):.1f}",
         "seeds": " ".join(str(run.seed) for run in runs),

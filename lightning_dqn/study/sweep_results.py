@@ -16,7 +16,7 @@ from lightning_dqn.study.suite import Suite
 from lightning_dqn.study.suite_results import SuiteResults
 from lightning_dqn.study.suite_tables import suite_text
 from lightning_dqn.study.sweep import Sweep, seeds_text
-from lightning_dqn.study.tables import comparison, lines_of_changes, runs_table
+from lightning_dqn.study.tables import comparison, lines_of_changes, lines_of_untested, runs_table
 from lightning_dqn.system.overrides import is_of, key_of
 
 
@@ -66,10 +66,12 @@ class SweepResults:
         return max(whole, key=lambda one: one.iqm, default=None)
 
     def __str__(self) -> str:
-        if self.suite is not None:
-            return suite_text(SuiteResults.of(self.suite, self.settings))
         runs = [run for setting in self.settings for run in setting.runs]
-        return "\n\n".join([self._tables(), *lines_of_changes(runs)])
+        if self.suite is not None:
+            parts = [suite_text(SuiteResults.of(self.suite, self.settings))]
+        else:
+            parts = [self._tables(), *lines_of_changes(runs)]
+        return "\n\n".join([*parts, *lines_of_untested(runs)])
 
     def _tables(self) -> str:
         labelled = {one.name: one for one in self.settings}

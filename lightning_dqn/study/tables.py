@@ -35,6 +35,13 @@ def lines_of_changes(runs: Iterable[Run]) -> list[str]:
     ]
 
 
+def lines_of_untested(runs: Iterable[Run]) -> list[str]:
+    """Return a line that says what stands for a test's return; none where all were tested."""
+    if all(run.episodes for run in runs):
+        return []
+    return ["the return is the best evaluation of each run that played no test episodes"]
+
+
 def comparison(studies: Mapping[str, Results], what: str = "study") -> str:
     """Return a Markdown table of one row for each study or setting, by its label."""
     head = [what, "seeds", f"IQM [{INTERVAL}]", "mean", "median", "min", "max", "env steps"]

@@ -12,6 +12,7 @@ from support.fake_studies import made_results
 
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.study import study
+from lightning_dqn.study.comparison import write_comparison
 from lightning_dqn.study.curve import read_curves
 from lightning_dqn.study.results import Failure, Results, read_run
 from lightning_dqn.study.results_files import read_results, write_results
@@ -154,7 +155,22 @@ def test_other_programs_get_a_row_for_each_setting(tmp_path):
     found = [float(rows[0][key]) for key in ("iqm", "low", "high", "mean", "min", "max")]
     assert found == [1.5, 1.0, 2.0, 1.5, 1.0, 2.0]
     assert (rows[0]["finished"], rows[0]["failed"], rows[0]["seeds"]) == ("2", "0", "0 1")
+    assert (rows[0]["episodes"], rows[1]["episodes"]) == ("200", "0"), "of the tests of its runs"
     assert (rows[1]["finished"], rows[1]["failed"], rows[1]["iqm"]) == ("0", "1", "")
+
+
+def test_tables_say_where_the_best_evaluation_stands_for_a_test(tmp_path):
+    told = "the return is the best evaluation of each run that played no test episodes"
+    tested = made_results(tmp_path, "a")
+    untested = made_results(tmp_path, "b", episodes=0, episode_return_std=None)
+    for settings in ((tested,), (tested, untested)):
+        notes = write_results(sweep_of(tmp_path, *settings))
+        is_told = untested in settings
+        assert (told in (tmp_path / "table.md").read_text()) == is_told
+        assert told not in notes, "it stands among the tables"
+        table, _ = write_comparison(settings, tmp_path / "report")
+        assert (told in table) == is_told
+        assert (told in (tmp_path / "report" / "table.md").read_text()) == is_told
 
 
 def test_the_curve_of_a_study_joins_its_runs(fake_runs):
