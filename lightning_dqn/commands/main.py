@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-from lightning_dqn.former_names import FORMER_COMMANDS
-from lightning_dqn.runs.mistakes import USAGE_ERROR, near
 from lightning_dqn.system.processes import follow_parent
+
+# All else is imported where an interruption is told in a line.
 
 COMMANDS = {
     "train": "train",
@@ -35,9 +36,24 @@ _WITH_CONFIGURATION = ("train", "doctor", "import", "resume", "study", "suite")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line.
 
+    What hears a signal itself, as a run that learns, ends by it in its own way.
+
     Args:
         arguments: None: the process's.
     """
+    try:
+        _main(arguments)
+    except KeyboardInterrupt:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        print("\nlightning-dqn: stopped by SIGINT", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+
+
+def _main(arguments: Sequence[str] | None) -> None:
+    from lightning_dqn.former_names import FORMER_COMMANDS
+    from lightning_dqn.runs.mistakes import USAGE_ERROR, near
+
     follow_parent(os.environ)
     if os.getcwd() not in sys.path:  # as ``python -m`` has it; last, to hide nothing
         sys.path.append(os.getcwd())

@@ -181,6 +181,8 @@ def _locate(target: str, key: str) -> Callable[..., Any]:
     try:
         found = pydoc.locate(target)
     except pydoc.ErrorDuringImport as error:
+        if issubclass(error.exc, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
         raise ConfigError(f"{key}._target_={target}: {error}") from error
     if callable(found):
         _refuse_blocked(target, f"{key}._target_")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,6 +126,28 @@ def test_an_unknown_word_is_refused_in_one_line_that_names_the_commands(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == f"lightning-dqn: {word}: no such command; {hint}\n"
+
+
+def test_an_interruption_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(arguments: Sequence[str]) -> None:
+        raise KeyboardInterrupt
+
+    module = importlib.import_module("lightning_dqn.commands.train")
+    monkeypatch.setattr(module, "main", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "\nlightning-dqn: stopped by SIGINT\n"
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(KeyboardInterrupt):
+        main([])
+
+
+def test_what_takes_long_to_import_comes_where_an_interruption_is_heard() -> None:
+    program = "import sys, lightning_dqn.commands.main; sys.exit('hydra' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_the_version_is_ours(capsys: pytest.CaptureFixture[str]) -> None:

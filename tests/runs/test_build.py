@@ -220,6 +220,9 @@ def test_a_module_that_does_not_import_is_told_with_its_reason(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"^thing\._target_=broken_module\.A: .*nowhere_at_all"):
         built(thing={"_target_": "broken_module.A"})
+    (tmp_path / "interrupted_module.py").write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        built(thing={"_target_": "interrupted_module.A"})
 
 
 @pytest.mark.parametrize(
