@@ -114,9 +114,22 @@ def part_arguments(arguments: Sequence[str], kind: type) -> tuple[list[str], lis
 
 
 def folders_of(text: str) -> list[Path]:
-    """Return the folders of a list parted by commas; the name of a single one may have some."""
-    whole = Path(text)
-    return [whole] if whole.is_dir() else [Path(folder) for folder in text.split(",")]
+    """Return the folders of ``report=``, a list parted by commas; their names may have some, too.
+
+    Raises:
+        ConfigError: one of them doesn't exist.
+    """
+    parts = text.split(",")
+    found = []
+    while parts:
+        lengths = range(len(parts), 0, -1)  # the longest name first
+        folders = ((length, ",".join(parts[:length])) for length in lengths)
+        length, folder = next((one for one in folders if one[1] and Path(one[1]).is_dir()), (0, ""))
+        if not length:
+            raise ConfigError(f"report={parts[0]}: there is no such folder")
+        found.append(Path(folder))
+        del parts[:length]
+    return found
 
 
 def usage(kind: type) -> str:
@@ -174,7 +187,9 @@ def _value(name: str, text: str, one: dataclasses.Field[Any], hint: Any) -> Any:
         value = as_type(_read(name, text), hint, name)
     choices, least, most = (one.metadata[key] for key in ("choices", "least", "most"))
     if choices and value is not None and value not in choices:
-        raise ConfigError(f"{name}={text}: choose {', '.join(choices[:-1])} or {choices[-1]}")
+        *others, last = choices
+        listed = f"{', '.join(others)} or {last}" if others else last
+        raise ConfigError(f"{name}={text}: choose {listed}")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     low, high = (-math.inf if least is None else least), (math.inf if most is None else most)
     if is_number and not low <= value <= high:

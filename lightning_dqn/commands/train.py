@@ -18,7 +18,9 @@ from omegaconf import DictConfig
 
 from lightning_dqn.commands import sweep
 from lightning_dqn.commands.help import print_help
+from lightning_dqn.commands.main import COMMANDS
 from lightning_dqn.runs.budget import refuse_epochs
+from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.compose import Composer
 from lightning_dqn.runs.hydra_flags import in_one_word
 from lightning_dqn.runs.hydra_jobs import Job
@@ -52,8 +54,20 @@ def main(arguments: Sequence[str]) -> None:
         with exit_on_mistake():
             print_help([a for a in arguments if a not in ("--help", "-h")])
         return
+    words = in_one_word(arguments)
+    with exit_on_mistake():
+        _refuse_commands(words)
     with lasting_output():
-        _main(in_one_word(arguments))
+        _main(words)
+
+
+def _refuse_commands(arguments: Sequence[str]) -> None:
+    """Refuse the name of a command that isn't the first word, by which it would be one."""
+    for word in arguments:
+        if word in COMMANDS:
+            raise ConfigError(
+                f"{word}: a command comes first: python -m lightning_dqn {word} <what it takes>"
+            )
 
 
 def _main(arguments: Sequence[str]) -> None:

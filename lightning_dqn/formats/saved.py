@@ -187,7 +187,7 @@ def _read_folder(directory: Path) -> Saved:
 
 
 def _read_checkpoint(path: Path) -> Saved:
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, remedy="")
     if "dqn" not in checkpoint:
         raise ValueError(f"{path}: this checkpoint holds no DQN: it was saved from something else")
     about = checkpoint["dqn"]

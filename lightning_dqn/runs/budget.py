@@ -164,7 +164,7 @@ def _progress(checkpoint: Path, stamps: tuple[int, ...]) -> Progress | None:
     from lightning_dqn.safekeeping.reading import read_checkpoint
 
     try:
-        saved = read_checkpoint(checkpoint)
+        saved = read_checkpoint(checkpoint, remedy="")
     except ValueError as error:
         raise ConfigError(f"ckpt_path: {error}") from error
     if "dqn" not in saved or "fit_loop" not in saved.get("loops", {}):

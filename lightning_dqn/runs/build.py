@@ -59,7 +59,7 @@ def build(config: DictConfig, key: str, **kwargs: Any) -> Any:
         selected = OmegaConf.select(config, key)
         node = None if selected is None else OmegaConf.to_container(selected, resolve=True)
     except (OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(f"{key}: {first_line(error)}") from error
+        raise unresolved(key, error) from error
     for where, value in leaves(node, key):
         if value == MISSING:
             raise ConfigError(f"{where}=???: a value has to be given")
@@ -108,6 +108,16 @@ def default_of(node: Mapping[str, Any], argument: str, key: str) -> Any:
     parameters = inspect.signature(_locate(node["_target_"], key)).parameters
     default = parameters[argument].default if argument in parameters else None
     return None if default is inspect.Parameter.empty else default
+
+
+def unresolved(key: str, error: BaseException) -> ConfigError:
+    """Return why the values of a node can't be filled in; of a mistake elsewhere, that one."""
+    found: BaseException | None = error
+    while found is not None:  # OmegaConf wraps it, without naming it as the cause
+        if isinstance(found, ConfigError):
+            return found
+        found = found.__context__
+    return ConfigError(f"{key}: {first_line(error)}")
 
 
 def invalid(prefix: str, error: Exception) -> ConfigError:
@@ -181,7 +191,7 @@ def _locate(target: str, key: str) -> Callable[..., Any]:
     try:
         found = pydoc.locate(target)
     except pydoc.ErrorDuringImport as error:
-        if issubclass(error.exc, KeyboardInterrupt):
+        if error.exc is KeyboardInterrupt:
             raise KeyboardInterrupt from error
         raise ConfigError(f"{key}._target_={target}: {error}") from error
     if callable(found):

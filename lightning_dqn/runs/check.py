@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lightning_dqn.former_names import FORMER_ROOT_KEYS
-from lightning_dqn.runs.build import ConfigError, build, check_types
+from lightning_dqn.runs.build import ConfigError, build, check_types, unresolved
 from lightning_dqn.runs.jobs import is_of_folder
 from lightning_dqn.runs.keys import choices, flat, refers_to, texts, to_choose, typed
 from lightning_dqn.runs.lengths import total_env_steps
@@ -29,7 +29,6 @@ from lightning_dqn.runs.resume import CONFIGURATION
 from lightning_dqn.runs.secrets import check_secrets
 from lightning_dqn.runs.shell import shown
 from lightning_dqn.safekeeping.generations import is_kept
-from lightning_dqn.system.faults import first_line
 
 MOST_SEED = 2**32 - 1
 """That numpy's global generator takes, which is seeded for code of the user's own."""
@@ -69,6 +68,7 @@ def check_keys(config: DictConfig) -> None:
     _check_root_values(config)
     values: Any = OmegaConf.to_container(config, resolve=False)
     _check_headers(values)
+    _check_choices(values)
     text = "\n".join(texts(values))
     for prefix, known in (("", _root_keys()), ("hints.", _shipped()["hints"])):
         node = values["hints"] if prefix else values
@@ -205,7 +205,7 @@ def _resolved(config: DictConfig, name: str) -> Any:
         value = config[name]
         return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     except (OmegaConfBaseException, ValueError) as error:
-        raise ConfigError(f"{name}: {first_line(error)}") from error
+        raise unresolved(name, error) from error
 
 
 def _check_plain(config: DictConfig, name: str, node: Any) -> None:
@@ -218,9 +218,26 @@ def _check_data(config: DictConfig, name: str, node: Any) -> None:
 
 def _check_module(config: DictConfig, name: str, node: Any) -> None:
     check_types(node, name)
+    _check_learning_rate(node)
     for part, value in node.items():
         if isinstance(value, dict) and "_target_" in value:
             build(config, f"{name}.{part}")
+
+
+def _check_learning_rate(module: dict[str, Any]) -> None:
+    rate = (module.get("optimizer") or {}).get("lr")
+    if isinstance(rate, int | float) and not 0 <= rate < math.inf:
+        raise ConfigError(f"module.optimizer.lr={rate}: expected a finite number from 0")
+
+
+def _check_trainer(config: DictConfig, name: str, node: Any) -> None:
+    check_types(node, name)
+    limit = node.get("max_time")
+    if not isinstance(limit, str | dict | None):
+        raise ConfigError(
+            f"{name}.max_time={typed(limit)}: expected days:hours:minutes:seconds, as 00:01:00:00, "
+            "in a file in quotes"
+        )
 
 
 def _check_several(config: DictConfig, name: str, node: Any) -> None:
@@ -238,6 +255,7 @@ _CHECKS = {
     "module": _check_module,
     "callbacks": _check_several,
     "logger": _check_several,
+    "trainer": _check_trainer,
 }
 
 
@@ -257,6 +275,21 @@ def _check_headers(values: dict[str, Any]) -> None:
                 f"{group}: nothing reads what stands below it; one is chosen as a whole, "
                 f"{group}=<name>, from a file that begins with the line '# @package _global_'"
             )
+
+
+def _check_choices(values: dict[str, Any]) -> None:
+    """Refuse the name of an option where its group is written as a key.
+
+    Raises:
+        ConfigError: naming the group.
+    """
+    for group, options in _choices_below().items():
+        node: Any = values
+        for name in group.split("/"):
+            node = node.get(name) if isinstance(node, dict) else None
+        if isinstance(node, str) and node in options:
+            key = group.replace("/", ".")
+            raise ConfigError(f"{key}={node}: one is chosen with a slash, {group}={node}")
 
 
 def _about_unknown(key: str, known: list[str], keys: list[str]) -> str:
@@ -280,9 +313,18 @@ def _shipped() -> dict[str, Any]:
 def _root_keys() -> frozenset[str]:
     shipped = _shipped()
     groups = {
-        str(key).split("/")[0] for one in shipped["defaults"] for key in one if one != "_self_"
+        str(key).split("/")[0]
+        for one in shipped["defaults"]
+        for key in one
+        if one != "_self_" and not str(key).startswith("override ")
     }
     return frozenset({*shipped, *groups} - {"defaults"})
+
+
+@functools.cache
+def _choices_below() -> dict[str, list[str]]:
+    """Return the options of groups within others."""
+    return {group: options for group, options in choices().items() if "/" in group}
 
 
 def _groups() -> list[str]:

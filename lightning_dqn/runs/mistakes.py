@@ -105,6 +105,9 @@ def explain(
     if several := re.match(r"Ambiguous value for argument '([^']+)'", text):
         key, _, values = several[1].partition("=")
         return f"{several[1]}: to sweep over it add -m; as a list write {key}=[{values}]"
+    if twice := re.match(r"Multiple values for (\S+)\. To override .*: (\S+)'$", text):
+        group, option = twice.groups()
+        return f"+{group}={option}: {group} is chosen already; without the plus: {group}={option}"
     return one_line(error)
 
 

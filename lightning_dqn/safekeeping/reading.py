@@ -32,9 +32,15 @@ _DAMAGES = (
 )
 """What zipfile and torch raise, depending on which byte is wrong."""
 
+READ_ALL = "; where the file can be trusted, pass weights_only as False"
+
 
 def read_checkpoint(
-    path: str | Path, *, map_location: Any = "cpu", weights_only: bool = True
+    path: str | Path,
+    *,
+    map_location: Any = "cpu",
+    weights_only: bool = True,
+    remedy: str = READ_ALL,
 ) -> dict[str, Any]:
     """Read a checkpoint of a local file, every byte of it held against its checksums.
 
@@ -44,6 +50,7 @@ def read_checkpoint(
         path: the file.
         map_location: of the tensors, as torch has it.
         weights_only: refuse all but tensors and plain values; nothing in the file is run.
+        remedy: said behind that; empty where nobody can pass it.
 
     Returns:
         The checkpoint, as one of today's format.
@@ -63,10 +70,10 @@ def find_checkpoint(
     if not path.exists() and not before.exists():
         raise ValueError(f"{path}: there is no such file")
     try:
-        checkpoint = _read(path, map_location, weights_only)
+        checkpoint = _read(path, map_location, weights_only, remedy)
     except DamagedCheckpoint as damage:
         try:
-            checkpoint = _read(before, map_location, weights_only)
+            checkpoint = _read(before, map_location, weights_only, remedy)
         except DamagedCheckpoint:
             raise damage from damage.__cause__
         rank_zero_warn(f"{damage}; the one before it, {before.name}, is taken")
@@ -83,14 +90,13 @@ def is_whole(path: Path) -> bool:
     return is_zipfile(path)
 
 
-def _read(path: Path, map_location: Any, weights_only: bool) -> dict[str, Any]:
+def _read(path: Path, map_location: Any, weights_only: bool, remedy: str) -> dict[str, Any]:
     _verify(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=weights_only)
     except UnpicklingError as error:
         what = UnpicklingError(
-            "it holds more than tensors and plain values, as a callback's NumPy number; where the "
-            "file can be trusted, pass weights_only as False"
+            f"it holds more than tensors and plain values, as a callback's NumPy number{remedy}"
         )
         raise _damaged(path, what) from error
     except _DAMAGES as error:

@@ -32,7 +32,10 @@ def begun(plan: Plan, command: Sequence[str], num_at_once: int | None = None) ->
     folder = plan.folder
     assert folder is not None, "a plan of several jobs"
     if is_sweep(folder):
-        raise ConfigError(f"{folder}: holds a sweep already; continue it: resume {folder}")
+        raise ConfigError(
+            f"{folder}: holds a sweep already; continue it: python -m lightning_dqn resume "
+            f"{shlex.quote(str(folder))}"
+        )
     _check_different(plan.jobs)
     return Sweep(plan.name, folder, tuple(command), plan.jobs, num_at_once, trust=plan.trust)
 

@@ -31,6 +31,7 @@ class Example:
     limit: int | Literal["auto"] | None = option("steps", "auto", least=1)
     name: str | None = option("a word", None)
     kind: str | None = option("one of three", None, choices=["a", "b", "c"])
+    only: str | None = option("one", None, choices=["a"])
     where: Literal["here", "there"] = option("a place", "here")
     mapping: Any = option("whatever", None)
     json: bool = option("flag: as JSON", False)
@@ -112,6 +113,7 @@ def test_values_are_read_by_their_types(arguments: list[str], expected: dict[str
         (["x", "limit=never"], "limit='never': expected a whole number or auto or null"),
         (["x", "limit=0"], "limit=0: expected a number from 1"),
         (["x", "kind=d"], "kind=d: choose a, b or c"),
+        (["x", "only=d"], "only=d: choose a"),
         (["x", "where=nowhere"], "where='nowhere': expected here or there"),
         (["x", "json=maybe"], "json='maybe': expected true or false"),
         (["x", "mapping=["], "mapping=[: can't be read: "),

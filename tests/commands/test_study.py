@@ -296,7 +296,7 @@ MISTAKES = {
     "-m": "-m: of the flags a study takes --config-dir only",
     "metric=eval/mean_regret": "metric=eval/mean_regret: goes with report=<study folder> alone",
     "log=true": "log=True: goes with report=<study folder> alone",
-    "report=nowhere": "not the results of a finished sweep or study",
+    "report=nowhere": "report=nowhere: there is no such folder",
 }
 
 
@@ -328,6 +328,10 @@ def test_a_report_of_one_study_takes_a_folder_with_commas_in_its_name(fake_runs,
     study.run_study(["+a=1"], seeds=[1, 2], folder="mine, (b)")
     assert main("report=mine, (b)", "folder=out", monkeypatch=monkeypatch) == 0
     assert "| fake" in Path("out", "table.md").read_text()
+    study.run_study(["+a=2"], seeds=[1, 2], folder="mine")
+    assert main("report=mine,mine, (b)", "folder=both", monkeypatch=monkeypatch) == 0
+    table = Path("both", "table.md").read_text()
+    assert ("+a=1" in table, "+a=2" in table) == (True, True)
 
 
 def test_a_report_puts_studies_into_one_table_and_one_plot(fake_runs, monkeypatch, capsys):

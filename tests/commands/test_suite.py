@@ -101,7 +101,7 @@ MISTAKES = {
     "minatar data.batchsize=3": "did you mean data.batch_size",
     "minatar games=Pong": "minatar has no game Pong; there are all, Asterix, Breakout",
     "atari100k report=x": "suite: report= takes folder= beside it, nothing else",
-    "report=nowhere": "not the results of a finished sweep or study",
+    "report=nowhere": "report=nowhere: there is no such folder",
 }
 
 

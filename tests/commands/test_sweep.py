@@ -115,7 +115,8 @@ def test_a_folder_of_a_sweep_is_not_swept_into_again(tmp_path):
     (tmp_path / "sweep" / "sweep.json").write_text("{}")
     ended = command(*asked, cwd=tmp_path)
     assert ended.returncode == 2
-    assert "sweep: holds a sweep already; continue it: resume sweep" in ended.stderr
+    again = "python -m lightning_dqn resume sweep"
+    assert f"sweep: holds a sweep already; continue it: {again}" in ended.stderr
     assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["sweep.json"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -15,6 +16,7 @@ from lightning_dqn.callbacks import EMATargetNetwork, EnvStepProgressBar, SafeSt
 from lightning_dqn.environments.workers import WorkerVectorEnv
 from lightning_dqn.formats.saved import save_weights
 from lightning_dqn.replay.samplers.lambda_returns import LambdaReturns
+from lightning_dqn.runs.budget import refuse_nothing_left
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.experiment import build_trainer, prepare, rehearse
 
@@ -188,3 +190,14 @@ def test_another_network_or_no_file_to_begin_with_is_refused(tmp_path: Path) -> 
         prepare(small_config(tmp_path, *overrides))
     with pytest.raises(ConfigError, match=r"^weights_from: .*nowhere"):
         prepare(small_config(tmp_path, f"weights_from={tmp_path / 'nowhere'}"))
+
+
+def test_a_file_of_more_than_plain_values_is_refused_without_a_way_that_no_key_has(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.ckpt"
+    torch.save({"callbacks": {"Mine": {"best": np.float64(1.0)}}}, path)
+    for key, check in (("weights_from", prepare), ("ckpt_path", refuse_nothing_left)):
+        with pytest.raises(ConfigError, match=rf"^{key}: .*more than tensors and plain") as refused:
+            check(small_config(tmp_path, f"{key}={path}"))
+        assert "weights_only" not in str(refused.value)

@@ -1,5 +1,6 @@
 """Which jobs a sweep has, new or gone on with."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,9 +72,11 @@ def test_folders_of_the_users_own_lie_below_the_sweeps(name):
 
 
 def test_a_folder_with_a_sweep_is_not_taken_for_another(tmp_path):
-    sweep_of(tmp_path / "sweep").write()
-    plan = planned("seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}")
-    with pytest.raises(ConfigError, match=r"holds a sweep already; continue it: resume"):
+    folder = tmp_path / "my sweep"
+    sweep_of(folder).write()
+    plan = planned("seed=0,1", f"hydra.sweep.dir='{folder}'")
+    told = f"holds a sweep already; continue it: python -m lightning_dqn resume '{folder}'"
+    with pytest.raises(ConfigError, match=re.escape(told)):
         begun(plan, [])
 
 
