@@ -52,6 +52,15 @@ def check_parts(config: DictConfig) -> None:
             f"run_dir={typed(config.get('run_dir'))}: expected the path of a folder; a run's is "
             "named by hydra.run.dir=<folder>"
         )
+    _check_places(config)
+
+
+def _check_places(config: DictConfig) -> None:
+    """Refuse an empty path, which would be that of the folder one is in."""
+    for kind in ("run", "sweep") if "hydra" in config else ():
+        named: Any = OmegaConf.to_container(config.hydra[kind], resolve=False)
+        if named["dir"] == "":
+            raise ConfigError(f"hydra.{kind}.dir='': expected the path of a folder, as runs/mine")
 
 
 def check_keys(config: DictConfig) -> None:

@@ -103,6 +103,8 @@ MISTAKES = {
     "trainer.log_every_n_steps=abc": "trainer.log_every_n_steps='abc': expected a whole number or null",
     "+logger.mine._target_=nowhere.Logger": "logger.mine._target_=nowhere.Logger: there is nothing of that name to call",
     "hydra.run.dir=/proc/nothing": "run_dir=/proc/nothing: /proc can't be written",
+    """'hydra.run.dir=""'""": "hydra.run.dir='': expected the path of a folder",
+    """-m seed=0,1 'hydra.sweep.dir=""'""": "hydra.sweep.dir='': expected the path of a folder",
     "hydra.run.dir=/etc/hostname/x": "run_dir=/etc/hostname/x: /etc/hostname is a file",
     "hydra.output_subdir=null": "hydra.output_subdir=None: a run's configuration lies in .hydra of its folder",
     "run_dir=x": "run_dir=x: Hydra makes a run's folder; name it by hydra.run.dir=<folder>, that of a sweep by hydra.sweep.dir=<folder>",
