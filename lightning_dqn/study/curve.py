@@ -23,6 +23,8 @@ METRIC = "eval/episode_return"
 MEANING = {METRIC: "mean return of the evaluation episodes"}
 """What a plot calls metrics instead of their keys."""
 _LABEL = "setting"
+_SAME = 1.01
+"""Up to so many times as many env steps are the same ones: a budget is kept but for 1 %."""
 PLOT_HINT = "pip install 'lightning-dqn[plot]'"
 
 
@@ -97,6 +99,7 @@ def join(runs: Sequence[Series], confidence: float = 0.95) -> Curve | None:
 
     The grid is the part of the env steps that all runs cover, with the points of the run that was
     evaluated least often; between its own evaluations a run is interpolated, beyond them never.
+    Where each was evaluated once, at env steps that are the same but for 1 %, that is one point.
 
     Returns:
         None if the runs have no env step in common.
@@ -105,8 +108,9 @@ def join(runs: Sequence[Series], confidence: float = 0.95) -> Curve | None:
         return None
     low = max(run.env_steps[0] for run in runs)
     high = min(run.env_steps[-1] for run in runs)
-    if low > high:
+    if low > _SAME * high:
         return None
+    high = max(low, high)
     points = min((run.env_steps for run in runs), key=len)
     grid = np.unique([low, *points[(low < points) & (points < high)], high])
     values = np.array([np.interp(grid, *run) for run in runs])  # [R, G]

@@ -96,6 +96,14 @@ def test_runs_with_no_env_step_in_common_have_no_curve(runs):
     assert join(runs) is None
 
 
+def test_evaluations_at_nearly_the_same_env_steps_are_one_point():
+    """As the single ones of seeds, which end within an iteration of each other."""
+    curve = join([run([4_014], [1]), run([4_012], [3])])
+    assert (curve.env_steps.tolist(), curve.iqm.tolist()) == ([4_014], [2])
+    assert (curve.low[0], curve.high[0]) == (1, 3)
+    assert join([run([4_014], [1]), run([3_900], [3])]) is None
+
+
 def test_a_single_run_has_a_line_and_no_interval(tmp_path):
     curve = join([run([10, 20], [1, 2])])
     assert curve.iqm.tolist() == [1, 2]
