@@ -42,7 +42,7 @@ def interquartile_mean(scores: ArrayLike, axis: int | None = None) -> Any:
     """
     values = np.asarray(scores, dtype=np.float64)
     values = values.ravel() if axis is None else np.moveaxis(values, axis, -1)
-    _check(values, "scores")
+    check_scores(values, "scores")
     cut = values.shape[-1] // 4
     return np.sort(values, axis=-1)[..., cut : values.shape[-1] - cut].mean(axis=-1)
 
@@ -115,7 +115,8 @@ def wilson_interval(
     middle = (share + per_trial / 2) / (1 + per_trial)
     spread = math.sqrt(share * (1 - share) / trials + per_trial / (4 * trials))
     width = z * spread / (1 + per_trial)
-    return max(0.0, middle - width), min(1.0, middle + width)
+    low = middle - width if successes else 0.0  # which rounding would miss
+    return low, middle + width if successes < trials else 1.0
 
 
 def sign_test(successes: int, trials: int) -> float:
@@ -156,11 +157,16 @@ def _tasks(scores: Scores) -> list[NDArray[np.float64]]:
     for name, task in tasks.items():
         if task.ndim != 1:
             raise ValueError(f"{name} of shape {task.shape}: expected [runs]")
-        _check(task, name)
+        check_scores(task, name)
     return list(tasks.values())
 
 
-def _check(scores: NDArray[np.float64], name: str) -> None:
+def check_scores(scores: NDArray[np.float64], name: str) -> None:
+    """Refuse scores of which no statistic tells anything.
+
+    Raises:
+        ValueError: there is no score, or one is NaN.
+    """
     if scores.ndim == 0 or scores.shape[-1] == 0:
         raise ValueError(f"{name} of shape {scores.shape}: expected at least one score")
     if np.isnan(scores).any():

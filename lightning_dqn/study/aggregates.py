@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightning_dqn.reporting.statistics import (
     Statistic,
+    check_scores,
     interquartile_mean,
     stratified_bootstrap_interval,
 )
@@ -110,5 +111,12 @@ def _of_means(statistic: Statistic, scores: Scores) -> Statistic:
 
 
 def runs_of(scores: Scores) -> dict[str, NDArray[np.float64]]:
-    """Return the scores of each game, float64[R]."""
-    return {game: np.asarray(own, np.float64) for game, own in scores.items()}
+    """Return the scores of each game, float64[R].
+
+    Raises:
+        ValueError: a game has no score, or NaN.
+    """
+    found = {game: np.asarray(own, np.float64) for game, own in scores.items()}
+    for game, own in found.items():
+        check_scores(own, game)
+    return found

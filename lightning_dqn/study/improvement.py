@@ -28,7 +28,7 @@ def probability_of_improvement(
         samples: how often both agents' runs are drawn anew for the interval.
 
     Raises:
-        ValueError: the games differ, or there are none.
+        ValueError: the games differ, there are none, or one has no score, or NaN.
     """
     first, second = runs_of(scores), runs_of(others)
     if first.keys() != second.keys() or not first:

@@ -36,6 +36,9 @@ def performance_profile(
         scores: of at least one game.
         thresholds: float[K].
         samples: how often each game's runs are drawn anew for the interval.
+
+    Raises:
+        ValueError: a game has no score, or NaN.
     """
     levels = np.asarray(thresholds, np.float64)
     runs = list(runs_of(scores).values())

@@ -183,6 +183,12 @@ def test_the_interval_of_a_share_is_wilsons(successes, trials, confidence, expec
     assert found == pytest.approx(expected, abs=1e-11)
 
 
+@pytest.mark.parametrize("trials", [1, 3, 7, 10, 97])
+def test_wilsons_interval_ends_exactly_where_nothing_or_all_happened(trials):
+    assert wilson_interval(0, trials)[0] == 0.0
+    assert wilson_interval(trials, trials)[1] == 1.0
+
+
 def test_wilsons_interval_holds_the_truth_about_as_often_as_it_says():
     generator = np.random.default_rng(0)
     for truth in (0.03, 0.5, 0.9):

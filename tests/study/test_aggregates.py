@@ -89,6 +89,16 @@ def test_scores_that_are_none_are_refused(wrong: dict[str, list[float]]) -> None
         aggregates(wrong, "runs")
 
 
+@pytest.mark.parametrize("wrong", [{"A": []}, {"A": [float("nan"), 1.0]}])
+def test_scores_that_are_none_are_compared_with_nothing(wrong: dict[str, list[float]]) -> None:
+    right, told = {"A": [1.0, 2.0]}, r"^A.*(expected at least one score|a score is NaN)"
+    for first, second in ((wrong, right), (right, wrong)):
+        with pytest.raises(ValueError, match=told):
+            probability_of_improvement(first, second)
+    with pytest.raises(ValueError, match=told):
+        performance_profile(wrong, [0.5])
+
+
 def test_a_profile_by_hand_counts_games_alike_and_thresholds_out() -> None:
     scores = {"A": [0.0, 0.5, 1.0, 2.0], "B": [0.5, 3.0]}
     found = performance_profile(scores, [-1.0, 0.5, 1.5, 3.0])
