@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -176,6 +177,6 @@ def _refuse_unfinished(config: DictConfig) -> None:
     if is_kept(checkpoint) and not goes_on:
         raise ConfigError(
             f"{config.run_dir}: holds {CHECKPOINT} of a run that isn't finished, which a new one "
-            f"would overwrite; choose another folder, or continue that run: resume "
-            f"{config.run_dir}"
+            f"would overwrite; choose another folder, or continue that run: "
+            f"python -m lightning_dqn resume {shlex.quote(config.run_dir)}"
         )

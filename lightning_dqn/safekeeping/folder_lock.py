@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -78,7 +79,8 @@ def refuse_finished(folder: Path) -> None:
     if (folder / SUMMARY).exists():
         raise FolderInUse(
             f"{folder}: holds {SUMMARY} of a finished run, which a new one would overwrite; choose "
-            f"another folder, or continue that run: resume {folder}"
+            "another folder, or continue that run: python -m lightning_dqn resume "
+            f"{shlex.quote(str(folder))}"
         )
 
 

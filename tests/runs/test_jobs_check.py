@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -226,6 +228,17 @@ def test_a_run_goes_on_with_no_fewer_epochs_than_it_has_made(begun: Path) -> Non
     assert str(refused.value) == ("trainer.max_epochs=3: the run has made 4 already; name more")
     check(4)  # which ends a run that was killed
     check(5)
+
+
+def test_the_command_that_continues_is_told_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "my run, n=1"
+    told = f"continue that run: python -m lightning_dqn resume '{folder}'"
+    for name in ("summary.json", "checkpoints/last.ckpt"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).touch()
+        with pytest.raises(ValueError, match=re.escape(told)):
+            noted(f"hydra.run.dir='{folder}'")
+        shutil.rmtree(folder)
 
 
 def test_an_unfinished_run_is_not_begun_anew(tmp_path: Path, monkeypatch) -> None:
