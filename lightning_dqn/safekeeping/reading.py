@@ -58,11 +58,18 @@ def read_checkpoint(
     Raises:
         ValueError: there is no such file, it is damaged, another file, or of a newer format.
     """
-    return find_checkpoint(path, map_location=map_location, weights_only=weights_only)[1]
+    _, checkpoint = find_checkpoint(
+        path, map_location=map_location, weights_only=weights_only, remedy=remedy
+    )
+    return checkpoint
 
 
 def find_checkpoint(
-    path: str | Path, *, map_location: Any = "cpu", weights_only: bool = True
+    path: str | Path,
+    *,
+    map_location: Any = "cpu",
+    weights_only: bool = True,
+    remedy: str = READ_ALL,
 ) -> tuple[Path, dict[str, Any]]:
     """Read a checkpoint as :func:`read_checkpoint` does, and return which file it came from too."""
     path = Path(path)
