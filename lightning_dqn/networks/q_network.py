@@ -85,10 +85,11 @@ def refuse_if_changed(observation: Tensor, by: str) -> None:
     """Refuse a network that writes into what it is given, which others read after it.
 
     Args:
-        observation: an example, new when the network took it.
+        observation: an example, new when the network took it; one made in inference mode doesn't
+            count its changes.
         by: what took it.
     """
-    if observation._version:
+    if not observation.is_inference() and observation._version:
         raise ValueError(
             f"network: {by} changes the observations in place, which others read after it; leave "
             "inplace=True away there, and write x = 2 * x, not x *= 2"

@@ -57,9 +57,10 @@ def check_parts(config: DictConfig) -> None:
 
 def _check_places(config: DictConfig) -> None:
     """Refuse an empty path, which would be that of the folder one is in."""
-    for kind in ("run", "sweep") if "hydra" in config else ():
-        named: Any = OmegaConf.to_container(config.hydra[kind], resolve=False)
-        if named["dir"] == "":
+    for kind in ("run", "sweep"):
+        node = OmegaConf.select(config, f"hydra.{kind}")
+        named: Any = {} if node is None else OmegaConf.to_container(node, resolve=False)
+        if named.get("dir") == "":
             raise ConfigError(f"hydra.{kind}.dir='': expected the path of a folder, as runs/mine")
 
 

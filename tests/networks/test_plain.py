@@ -274,6 +274,8 @@ def test_a_network_that_writes_into_the_observations_is_refused() -> None:
     layers = [{"ReLU": {"inplace": True}}, {"Linear": 4}]
     with pytest.raises(ValueError, match="the first of its layers changes the observations"):
         build_network(Layers(layers=layers), PAIR, ScalarHead())
+    with torch.inference_mode():  # where a policy is loaded that acts
+        build_network(Layers(layers=[{"Linear": 4}]), PAIR, ScalarHead())
     harmless = [{"Linear": 4}, {"ReLU": {"inplace": True}}]
     build_network(Layers(layers=harmless), PAIR, ScalarHead())
 
