@@ -18,7 +18,7 @@ from lightning_dqn.former_names import former_hyperparameters, former_tensor_nam
 from lightning_dqn.networks.misfit import misfit
 from lightning_dqn.safekeeping.checksums import write_described
 from lightning_dqn.safekeeping.generations import is_kept
-from lightning_dqn.safekeeping.reading import read_checkpoint
+from lightning_dqn.safekeeping.reading import NO_DQN, read_checkpoint
 
 WEIGHTS = "module.safetensors"
 HYPERPARAMETERS = "module.json"
@@ -189,7 +189,7 @@ def _read_folder(directory: Path) -> Saved:
 def _read_checkpoint(path: Path) -> Saved:
     checkpoint = read_checkpoint(path, remedy="")
     if "dqn" not in checkpoint:
-        raise ValueError(f"{path}: this checkpoint holds no DQN: it was saved from something else")
+        raise ValueError(f"{path}: {NO_DQN}")
     about = checkpoint["dqn"]
     try:
         state = former_tensor_names(checkpoint["state_dict"], about["networks"])

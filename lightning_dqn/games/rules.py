@@ -35,21 +35,21 @@ def check_rules(game: Game) -> None:
         following = game.apply(state, action)
         if not np.array_equal(state, before):
             raise _broken(game, "apply", "it returns new boards, and changed those it was given")
-        _check_symmetries(game, state, action, following)
+        _check_symmetries(game, state, legal, action, following)
         state = following
 
 
 def _check_symmetries(
-    game: Game, state: np.ndarray, action: np.ndarray, following: np.ndarray
+    game: Game, state: np.ndarray, legal: np.ndarray, action: np.ndarray, following: np.ndarray
 ) -> None:
     """Refuse symmetries by which a game goes on otherwise than the game itself does."""
     for number, moved in enumerate(game.symmetry_actions):
         symmetry = np.full(len(state), number)
         shown = game.transform(state, symmetry)
-        legal = np.empty_like(game.legal_moves(state))
-        legal[:, moved] = game.legal_moves(state)
+        legal_as_shown = np.empty_like(legal)
+        legal_as_shown[:, moved] = legal
         if not (
-            np.array_equal(game.legal_moves(shown), legal)
+            np.array_equal(game.legal_moves(shown), legal_as_shown)
             and np.array_equal(
                 game.apply(shown, moved[action]), game.transform(following, symmetry)
             )

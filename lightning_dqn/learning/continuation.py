@@ -14,15 +14,13 @@ from lightning_dqn.learning.optimizers import check_same_optimizers, names_of
 from lightning_dqn.networks.misfit import misfit
 from lightning_dqn.safekeeping.checkpoint_files import local_path
 from lightning_dqn.safekeeping.format_version import migrated
-from lightning_dqn.safekeeping.reading import find_checkpoint
+from lightning_dqn.safekeeping.reading import NO_DQN, find_checkpoint
 from lightning_dqn.system.seeding import (
     device_generator,
     global_generators,
     set_device_generator,
     set_global_generators,
 )
-
-_NO_DQN = "this checkpoint holds no DQN: it was saved from something else"
 
 
 def find_whole(path: Any, *, weights_only: bool) -> Any:
@@ -41,7 +39,7 @@ def find_whole(path: Any, *, weights_only: bool) -> Any:
     # On the device "meta" tensors have shapes alone, so that they aren't twice in memory.
     found, checkpoint = find_checkpoint(local, map_location="meta", weights_only=weights_only)
     if "dqn" not in checkpoint:
-        raise ValueError(f"{found}: {_NO_DQN}")
+        raise ValueError(f"{found}: {NO_DQN}")
     return found
 
 
@@ -81,7 +79,7 @@ def take_state(
     """
     checkpoint |= migrated(checkpoint, "this checkpoint")
     if "dqn" not in checkpoint:
-        raise ValueError(_NO_DQN)
+        raise ValueError(NO_DQN)
     state = checkpoint["dqn"]
     checkpoint["state_dict"] = former_tensor_names(checkpoint["state_dict"], state["networks"])
     if module._trainer is not None:  # else the module is a new one, which torch's error discards

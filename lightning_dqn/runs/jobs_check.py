@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from lightning_dqn.runs.shell import shown
 from lightning_dqn.runs.training import training_module
 from lightning_dqn.runs.trust import needed_trust, trust_of_overrides
 from lightning_dqn.runs.unread import AskedInVain, Unread, of_hints, unread_hints
-from lightning_dqn.safekeeping.folder_lock import refuse_used
+from lightning_dqn.safekeeping.folder_lock import refuse_used, resume_command
 from lightning_dqn.safekeeping.generations import is_kept
 from lightning_dqn.system.overrides import key_of
 
@@ -177,6 +176,6 @@ def _refuse_unfinished(config: DictConfig) -> None:
     if is_kept(checkpoint) and not goes_on:
         raise ConfigError(
             f"{config.run_dir}: holds {CHECKPOINT} of a run that isn't finished, which a new one "
-            f"would overwrite; choose another folder, or continue that run: "
-            f"python -m lightning_dqn resume {shlex.quote(config.run_dir)}"
+            "would overwrite; choose another folder, or continue that run: "
+            f"{resume_command(config.run_dir)}"
         )

@@ -79,9 +79,13 @@ def refuse_finished(folder: Path) -> None:
     if (folder / SUMMARY).exists():
         raise FolderInUse(
             f"{folder}: holds {SUMMARY} of a finished run, which a new one would overwrite; choose "
-            "another folder, or continue that run: python -m lightning_dqn resume "
-            f"{shlex.quote(str(folder))}"
+            f"another folder, or continue that run: {resume_command(folder)}"
         )
+
+
+def resume_command(folder: str | Path) -> str:
+    """Return the command that continues what a folder holds, whatever its name."""
+    return f"python -m lightning_dqn resume {shlex.quote(str(folder))}"
 
 
 def _holder(path: Path) -> str:

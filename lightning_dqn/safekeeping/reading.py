@@ -32,6 +32,7 @@ _DAMAGES = (
 )
 """What zipfile and torch raise, depending on which byte is wrong."""
 
+NO_DQN = "this checkpoint holds no DQN: it was saved from something else"
 READ_ALL = "; where the file can be trusted, pass weights_only as False"
 
 

@@ -13,6 +13,7 @@ from lightning_dqn.runs.jobs import SweepJob
 from lightning_dqn.runs.jobs_check import Plan, check_jobs
 from lightning_dqn.runs.resume import Resumed, quoted
 from lightning_dqn.runs.trust import Trust, check_overrides, check_saved, needed_trust, trusted
+from lightning_dqn.safekeeping.folder_lock import resume_command
 from lightning_dqn.study.sweep import Sweep, is_sweep
 from lightning_dqn.system.files import SWEEP
 from lightning_dqn.system.overrides import key_of
@@ -32,10 +33,7 @@ def begun(plan: Plan, command: Sequence[str], num_at_once: int | None = None) ->
     folder = plan.folder
     assert folder is not None, "a plan of several jobs"
     if is_sweep(folder):
-        raise ConfigError(
-            f"{folder}: holds a sweep already; continue it: python -m lightning_dqn resume "
-            f"{shlex.quote(str(folder))}"
-        )
+        raise ConfigError(f"{folder}: holds a sweep already; continue it: {resume_command(folder)}")
     _check_different(plan.jobs)
     return Sweep(plan.name, folder, tuple(command), plan.jobs, num_at_once, trust=plan.trust)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from lightning_dqn.reporting.metrics_file import Series
 from lightning_dqn.reporting.tables import table_text
 from lightning_dqn.runs.build import ConfigError
 from lightning_dqn.runs.json_file import read_json
+from lightning_dqn.safekeeping.folder_lock import resume_command
 from lightning_dqn.study.curve import Curve, join, plot, read_drawable, write_curves
 from lightning_dqn.study.results import CONFIDENCE, Failure, PrunedRun, Results, Run
 from lightning_dqn.study.suite import Suite
@@ -144,10 +144,7 @@ def read_finished(folder: Path) -> SweepResults:
         ConfigError: there are none, or not of all runs that were asked for.
     """
     if _is_open(folder):
-        raise ConfigError(
-            f"report={folder}: isn't finished; continue it: python -m lightning_dqn resume "
-            f"{shlex.quote(str(folder))}"
-        )
+        raise ConfigError(f"report={folder}: isn't finished; continue it: {resume_command(folder)}")
     return read_results(folder)
 
 
